@@ -1,0 +1,285 @@
+//! The cache folder: entries that are made once, complete or absent, and checked before they are used.
+//!
+//! An entry is a folder with a manifest of its files. It is filled under a temporary name and renamed, under a lock
+//! that other processes wait for. A file whose size and time of change are those of the manifest is trusted; any other
+//! is hashed again, and one with another hash is an error, never silently replaced.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Sha256, interrupted, sha256_file};
+use crate::{Error, Result};
+
+/// The environment variable that moves the cache folder.
+pub const VARIABLE: &str = "AF1_CACHE";
+
+const MANIFEST: &str = "manifest.json";
+const PARTIAL: &str = "partial-";
+
+/// The cache folder.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// A complete entry of the cache.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    folder: PathBuf,
+    manifest: Manifest,
+}
+
+/// An entry that is being filled.
+#[derive(Debug)]
+pub struct Staging {
+    folder: tempfile::TempDir,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    version: u32,
+    files: BTreeMap<String, Recorded>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Recorded {
+    bytes: u64,
+    sha256: Sha256,
+    /// Time of change in nanoseconds since 1970, when the hash was taken.
+    modified: u64,
+}
+
+impl Cache {
+    /// The user's cache: `AF1_CACHE`, else the platform's convention.
+    ///
+    /// # Errors
+    /// Neither the variable nor a home folder is there.
+    pub fn of_user() -> Result<Self> {
+        if let Some(root) = std::env::var_os(VARIABLE).filter(|value| !value.is_empty()) {
+            return Ok(Self::at(PathBuf::from(root)));
+        }
+        directories::ProjectDirs::from("", "", "af1")
+            .map(|dirs| Self::at(dirs.cache_dir().to_owned()))
+            .ok_or_else(|| {
+                Error::Usage(format!(
+                    "no home folder to keep the cache in; set {VARIABLE} to a folder"
+                ))
+            })
+    }
+
+    /// A cache in that folder, which need not exist yet.
+    pub fn at(root: PathBuf) -> Self {
+        // Children are run and maps are made with other working folders: keep the path independent of them.
+        let root = std::path::absolute(&root).unwrap_or(root);
+        Self { root }
+    }
+
+    /// The folder.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The entry of that name if it is there, checked.
+    ///
+    /// # Errors
+    /// A corrupt entry.
+    pub fn find(&self, name: &str) -> Result<Option<Entry>> {
+        let folder = self.root.join(name);
+        if !folder.is_dir() {
+            return Ok(None);
+        }
+        Entry::open(folder).map(Some)
+    }
+
+    /// The entry of that name; where it is not there, `fill` makes it, once, whatever the number of processes.
+    ///
+    /// # Errors
+    /// A corrupt entry, what `fill` fails with, a folder that cannot be written.
+    pub fn entry(&self, name: &str, fill: impl FnOnce(&Staging) -> Result<()>) -> Result<Entry> {
+        if let Some(entry) = self.find(name)? {
+            return Ok(entry);
+        }
+        fs::create_dir_all(&self.root).map_err(|e| Error::caching(&self.root, e))?;
+        let _lock = self.lock(name)?;
+        if let Some(entry) = self.find(name)? {
+            return Ok(entry);
+        }
+        self.remove_partial(name);
+        let folder = tempfile::Builder::new()
+            .prefix(&format!("{name}.{PARTIAL}"))
+            .tempdir_in(&self.root)
+            .map_err(|e| Error::caching(&self.root, e))?;
+        let staging = Staging { folder };
+        fill(&staging)?;
+        interrupted()?;
+        staging.seal()?;
+        let target = self.root.join(name);
+        fs::rename(staging.folder.path(), &target).map_err(|e| Error::caching(&target, e))?;
+        // The folder has moved: there is nothing left to remove under its old name.
+        let _ = staging.folder.keep();
+        Entry::open(target)
+    }
+
+    /// Removes an entry, so that it is made anew.
+    ///
+    /// # Errors
+    /// The folder cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let folder = self.root.join(name);
+        match fs::remove_dir_all(&folder) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::caching(&folder, e)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Waits for other processes that make the same entry. The lock ends with the returned file, or with the process.
+    fn lock(&self, name: &str) -> Result<File> {
+        let path = self.root.join(format!("{name}.lock"));
+        let fail = |e| Error::caching(&path, e);
+        let file = File::create(&path).map_err(fail)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(fs::TryLockError::WouldBlock) => {
+                    interrupted()?;
+                    std::thread::sleep(std::time::Duration::from_millis(50));
+                }
+                Err(fs::TryLockError::Error(e)) => return Err(fail(e)),
+            }
+        }
+    }
+
+    /// Removes what a killed process left. Only called under the lock, so no living process is filling it.
+    fn remove_partial(&self, name: &str) {
+        let prefix = format!("{name}.{PARTIAL}");
+        for item in fs::read_dir(&self.root).into_iter().flatten().flatten() {
+            if item.file_name().to_string_lossy().starts_with(&prefix) {
+                let _ = fs::remove_dir_all(item.path());
+            }
+        }
+    }
+}
+
+impl Staging {
+    /// The folder to fill.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Writes the manifest of all files.
+    fn seal(&self) -> Result<()> {
+        let mut files = BTreeMap::new();
+        for item in fs::read_dir(self.path()).map_err(|e| Error::caching(self.path(), e))? {
+            let path = item.map_err(|e| Error::caching(self.path(), e))?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            files.insert(name.into_owned(), Recorded::of(&path)?);
+        }
+        let manifest = Manifest { version: 1, files };
+        let path = self.path().join(MANIFEST);
+        let json = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
+        fs::write(&path, json).map_err(|e| Error::caching(&path, e))?;
+        // `tempdir` makes private folders; the cache is as readable as the user's other files.
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            fs::set_permissions(self.path(), fs::Permissions::from_mode(0o755))
+                .map_err(|e| Error::caching(self.path(), e))?;
+        }
+        Ok(())
+    }
+}
+
+impl Recorded {
+    fn of(path: &Path) -> Result<Self> {
+        let (bytes, modified) = stamp(path)?;
+        Ok(Self {
+            bytes,
+            sha256: sha256_file(path)?,
+            modified,
+        })
+    }
+}
+
+/// Size in bytes and time of change in nanoseconds since 1970.
+fn stamp(path: &Path) -> Result<(u64, u64)> {
+    let fail = |e| Error::reading(path, "file of the cache", e);
+    let metadata = fs::metadata(path).map_err(fail)?;
+    let modified = metadata.modified().map_err(fail)?;
+    let since = modified.duration_since(UNIX_EPOCH).unwrap_or_else(|_| {
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+    });
+    Ok((metadata.len(), since.as_nanos() as u64))
+}
+
+impl Entry {
+    fn open(folder: PathBuf) -> Result<Self> {
+        let path = folder.join(MANIFEST);
+        let corrupt = |path: &Path, expected: String, found: String| Error::CacheCorrupt {
+            path: path.to_owned(),
+            expected,
+            found,
+            remedy: format!(
+                "delete the folder {} and run the command again, or run `af1 fetch --force`",
+                folder.display()
+            ),
+        };
+        let manifest = fs::read_to_string(&path)
+            .map_err(|e| e.to_string())
+            .and_then(|text| serde_json::from_str::<Manifest>(&text).map_err(|e| e.to_string()));
+        let manifest = match manifest {
+            Ok(manifest) if manifest.version == 1 => manifest,
+            Ok(manifest) => {
+                let found = format!("version {}", manifest.version);
+                return Err(corrupt(&path, "a manifest of version 1".to_owned(), found));
+            }
+            Err(reason) => return Err(corrupt(&path, "a manifest".to_owned(), reason)),
+        };
+        for (name, recorded) in &manifest.files {
+            let file = folder.join(name);
+            let Ok((bytes, modified)) = stamp(&file) else {
+                let expected = format!("{} bytes", recorded.bytes);
+                return Err(corrupt(&file, expected, "no file".to_owned()));
+            };
+            if bytes != recorded.bytes {
+                let expected = format!("{} bytes", recorded.bytes);
+                return Err(corrupt(&file, expected, format!("{bytes} bytes")));
+            }
+            if modified != recorded.modified {
+                let found = sha256_file(&file)?;
+                if found != recorded.sha256 {
+                    let expected = format!("SHA-256 {}", recorded.sha256);
+                    return Err(corrupt(&file, expected, found.to_string()));
+                }
+            }
+        }
+        Ok(Self { folder, manifest })
+    }
+
+    /// The folder of the entry.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The path of one of its files.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    /// The recorded hash of one of its files.
+    pub fn sha256(&self, file: &str) -> Option<&Sha256> {
+        self.manifest.files.get(file).map(|file| &file.sha256)
+    }
+
+    /// The names of its files, sorted.
+    pub fn files(&self) -> impl Iterator<Item = &str> {
+        self.manifest.files.keys().map(String::as_str)
+    }
+}

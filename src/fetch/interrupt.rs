@@ -1,0 +1,24 @@
+//! Ctrl-C: work stops at the next safe point, so that nothing half-written stays.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::{Error, Result};
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Installs the handler: the first interrupt asks for a stop at the next safe point.
+pub fn on_interrupt() {
+    // A second installation (several runs in one test process) is harmless: the flag is the same.
+    let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst));
+}
+
+/// A safe point.
+///
+/// # Errors
+/// [`Error::Interrupted`] once the user has asked for a stop.
+pub fn interrupted() -> Result<()> {
+    if INTERRUPTED.load(Ordering::SeqCst) {
+        return Err(Error::Interrupted);
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! A whole decoder-only transformer as one instrumented graph.
+
+use super::block::{AttentionWeights, attention, linear, rms_norm, rotary_angles, swiglu};
+use super::{
+    Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Weight, attn_bias, resid,
+};
+use crate::Result;
+use crate::model::{ModelSpec, Weights};
+
+/// The names of one layer's weights in the model's file.
+#[derive(Clone, Debug)]
+pub struct LayerNames {
+    /// Norm before attention, `[d_model]`.
+    pub attn_norm: String,
+    /// `[heads * d_head, d_model]`.
+    pub query: String,
+    /// `[kv_heads * d_head, d_model]`.
+    pub key: String,
+    /// `[kv_heads * d_head, d_model]`.
+    pub value: String,
+    /// `[d_model, heads * d_head]`.
+    pub output: String,
+    /// Norm before the MLP, `[d_model]`.
+    pub mlp_norm: String,
+    /// `[d_mlp, d_model]`.
+    pub gate: String,
+    /// `[d_mlp, d_model]`.
+    pub up: String,
+    /// `[d_model, d_mlp]`.
+    pub down: String,
+}
+
+/// The names of a model's weights in its file.
+#[derive(Clone, Debug)]
+pub struct WeightNames {
+    /// Token embedding, `[vocab, d_model]`.
+    pub embed: String,
+    /// One entry a layer.
+    pub layers: Vec<LayerNames>,
+    /// Norm before the unembedding, `[d_model]`.
+    pub final_norm: String,
+    /// Unembedding, `[vocab, d_model]`; the embedding's name where the two are tied.
+    pub unembed: String,
+}
+
+/// Builds the graph of a whole model: every layer boundary named, one additive mask a layer, logits at the last
+/// position.
+///
+/// # Errors
+/// A weight that is missing, has another shape than the configuration promises, or a type that cannot be read.
+pub fn decoder(spec: &ModelSpec, weights: &Weights, names: &WeightNames) -> Result<Graph> {
+    let (d, q, kv) = (
+        spec.d_model,
+        spec.heads * spec.d_head,
+        spec.kv_heads * spec.d_head,
+    );
+    let weight = |name: &str, shape: &[usize]| weights.reference(name, shape);
+    let batch_pos = || vec![Dim::Symbol("batch"), Dim::Symbol("pos")];
+    let stream = || {
+        vec![
+            Dim::Symbol("batch"),
+            Dim::Symbol("pos"),
+            Dim::Fixed(spec.d_model),
+        ]
+    };
+
+    let mut b = Builder::new();
+    let ids = b.input(INPUT_IDS, Dtype::I64, batch_pos());
+    let positions = b.input(POSITION_IDS, Dtype::I64, batch_pos());
+    let biases: Vec<String> = (0..spec.layers)
+        .map(|layer| {
+            // Axes of their own: a mask of one batch row or one head is broadcast.
+            let shape = ["mask_batch", "mask_head", "q_pos", "k_pos"].map(Dim::Symbol);
+            b.input(&attn_bias(layer), Dtype::F32, shape.to_vec())
+        })
+        .collect();
+
+    b.scope("rotary");
+    let (cos, sin) = rotary_angles(&mut b, &positions, spec);
+
+    b.scope("embed");
+    let table = b.weight(&weight(&names.embed, &[spec.vocab, d])?);
+    let embedded = b.op("Gather", &[&table, &ids]);
+    let mut x = b.boundary(&embedded, &resid(0), Dtype::F32, stream());
+
+    for (layer, names) in names.layers.iter().enumerate() {
+        b.scope(format!("layer.{layer}/attn"));
+        let normed = rms_norm(&mut b, &x, &weight(&names.attn_norm, &[d])?, spec.norm_eps);
+        let attended = attention(
+            &mut b,
+            &normed,
+            &AttentionWeights {
+                query: &weight(&names.query, &[q, d])?,
+                key: &weight(&names.key, &[kv, d])?,
+                value: &weight(&names.value, &[kv, d])?,
+                output: &weight(&names.output, &[d, q])?,
+            },
+            (&cos, &sin),
+            &biases[layer],
+            spec,
+        );
+        let mid = b.op("Add", &[&x, &attended]);
+
+        b.scope(format!("layer.{layer}/mlp"));
+        let normed = rms_norm(&mut b, &mid, &weight(&names.mlp_norm, &[d])?, spec.norm_eps);
+        let hidden = swiglu(
+            &mut b,
+            &normed,
+            &weight(&names.gate, &[spec.d_mlp, d])?,
+            &weight(&names.up, &[spec.d_mlp, d])?,
+            &weight(&names.down, &[d, spec.d_mlp])?,
+        );
+        let sum = b.op("Add", &[&mid, &hidden]);
+        x = b.boundary(&sum, &resid(layer + 1), Dtype::F32, stream());
+    }
+
+    b.scope("head");
+    let last = last_position(&mut b, &x);
+    let final_norm: Weight = weight(&names.final_norm, &[d])?;
+    let normed = rms_norm(&mut b, &last, &final_norm, spec.norm_eps);
+    let logits = linear(&mut b, &normed, &weight(&names.unembed, &[spec.vocab, d])?);
+    b.output(
+        &logits,
+        LOGITS,
+        Dtype::F32,
+        vec![Dim::Symbol("batch"), Dim::Fixed(spec.vocab)],
+    );
+    Ok(b.finish(&spec.family.to_string()))
+}
+
+/// `[batch, pos, d_model]` to `[batch, d_model]` at the last position.
+fn last_position(b: &mut Builder, x: &str) -> String {
+    let (start, end, axis) = (b.ints(&[-1]), b.ints(&[i64::MAX]), b.ints(&[1]));
+    let last = b.op("Slice", &[x, &start, &end, &axis]);
+    b.op("Squeeze", &[&last, &axis])
+}

@@ -1,0 +1,37 @@
+//! ONNX graphs as typed values: what a model's instrumented graph is, how it is built, cut and turned into bytes.
+//! Nothing here runs a graph (see [`crate::runtime`]) or reads weights (see [`crate::model`]); protobuf is used here
+//! only.
+//!
+//! [`decoder()`] builds the whole model as one [`Graph`]. Every layer boundary is a named value, so [`Graph::cut`]
+//! takes out any segment between two of them. The contract that all graphs keep is written in `onnx/CONTRACT.md`.
+
+mod block;
+mod build;
+mod cut;
+mod decoder;
+mod encode;
+#[allow(missing_docs, clippy::all, rustdoc::all)]
+pub mod proto;
+mod value;
+
+pub use build::Builder;
+pub use decoder::{LayerNames, WeightNames, decoder};
+pub use encode::{IR_VERSION, OPSET};
+pub use value::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Weight};
+
+/// The name of the residual stream entering layer `layer`: `[batch, pos, d_model] f32`.
+pub fn resid(layer: usize) -> String {
+    format!("resid.{layer}")
+}
+
+/// The name of the additive attention mask of layer `layer`: `[1|batch, 1|head, q_pos, k_pos] f32`.
+pub fn attn_bias(layer: usize) -> String {
+    format!("attn_bias.{layer}")
+}
+
+/// The name of the token ids: `[batch, pos] i64`.
+pub const INPUT_IDS: &str = "input_ids";
+/// The name of the positions: `[batch, pos] i64`.
+pub const POSITION_IDS: &str = "position_ids";
+/// The name of the result: `[batch, vocab] f32`, at the last position.
+pub const LOGITS: &str = "logits";

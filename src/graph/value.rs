@@ -1,0 +1,151 @@
+//! What a graph is made of: ports, nodes, constants and weights by reference.
+
+use std::fmt;
+
+/// The element type of a tensor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dtype {
+    /// 32-bit IEEE float.
+    F32,
+    /// 16-bit IEEE float.
+    F16,
+    /// 16-bit brain float.
+    Bf16,
+    /// 64-bit signed integer.
+    I64,
+}
+
+impl Dtype {
+    /// The size of one element in bytes.
+    pub fn size(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+            Self::I64 => 8,
+        }
+    }
+}
+
+impl fmt::Display for Dtype {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::F32 => "f32",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
+            Self::I64 => "i64",
+        })
+    }
+}
+
+/// One axis of a tensor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dim {
+    /// An axis whose length is known when the graph is run: `batch`, `pos`, ...
+    Symbol(&'static str),
+    /// An axis of fixed length.
+    Fixed(usize),
+}
+
+impl fmt::Display for Dim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Symbol(name) => f.write_str(name),
+            Self::Fixed(length) => write!(f, "{length}"),
+        }
+    }
+}
+
+/// A named value with its type: an input, an output or a layer boundary.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// The name of the value.
+    pub name: String,
+    /// Its element type.
+    pub dtype: Dtype,
+    /// Its axes, in order.
+    pub shape: Vec<Dim>,
+}
+
+/// An attribute of a node.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Attribute {
+    /// One integer.
+    Int(i64),
+    /// Several integers.
+    Ints(Vec<i64>),
+}
+
+/// One operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Node {
+    /// The unique name of the node, `layer.3/attn/MatMul_2`.
+    pub name: String,
+    /// The operator, of the default ONNX domain.
+    pub op: &'static str,
+    /// The names of the values that it reads.
+    pub inputs: Vec<String>,
+    /// The names of the values that it makes.
+    pub outputs: Vec<String>,
+    /// Its attributes.
+    pub attributes: Vec<(&'static str, Attribute)>,
+}
+
+/// A small tensor that is part of the graph itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Constant {
+    /// The name of the value.
+    pub name: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Its element type.
+    pub dtype: Dtype,
+    /// Its elements, little-endian, in row-major order.
+    pub bytes: Vec<u8>,
+}
+
+/// A weight, by reference into a file beside the graph.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weight {
+    /// The name of the value, the tensor's name in the file.
+    pub name: String,
+    /// Its element type as stored.
+    pub dtype: Dtype,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// The file's name, relative to the folder of the graph.
+    pub file: String,
+    /// Where its bytes begin in the file.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
+}
+
+/// An ONNX graph with weights by reference. Nodes are in topological order.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Graph {
+    /// The name of the graph.
+    pub name: String,
+    /// What a run must be given.
+    pub inputs: Vec<Port>,
+    /// What a run returns.
+    pub outputs: Vec<Port>,
+    /// Named values between nodes at which the graph may be cut.
+    pub boundaries: Vec<Port>,
+    /// The operations, in topological order.
+    pub nodes: Vec<Node>,
+    /// Tensors that are part of the graph.
+    pub constants: Vec<Constant>,
+    /// Tensors that are references into a file.
+    pub weights: Vec<Weight>,
+}
+
+impl Graph {
+    /// The port of that name among inputs, boundaries and outputs.
+    pub fn port(&self, name: &str) -> Option<&Port> {
+        self.inputs
+            .iter()
+            .chain(&self.boundaries)
+            .chain(&self.outputs)
+            .find(|port| port.name == name)
+    }
+}

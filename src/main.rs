@@ -1,0 +1,2 @@
+//! The `af1` program.
+fn main() {}

@@ -1,0 +1,308 @@
+//! From a GGUF file to a folder in Hugging Face's layout, in f32.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use safetensors::View;
+
+use super::gguf::{Gguf, Value};
+use super::llama::{Config, RopeParameters};
+use super::{ModelSpec, llama};
+use crate::fetch::{Staging, interrupted};
+use crate::graph::WeightNames;
+use crate::prompt::Tokenizer;
+use crate::{Error, Result, progress};
+
+/// Raised when the conversion changes, so that older folders in the cache are not used any more.
+pub const CONVERSION: u32 = 1;
+
+/// Writes `config.json`, `model.safetensors`, `tokenizer.json` and `tokenizer_config.json`.
+pub fn convert(gguf: &Gguf, staging: &Staging) -> Result<()> {
+    let config = config(gguf)?;
+    let spec = config.spec(gguf.path())?;
+    let write = |name: &str, bytes: &[u8]| {
+        let path = staging.path().join(name);
+        std::fs::write(&path, bytes).map_err(|e| Error::caching(&path, e))
+    };
+    let json = serde_json::to_vec_pretty(&config).expect("a configuration is plain data");
+    write("config.json", &json)?;
+
+    let (tokenizer, bos) = tokenizer(gguf)?;
+    write("tokenizer.json", tokenizer.to_json().as_bytes())?;
+    let json = serde_json::json!({ "bos_token": bos });
+    write("tokenizer_config.json", json.to_string().as_bytes())?;
+    weights(gguf, &spec, &staging.path().join("model.safetensors"))
+}
+
+fn unsupported(gguf: &Gguf, field: &str, found: &str, supported: &str) -> Error {
+    Error::UnsupportedModel {
+        path: gguf.path().to_owned(),
+        field: field.to_owned(),
+        found: found.to_owned(),
+        supported: supported.to_owned(),
+    }
+}
+
+/// The configuration that the metadata amounts to.
+fn config(gguf: &Gguf) -> Result<Config> {
+    let text = |key: &str| gguf.need(key, "a string", Value::as_str);
+    let architecture = text("general.architecture")?;
+    if architecture != "llama" {
+        let found = format!("{architecture:?}");
+        return Err(unsupported(
+            gguf,
+            "general.architecture",
+            &found,
+            "\"llama\"",
+        ));
+    }
+    let size = |key: &str| gguf.need(&format!("llama.{key}"), "a size", Value::as_usize);
+    let number = |key: &str| gguf.need(&format!("llama.{key}"), "a number", Value::as_f64);
+    let optional = |key: &str| gguf.get(&format!("llama.{key}")).and_then(Value::as_usize);
+
+    if let Some(Value::String(scaling)) = gguf.get("llama.rope.scaling.type")
+        && scaling != "none"
+    {
+        let found = format!("{scaling:?}");
+        return Err(unsupported(
+            gguf,
+            "llama.rope.scaling.type",
+            &found,
+            "\"none\"",
+        ));
+    }
+    if gguf.tensors().contains_key("rope_freqs.weight") {
+        let found = "a tensor of scaled rotary frequencies";
+        return Err(unsupported(
+            gguf,
+            "rope_freqs.weight",
+            found,
+            "unscaled rotary embedding",
+        ));
+    }
+    let heads = size("attention.head_count")?;
+    let d_model = size("embedding_length")?;
+    let d_head = optional("attention.key_length").or(d_model.checked_div(heads));
+    if let (Some(rotated), Some(d_head)) = (optional("rope.dimension_count"), d_head)
+        && rotated != d_head
+    {
+        let (found, whole) = (rotated.to_string(), format!("the whole head, {d_head}"));
+        return Err(unsupported(
+            gguf,
+            "llama.rope.dimension_count",
+            &found,
+            &whole,
+        ));
+    }
+    let vocab = match optional("vocab_size") {
+        Some(vocab) => vocab,
+        None => gguf
+            .need("tokenizer.ggml.tokens", "an array", Value::as_array)?
+            .len(),
+    };
+    let bos = gguf
+        .get("tokenizer.ggml.bos_token_id")
+        .and_then(Value::as_usize);
+    Ok(Config {
+        architectures: vec!["LlamaForCausalLM".to_owned()],
+        model_type: "llama".to_owned(),
+        hidden_size: d_model,
+        intermediate_size: size("feed_forward_length")?,
+        num_hidden_layers: size("block_count")?,
+        num_attention_heads: heads,
+        num_key_value_heads: optional("attention.head_count_kv"),
+        head_dim: d_head,
+        vocab_size: vocab,
+        max_position_embeddings: size("context_length")?,
+        rms_norm_eps: number("attention.layer_norm_rms_epsilon")?,
+        rope_theta: None,
+        rope_scaling: None,
+        rope_parameters: Some(RopeParameters {
+            rope_theta: Some(number("rope.freq_base").unwrap_or(10_000.0)),
+            rope_type: Some("default".to_owned()),
+        }),
+        tie_word_embeddings: !gguf.tensors().contains_key("output.weight"),
+        attention_bias: false,
+        mlp_bias: false,
+        hidden_act: "silu".to_owned(),
+        bos_token_id: bos.and_then(|bos| u32::try_from(bos).ok()),
+    })
+}
+
+/// Token types of GGUF that are matched in a text before it is split.
+const CONTROL: i128 = 3;
+const USER_DEFINED: i128 = 4;
+
+/// The tokenizer that the metadata amounts to, and its beginning-of-sequence token.
+fn tokenizer(gguf: &Gguf) -> Result<(Tokenizer, Option<String>)> {
+    let model = gguf.need("tokenizer.ggml.model", "a string", Value::as_str)?;
+    if model != "gpt2" {
+        let found = format!("{model:?}");
+        let supported = "\"gpt2\" (byte-level BPE); give the Hugging Face folder instead";
+        return Err(unsupported(gguf, "tokenizer.ggml.model", &found, supported));
+    }
+    let strings = |key: &str| {
+        gguf.need(key, "an array of strings", |value| {
+            let strings = value.as_array()?.iter().map(Value::as_str);
+            strings.collect::<Option<Vec<&str>>>()
+        })
+    };
+    let tokens = strings("tokenizer.ggml.tokens")?;
+    let merges = strings("tokenizer.ggml.merges")?;
+    let types = gguf
+        .get("tokenizer.ggml.token_type")
+        .and_then(Value::as_array);
+    let special: Vec<&str> = tokens
+        .iter()
+        .zip(types.unwrap_or_default())
+        .filter(|(_, kind)| matches!(kind, Value::Int(CONTROL | USER_DEFINED)))
+        .map(|(token, _)| *token)
+        .collect();
+    let pre = gguf.get("tokenizer.ggml.pre").and_then(Value::as_str);
+    let pre = pre.unwrap_or("default");
+    let tokenizer = Tokenizer::from_bpe(&tokens, &merges, &special, pre)
+        .map_err(|reason| unsupported(gguf, "tokenizer.ggml.pre", &reason, Tokenizer::SPLITTERS))?;
+    let bos = gguf
+        .get("tokenizer.ggml.bos_token_id")
+        .and_then(Value::as_usize)
+        .and_then(|id| tokens.get(id))
+        .map(|token| (*token).to_owned());
+    Ok((tokenizer, bos))
+}
+
+/// One tensor, widened when the file is written.
+struct Lazy<'g> {
+    gguf: &'g Gguf,
+    name: String,
+    shape: Vec<usize>,
+    /// Heads whose rows the file keeps in the order of interleaved rotary embedding.
+    interleaved_heads: Option<usize>,
+    bar: &'g indicatif::ProgressBar,
+}
+
+impl View for Lazy<'_> {
+    fn dtype(&self) -> safetensors::Dtype {
+        safetensors::Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data_len(&self) -> usize {
+        self.shape.iter().product::<usize>() * size_of::<f32>()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut weights = self.gguf.widen(&self.name);
+        if let Some(heads) = self.interleaved_heads {
+            weights = half_split(&weights, heads, self.shape[0] / heads, self.shape[1]);
+        }
+        self.bar.inc(1);
+        weights
+            .iter()
+            .flat_map(|w| w.to_le_bytes())
+            .collect::<Vec<u8>>()
+            .into()
+    }
+}
+
+/// Reorders the rows of a query or key matrix from interleaved pairs `(0, 1), (2, 3), ...` of rotary dimensions, as
+/// llama.cpp keeps them, to the two halves of Hugging Face: `[heads * d_head, columns]` to the same shape.
+fn half_split(weights: &[f32], heads: usize, d_head: usize, columns: usize) -> Vec<f32> {
+    let mut out = Vec::with_capacity(weights.len());
+    for head in 0..heads {
+        for half in 0..2 {
+            for pair in 0..d_head / 2 {
+                let row = head * d_head + 2 * pair + half;
+                out.extend_from_slice(&weights[row * columns..(row + 1) * columns]);
+            }
+        }
+    }
+    out
+}
+
+/// Writes all tensors, one in memory at a time.
+fn weights(gguf: &Gguf, spec: &ModelSpec, path: &Path) -> Result<()> {
+    let names = llama::names(spec);
+    let tensors = shapes(spec, &names);
+    let bar = progress::steps("widening the weights to f32", tensors.len() as u64);
+    let mut views = Vec::new();
+    for (theirs, ours, shape, interleaved_heads) in tensors {
+        let found = gguf.tensors().get(&theirs).map(|info| info.shape.clone());
+        if found.as_ref() != Some(&shape) {
+            return Err(Error::Malformed {
+                path: gguf.path().to_owned(),
+                what: format!("tensor {theirs:?}"),
+                expected: format!("shape {shape:?}, as the metadata says"),
+                found: found.map_or("no such tensor".to_owned(), |s| format!("shape {s:?}")),
+            });
+        }
+        let view = Lazy {
+            gguf,
+            name: theirs,
+            shape,
+            interleaved_heads,
+            bar: &bar,
+        };
+        views.push((ours, view));
+    }
+    interrupted()?;
+    let end = safetensors::serialize_to_file(views, None, path);
+    bar.finish_and_clear();
+    end.map_err(|e| match e {
+        safetensors::SafeTensorError::IoError(e) => Error::caching(path, e),
+        other => Error::caching(path, std::io::Error::other(other)),
+    })
+}
+
+/// For every tensor: llama.cpp's name, Hugging Face's, the shape, and the heads whose rows are interleaved.
+fn shapes(
+    spec: &ModelSpec,
+    names: &WeightNames,
+) -> Vec<(String, String, Vec<usize>, Option<usize>)> {
+    let (d, q, kv) = (
+        spec.d_model,
+        spec.heads * spec.d_head,
+        spec.kv_heads * spec.d_head,
+    );
+    let mut tensors = vec![
+        (
+            "token_embd.weight".to_owned(),
+            names.embed.clone(),
+            vec![spec.vocab, d],
+            None,
+        ),
+        (
+            "output_norm.weight".to_owned(),
+            names.final_norm.clone(),
+            vec![d],
+            None,
+        ),
+    ];
+    if !spec.tied {
+        let unembed = names.unembed.clone();
+        tensors.push((
+            "output.weight".to_owned(),
+            unembed,
+            vec![spec.vocab, d],
+            None,
+        ));
+    }
+    for (l, layer) in names.layers.iter().enumerate() {
+        for (part, ours, shape, heads) in [
+            ("attn_norm", &layer.attn_norm, vec![d], None),
+            ("attn_q", &layer.query, vec![q, d], Some(spec.heads)),
+            ("attn_k", &layer.key, vec![kv, d], Some(spec.kv_heads)),
+            ("attn_v", &layer.value, vec![kv, d], None),
+            ("attn_output", &layer.output, vec![d, q], None),
+            ("ffn_norm", &layer.mlp_norm, vec![d], None),
+            ("ffn_gate", &layer.gate, vec![spec.d_mlp, d], None),
+            ("ffn_up", &layer.up, vec![spec.d_mlp, d], None),
+            ("ffn_down", &layer.down, vec![d, spec.d_mlp], None),
+        ] {
+            tensors.push((format!("blk.{l}.{part}.weight"), ours.clone(), shape, heads));
+        }
+    }
+    tensors
+}

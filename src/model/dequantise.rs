@@ -1,0 +1,227 @@
+//! The block formats of GGML, widened to f32.
+//!
+//! Each format is a sequence of blocks of 32 or 256 weights that share scales; the layouts are those of
+//! `ggml-common.h` in llama.cpp. Values are computed in f32 in the order of llama.cpp's reference routines, so results
+//! are equal to theirs to the last bit (checked against the Python package `gguf`).
+
+use half::{bf16, f16};
+
+/// An element or block type of GGML.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GgmlType {
+    /// 32-bit floats.
+    F32,
+    /// 16-bit floats.
+    F16,
+    /// 16-bit brain floats.
+    Bf16,
+    /// 4 bits, one scale.
+    Q4_0,
+    /// 4 bits, scale and minimum.
+    Q4_1,
+    /// 5 bits, one scale.
+    Q5_0,
+    /// 5 bits, scale and minimum.
+    Q5_1,
+    /// 8 bits, one scale.
+    Q8_0,
+    /// 4 bits in super-blocks of 256.
+    Q4K,
+    /// 5 bits in super-blocks of 256.
+    Q5K,
+    /// 6 bits in super-blocks of 256.
+    Q6K,
+}
+
+use GgmlType::{Bf16, F16, F32, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+
+impl GgmlType {
+    /// All types that can be widened: number in a file, name, weights in a block, bytes of a block.
+    const ALL: [(Self, u32, &'static str, usize, usize); 11] = [
+        (F32, 0, "F32", 1, 4),
+        (F16, 1, "F16", 1, 2),
+        (Q4_0, 2, "Q4_0", 32, 18),
+        (Q4_1, 3, "Q4_1", 32, 20),
+        (Q5_0, 6, "Q5_0", 32, 22),
+        (Q5_1, 7, "Q5_1", 32, 24),
+        (Q8_0, 8, "Q8_0", 32, 34),
+        (Q4K, 12, "Q4_K", 256, 144),
+        (Q5K, 13, "Q5_K", 256, 176),
+        (Q6K, 14, "Q6_K", 256, 210),
+        (Bf16, 30, "BF16", 1, 2),
+    ];
+
+    fn row(self) -> &'static (Self, u32, &'static str, usize, usize) {
+        Self::ALL
+            .iter()
+            .find(|row| row.0 == self)
+            .expect("every type is in the table")
+    }
+
+    /// The type of that number in a GGUF file, if it can be widened.
+    pub fn from_number(number: u32) -> Option<Self> {
+        Self::ALL
+            .iter()
+            .find(|row| row.1 == number)
+            .map(|row| row.0)
+    }
+
+    /// The type of that name, if it can be widened.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|row| row.2 == name).map(|row| row.0)
+    }
+
+    /// The name, as llama.cpp writes it.
+    pub fn name(self) -> &'static str {
+        self.row().2
+    }
+
+    /// Weights in a block.
+    pub fn block_len(self) -> usize {
+        self.row().3
+    }
+
+    /// Bytes of a block.
+    pub fn block_bytes(self) -> usize {
+        self.row().4
+    }
+
+    /// The names of all types that can be widened.
+    pub fn supported() -> String {
+        let names: Vec<&str> = Self::ALL.iter().map(|row| row.2).collect();
+        names.join(", ")
+    }
+
+    /// Widens whole blocks: `bytes` holds `n` blocks, the result `n * block_len` weights.
+    ///
+    /// # Panics
+    /// If `bytes` is not a whole number of blocks; callers check sizes when they read a file's header.
+    pub fn widen(self, bytes: &[u8]) -> Vec<f32> {
+        let (blocks, rest) = (
+            bytes.chunks_exact(self.block_bytes()),
+            bytes.len() % self.block_bytes(),
+        );
+        assert_eq!(rest, 0, "a whole number of {} blocks", self.name());
+        let mut out = Vec::with_capacity(blocks.len() * self.block_len());
+        for block in blocks {
+            match self {
+                F32 => out.push(f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
+                F16 => out.push(half_at(block, 0)),
+                Bf16 => out.push(bf16::from_le_bytes([block[0], block[1]]).to_f32()),
+                Q4_0 => nibbles(&mut out, &block[2..18], |q| {
+                    half_at(block, 0) * (f32::from(q) - 8.0)
+                }),
+                Q4_1 => nibbles(&mut out, &block[4..20], |q| {
+                    half_at(block, 0) * f32::from(q) + half_at(block, 2)
+                }),
+                Q5_0 => fifth_bits(&mut out, &block[2..6], &block[6..22], |q| {
+                    half_at(block, 0) * (f32::from(q) - 16.0)
+                }),
+                Q5_1 => fifth_bits(&mut out, &block[4..8], &block[8..24], |q| {
+                    half_at(block, 0) * f32::from(q) + half_at(block, 2)
+                }),
+                Q8_0 => out.extend(
+                    block[2..]
+                        .iter()
+                        .map(|&q| f32::from(q as i8) * half_at(block, 0)),
+                ),
+                Q4K => q4_k(&mut out, block),
+                Q5K => q5_k(&mut out, block),
+                Q6K => q6_k(&mut out, block),
+            }
+        }
+        out
+    }
+}
+
+fn half_at(block: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
+}
+
+/// Sixteen bytes hold 32 weights: the low nibbles first, then the high ones.
+fn nibbles(out: &mut Vec<f32>, quants: &[u8], value: impl Fn(u8) -> f32) {
+    out.extend(quants.iter().map(|&q| value(q & 15)));
+    out.extend(quants.iter().map(|&q| value(q >> 4)));
+}
+
+/// As [`nibbles`], with the fifth bit of weight `i` in bit `i` of `high`.
+fn fifth_bits(out: &mut Vec<f32>, high: &[u8], quants: &[u8], value: impl Fn(u8) -> f32) {
+    let fifth = |i: usize| (high[i / 8] >> (i % 8) & 1) << 4;
+    out.extend(
+        quants
+            .iter()
+            .enumerate()
+            .map(|(i, &q)| value(q & 15 | fifth(i))),
+    );
+    out.extend(
+        quants
+            .iter()
+            .enumerate()
+            .map(|(i, &q)| value(q >> 4 | fifth(i + 16))),
+    );
+}
+
+/// The 6-bit scale and minimum of sub-block `j` of 8, packed in 12 bytes.
+fn scale_min(j: usize, scales: &[u8]) -> (f32, f32) {
+    let (scale, min) = if j < 4 {
+        (scales[j] & 63, scales[j + 4] & 63)
+    } else {
+        (
+            scales[j + 4] & 15 | (scales[j - 4] >> 6) << 4,
+            scales[j + 4] >> 4 | (scales[j] >> 6) << 4,
+        )
+    };
+    (f32::from(scale), f32::from(min))
+}
+
+/// `d f16, dmin f16, scales [12], quants [128]`.
+fn q4_k(out: &mut Vec<f32>, block: &[u8]) {
+    let (d, dmin, scales) = (half_at(block, 0), half_at(block, 2), &block[4..16]);
+    for (pair, quants) in block[16..].chunks_exact(32).enumerate() {
+        for (j, shift) in [(2 * pair, 0), (2 * pair + 1, 4)] {
+            let (scale, min) = scale_min(j, scales);
+            let (scale, min) = (d * scale, dmin * min);
+            out.extend(
+                quants
+                    .iter()
+                    .map(|&q| scale * f32::from(q >> shift & 15) - min),
+            );
+        }
+    }
+}
+
+/// `d f16, dmin f16, scales [12], high bits [32], quants [128]`.
+fn q5_k(out: &mut Vec<f32>, block: &[u8]) {
+    let (d, dmin, scales) = (half_at(block, 0), half_at(block, 2), &block[4..16]);
+    let high = &block[16..48];
+    for (pair, quants) in block[48..].chunks_exact(32).enumerate() {
+        for (j, shift) in [(2 * pair, 0), (2 * pair + 1, 4)] {
+            let (scale, min) = scale_min(j, scales);
+            let (scale, min) = (d * scale, dmin * min);
+            out.extend(
+                quants
+                    .iter()
+                    .zip(high)
+                    .map(|(&q, &h)| scale * f32::from(q >> shift & 15 | (h >> j & 1) << 4) - min),
+            );
+        }
+    }
+}
+
+/// `low bits [128], high bits [64], scales [16] i8, d f16`.
+fn q6_k(out: &mut Vec<f32>, block: &[u8]) {
+    let d = half_at(block, 208);
+    for part in 0..2 {
+        let low = &block[part * 64..][..64];
+        let high = &block[128 + part * 32..][..32];
+        let scales = &block[192 + part * 8..][..8];
+        for quarter in 0..4 {
+            for l in 0..32 {
+                let nibble = low[l + 32 * (quarter % 2)] >> (4 * (quarter / 2)) & 15;
+                let q = nibble | (high[l] >> (2 * quarter) & 3) << 4;
+                let scale = d * f32::from(scales[l / 16 + 2 * quarter] as i8);
+                out.push(scale * (f32::from(q) - 32.0));
+            }
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! Llama-shaped models: their configuration and the names of their weights, as Hugging Face writes them.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Family, ModelSpec};
+use crate::graph::{LayerNames, WeightNames};
+use crate::{Error, Result};
+
+/// `config.json` of a Llama-shaped model; fields that do not change the graph are ignored.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct Config {
+    /// `LlamaForCausalLM`.
+    #[serde(default)]
+    pub architectures: Vec<String>,
+    /// `llama`.
+    pub model_type: String,
+    /// Width of the residual stream.
+    pub hidden_size: usize,
+    /// Width of the MLP.
+    pub intermediate_size: usize,
+    /// Number of layers.
+    pub num_hidden_layers: usize,
+    /// Number of query heads.
+    pub num_attention_heads: usize,
+    /// Number of key and value heads; as many as query heads where it is not given.
+    pub num_key_value_heads: Option<usize>,
+    /// Width of a head; `hidden_size / num_attention_heads` where it is not given.
+    pub head_dim: Option<usize>,
+    /// Number of tokens.
+    pub vocab_size: usize,
+    /// Longest prompt.
+    pub max_position_embeddings: usize,
+    /// The constant under the root of the norms.
+    pub rms_norm_eps: f64,
+    /// Base of the rotary frequencies, as files before transformers 5 spell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_theta: Option<f64>,
+    /// Scaling of the rotary frequencies, as files before transformers 5 spell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_scaling: Option<RopeParameters>,
+    /// Both, as transformers 5 spells them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_parameters: Option<RopeParameters>,
+    /// Whether the unembedding is the embedding.
+    #[serde(default)]
+    pub tie_word_embeddings: bool,
+    /// Whether attention has biases.
+    #[serde(default)]
+    pub attention_bias: bool,
+    /// Whether the MLP has biases.
+    #[serde(default)]
+    pub mlp_bias: bool,
+    /// The activation of the MLP.
+    #[serde(default = "silu")]
+    pub hidden_act: String,
+    /// The token that begins a sequence.
+    #[serde(default)]
+    pub bos_token_id: Option<u32>,
+}
+
+/// How rotary frequencies are made.
+#[derive(Debug, Deserialize, Serialize)]
+pub struct RopeParameters {
+    /// Base of the frequencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_theta: Option<f64>,
+    /// `default`, or a kind of scaling.
+    #[serde(default, alias = "type")]
+    pub rope_type: Option<String>,
+}
+
+fn silu() -> String {
+    "silu".to_owned()
+}
+
+impl Config {
+    /// The spec of a configuration read from `path`.
+    ///
+    /// # Errors
+    /// A field whose value is not supported or contradicts another one.
+    pub fn spec(&self, path: &Path) -> Result<ModelSpec> {
+        let unsupported = |field: &str, found: String, supported: &str| Error::UnsupportedModel {
+            path: path.to_owned(),
+            field: field.to_owned(),
+            found,
+            supported: supported.to_owned(),
+        };
+        if self.model_type != "llama" {
+            return Err(unsupported(
+                "model_type",
+                format!("{:?}", self.model_type),
+                "\"llama\"",
+            ));
+        }
+        if self.hidden_act != "silu" {
+            return Err(unsupported(
+                "hidden_act",
+                format!("{:?}", self.hidden_act),
+                "\"silu\"",
+            ));
+        }
+        for (field, set) in [
+            ("attention_bias", self.attention_bias),
+            ("mlp_bias", self.mlp_bias),
+        ] {
+            if set {
+                return Err(unsupported(field, "true".to_owned(), "false"));
+            }
+        }
+        for (field, rope) in [
+            ("rope_scaling.rope_type", &self.rope_scaling),
+            ("rope_parameters.rope_type", &self.rope_parameters),
+        ] {
+            let kind = rope.as_ref().and_then(|rope| rope.rope_type.as_deref());
+            if let Some(kind) = kind.filter(|&kind| kind != "default") {
+                return Err(unsupported(field, format!("{kind:?}"), "\"default\""));
+            }
+        }
+
+        let heads = self.num_attention_heads;
+        let kv_heads = self.num_key_value_heads.unwrap_or(heads);
+        for (field, value) in [
+            ("hidden_size", self.hidden_size),
+            ("intermediate_size", self.intermediate_size),
+            ("num_hidden_layers", self.num_hidden_layers),
+            ("num_attention_heads", heads),
+            ("num_key_value_heads", kv_heads),
+            ("vocab_size", self.vocab_size),
+        ] {
+            if value == 0 || value > 1 << 24 {
+                return Err(unsupported(field, value.to_string(), "1 to 2^24"));
+            }
+        }
+        if heads % kv_heads != 0 {
+            return Err(unsupported(
+                "num_key_value_heads",
+                kv_heads.to_string(),
+                &format!("a divisor of num_attention_heads, {heads}"),
+            ));
+        }
+        let d_head = match self.head_dim {
+            Some(d_head) => d_head,
+            None if self.hidden_size.is_multiple_of(heads) => self.hidden_size / heads,
+            None => {
+                return Err(unsupported(
+                    "hidden_size",
+                    self.hidden_size.to_string(),
+                    &format!("a multiple of num_attention_heads, {heads}"),
+                ));
+            }
+        };
+        if d_head == 0 || d_head % 2 != 0 || d_head > 1 << 16 {
+            return Err(unsupported(
+                "head_dim",
+                d_head.to_string(),
+                "an even number",
+            ));
+        }
+        let theta = self
+            .rope_theta
+            .or_else(|| self.rope_parameters.as_ref().and_then(|r| r.rope_theta))
+            .unwrap_or(10_000.0);
+        if !(theta.is_finite() && theta > 0.0) {
+            return Err(unsupported(
+                "rope_theta",
+                theta.to_string(),
+                "a positive number",
+            ));
+        }
+        Ok(ModelSpec {
+            family: Family::Llama,
+            layers: self.num_hidden_layers,
+            d_model: self.hidden_size,
+            heads,
+            kv_heads,
+            d_head,
+            d_mlp: self.intermediate_size,
+            vocab: self.vocab_size,
+            context: self.max_position_embeddings,
+            norm_eps: self.rms_norm_eps as f32,
+            rope_theta: theta,
+            tied: self.tie_word_embeddings,
+        })
+    }
+}
+
+/// The names of the weights of a model of that shape.
+pub fn names(spec: &ModelSpec) -> WeightNames {
+    const EMBED: &str = "model.embed_tokens.weight";
+    const UNEMBED: &str = "lm_head.weight";
+    let layer = |layer: usize| {
+        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+        LayerNames {
+            attn_norm: name("input_layernorm"),
+            query: name("self_attn.q_proj"),
+            key: name("self_attn.k_proj"),
+            value: name("self_attn.v_proj"),
+            output: name("self_attn.o_proj"),
+            mlp_norm: name("post_attention_layernorm"),
+            gate: name("mlp.gate_proj"),
+            up: name("mlp.up_proj"),
+            down: name("mlp.down_proj"),
+        }
+    };
+    WeightNames {
+        embed: EMBED.to_owned(),
+        layers: (0..spec.layers).map(layer).collect(),
+        final_norm: "model.norm.weight".to_owned(),
+        unembed: (if spec.tied { EMBED } else { UNEMBED }).to_owned(),
+    }
+}

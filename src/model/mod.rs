@@ -1,0 +1,19 @@
+//! Language models: where they come from, their shape, their weights and their tokenizer. Nothing here builds a graph
+//! or runs one.
+//!
+//! Every model ends as a folder in Hugging Face's layout (`config.json`, safetensors, `tokenizer.json`); a GGUF file is
+//! converted to one in the cache, once.
+
+mod convert;
+pub mod dequantise;
+pub mod gguf;
+mod llama;
+mod load;
+mod preset;
+mod spec;
+mod weights;
+
+pub use load::{Bos, BosChoice, Model};
+pub use preset::{PRESETS, Preset};
+pub use spec::{Family, ModelSpec};
+pub use weights::Weights;

@@ -1,0 +1,68 @@
+//! The shape of a decoder-only transformer: what its configuration says, in one vocabulary for all families.
+
+use std::fmt;
+
+/// A family of architectures that share one graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// Pre-norm RMSNorm, rotary embedding in the half-split layout, grouped-query attention, SwiGLU, no biases.
+    Llama,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Llama => "llama",
+        })
+    }
+}
+
+/// The sizes and constants of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelSpec {
+    /// Which graph the model is.
+    pub family: Family,
+    /// Number of layers, `L`.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of query heads.
+    pub heads: usize,
+    /// Number of key and value heads; divides `heads`.
+    pub kv_heads: usize,
+    /// Width of a head; even.
+    pub d_head: usize,
+    /// Width of the MLP.
+    pub d_mlp: usize,
+    /// Number of tokens.
+    pub vocab: usize,
+    /// Longest prompt in tokens.
+    pub context: usize,
+    /// The constant under the root of the norms.
+    pub norm_eps: f32,
+    /// The base of the rotary frequencies.
+    pub rope_theta: f64,
+    /// Whether the unembedding is the embedding.
+    pub tied: bool,
+}
+
+impl ModelSpec {
+    /// The rotary frequencies `theta^(-2 i / d_head)` in radians a position, `[d_head / 2] f32`.
+    pub fn rotary_frequencies(&self) -> Vec<f32> {
+        (0..self.d_head / 2)
+            .map(|i| self.rope_theta.powf(-2.0 * i as f64 / self.d_head as f64) as f32)
+            .collect()
+    }
+
+    /// The number of weights, tied ones counted once.
+    pub fn parameters(&self) -> u64 {
+        let (d, q, kv) = (
+            self.d_model as u64,
+            (self.heads * self.d_head) as u64,
+            (self.kv_heads * self.d_head) as u64,
+        );
+        let layer = d * (2 * q + 2 * kv + 3 * self.d_mlp as u64 + 2);
+        let embeddings = if self.tied { 1 } else { 2 };
+        layer * self.layers as u64 + d + embeddings * self.vocab as u64 * d
+    }
+}

@@ -1,0 +1,238 @@
+//! Where a model's weights lie: safetensors files, one or sharded, never read as a whole.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use safetensors::SafeTensors;
+use serde::Deserialize;
+
+use crate::graph::{Dtype, Weight};
+use crate::{Error, Result};
+
+/// Types of stored weights that a graph can refer to.
+pub const READABLE: &str = "F32, F16, BF16";
+
+/// One tensor in a file.
+#[derive(Clone, Debug)]
+struct Stored {
+    file: usize,
+    dtype: safetensors::Dtype,
+    shape: Vec<usize>,
+    offset: u64,
+    length: u64,
+}
+
+/// The tensors of a model by name, as references into the safetensors files of one folder.
+#[derive(Clone, Debug)]
+pub struct Weights {
+    folder: PathBuf,
+    files: Vec<String>,
+    tensors: BTreeMap<String, Stored>,
+}
+
+/// `model.safetensors.index.json` as Hugging Face writes it.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl Weights {
+    /// Reads the headers of `model.safetensors`, or of the shards that `model.safetensors.index.json` names.
+    ///
+    /// # Errors
+    /// A missing, truncated or malformed file; a tensor that the index promises and its shard lacks.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let index = folder.join("model.safetensors.index.json");
+        let mut weights = Self {
+            folder: folder.to_owned(),
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+        };
+        if !index.is_file() {
+            weights.add("model.safetensors")?;
+            return Ok(weights);
+        }
+        let text = std::fs::read_to_string(&index)
+            .map_err(|e| Error::reading(&index, "index of weights", e))?;
+        let Index { weight_map } =
+            serde_json::from_str(&text).map_err(|e| malformed(&index, "index", e))?;
+        let files: std::collections::BTreeSet<&String> = weight_map.values().collect();
+        for file in files {
+            // A shard lies beside its index: a name that leaves the folder is not followed.
+            if Path::new(file).components().count() != 1 || file.starts_with("..") {
+                return Err(Error::Malformed {
+                    path: index,
+                    what: "index".to_owned(),
+                    expected: "names of files beside the index".to_owned(),
+                    found: format!("{file:?}"),
+                });
+            }
+            weights.add(file)?;
+        }
+        for (name, file) in &weight_map {
+            let found = weights.tensors.get(name);
+            if found.is_none_or(|stored| &weights.files[stored.file] != file) {
+                return Err(Error::Malformed {
+                    path: folder.join(file),
+                    what: "shard".to_owned(),
+                    expected: format!("tensor {name:?}, as {} says", index.display()),
+                    found: "no such tensor".to_owned(),
+                });
+            }
+        }
+        Ok(weights)
+    }
+
+    fn add(&mut self, file: &str) -> Result<()> {
+        let path = self.folder.join(file);
+        let handle = File::open(&path).map_err(|e| Error::reading(&path, "weights", e))?;
+        let length = handle
+            .metadata()
+            .map_err(|e| Error::reading(&path, "weights", e))?
+            .len();
+        if length < 8 {
+            return Err(Error::Truncated {
+                path,
+                expected: "a safetensors header of at least 8 bytes".to_owned(),
+                found: format!("{length} bytes"),
+            });
+        }
+        // SAFETY: the map is only read, and dropped before this function returns. A file that another process shortens
+        // meanwhile would end this process, as for every memory-mapped file.
+        let map = unsafe { memmap2::Mmap::map(&handle) }
+            .map_err(|e| Error::reading(&path, "weights", e))?;
+        let (header, metadata) =
+            SafeTensors::read_metadata(&map).map_err(|e| self.header_error(&path, &map, e))?;
+        let data = 8 + header as u64;
+        let number = self.files.len();
+        self.files.push(file.to_owned());
+        for (name, info) in metadata.tensors() {
+            let (begin, end) = info.data_offsets;
+            let stored = Stored {
+                file: number,
+                dtype: info.dtype,
+                shape: info.shape.clone(),
+                offset: data + begin as u64,
+                length: (end - begin) as u64,
+            };
+            if self.tensors.insert(name.clone(), stored).is_some() {
+                return Err(Error::Malformed {
+                    path,
+                    what: "shard".to_owned(),
+                    expected: "every tensor in one shard only".to_owned(),
+                    found: format!("{name:?} in two"),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells a file that ends too early from one that contradicts itself.
+    fn header_error(&self, path: &Path, map: &[u8], error: safetensors::SafeTensorError) -> Error {
+        let header = u64::from_le_bytes(map[..8].try_into().expect("at least 8 bytes were mapped"));
+        let room = map.len() as u64 - 8;
+        if header > room {
+            return Error::Malformed {
+                path: path.to_owned(),
+                what: "safetensors header".to_owned(),
+                expected: format!("a header that fits in the file of {} bytes", map.len()),
+                found: format!("a header length of {header} bytes"),
+            };
+        }
+        // The header is whole: if it promises more data than follows, the file is cut off.
+        let promised = map
+            .get(8..8 + header as usize)
+            .and_then(|json| serde_json::from_slice::<serde_json::Value>(json).ok())
+            .and_then(|json| {
+                let tensors = json.as_object()?.values();
+                tensors
+                    .filter_map(|tensor| tensor.get("data_offsets")?.get(1)?.as_u64())
+                    .max()
+            });
+        match promised {
+            Some(data) if data > room - header => Error::Truncated {
+                path: path.to_owned(),
+                expected: format!("{data} bytes of tensors after the header"),
+                found: format!("{} bytes", room - header),
+            },
+            _ => malformed(path, "safetensors header", error),
+        }
+    }
+
+    /// A reference to the tensor `name`, which must have the shape `shape`.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has another shape, or a type that graphs cannot widen to f32.
+    pub fn reference(&self, name: &str, shape: &[usize]) -> Result<Weight> {
+        let stored = self.tensors.get(name).ok_or_else(|| Error::Malformed {
+            path: self.folder.clone(),
+            what: "weights".to_owned(),
+            expected: format!("tensor {name:?} of shape {shape:?}, as config.json says"),
+            found: "no such tensor".to_owned(),
+        })?;
+        let path = self.folder.join(&self.files[stored.file]);
+        if stored.shape != shape {
+            return Err(Error::Malformed {
+                path,
+                what: format!("tensor {name:?}"),
+                expected: format!("shape {shape:?}, as config.json says"),
+                found: format!("shape {:?}", stored.shape),
+            });
+        }
+        let dtype = match stored.dtype {
+            safetensors::Dtype::F32 => Dtype::F32,
+            safetensors::Dtype::F16 => Dtype::F16,
+            safetensors::Dtype::BF16 => Dtype::Bf16,
+            other => {
+                return Err(Error::UnsupportedTensorType {
+                    path,
+                    tensor: name.to_owned(),
+                    found: format!("{other:?}"),
+                    supported: READABLE.to_owned(),
+                });
+            }
+        };
+        Ok(Weight {
+            name: name.to_owned(),
+            dtype,
+            shape: stored.shape.clone(),
+            file: self.files[stored.file].clone(),
+            offset: stored.offset,
+            length: stored.length,
+        })
+    }
+
+    /// Whether there is a tensor of that name.
+    pub fn contains(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
+    /// The folder that holds the files.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The files, in the order of their names.
+    pub fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.files.iter().map(|file| self.folder.join(file))
+    }
+
+    /// The element types that occur, with the number of tensors of each.
+    pub fn dtypes(&self) -> BTreeMap<String, usize> {
+        let mut counts = BTreeMap::new();
+        for stored in self.tensors.values() {
+            *counts.entry(format!("{:?}", stored.dtype)).or_insert(0) += 1;
+        }
+        counts
+    }
+}
+
+fn malformed(path: &Path, what: &str, error: impl std::fmt::Display) -> Error {
+    Error::Malformed {
+        path: path.to_owned(),
+        what: what.to_owned(),
+        expected: "the safetensors format".to_owned(),
+        found: error.to_string(),
+    }
+}

@@ -1,0 +1,212 @@
+//! Tokenizers: text to token ids with their places in the text, and which tokens are numerals.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::fetch::{Sha256, sha256_bytes};
+use crate::{Error, Result};
+
+/// A tokenizer in Hugging Face's format.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    json: String,
+    hash: Sha256,
+    /// Every decimal numeral that is one token, with the tokens that read so when white space is stripped.
+    numerals: HashMap<i64, Vec<u32>>,
+}
+
+/// A token of a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// Its id.
+    pub id: u32,
+    /// Its bytes in the text.
+    pub bytes: Range<usize>,
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer")
+            .field("hash", &self.hash)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tokenizer {
+    /// The ways of splitting a text that [`Self::from_bpe`] knows, by llama.cpp's names.
+    pub const SPLITTERS: &str = "\"smollm\", \"gpt-2\", \"llama-bpe\"";
+
+    /// Reads `tokenizer.json`.
+    ///
+    /// # Errors
+    /// A file that is missing or is not a tokenizer.
+    pub fn read(path: &Path) -> Result<Self> {
+        let json = std::fs::read_to_string(path)
+            .map_err(|e| Error::reading(path, "tokenizer (tokenizer.json)", e))?;
+        Self::from_json(json).map_err(|reason| Error::Malformed {
+            path: path.to_owned(),
+            what: "tokenizer".to_owned(),
+            expected: "the tokenizer.json format".to_owned(),
+            found: reason,
+        })
+    }
+
+    /// A byte-level BPE tokenizer from its parts, `pre` being llama.cpp's name of the way a text is split first.
+    ///
+    /// # Errors
+    /// An unknown `pre`, or parts that do not fit together.
+    pub fn from_bpe(
+        tokens: &[&str],
+        merges: &[&str],
+        special: &[&str],
+        pre: &str,
+    ) -> Result<Self, String> {
+        let byte_level = |use_regex: bool| {
+            json!({
+                "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex
+            })
+        };
+        let sequence = |first: Value, second: Value| json!({ "type": "Sequence", "pretokenizers": [first, second] });
+        let pre_tokenizer = match pre {
+            "smollm" => sequence(
+                json!({ "type": "Digits", "individual_digits": true }),
+                byte_level(true),
+            ),
+            "gpt-2" => byte_level(true),
+            "llama-bpe" | "llama3" => {
+                let pattern = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+                let split = json!({
+                    "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false
+                });
+                sequence(split, byte_level(false))
+            }
+            other => return Err(format!("{other:?}")),
+        };
+        let id = |token: &str| tokens.iter().position(|t| *t == token);
+        let added: Vec<Value> = special
+            .iter()
+            .map(|&token| {
+                json!({
+                    "id": id(token), "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+                    "normalized": false, "special": true
+                })
+            })
+            .collect();
+        let vocab: serde_json::Map<String, Value> = tokens
+            .iter()
+            .enumerate()
+            .map(|(id, token)| ((*token).to_owned(), json!(id)))
+            .collect();
+        if vocab.len() != tokens.len() {
+            return Err("a vocabulary with a token twice".to_owned());
+        }
+        let json = json!({
+            "version": "1.0",
+            "truncation": null,
+            "padding": null,
+            "added_tokens": added,
+            "normalizer": null,
+            "pre_tokenizer": pre_tokenizer,
+            "post_processor": null,
+            "decoder": byte_level(true),
+            "model": {
+                "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
+                "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
+                // Llama 3 takes a word that is in the vocabulary as it is, whatever the merges say.
+                "ignore_merges": pre.starts_with("llama"),
+                "vocab": vocab, "merges": merges,
+            },
+        });
+        Self::from_json(json.to_string())
+    }
+
+    fn from_json(json: String) -> Result<Self, String> {
+        let inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| e.to_string())?;
+        let mut numerals: HashMap<i64, Vec<u32>> = HashMap::new();
+        for (token, id) in inner.get_vocab(true) {
+            // Only tokens that show a digit can read as a numeral: the others need not be decoded.
+            if !token.bytes().any(|b| b.is_ascii_digit()) {
+                continue;
+            }
+            let text = inner.decode(&[id], false).map_err(|e| e.to_string())?;
+            let text = text.trim();
+            if let Ok(number) = text.parse::<i64>()
+                && number.to_string() == text
+            {
+                numerals.entry(number).or_default().push(id);
+            }
+        }
+        for ids in numerals.values_mut() {
+            ids.sort_unstable();
+        }
+        let hash = sha256_bytes(json.as_bytes());
+        Ok(Self {
+            inner,
+            json,
+            hash,
+            numerals,
+        })
+    }
+
+    /// The tokenizer as `tokenizer.json`.
+    pub fn to_json(&self) -> &str {
+        &self.json
+    }
+
+    /// The SHA-256 of `tokenizer.json`.
+    pub fn hash(&self) -> &Sha256 {
+        &self.hash
+    }
+
+    /// The tokens of a text, without any that a post-processor would add.
+    ///
+    /// # Errors
+    /// The tokenizer's own reason.
+    pub fn encode(&self, text: &str) -> Result<Vec<Token>, String> {
+        let encoding = self.inner.encode(text, false).map_err(|e| e.to_string())?;
+        Ok(encoding
+            .get_ids()
+            .iter()
+            .zip(encoding.get_offsets())
+            .map(|(&id, &(start, end))| Token {
+                id,
+                bytes: start..end,
+            })
+            .collect())
+    }
+
+    /// The text of one token; empty for an id that does not exist.
+    pub fn decode(&self, id: u32) -> String {
+        self.inner.decode(&[id], false).unwrap_or_default()
+    }
+
+    /// The id of a token by its name (`<|endoftext|>`).
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
+    /// The name of a token.
+    pub fn name(&self, id: u32) -> Option<String> {
+        self.inner.id_to_token(id)
+    }
+
+    /// The tokens that read as `number` when white space is stripped, ascending; none where it takes several tokens.
+    pub fn numeral(&self, number: i64) -> &[u32] {
+        self.numerals.get(&number).map_or(&[], Vec::as_slice)
+    }
+
+    /// The highest id, plus one.
+    pub fn len(&self) -> usize {
+        let highest = self.inner.get_vocab(true).into_values().max();
+        highest.map_or(0, |id| id as usize + 1)
+    }
+
+    /// Whether there are no tokens at all.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

@@ -1,0 +1,217 @@
+//! A whole model as a chain of segments: the embedding, one for every layer, the head.
+//!
+//! A segment a layer means that any start, any mask and any capture needs no further session, and that the weights are
+//! in memory once.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, Array3, Array4, ArrayView3, Ix2, Ix3};
+use ort::value::{DynValue, Tensor};
+
+use super::part::{Part, first_line};
+use super::{Device, Runtime};
+use crate::fetch::{Sha256, interrupted, sha256_bytes};
+use crate::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
+use crate::model::Model;
+use crate::{Error, Result, progress};
+
+/// A model that is ready to run on a device.
+pub struct Engine {
+    runtime: &'static Runtime,
+    device: Device,
+    embed: Part,
+    layers: Vec<Part>,
+    head: Part,
+    graph_hash: Sha256,
+    providers: BTreeMap<String, usize>,
+    d_model: usize,
+    vocab: usize,
+}
+
+/// The residual stream at a layer boundary, `[batch, pos, d_model] f32`, where the runtime keeps it.
+pub struct Stream(DynValue);
+
+/// An additive attention mask, `[1|batch, 1|head, q_pos, k_pos] f32`, where the runtime keeps it.
+pub struct Bias(DynValue);
+
+fn tensor<T, D>(part: &str, array: ndarray::Array<T, D>) -> Result<DynValue>
+where
+    T: ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
+    D: ndarray::Dimension + 'static,
+{
+    let array = array.as_standard_layout().into_owned();
+    let value = Tensor::from_array(array).map_err(|e| Error::Run {
+        part: part.to_owned(),
+        reason: first_line(&e),
+    })?;
+    Ok(value.into_dyn())
+}
+
+impl Stream {
+    /// Puts a residual stream, `[batch, pos, d_model]`, where the runtime can read it.
+    ///
+    /// # Errors
+    /// The runtime cannot allocate it.
+    pub fn from_array(array: Array3<f32>) -> Result<Self> {
+        tensor("residual stream", array).map(Self)
+    }
+
+    /// The residual stream as an array, `[batch, pos, d_model]`.
+    ///
+    /// # Errors
+    /// The runtime cannot show it.
+    pub fn view(&self) -> Result<ArrayView3<'_, f32>> {
+        let fail = |reason: String| Error::Run {
+            part: "residual stream".to_owned(),
+            reason,
+        };
+        let array = self
+            .0
+            .try_extract_array::<f32>()
+            .map_err(|e| fail(first_line(&e)))?;
+        array
+            .into_dimensionality::<Ix3>()
+            .map_err(|e| fail(e.to_string()))
+    }
+}
+
+impl Bias {
+    /// Puts a mask where the runtime can read it.
+    ///
+    /// # Errors
+    /// The runtime cannot allocate it.
+    pub fn from_array(array: Array4<f32>) -> Result<Self> {
+        tensor("attention mask", array).map(Self)
+    }
+}
+
+impl Engine {
+    /// Makes the sessions of a model on a device.
+    ///
+    /// # Errors
+    /// A device that cannot run, nodes that would fall back to the CPU, a graph that the runtime refuses, an interrupt.
+    pub fn new(runtime: &'static Runtime, device: &Device, model: &Model) -> Result<Self> {
+        let graph = model.graph()?;
+        let layers = model.spec.layers;
+        let bar = progress::steps("loading the model", layers as u64 + 2);
+        let mut providers = BTreeMap::new();
+        let mut part = |name: String, inputs: &[String], outputs: &[String]| -> Result<Part> {
+            interrupted()?;
+            let segment = graph
+                .cut(&name, inputs, outputs)
+                .map_err(|missing| Error::Run {
+                    part: name.clone(),
+                    reason: format!("the graph has no value named {missing:?}"),
+                })?;
+            let part = Part::new(runtime, device, &segment, model.weights.folder())?;
+            for (provider, nodes) in part.providers() {
+                *providers.entry(provider.clone()).or_insert(0) += nodes;
+            }
+            bar.inc(1);
+            Ok(part)
+        };
+        let embed = part("embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)])?;
+        let layers = (0..layers)
+            .map(|l| part(format!("layer {l}"), &[resid(l)], &[resid(l + 1)]))
+            .collect::<Result<Vec<Part>>>()?;
+        let head = part(
+            "head".to_owned(),
+            &[resid(layers.len())],
+            &[LOGITS.to_owned()],
+        )?;
+        bar.finish_and_clear();
+        Ok(Self {
+            runtime,
+            device: device.clone(),
+            embed,
+            layers,
+            head,
+            graph_hash: sha256_bytes(&graph.to_bytes()),
+            providers,
+            d_model: model.spec.d_model,
+            vocab: model.spec.vocab,
+        })
+    }
+
+    /// The runtime that it runs on.
+    pub fn runtime(&self) -> &'static Runtime {
+        self.runtime
+    }
+
+    /// The device.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The SHA-256 of the whole model's graph.
+    pub fn graph_hash(&self) -> &Sha256 {
+        &self.graph_hash
+    }
+
+    /// The number of nodes by the provider that executes them, as the runtime says.
+    pub fn providers(&self) -> &BTreeMap<String, usize> {
+        &self.providers
+    }
+
+    /// The number of layers.
+    pub fn layers(&self) -> usize {
+        self.layers.len()
+    }
+
+    /// The width of the residual stream.
+    pub fn d_model(&self) -> usize {
+        self.d_model
+    }
+
+    /// The number of tokens.
+    pub fn vocab(&self) -> usize {
+        self.vocab
+    }
+
+    /// `resid[0]` of the tokens `ids`, `[batch, pos] i64`.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn embed(&mut self, ids: Array2<i64>) -> Result<Stream> {
+        let ids = tensor("embed", ids)?;
+        self.embed.run(&[(INPUT_IDS, &ids)], &resid(0)).map(Stream)
+    }
+
+    /// `resid[layer + 1]` from `resid[layer]`.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn layer(&mut self, layer: usize, stream: &Stream, bias: &Bias) -> Result<Stream> {
+        let (batch, pos, _) = stream.view()?.dim();
+        let positions = Array2::from_shape_fn((batch, pos), |(_, t)| t as i64);
+        let positions = tensor("positions", positions)?;
+        let inputs = [
+            (&*resid(layer), &stream.0),
+            (POSITION_IDS, &positions),
+            (&*attn_bias(layer), &bias.0),
+        ];
+        self.layers[layer]
+            .run(&inputs, &resid(layer + 1))
+            .map(Stream)
+    }
+
+    /// The logits at the last position, `[batch, vocab]`, from `resid[L]`.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn logits(&mut self, stream: &Stream) -> Result<Array2<f32>> {
+        let name = resid(self.layers.len());
+        let logits = self.head.run(&[(&name, &stream.0)], LOGITS)?;
+        let fail = |reason: String| Error::Run {
+            part: "head".to_owned(),
+            reason,
+        };
+        let logits = logits
+            .try_extract_array::<f32>()
+            .map_err(|e| fail(first_line(&e)))?;
+        let logits = logits
+            .into_dimensionality::<Ix2>()
+            .map_err(|e| fail(e.to_string()))?;
+        Ok(logits.to_owned())
+    }
+}

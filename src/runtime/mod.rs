@@ -1,0 +1,14 @@
+//! ONNX Runtime: finding its library, devices, and running a model piece by piece. `ort` and the names of execution
+//! providers occur here only; what is run, with which masks, is decided in [`crate::intervene`].
+
+mod assignment;
+mod device;
+mod engine;
+mod environment;
+mod library;
+mod part;
+
+pub use device::Device;
+pub use engine::{Bias, Engine, Stream};
+pub use environment::{Runtime, default_threads};
+pub use library::{DYLIB_VARIABLE, Library, PINNED, Source};

@@ -1,0 +1,86 @@
+//! What the tests share: fixtures, models, and named tolerances with their reasons.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, LazyLock, Mutex};
+
+use af1::fetch::Cache;
+use af1::model::{BosChoice, Model};
+use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
+
+/// The largest absolute difference of logits and residuals from PyTorch in f32. Both sum the same products in another
+/// order; one wrong weight, position or constant moves logits by far more.
+pub const PARITY: f32 = 1e-4;
+
+/// The name of the real model.
+pub const SMOLLM2: &str = "smollm2-135m-instruct";
+
+pub fn path(relative: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fixtures")
+        .join(relative)
+}
+
+pub fn json(relative: &str) -> serde_json::Value {
+    let path = path(relative);
+    serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap()
+}
+
+pub fn cache() -> Cache {
+    Cache::of_user().unwrap()
+}
+
+pub fn runtime() -> &'static Runtime {
+    static LIBRARY: LazyLock<Library> = LazyLock::new(|| Library::find_or_fetch(&cache()).unwrap());
+    Runtime::start(&LIBRARY, default_threads()).unwrap()
+}
+
+pub fn load(reference: &str) -> (Model, Engine) {
+    let model = Model::load(reference, &BosChoice::Default, &cache()).unwrap();
+    let engine = Engine::new(runtime(), &Device::Cpu, &model).unwrap();
+    (model, engine)
+}
+
+pub fn tiny(folder: &str) -> (Model, Engine) {
+    load(&path("reference/tiny-llama").join(folder).to_string_lossy())
+}
+
+/// The real model, loaded once; tests that run it take turns.
+pub fn smollm2() -> Arc<(Model, Mutex<Engine>)> {
+    static LOADED: LazyLock<Arc<(Model, Mutex<Engine>)>> = LazyLock::new(|| {
+        let (model, engine) = load(SMOLLM2);
+        Arc::new((model, Mutex::new(engine)))
+    });
+    LOADED.clone()
+}
+
+pub fn floats(value: &serde_json::Value) -> Vec<f32> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_f64().unwrap() as f32)
+        .collect()
+}
+
+pub fn ints(value: &serde_json::Value) -> Vec<i64> {
+    value
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_i64().unwrap())
+        .collect()
+}
+
+/// The largest absolute difference.
+pub fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).fold(0.0, |most, (a, b)| {
+        let difference = (a - b).abs();
+        // NaN must not compare as close.
+        if difference.is_nan() {
+            f32::INFINITY
+        } else {
+            f32::max(most, difference)
+        }
+    })
+}

@@ -1,0 +1,211 @@
+//! Models against independent references: PyTorch with transformers, the Python package gguf, llama.cpp's tokenizer.
+//! The fixtures and the scripts that made them are in `fixtures/reference/`.
+
+use af1::model::dequantise::GgmlType;
+use af1::runtime::{Bias, Engine, Stream};
+use ndarray::{Array2, Array4};
+use rstest::rstest;
+
+use super::fixtures::{PARITY, distance, floats, ints, json, smollm2, tiny};
+
+fn causal(pos: usize) -> Bias {
+    let mask = Array4::from_shape_fn(
+        (1, 1, pos, pos),
+        |(_, _, q, k)| if k <= q { 0.0 } else { -1e9 },
+    );
+    Bias::from_array(mask).unwrap()
+}
+
+fn ids(value: &serde_json::Value) -> Array2<i64> {
+    let rows: Vec<Vec<i64>> = value.as_array().unwrap().iter().map(ints).collect();
+    Array2::from_shape_fn((rows.len(), rows[0].len()), |(b, t)| rows[b][t])
+}
+
+/// Every residual boundary and the logits.
+fn forward(engine: &mut Engine, ids: Array2<i64>) -> (Vec<Stream>, Array2<f32>) {
+    let bias = causal(ids.ncols());
+    let mut streams = vec![engine.embed(ids).unwrap()];
+    for layer in 0..engine.layers() {
+        let next = engine.layer(layer, &streams[layer], &bias).unwrap();
+        streams.push(next);
+    }
+    let logits = engine.logits(streams.last().unwrap()).unwrap();
+    (streams, logits)
+}
+
+#[rstest]
+fn dequantisation_equals_gguf_py(
+    #[values(
+        "F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q4_K", "Q5_K", "Q6_K"
+    )]
+    name: &str,
+) {
+    let fixture = json("reference/dequant.json");
+    let entry = fixture["types"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|entry| entry["type"] == name)
+        .unwrap();
+    let kind = GgmlType::from_name(name).unwrap();
+    assert_eq!(
+        GgmlType::from_number(entry["ggml_type"].as_u64().unwrap() as u32),
+        Some(kind)
+    );
+    for block in entry["blocks"].as_array().unwrap() {
+        let hex = block["hex"].as_str().unwrap();
+        let bytes: Vec<u8> = (0..hex.len() / 2)
+            .map(|i| u8::from_str_radix(&hex[2 * i..2 * i + 2], 16).unwrap())
+            .collect();
+        assert_eq!(
+            kind.widen(&bytes),
+            floats(&block["values"]),
+            "{name} is exact"
+        );
+    }
+}
+
+#[rstest]
+fn tiny_models_equal_transformers(#[values("f32", "sharded", "f16", "bf16", "tied")] folder: &str) {
+    let expected = json("reference/tiny-llama/expected.json");
+    let sets = expected["sets"].as_array().unwrap();
+    let set = sets
+        .iter()
+        .find(|set| set["folders"].as_array().unwrap().contains(&folder.into()))
+        .unwrap();
+    let (_, mut engine) = tiny(folder);
+    for case in set["cases"].as_array().unwrap() {
+        let (streams, logits) = forward(&mut engine, ids(&case["ids"]));
+        for (layer, stream) in streams.iter().enumerate() {
+            let expected: Vec<f32> = case["resid"][layer]
+                .as_array()
+                .unwrap()
+                .iter()
+                .flat_map(|row| row.as_array().unwrap().iter().flat_map(floats))
+                .collect();
+            let found: Vec<f32> = stream.view().unwrap().iter().copied().collect();
+            let distance = distance(&found, &expected);
+            assert!(
+                distance < PARITY,
+                "{folder}: resid.{layer} differs by {distance}"
+            );
+        }
+        let expected: Vec<f32> = case["logits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(floats)
+            .collect();
+        let distance = distance(logits.as_slice().unwrap(), &expected);
+        assert!(distance < PARITY, "{folder}: logits differ by {distance}");
+    }
+}
+
+#[test]
+fn smollm2_logits_equal_transformers_on_64_prompts() {
+    let loaded = smollm2();
+    let mut engine = loaded.1.lock().unwrap();
+    let fixture = json("reference/smollm2_logits.json");
+    let indices = ints(&fixture["indices"]);
+    let prompts = fixture["prompts"].as_array().unwrap();
+    assert_eq!(prompts.len(), 64);
+    let mut with_residuals = 0;
+    for prompt in prompts {
+        let row = ints(&prompt["ids"]);
+        let (streams, logits) = forward(
+            &mut engine,
+            Array2::from_shape_vec((1, row.len()), row).unwrap(),
+        );
+        let logits = logits.row(0);
+        let at = |ids: &[i64]| -> Vec<f32> { ids.iter().map(|&id| logits[id as usize]).collect() };
+        let text = &prompt["text"];
+        let top = distance(
+            &at(&ints(&prompt["top_ids"])),
+            &floats(&prompt["top_logits"]),
+        );
+        assert!(top < PARITY, "{text}: top logits differ by {top}");
+        let rest = distance(&at(&indices), &floats(&prompt["logits_at_indices"]));
+        assert!(rest < PARITY, "{text}: logits differ by {rest}");
+        let largest = (0..logits.len())
+            .max_by(|&a, &b| logits[a].total_cmp(&logits[b]))
+            .unwrap();
+        assert_eq!(largest as i64, prompt["argmax"].as_i64().unwrap(), "{text}");
+        let sum: f64 = logits
+            .iter()
+            .map(|&l| f64::from(l - logits[largest]).exp())
+            .sum();
+        let logsumexp = f64::from(logits[largest]) + sum.ln();
+        let difference = (logsumexp - prompt["logsumexp"].as_f64().unwrap()).abs() as f32;
+        assert!(
+            difference < PARITY,
+            "{text}: logsumexp differs by {difference}"
+        );
+
+        let Some(expected) = prompt
+            .get("resid_last_position")
+            .and_then(|value| value.as_array())
+        else {
+            continue;
+        };
+        with_residuals += 1;
+        assert_eq!(expected.len(), streams.len());
+        for (layer, (stream, expected)) in streams.iter().zip(expected).enumerate() {
+            let view = stream.view().unwrap();
+            let last = view.slice(ndarray::s![0, -1, ..]);
+            let first: Vec<f32> = last.iter().take(16).copied().collect();
+            let norm = last
+                .iter()
+                .map(|x| f64::from(*x).powi(2))
+                .sum::<f64>()
+                .sqrt();
+            // Residuals grow to hundreds; the tolerance is absolute at 1 and relative above.
+            let scale = f32::max(1.0, norm as f32 / 24.0);
+            let distance = distance(&first, &floats(&expected["first"])) / scale;
+            assert!(
+                distance < PARITY,
+                "{text}: resid.{layer} differs by {distance}"
+            );
+            let difference = (norm / expected["norm"].as_f64().unwrap() - 1.0).abs() as f32;
+            assert!(
+                difference < PARITY,
+                "{text}: the norm of resid.{layer} differs by {difference}"
+            );
+        }
+    }
+    assert_eq!(with_residuals, 3);
+}
+
+#[test]
+fn smollm2_tokens_equal_llama_cpp() {
+    let loaded = smollm2();
+    let tokenizer = &loaded.0.tokenizer;
+    let encode = |text: &str| -> Vec<i64> {
+        tokenizer
+            .encode(text)
+            .unwrap()
+            .iter()
+            .map(|token| i64::from(token.id))
+            .collect()
+    };
+    let fixture = json("reference/smollm2_tokens.json");
+    let texts = fixture["texts"].as_array().unwrap();
+    assert!(texts.len() > 300);
+    for entry in texts {
+        assert_eq!(
+            encode(entry["text"].as_str().unwrap()),
+            ints(&entry["ids"]),
+            "{}",
+            entry["text"]
+        );
+    }
+    // Names of special tokens in a text are those tokens, as in transformers.
+    for entry in fixture["special_texts"].as_array().unwrap() {
+        let found = encode(entry["text"].as_str().unwrap());
+        assert_eq!(
+            found,
+            ints(&entry["ids_parse_special"]),
+            "{}",
+            entry["text"]
+        );
+    }
+}
