@@ -1,2 +1,33 @@
-//! The `af1` program.
-fn main() {}
+//! The `af1` program: reads arguments, runs the verb, prints the error.
+
+use std::process::ExitCode;
+
+use af1::cli::Cli;
+use af1::error::exit;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // SAFETY: nothing else runs yet that could read the environment at the same time.
+    unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
+    af1::fetch::on_interrupt();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(e) => {
+            // Help and version are what was asked for; everything else is a wrong command line.
+            let code = if e.use_stderr() {
+                exit::USAGE
+            } else {
+                exit::SUCCESS
+            };
+            let _ = e.print();
+            return ExitCode::from(code);
+        }
+    };
+    match cli.run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e}");
+            ExitCode::from(e.exit_code())
+        }
+    }
+}

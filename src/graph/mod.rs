@@ -11,6 +11,7 @@ mod cut;
 mod decoder;
 mod encode;
 #[allow(missing_docs, clippy::all, rustdoc::all)]
+#[rustfmt::skip]
 pub mod proto;
 mod value;
 

@@ -129,8 +129,9 @@ impl Model {
     }
 
     fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice, cache: &Cache) -> Result<Self> {
-        let name = format!("gguf-{CONVERSION}-{}", hash.short());
-        let entry = cache.entry(&name, |staging| convert(&Gguf::open(path)?, staging))?;
+        let entry = cache.entry(&converted_name(&hash), |staging| {
+            convert(&Gguf::open(path)?, staging)
+        })?;
         let preset = super::PRESETS
             .iter()
             .find(|preset| preset.sha256 == hash.as_str());
@@ -191,6 +192,19 @@ impl Model {
         })
     }
 
+    /// Removes a built-in model from the cache, and what was made of it.
+    ///
+    /// # Errors
+    /// An unknown name; an entry that cannot be removed.
+    pub fn forget(name: &str, cache: &Cache) -> Result<()> {
+        let preset = Preset::named(name).ok_or_else(|| Error::UnknownModel {
+            name: name.to_owned(),
+            known: Preset::names(),
+        })?;
+        cache.remove(preset.name)?;
+        cache.remove(&converted_name(&Sha256::known(preset.sha256)))
+    }
+
     /// The instrumented graph of the whole model.
     ///
     /// # Errors
@@ -198,6 +212,11 @@ impl Model {
     pub fn graph(&self) -> Result<Graph> {
         decoder(&self.spec, &self.weights, &self.names)
     }
+}
+
+/// The cache's entry for a converted GGUF file.
+fn converted_name(hash: &Sha256) -> String {
+    format!("gguf-{CONVERSION}-{}", hash.short())
 }
 
 /// The preset's files in the cache.

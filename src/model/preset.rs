@@ -17,6 +17,12 @@ pub struct Preset {
     pub bos: &'static str,
     /// The AF1 subgraph that is tried by default, `(W, K)`.
     pub af1: (usize, usize),
+    /// The styles that are tried by default.
+    pub styles: &'static [&'static str],
+    /// The default range of operands, both ends included.
+    pub operands: (i64, i64),
+    /// The default range of results, both ends included.
+    pub results: (i64, i64),
 }
 
 /// The built-in models.
@@ -40,6 +46,10 @@ pub const PRESETS: [Preset; 1] = [Preset {
     sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     bos: "<|endoftext|>",
     af1: (20, 6),
+    styles: &["calculate", "python"],
+    // Its tokenizer splits every number into digits, so only single digits are single tokens.
+    operands: (0, 9),
+    results: (0, 9),
 }];
 
 impl Preset {

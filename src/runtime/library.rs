@@ -141,7 +141,7 @@ fn wheel() -> Option<&'static Wheel> {
 }
 
 /// The name of the cache's entry.
-pub(crate) fn entry_name() -> String {
+fn entry_name() -> String {
     format!(
         "onnxruntime-{PINNED}-{}-{}",
         std::env::consts::OS,
@@ -213,6 +213,14 @@ impl Library {
             path: entry.path(file.unwrap_or_default()),
             source: Source::Cache,
         })
+    }
+
+    /// Removes the fetched library from the cache.
+    ///
+    /// # Errors
+    /// The entry cannot be removed.
+    pub fn forget(cache: &Cache) -> Result<()> {
+        cache.remove(&entry_name())
     }
 
     /// The SHA-256 of the file.

@@ -1,0 +1,289 @@
+//! Arguments that several verbs share.
+
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+
+use crate::fetch::Cache;
+use crate::intervene::ablation::{self, Ablation};
+use crate::model::{BosChoice, Model, PRESETS};
+use crate::prompt::Operation;
+use crate::runtime::{Device, Engine, Library, Runtime, default_threads};
+use crate::{Error, Result};
+
+/// Which model, and where it runs.
+#[derive(Args, Clone, Debug)]
+pub struct ModelArgs {
+    /// A built-in name, a Hugging Face folder or a .gguf file
+    #[arg(long, value_name = "NAME|PATH", default_value = PRESETS[0].name)]
+    pub model: String,
+    /// The token before every prompt; `none` for none [default: the model's own]
+    #[arg(long, value_name = "TOKEN|none")]
+    pub bos: Option<BosChoice>,
+    /// cpu, cuda[:id], tensorrt[:id], rocm[:id], migraphx[:id], directml[:id], coreml, openvino[:type] or webgpu[:id]
+    #[arg(long, default_value = "cpu")]
+    pub device: Device,
+    /// Threads of one operation [default: one a core]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
+
+impl ModelArgs {
+    /// Loads the model without a runtime.
+    pub fn load(&self) -> Result<Model> {
+        let bos = self.bos.clone().unwrap_or_default();
+        Model::load(&self.model, &bos, &Cache::of_user()?)
+    }
+
+    /// Starts the runtime; without `--device` it is on the processor.
+    pub fn start(&self) -> Result<&'static Runtime> {
+        let library = Library::find_or_fetch(&Cache::of_user()?)?;
+        Runtime::start(
+            &library,
+            self.threads.map_or_else(default_threads, usize::from),
+        )
+    }
+
+    /// Loads the model and makes it ready to run.
+    pub fn engine(&self) -> Result<(Model, Engine)> {
+        // The runtime first: a device that cannot run is known before a model is converted.
+        let runtime = self.start()?;
+        self.device.check(runtime)?;
+        let model = self.load()?;
+        let engine = Engine::new(runtime, &self.device, &model)?;
+        Ok((model, engine))
+    }
+}
+
+/// Which prompts.
+#[derive(Args, Clone, Debug)]
+pub struct PromptArgs {
+    /// A TOML file of styles [default: the built-in ones]
+    #[arg(long, value_name = "FILE")]
+    pub styles: Option<PathBuf>,
+    /// Styles [default: the model's preset, or all in the file]
+    #[arg(long, value_delimiter = ',', value_name = "ID,...")]
+    pub style: Vec<String>,
+    /// Operations, such as A+B,A-B [default: all that the styles have]
+    #[arg(long, value_delimiter = ',', value_name = "OP,...")]
+    pub operation: Vec<Operation>,
+    /// Values of every operand [default: the model's preset, or 1..=99]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub operands: Option<Span>,
+    /// Values that the result may have [default: the model's preset, or 0..=299]
+    #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
+    pub results: Option<Span>,
+    /// Most prompts of a template, drawn by --seed
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
+    /// Seed of every draw
+    #[arg(long, default_value_t = 42)]
+    pub seed: u64,
+}
+
+/// How interventions are made and judged.
+#[derive(Args, Clone, Debug)]
+pub struct InterventionArgs {
+    /// What replaces the residual stream of waiting tokens
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAME,...",
+        default_value = "cama,mean,zero"
+    )]
+    pub ablation: Vec<AblationName>,
+    /// How means over contexts treat the evaluated prompt
+    #[arg(long, value_enum, default_value_t)]
+    pub estimator: EstimatorName,
+    /// The faithfulness that a pass claims
+    #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = share)]
+    pub claim: f64,
+    /// Prompts in a batch
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub batch: u32,
+}
+
+/// Where results go.
+#[derive(Args, Clone, Debug)]
+pub struct OutputArgs {
+    /// A table, or one JSON object a line
+    #[arg(long, value_enum, default_value_t)]
+    pub format: Format,
+    /// Write to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+}
+
+/// How results are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Table,
+    /// For machines.
+    Json,
+}
+
+/// An estimator on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum EstimatorName {
+    /// The mean over all prompts, the evaluated one included
+    PlugIn,
+    /// The evaluated prompt taken out of the mean
+    #[default]
+    LeaveOneOut,
+    /// Means over one half of the prompts, evaluated on the other
+    Split,
+}
+
+impl From<EstimatorName> for crate::intervene::Estimator {
+    fn from(name: EstimatorName) -> Self {
+        match name {
+            EstimatorName::PlugIn => Self::PlugIn,
+            EstimatorName::LeaveOneOut => Self::LeaveOneOut,
+            EstimatorName::Split => Self::Split,
+        }
+    }
+}
+
+/// An ablation on the command line.
+#[derive(Clone, Copy)]
+pub struct AblationName(pub &'static dyn Ablation);
+
+impl std::fmt::Debug for AblationName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.0.name())
+    }
+}
+
+impl FromStr for AblationName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        ablation::named(text).map(Self).ok_or_else(|| {
+            format!(
+                "unknown ablation {text:?}; expected {}",
+                ablation::names().join(", ")
+            )
+        })
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text
+        .parse::<f64>()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| format!("{text:?} is not a share between 0 and 1"))
+}
+
+/// A range of values, `0..=9`, `0..10` or a single value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span(pub RangeInclusive<i64>);
+
+impl FromStr for Span {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let fail = || format!("{text:?} is not a range; expected 0..=9, 0..10 or 7");
+        let number = |text: &str| text.trim().parse::<i64>().map_err(|_| fail());
+        let (first, last) = if let Some((first, last)) = text.split_once("..=") {
+            (number(first)?, number(last)?)
+        } else if let Some((first, end)) = text.split_once("..") {
+            (
+                number(first)?,
+                number(end)?.checked_sub(1).ok_or_else(fail)?,
+            )
+        } else {
+            (number(text)?, number(text)?)
+        };
+        if first > last {
+            return Err(format!(
+                "{text:?} is an empty range; expected the smaller value first"
+            ));
+        }
+        Ok(Self(first..=last))
+    }
+}
+
+/// Several layers: numbers and ranges, joined by commas.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layers(pub Vec<usize>);
+
+/// No model has more layers: a larger number is a slip, and a range up to it would fill the memory.
+const MOST_LAYERS: i64 = 10_000;
+
+impl FromStr for Layers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut layers = Vec::new();
+        for part in text.split(',') {
+            let Span(range) = part.parse()?;
+            if *range.start() < 0 || *range.end() > MOST_LAYERS {
+                return Err(format!("{part:?} is out of 0..={MOST_LAYERS}"));
+            }
+            layers.extend(range.map(|layer| layer as usize));
+        }
+        layers.sort_unstable();
+        layers.dedup();
+        Ok(Self(layers))
+    }
+}
+
+/// The default of every argument: what the program would read from an empty command line.
+pub fn defaults<T: Args>() -> T {
+    let command = T::augment_args(clap::Command::new("af1").no_binary_name(true));
+    let matches = command.get_matches_from(std::iter::empty::<&str>());
+    T::from_arg_matches(&matches).expect("every argument has a default")
+}
+
+/// Checks that a model has the layers that are asked for.
+pub fn check_layers(name: &str, given: usize, layers: usize) -> Result<()> {
+    if given > layers {
+        return Err(Error::Usage(format!(
+            "{name} {given}: the model has {layers} layers; expected at most {layers}"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rstest::rstest;
+
+    #[rstest]
+    #[case("0..=9", 0, 9)]
+    #[case("0..10", 0, 9)]
+    #[case("-5..=5", -5, 5)]
+    #[case("7", 7, 7)]
+    fn spans(#[case] text: &str, #[case] first: i64, #[case] last: i64) {
+        assert_eq!(text.parse(), Ok(Span(first..=last)));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("a..b")]
+    #[case("9..=0")]
+    #[case("5..5")]
+    #[case("0..-9223372036854775808")]
+    fn broken_spans(#[case] text: &str) {
+        assert!(
+            text.parse::<Span>()
+                .unwrap_err()
+                .contains(&format!("{text:?}"))
+        );
+    }
+
+    #[test]
+    fn layers_are_lists_of_ranges() {
+        let layers = |text: &str| text.parse::<Layers>().map(|layers| layers.0);
+        assert_eq!(layers("20"), Ok(vec![20]));
+        assert_eq!(layers("3,0..=2,2"), Ok(vec![0, 1, 2, 3]));
+        assert!(layers("-1").is_err());
+        assert!(layers("0..=99999999").is_err());
+    }
+}

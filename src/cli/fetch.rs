@@ -1,0 +1,41 @@
+//! `af1 fetch`: puts the ONNX Runtime library and the built-in model into the cache.
+
+use clap::Args;
+
+use super::output::print;
+use crate::Result;
+use crate::fetch::Cache;
+use crate::model::{BosChoice, Model, PRESETS};
+use crate::runtime::Library;
+
+#[derive(Args, Clone, Debug)]
+pub struct Fetch {
+    /// The built-in model to fetch
+    #[arg(long, value_name = "NAME", default_value = PRESETS[0].name)]
+    model: String,
+    /// Fetch again what is in the cache already
+    #[arg(long)]
+    force: bool,
+}
+
+impl Fetch {
+    pub fn run(self) -> Result<()> {
+        let cache = Cache::of_user()?;
+        if self.force {
+            Library::forget(&cache)?;
+            Model::forget(&self.model, &cache)?;
+        }
+        let library = Library::find_or_fetch(&cache)?;
+        print(&format!(
+            "ONNX Runtime: {} ({})\n",
+            library.path.display(),
+            library.source
+        ))?;
+        let model = Model::load(&self.model, &BosChoice::Default, &cache)?;
+        let folder = model.weights.folder().display();
+        print(&format!(
+            "{}: {folder} (SHA-256 of the source {})\n",
+            model.name, model.hash
+        ))
+    }
+}

@@ -1,0 +1,147 @@
+//! `af1 inspect`: what a model is, and which prompts it can be asked.
+
+use clap::Args;
+use comfy_table::{Table, presets};
+
+use super::args::{Format, ModelArgs, OutputArgs, PromptArgs};
+use super::experiment::selection;
+use super::output::deliver;
+use crate::Result;
+use crate::prompt::{Operation, PromptSet, Role, Styles};
+
+#[derive(Args, Clone, Debug)]
+pub struct Inspect {
+    #[command(flatten)]
+    model: ModelArgs,
+    #[command(flatten)]
+    prompts: PromptArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+impl Inspect {
+    pub fn run(self) -> Result<()> {
+        let styles = match &self.prompts.styles {
+            Some(path) => Styles::read(path)?,
+            None => Styles::built_in(),
+        };
+        let templates = styles.select(&self.prompts.style, &self.prompts.operation)?;
+        let model = self.model.load()?;
+        // The graph is built, so that every weight is checked.
+        let graph = model.graph()?;
+        let spec = &model.spec;
+        let bos = model.bos.as_ref();
+        let selection = selection(&model, &self.prompts);
+
+        let mut rows = Vec::new();
+        for template in &templates {
+            let set = PromptSet::build(template, &model.tokenizer, bos.map(|b| b.id), &selection);
+            let mut row = serde_json::json!({
+                "style": template.style, "operation": template.operation.to_string(),
+            });
+            match set {
+                Ok(set) => {
+                    row["prompts"] = set.len().into();
+                    row["excluded"] = set.excluded.total().into();
+                    row["positions"] = set.positions().into();
+                    row["roles"] = set
+                        .roles
+                        .iter()
+                        .map(|role| name(*role))
+                        .collect::<Vec<_>>()
+                        .into();
+                    row["example"] = set.prompts[set.len() / 2].text.clone().into();
+                }
+                Err(error) => row["error"] = error.to_string().into(),
+            }
+            rows.push(row);
+        }
+
+        if self.output.format == Format::Json {
+            let json = serde_json::json!({
+                "model": model.name, "model_sha256": model.hash, "family": spec.family.to_string(),
+                "layers": spec.layers, "d_model": spec.d_model, "heads": spec.heads, "kv_heads": spec.kv_heads,
+                "d_head": spec.d_head, "d_mlp": spec.d_mlp, "vocab": spec.vocab, "context": spec.context,
+                "norm_eps": spec.norm_eps, "rope_theta": spec.rope_theta, "tied": spec.tied,
+                "parameters": spec.parameters(), "dtypes": model.weights.dtypes(),
+                "tokenizer_sha256": model.tokenizer.hash(), "tokens": model.tokenizer.len(),
+                "bos": bos.map(|b| &b.token), "bos_id": bos.map(|b| b.id),
+                "graph_nodes": graph.nodes.len(), "templates": rows,
+            });
+            return deliver(self.output.out.as_deref(), &format!("{json}\n"));
+        }
+
+        let dtypes = model.weights.dtypes();
+        let dtypes: Vec<String> = dtypes
+            .iter()
+            .map(|(dtype, n)| format!("{n} {dtype}"))
+            .collect();
+        let mut text = format!(
+            "{}: {}, {} layers, d_model {}, {} heads ({} for keys and values) of {}, MLP {}\n\
+             vocabulary {} ({} tokens in the tokenizer), {:.1} million weights, tensors: {}\n\
+             rotary base {}, norm epsilon {:e}, context {}, unembedding {}\n\
+             before every prompt: {}\nmodel SHA-256 {}\n\n",
+            model.name,
+            spec.family,
+            spec.layers,
+            spec.d_model,
+            spec.heads,
+            spec.kv_heads,
+            spec.d_head,
+            spec.d_mlp,
+            spec.vocab,
+            model.tokenizer.len(),
+            spec.parameters() as f64 / 1e6,
+            dtypes.join(", "),
+            spec.rope_theta,
+            spec.norm_eps,
+            spec.context,
+            if spec.tied { "tied" } else { "its own" },
+            bos.map_or("no token".to_owned(), |b| format!(
+                "{} (token {})",
+                b.token, b.id
+            )),
+            model.hash,
+        );
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN).set_header([
+            "style",
+            "op",
+            "prompts",
+            "excluded",
+            "tokens",
+            "example, or why there is none",
+        ]);
+        for row in &rows {
+            let cell = |key: &str| match &row[key] {
+                serde_json::Value::String(text) => text.clone(),
+                serde_json::Value::Null => String::new(),
+                other => other.to_string(),
+            };
+            let last = if row["error"].is_null() {
+                format!("{:?}", cell("example"))
+            } else {
+                cell("error")
+            };
+            table.add_row([
+                cell("style"),
+                cell("operation"),
+                cell("prompts"),
+                cell("excluded"),
+                cell("positions"),
+                last,
+            ]);
+        }
+        text += &format!("{table}\n");
+        deliver(self.output.out.as_deref(), &text)
+    }
+}
+
+fn name(role: Role) -> String {
+    match role {
+        Role::Bos => "bos".to_owned(),
+        Role::Operand(index) => Operation::letter(index).to_string(),
+        Role::Text => "text".to_owned(),
+        Role::Last => "last".to_owned(),
+    }
+}

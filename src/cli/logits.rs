@@ -1,0 +1,76 @@
+//! `af1 logits`: the tokens and the logits at the last position of one prompt, for parity checks.
+
+use clap::Args;
+use ndarray::Array2;
+
+use super::args::{Format, ModelArgs, OutputArgs};
+use super::output::deliver;
+use crate::experiment::{Biases, base_forward};
+use crate::{Error, Result};
+
+#[derive(Args, Clone, Debug)]
+pub struct Logits {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The prompt, as it is
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    prompt: String,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// How many of the largest logits the table shows.
+const SHOWN: usize = 10;
+
+impl Logits {
+    pub fn run(self) -> Result<()> {
+        let (model, mut engine) = self.model.engine()?;
+        let tokens = model.tokenizer.encode(&self.prompt).map_err(|reason| {
+            Error::Usage(format!(
+                "--prompt {:?}: the tokenizer refuses it: {reason}",
+                self.prompt
+            ))
+        })?;
+        let mut ids: Vec<u32> = model.bos.iter().map(|bos| bos.id).collect();
+        ids.extend(tokens.iter().map(|token| token.id));
+        if ids.is_empty() || ids.len() > model.spec.context {
+            return Err(Error::Usage(format!(
+                "--prompt: {} tokens; expected 1 to {}, the model's context",
+                ids.len(),
+                model.spec.context
+            )));
+        }
+        let row = Array2::from_shape_fn((1, ids.len()), |(_, t)| i64::from(ids[t]));
+        let biases = Biases::new(ids.len())?;
+        let (_, logits) = base_forward(&mut engine, row, &biases, &[])?;
+        let logits = logits.row(0);
+        let name = |id: u32| model.tokenizer.name(id).unwrap_or_default();
+        let names: Vec<String> = ids.iter().map(|&id| name(id)).collect();
+
+        let text = match self.output.format {
+            Format::Json => {
+                let object = serde_json::json!({
+                    "model": model.name, "model_sha256": model.hash, "graph_sha256": engine.graph_hash(),
+                    "runtime_version": engine.runtime().version(), "device": engine.device().to_string(),
+                    "providers": engine.providers(), "dtype": "f32", "threads": engine.runtime().threads(),
+                    "prompt": self.prompt, "tokens": names, "ids": ids, "logits": logits.to_vec(),
+                });
+                format!("{object}\n")
+            }
+            Format::Table => {
+                let mut order: Vec<u32> = (0..logits.len() as u32).collect();
+                order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
+                let mut text = format!("tokens: {}\nids: {ids:?}\n", names.join(" | "));
+                for &id in order.iter().take(SHOWN) {
+                    text += &format!(
+                        "{:>10.4}  {id:>6}  {:?}\n",
+                        logits[id as usize],
+                        model.tokenizer.decode(id)
+                    );
+                }
+                text
+            }
+        };
+        deliver(self.output.out.as_deref(), &text)
+    }
+}

@@ -1,0 +1,67 @@
+//! The command line: one file a verb. Verbs read arguments, call the library and print; they compute nothing.
+
+mod args;
+mod doctor;
+mod experiment;
+mod export;
+mod fetch;
+mod inspect;
+mod logits;
+mod output;
+
+use clap::{Parser, Subcommand};
+
+use crate::Result;
+
+/// Is the All-for-One subgraph sufficient for mental arithmetic in this language model?
+///
+/// Without a verb, `af1` fetches what it needs, runs AF1 on a small real model and prints the table.
+#[derive(Debug, Parser)]
+#[command(name = "af1", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// The main table: AF1 beside CAMA, mean and zero ablation at the same layer (the default)
+    Reproduce(experiment::Reproduce),
+    /// AF1 at chosen W and K
+    Run(experiment::Run),
+    /// The waiting sweep: how long can every token wait?
+    Waiting(experiment::Waiting),
+    /// The W x K grid: how many layers of transfer are needed?
+    Transfer(experiment::Transfer),
+    /// Fetch the ONNX Runtime library and the built-in model into the cache
+    Fetch(fetch::Fetch),
+    /// Write a model as an instrumented ONNX graph
+    Export(export::Export),
+    /// What a model is, and which prompts it can be asked
+    Inspect(inspect::Inspect),
+    /// What is installed, what is missing, what to do
+    Doctor(doctor::Doctor),
+    /// The tokens and the logits at the last position of one prompt
+    Logits(logits::Logits),
+}
+
+impl Cli {
+    /// Runs the verb.
+    ///
+    /// # Errors
+    /// Whatever the verb fails with.
+    pub fn run(self) -> Result<()> {
+        match self.verb {
+            None => experiment::Reproduce::default().run(),
+            Some(Verb::Reproduce(verb)) => verb.run(),
+            Some(Verb::Run(verb)) => verb.run(),
+            Some(Verb::Waiting(verb)) => verb.run(),
+            Some(Verb::Transfer(verb)) => verb.run(),
+            Some(Verb::Fetch(verb)) => verb.run(),
+            Some(Verb::Export(verb)) => verb.run(),
+            Some(Verb::Inspect(verb)) => verb.run(),
+            Some(Verb::Doctor(verb)) => verb.run(),
+            Some(Verb::Logits(verb)) => verb.run(),
+        }
+    }
+}

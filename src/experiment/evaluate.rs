@@ -1,0 +1,316 @@
+//! One template under several interventions, in two passes: estimate the means, then evaluate the plans.
+
+use std::collections::{BTreeMap, HashMap};
+
+use ndarray::Array2;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::forward::{
+    Biases, Captured, base_forward, check_finite, first_maximum, not_finite, run_tails,
+};
+use crate::fetch::interrupted;
+use crate::intervene::ablation::{Ablation, Source, replace};
+use crate::intervene::{Contexts, Estimator, Means, Plan, Tail};
+use crate::prompt::PromptSet;
+use crate::runtime::{Engine, Stream};
+use crate::{Result, progress};
+
+/// What is asked of one template.
+pub struct Request<'a> {
+    /// The plans to try.
+    pub plans: &'a [Plan],
+    /// The ablations to try each plan with.
+    pub ablations: &'a [&'static dyn Ablation],
+    /// How means are estimated.
+    pub estimator: Estimator,
+    /// The seed of [`Estimator::Split`].
+    pub seed: u64,
+    /// Prompts in a batch.
+    pub batch: usize,
+}
+
+/// The answers under one plan and ablation.
+pub struct Cell {
+    /// What replaced the residual stream.
+    pub ablation: &'static dyn Ablation,
+    /// Where, and what followed.
+    pub plan: Plan,
+    /// The token with the largest logit, for every evaluated prompt.
+    pub predicted: Vec<u32>,
+}
+
+/// Everything that was observed on one template.
+pub struct Evaluation {
+    /// The prompts.
+    pub set: PromptSet,
+    /// What the unmodified model answers, for every prompt of the set.
+    pub base: Vec<u32>,
+    /// The indices of the prompts that the plans were evaluated on; the same for every plan and ablation.
+    pub evaluated: Vec<usize>,
+    /// Prompts that were not evaluated because the estimator has no mean for one of their tokens.
+    pub undefined: usize,
+    /// Prompts with a token that no other prompt has there, whose "mean" is their own residual.
+    pub degenerate: usize,
+    /// How well the means are known, by boundary.
+    pub contexts: BTreeMap<usize, Contexts>,
+    /// The answers, plan by plan in the order of the request, ablation by ablation.
+    pub cells: Vec<Cell>,
+}
+
+impl Evaluation {
+    /// Whether the unmodified model is right about a prompt.
+    pub fn base_correct(&self, prompt: usize) -> bool {
+        self.set.prompts[prompt]
+            .answers
+            .contains(&self.base[prompt])
+    }
+
+    /// Whether each evaluated prompt is right in a cell.
+    pub fn correct<'a>(&'a self, cell: &'a Cell) -> impl Iterator<Item = bool> + 'a {
+        self.evaluated
+            .iter()
+            .zip(&cell.predicted)
+            .map(|(&prompt, token)| self.set.prompts[prompt].answers.contains(token))
+    }
+}
+
+/// Captured residuals are kept from the first pass to the second up to this size; above, they are computed again.
+const KEPT_BYTES: usize = 1 << 30;
+
+/// Evaluates the plans on a template.
+///
+/// # Errors
+/// The runtime's reason; NaN or infinity; an interrupt.
+pub fn evaluate(engine: &mut Engine, set: PromptSet, request: &Request<'_>) -> Result<Evaluation> {
+    let halves = Halves::new(&set, request);
+    let biases = Biases::new(set.positions())?;
+    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
+    waits.sort_unstable();
+    waits.dedup();
+
+    let label = format!("{} {}", set.template.style, set.template.operation);
+    let batches = |prompts: usize| prompts.div_ceil(request.batch) as u64;
+    let groups = (waits.len() * request.ablations.len()) as u64;
+    let steps = batches(set.len()) + batches(halves.evaluated.len()) * groups;
+    let bar = progress::steps(&label, steps);
+
+    let first = estimate(engine, &set, &halves, &waits, &biases, request.batch, &bar)?;
+    let contexts = first
+        .means
+        .iter()
+        .map(|(&wait, means)| (wait, means.contexts()))
+        .collect();
+    let cells = intervene(engine, &set, &halves, &first, &biases, request, &bar)?;
+    bar.finish_and_clear();
+    Ok(Evaluation {
+        base: first.base,
+        undefined: halves.undefined,
+        degenerate: halves.degenerate,
+        evaluated: halves.evaluated,
+        contexts,
+        cells,
+        set,
+    })
+}
+
+/// Which prompts the means are made of and which are evaluated.
+struct Halves {
+    /// Whether each prompt of the set is one of the estimation prompts.
+    estimation: Vec<bool>,
+    evaluated: Vec<usize>,
+    undefined: usize,
+    degenerate: usize,
+}
+
+impl Halves {
+    /// Splits the prompts as the estimator asks and leaves out those for which it has no mean.
+    ///
+    /// A prompt is left out by its tokens alone, whichever ablation is evaluated, so that all ablations are compared on
+    /// the same prompts.
+    fn new(set: &PromptSet, request: &Request<'_>) -> Self {
+        let mut estimation = vec![true; set.len()];
+        let mut candidates: Vec<usize> = (0..set.len()).collect();
+        if request.estimator == Estimator::Split {
+            candidates.shuffle(&mut ChaCha8Rng::seed_from_u64(request.seed));
+            let rest = candidates.split_off(set.len() / 2);
+            for &prompt in &rest {
+                estimation[prompt] = false;
+            }
+            candidates = rest;
+            candidates.sort_unstable();
+        }
+        let mut contexts: HashMap<(usize, u32), usize> = HashMap::new();
+        for (prompt, _) in set.prompts.iter().zip(&estimation).filter(|(_, e)| **e) {
+            for key in keys(&prompt.ids) {
+                *contexts.entry(key).or_insert(0) += 1;
+            }
+        }
+        let fewest = |prompt: usize| {
+            let counts = keys(&set.prompts[prompt].ids).map(|key| contexts.get(&key).copied());
+            counts.map(Option::unwrap_or_default).min().unwrap_or(0)
+        };
+        let needed = match request.estimator {
+            Estimator::PlugIn | Estimator::Split => 1,
+            Estimator::LeaveOneOut => 2,
+        };
+        let (evaluated, undefined): (Vec<usize>, Vec<usize>) = candidates
+            .into_iter()
+            .partition(|&prompt| fewest(prompt) >= needed);
+        let degenerate = match request.estimator {
+            Estimator::PlugIn => evaluated
+                .iter()
+                .filter(|&&prompt| fewest(prompt) == 1)
+                .count(),
+            Estimator::LeaveOneOut | Estimator::Split => 0,
+        };
+        Self {
+            estimation,
+            evaluated,
+            undefined: undefined.len(),
+            degenerate,
+        }
+    }
+}
+
+/// The keys of a prompt: position and token, from position 1 on.
+fn keys(ids: &[u32]) -> impl Iterator<Item = (usize, u32)> + '_ {
+    ids.iter().copied().enumerate().skip(1)
+}
+
+/// What the first pass finds.
+struct Estimated {
+    base: Vec<u32>,
+    means: BTreeMap<usize, Means>,
+    /// Residuals of all prompts by batch, if they are few enough to keep.
+    kept: Option<Vec<Captured>>,
+}
+
+/// The first pass: the unmodified model's answers, and the means at every boundary.
+fn estimate(
+    engine: &mut Engine,
+    set: &PromptSet,
+    halves: &Halves,
+    waits: &[usize],
+    biases: &Biases,
+    batch: usize,
+    bar: &indicatif::ProgressBar,
+) -> Result<Estimated> {
+    let size = set.len() * set.positions() * engine.d_model() * size_of::<f32>() * waits.len();
+    let mut kept = (size <= KEPT_BYTES).then(Vec::new);
+    let mut base = Vec::with_capacity(set.len());
+    let new = |&wait: &usize| (wait, Means::new(set.positions(), engine.d_model()));
+    let mut means: BTreeMap<usize, Means> = waits.iter().map(new).collect();
+    for prompts in all(set).chunks(batch) {
+        let ids = set.ids(prompts);
+        let (captured, logits) = base_forward(engine, ids.clone(), biases, waits)?;
+        check_finite(engine, set, ids, biases, &logits)?;
+        base.extend(answers(&logits));
+        let rows: Vec<usize> = (0..prompts.len())
+            .filter(|&row| halves.estimation[prompts[row]])
+            .collect();
+        let chosen: Vec<usize> = rows.iter().map(|&row| prompts[row]).collect();
+        for (wait, resid) in &captured {
+            let resid = resid.select(ndarray::Axis(0), &rows);
+            if let Some(means) = means.get_mut(wait) {
+                means.push(set, &chosen, resid.view());
+            }
+        }
+        if let Some(kept) = &mut kept {
+            kept.push(captured);
+        }
+        bar.inc(1);
+    }
+    Ok(Estimated { base, means, kept })
+}
+
+/// The second pass: every plan with every ablation.
+fn intervene(
+    engine: &mut Engine,
+    set: &PromptSet,
+    halves: &Halves,
+    first: &Estimated,
+    biases: &Biases,
+    request: &Request<'_>,
+    bar: &indicatif::ProgressBar,
+) -> Result<Vec<Cell>> {
+    let mut cells = Vec::new();
+    for &plan in request.plans {
+        for &ablation in request.ablations {
+            cells.push(Cell {
+                ablation,
+                plan,
+                predicted: Vec::with_capacity(halves.evaluated.len()),
+            });
+        }
+    }
+    for prompts in halves.evaluated.chunks(request.batch) {
+        let own = residuals(engine, set, first, biases, prompts, request.batch)?;
+        for (wait, resid) in &own {
+            for ablation in request.ablations {
+                interrupted()?;
+                let source = Source {
+                    set,
+                    means: &first.means[wait],
+                    estimator: request.estimator,
+                };
+                let replaced = replace(*ablation, &source, prompts, resid.view())?;
+                let chosen: Vec<usize> = (0..cells.len())
+                    .filter(|&i| {
+                        cells[i].plan.wait == *wait && cells[i].ablation.name() == ablation.name()
+                    })
+                    .collect();
+                let tails: Vec<Tail> = chosen.iter().map(|&i| cells[i].plan.tail).collect();
+                let stream = Stream::from_array(replaced)?;
+                run_tails(engine, *wait, stream, &tails, biases, |i, logits| {
+                    if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
+                        let at = format!("logits after {} at resid.{wait}", ablation.name());
+                        return Err(not_finite(set, at, *bad));
+                    }
+                    cells[chosen[i]].predicted.extend(answers(logits));
+                    Ok(())
+                })?;
+                bar.inc(1);
+            }
+        }
+    }
+    Ok(cells)
+}
+
+/// The unmodified residuals of some prompts at every boundary: kept ones, else computed again.
+fn residuals(
+    engine: &mut Engine,
+    set: &PromptSet,
+    first: &Estimated,
+    biases: &Biases,
+    prompts: &[usize],
+    batch: usize,
+) -> Result<Captured> {
+    let waits: Vec<usize> = first.means.keys().copied().collect();
+    let Some(kept) = &first.kept else {
+        return Ok(base_forward(engine, set.ids(prompts), biases, &waits)?.0);
+    };
+    let mut own = Captured::new();
+    for wait in waits {
+        let shape = (prompts.len(), set.positions(), engine.d_model());
+        let mut resid = ndarray::Array3::zeros(shape);
+        for (row, &prompt) in prompts.iter().enumerate() {
+            let from = &kept[prompt / batch][&wait];
+            resid
+                .index_axis_mut(ndarray::Axis(0), row)
+                .assign(&from.index_axis(ndarray::Axis(0), prompt % batch));
+        }
+        own.insert(wait, resid);
+    }
+    Ok(own)
+}
+
+fn all(set: &PromptSet) -> Vec<usize> {
+    (0..set.len()).collect()
+}
+
+/// The token with the largest logit of every row.
+fn answers(logits: &Array2<f32>) -> Vec<u32> {
+    logits.outer_iter().map(first_maximum).collect()
+}

@@ -1,0 +1,183 @@
+//! Running a batch of prompts through the segments of a model.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, Array3, ArrayView1};
+
+use crate::fetch::interrupted;
+use crate::intervene::{Mask, Tail};
+use crate::prompt::PromptSet;
+use crate::runtime::{Bias, Engine, Stream};
+use crate::{Error, Result};
+
+/// The masks for prompts of one length, made once.
+pub struct Biases {
+    causal: Bias,
+    self_peek: Bias,
+    peek: Bias,
+}
+
+impl Biases {
+    /// For prompts of `pos` tokens.
+    ///
+    /// # Errors
+    /// The runtime cannot allocate them.
+    pub fn new(pos: usize) -> Result<Self> {
+        let bias = |mask: Mask| Bias::from_array(mask.bias(pos));
+        Ok(Self {
+            causal: bias(Mask::Causal)?,
+            self_peek: bias(Mask::SelfPeek)?,
+            peek: bias(Mask::Peek)?,
+        })
+    }
+
+    /// The mask as the runtime keeps it.
+    pub fn of(&self, mask: Mask) -> &Bias {
+        match mask {
+            Mask::Causal => &self.causal,
+            Mask::SelfPeek => &self.self_peek,
+            Mask::Peek => &self.peek,
+        }
+    }
+}
+
+/// The residual streams of a batch at some boundaries, `[batch, pos, d_model]` by boundary.
+pub type Captured = BTreeMap<usize, Array3<f32>>;
+
+/// The unmodified model: residual streams at the boundaries `capture`, and the logits, `[batch, vocab]`.
+///
+/// # Errors
+/// The runtime's reason; an interrupt.
+pub fn base_forward(
+    engine: &mut Engine,
+    ids: Array2<i64>,
+    biases: &Biases,
+    capture: &[usize],
+) -> Result<(Captured, Array2<f32>)> {
+    let mut captured = Captured::new();
+    let mut stream = engine.embed(ids)?;
+    for layer in 0..=engine.layers() {
+        if capture.contains(&layer) {
+            captured.insert(layer, stream.view()?.to_owned());
+        }
+        if layer < engine.layers() {
+            interrupted()?;
+            stream = engine.layer(layer, &stream, biases.of(Mask::Causal))?;
+        }
+    }
+    Ok((captured, engine.logits(&stream)?))
+}
+
+/// Runs layers `from ..` with one mask and returns the logits, `[batch, vocab]`.
+fn finish(engine: &mut Engine, from: usize, stream: &Stream, bias: &Bias) -> Result<Array2<f32>> {
+    let mut next: Option<Stream> = None;
+    for layer in from..engine.layers() {
+        interrupted()?;
+        next = Some(engine.layer(layer, next.as_ref().unwrap_or(stream), bias)?);
+    }
+    engine.logits(next.as_ref().unwrap_or(stream))
+}
+
+/// Runs the tails of several plans that share the replaced stream `resid[wait]`; calls `done` with the index of each
+/// plan and its logits. AF1 with more transfer layers goes on where AF1 with fewer forked off.
+///
+/// # Errors
+/// The runtime's reason; what `done` fails with.
+pub fn run_tails(
+    engine: &mut Engine,
+    wait: usize,
+    stream: Stream,
+    tails: &[Tail],
+    biases: &Biases,
+    mut done: impl FnMut(usize, &Array2<f32>) -> Result<()>,
+) -> Result<()> {
+    for (i, tail) in tails.iter().enumerate() {
+        if *tail == Tail::Causal {
+            done(i, &finish(engine, wait, &stream, biases.of(Mask::Causal))?)?;
+        }
+    }
+    let transfers = tails.iter().filter_map(|tail| match tail {
+        Tail::Af1 { transfer } => Some(*transfer),
+        Tail::Causal => None,
+    });
+    let Some(most) = transfers.max() else {
+        return Ok(());
+    };
+    let mut peeked = stream;
+    for transfer in 0..=most {
+        let wanted: Vec<usize> = (0..tails.len())
+            .filter(|&i| tails[i] == Tail::Af1 { transfer })
+            .collect();
+        if !wanted.is_empty() {
+            let rest = biases.of(Mask::SelfPeek);
+            let logits = finish(engine, wait + transfer, &peeked, rest)?;
+            for i in wanted {
+                done(i, &logits)?;
+            }
+        }
+        if transfer < most {
+            peeked = engine.layer(wait + transfer, &peeked, biases.of(Mask::Peek))?;
+        }
+    }
+    Ok(())
+}
+
+/// The index of the largest logit over the whole vocabulary, the first of equals.
+pub fn first_maximum(logits: ArrayView1<'_, f32>) -> u32 {
+    let mut best = 0;
+    for (i, logit) in logits.iter().enumerate() {
+        if *logit > logits[best] {
+            best = i;
+        }
+    }
+    best as u32
+}
+
+/// Checks the unmodified model's logits; where they are broken, names the first residual stream that is.
+///
+/// # Errors
+/// [`Error::NotFinite`].
+pub fn check_finite(
+    engine: &mut Engine,
+    set: &PromptSet,
+    ids: Array2<i64>,
+    biases: &Biases,
+    logits: &Array2<f32>,
+) -> Result<()> {
+    let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) else {
+        return Ok(());
+    };
+    let every: Vec<usize> = (0..=engine.layers()).collect();
+    let (captured, _) = base_forward(engine, ids, biases, &every)?;
+    let first = captured
+        .iter()
+        .find_map(|(layer, resid)| Some((layer, resid.iter().find(|x| !x.is_finite())?)));
+    let (at, found) = match first {
+        Some((layer, found)) => (crate::graph::resid(*layer), *found),
+        None => (crate::graph::LOGITS.to_owned(), *bad),
+    };
+    Err(not_finite(set, at, found))
+}
+
+/// The error for a value that is NaN or infinite.
+pub fn not_finite(set: &PromptSet, at: String, found: f32) -> Error {
+    Error::NotFinite {
+        at,
+        found: found.to_string(),
+        style: set.template.style.clone(),
+        operation: set.template.operation.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_maximum;
+
+    #[test]
+    fn the_first_of_equal_maxima_is_the_answer() {
+        let first = |logits: &[f32]| first_maximum(ndarray::ArrayView1::from(logits));
+        assert_eq!(first(&[0.0, 0.0, 0.0]), 0);
+        assert_eq!(first(&[-3.0, 2.0, 2.0, 1.0]), 1);
+        assert_eq!(first(&[-3.0, -2.0, -9.0]), 1);
+    }
+}

@@ -1,0 +1,21 @@
+//! CAMA, context-aware mean ablation: the mean over contexts that share the token at that position (paper, section 3).
+
+use super::{Ablation, Place, Source, Value};
+
+/// The mean over prompts with the same token at the same position.
+pub struct Cama;
+
+impl Ablation for Cama {
+    fn name(&self) -> &'static str {
+        "cama"
+    }
+
+    fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
+        let token = from.set.prompts[place.prompt].ids[place.position];
+        let key = || format!("token {token} at position {}", place.position);
+        let moments = from.means.of_token(place.position, token);
+        let moments = moments.ok_or_else(|| format!("no estimation prompt has {}", key()))?;
+        from.estimate(moments, place.own)
+            .ok_or_else(|| format!("no other prompt has {}", key()))
+    }
+}

@@ -1,0 +1,17 @@
+//! Mean ablation: the mean of the position over all prompts, whatever the token there.
+
+use super::{Ablation, Place, Source, Value};
+
+/// The mean over all prompts at the same position.
+pub struct Mean;
+
+impl Ablation for Mean {
+    fn name(&self) -> &'static str {
+        "mean"
+    }
+
+    fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
+        from.estimate(from.means.of_position(place.position), place.own)
+            .ok_or_else(|| "there is no other prompt".to_owned())
+    }
+}

@@ -1,0 +1,118 @@
+//! What replaces the residual stream of waiting tokens: one file an ablation.
+//!
+//! An ablation replaces `resid[W]` at the positions from 1 on; position 0, the beginning-of-sequence token, is never
+//! touched. To add one, write a file with a type that implements [`Ablation`] and put it into [`ALL`].
+
+mod cama;
+mod mean;
+mod zero;
+
+use ndarray::{Array3, ArrayView1, ArrayView3};
+
+use super::{Estimator, Means};
+use crate::prompt::PromptSet;
+use crate::{Error, Result};
+
+/// All ablations, the default first.
+pub const ALL: [&dyn Ablation; 3] = [&cama::Cama, &mean::Mean, &zero::Zero];
+
+/// A replacement of the residual stream at a layer boundary.
+pub trait Ablation: Sync {
+    /// Its name, on the command line and in records.
+    fn name(&self) -> &'static str;
+
+    /// The value for one prompt at one position from 1 on, written to `out`, `[d_model]`.
+    ///
+    /// # Errors
+    /// The key that was never seen, in words.
+    fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String>;
+}
+
+/// What an ablation may use.
+pub struct Source<'a> {
+    /// The prompts.
+    pub set: &'a PromptSet,
+    /// Means over the estimation prompts at the boundary.
+    pub means: &'a Means,
+    /// How the evaluated prompt is treated.
+    pub estimator: Estimator,
+}
+
+/// Where a value is needed.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The index of the prompt in the set.
+    pub prompt: usize,
+    /// The position, from 1 on.
+    pub position: usize,
+    /// The prompt's own residual there, `[d_model]`.
+    pub own: ArrayView1<'a, f32>,
+}
+
+/// A replacement, `[d_model]`.
+pub enum Value {
+    /// All zeros.
+    Zero,
+    /// A mean.
+    Mean(ndarray::Array1<f64>),
+}
+
+/// The ablation of that name.
+pub fn named(name: &str) -> Option<&'static dyn Ablation> {
+    ALL.into_iter().find(|ablation| ablation.name() == name)
+}
+
+/// The names of all ablations.
+pub fn names() -> Vec<&'static str> {
+    ALL.iter().map(|ablation| ablation.name()).collect()
+}
+
+impl Source<'_> {
+    /// The mean that the estimator makes of a group of residuals to which the evaluated prompt belongs.
+    fn estimate(&self, moments: &super::Moments, own: ArrayView1<'_, f32>) -> Option<Value> {
+        match self.estimator {
+            Estimator::PlugIn | Estimator::Split => Some(Value::Mean(moments.mean().to_owned())),
+            Estimator::LeaveOneOut => moments.mean_without(own).map(Value::Mean),
+        }
+    }
+}
+
+/// Replaces the residuals `own`, `[batch, pos, d_model]`, of some prompts at all positions from 1 on.
+///
+/// # Errors
+/// A mean that is not defined for one of the prompts; callers leave such prompts out.
+pub fn replace(
+    ablation: &dyn Ablation,
+    from: &Source<'_>,
+    prompts: &[usize],
+    own: ArrayView3<'_, f32>,
+) -> Result<Array3<f32>> {
+    let mut out = own.to_owned();
+    for (row, &prompt) in prompts.iter().enumerate() {
+        for position in 1..from.set.positions() {
+            let place = Place {
+                prompt,
+                position,
+                own: own.slice(ndarray::s![row, position, ..]),
+            };
+            let value = ablation
+                .value(from, place)
+                .map_err(|reason| Error::NoPrompts {
+                    style: from.set.template.style.clone(),
+                    operation: from.set.template.operation.to_string(),
+                    reason: format!(
+                        "{} is not defined for {:?}: {reason}",
+                        ablation.name(),
+                        from.set.prompts[prompt].text
+                    ),
+                })?;
+            match value {
+                Value::Zero => out.slice_mut(ndarray::s![row, position, ..]).fill(0.0),
+                Value::Mean(mean) => out
+                    .slice_mut(ndarray::s![row, position, ..])
+                    .zip_mut_with(&mean, |out, &mean| *out = mean as f32),
+            }
+        }
+    }
+    Ok(out)
+}

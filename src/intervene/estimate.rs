@@ -1,0 +1,266 @@
+//! Means of residual streams over contexts, and the three ways of estimating them.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array1, ArrayView1, ArrayView3};
+
+use crate::prompt::PromptSet;
+
+/// How a mean over contexts treats the prompt that it is used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Estimator {
+    /// The mean over all estimation prompts, the evaluated one included, as the authors' demo does.
+    PlugIn,
+    /// The evaluated prompt's own residual is taken out of the mean.
+    #[default]
+    LeaveOneOut,
+    /// Means over one seeded half of the prompts, evaluated on the other.
+    Split,
+}
+
+impl Estimator {
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::PlugIn => "plug-in",
+            Self::LeaveOneOut => "leave-one-out",
+            Self::Split => "split",
+        }
+    }
+}
+
+/// Count, mean and sum of squared deviations of vectors, `[d_model] f64`, by Welford's method.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Moments {
+    count: usize,
+    mean: Array1<f64>,
+    m2: Array1<f64>,
+}
+
+impl Moments {
+    /// No vectors yet.
+    pub fn new(d_model: usize) -> Self {
+        Self {
+            count: 0,
+            mean: Array1::zeros(d_model),
+            m2: Array1::zeros(d_model),
+        }
+    }
+
+    /// Adds a vector, `[d_model]`.
+    pub fn push(&mut self, x: ArrayView1<'_, f32>) {
+        self.count += 1;
+        let n = self.count as f64;
+        ndarray::Zip::from(&mut self.mean)
+            .and(&mut self.m2)
+            .and(x)
+            .for_each(|mean, m2, &x| {
+                let x = f64::from(x);
+                let delta = x - *mean;
+                *mean += delta / n;
+                *m2 += delta * (x - *mean);
+            });
+    }
+
+    /// Adds all vectors of another one (Chan, Golub and LeVeque 1983).
+    pub fn merge(&mut self, other: &Self) {
+        if other.count == 0 {
+            return;
+        }
+        let (a, b) = (self.count as f64, other.count as f64);
+        let n = a + b;
+        self.count += other.count;
+        ndarray::Zip::from(&mut self.mean)
+            .and(&mut self.m2)
+            .and(&other.mean)
+            .and(&other.m2)
+            .for_each(|mean, m2, &mean_b, &m2_b| {
+                let delta = mean_b - *mean;
+                *mean += delta * b / n;
+                *m2 += m2_b + delta * delta * a * b / n;
+            });
+    }
+
+    /// The number of vectors.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// Their mean, `[d_model]`.
+    pub fn mean(&self) -> ArrayView1<'_, f64> {
+        self.mean.view()
+    }
+
+    /// The mean of the others, `(n * mean - own) / (n - 1)`, `[d_model]`; `None` where `own` is the only one.
+    pub fn mean_without(&self, own: ArrayView1<'_, f32>) -> Option<Array1<f64>> {
+        if self.count < 2 {
+            return None;
+        }
+        let n = self.count as f64;
+        Some(
+            ndarray::Zip::from(&self.mean)
+                .and(own)
+                .map_collect(|&mean, &own| (n * mean - f64::from(own)) / (n - 1.0)),
+        )
+    }
+
+    /// The standard error of the mean as one number: the root of the sum over dimensions of `variance / n`. `None` for
+    /// fewer than two vectors.
+    pub fn standard_error(&self) -> Option<f64> {
+        if self.count < 2 {
+            return None;
+        }
+        let n = self.count as f64;
+        Some((self.m2.sum() / (n - 1.0) / n).sqrt())
+    }
+
+    fn norm(&self) -> f64 {
+        self.mean.dot(&self.mean).sqrt()
+    }
+}
+
+/// Means of `resid[W]` of one template: by position and token, and by position alone.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// `[pos]`, by token.
+    by_token: Vec<BTreeMap<u32, Moments>>,
+    /// `[pos]`, over all tokens.
+    by_position: Vec<Moments>,
+    d_model: usize,
+}
+
+/// How well the means of a boundary are known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Contexts {
+    /// The number of keys (position, token) at positions from 1 on.
+    pub keys: usize,
+    /// The fewest contexts of a key.
+    pub fewest: usize,
+    /// The median number of contexts of a key.
+    pub median: usize,
+    /// The largest standard error of a key's mean, relative to the norm of that mean; 0 where all contexts agree.
+    pub largest_relative_error: f64,
+}
+
+impl Means {
+    /// No prompts yet.
+    pub fn new(positions: usize, d_model: usize) -> Self {
+        Self {
+            by_token: vec![BTreeMap::new(); positions],
+            by_position: vec![Moments::new(d_model); positions],
+            d_model,
+        }
+    }
+
+    /// Adds the residuals `[batch, pos, d_model]` of some prompts of the set.
+    pub fn push(&mut self, set: &PromptSet, prompts: &[usize], resid: ArrayView3<'_, f32>) {
+        for (row, &prompt) in resid.outer_iter().zip(prompts) {
+            for (t, x) in row.outer_iter().enumerate() {
+                let token = set.prompts[prompt].ids[t];
+                self.by_token[t]
+                    .entry(token)
+                    .or_insert_with(|| Moments::new(self.d_model))
+                    .push(x);
+                self.by_position[t].push(x);
+            }
+        }
+    }
+
+    /// Adds all that another table of the same template and boundary has seen.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.by_token.iter_mut().zip(&other.by_token) {
+            for (&token, moments) in theirs {
+                mine.entry(token)
+                    .or_insert_with(|| Moments::new(self.d_model))
+                    .merge(moments);
+            }
+        }
+        for (mine, theirs) in self.by_position.iter_mut().zip(&other.by_position) {
+            mine.merge(theirs);
+        }
+    }
+
+    /// The moments of a key, if it was seen.
+    pub fn of_token(&self, position: usize, token: u32) -> Option<&Moments> {
+        self.by_token.get(position)?.get(&token)
+    }
+
+    /// The moments of a position over all tokens.
+    pub fn of_position(&self, position: usize) -> &Moments {
+        &self.by_position[position]
+    }
+
+    /// How well the means are known.
+    pub fn contexts(&self) -> Contexts {
+        let keys = || self.by_token.iter().skip(1).flat_map(BTreeMap::values);
+        let mut counts: Vec<usize> = keys().map(Moments::count).collect();
+        counts.sort_unstable();
+        let error = keys()
+            .filter_map(|key| Some(key.standard_error()? / key.norm()))
+            .fold(0.0, f64::max);
+        Contexts {
+            keys: counts.len(),
+            fewest: counts.first().copied().unwrap_or(0),
+            median: counts.get(counts.len() / 2).copied().unwrap_or(0),
+            largest_relative_error: error,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    fn moments(rows: &[[f32; 2]]) -> Moments {
+        let mut moments = Moments::new(2);
+        for row in rows {
+            moments.push(ArrayView1::from(row.as_slice()));
+        }
+        moments
+    }
+
+    #[test]
+    fn moments_are_those_of_the_definition() {
+        let m = moments(&[[1.0, 0.0], [2.0, 0.0], [6.0, 0.0]]);
+        assert_eq!(m.count(), 3);
+        assert_eq!(m.mean(), array![3.0, 0.0]);
+        // Variance of 1, 2, 6 is 7; the standard error is the root of 7/3.
+        assert!((m.standard_error().unwrap() - (7.0f64 / 3.0).sqrt()).abs() < 1e-12);
+    }
+
+    #[test]
+    fn merging_parts_is_seeing_all() {
+        let rows = [[1.0, 5.0], [2.0, -4.0], [6.0, 0.5], [-3.0, 2.5], [0.0, 1.0]];
+        let whole = moments(&rows);
+        for cut in 0..=rows.len() {
+            let mut merged = moments(&rows[..cut]);
+            merged.merge(&moments(&rows[cut..]));
+            assert_eq!(merged.count(), whole.count());
+            assert!((&merged.mean - &whole.mean).iter().all(|d| d.abs() < 1e-12));
+            assert!((&merged.m2 - &whole.m2).iter().all(|d| d.abs() < 1e-12));
+        }
+    }
+
+    #[test]
+    fn leaving_one_out_is_the_mean_of_the_others() {
+        let rows = [[1.0, 5.0], [2.0, -4.0], [6.0, 0.5]];
+        let left = moments(&rows)
+            .mean_without(array![2.0f32, -4.0].view())
+            .unwrap();
+        assert!((left - array![3.5, 2.75]).iter().all(|d| d.abs() < 1e-12));
+        assert_eq!(
+            moments(&rows[..1]).mean_without(array![1.0f32, 5.0].view()),
+            None
+        );
+        assert_eq!(moments(&rows[..1]).standard_error(), None);
+    }
+
+    #[test]
+    fn equal_vectors_have_an_exact_mean() {
+        // A third cannot be written in binary: a sum divided by a count would not give it back.
+        let m = moments(&[[1.0 / 3.0, 0.1]; 7]);
+        assert_eq!(m.mean().mapv(|x| x as f32), array![1.0f32 / 3.0, 0.1]);
+        assert_eq!(m.standard_error(), Some(0.0));
+    }
+}

@@ -1,0 +1,5 @@
+//! Showing measurements: pure functions of them. Nothing here measures or writes files.
+
+mod table;
+
+pub use table::{heading, notes, reproduction, subgraphs, transfer, waiting};
