@@ -14,7 +14,7 @@ use crate::fetch::interrupted;
 use crate::intervene::ablation::{Ablation, Source, replace};
 use crate::intervene::{Contexts, Estimator, Means, Plan, Tail};
 use crate::prompt::PromptSet;
-use crate::runtime::{Engine, Stream};
+use crate::runtime::{Engine, Tensor};
 use crate::{Result, progress};
 
 /// What is asked of one template.
@@ -262,7 +262,7 @@ fn intervene(
                     })
                     .collect();
                 let tails: Vec<Tail> = chosen.iter().map(|&i| cells[i].plan.tail).collect();
-                let stream = Stream::from_array(replaced)?;
+                let stream = Tensor::from_f32(replaced)?;
                 run_tails(engine, *wait, stream, &tails, biases, |i, logits| {
                     if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
                         let at = format!("logits after {} at resid.{wait}", ablation.name());

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Array3, ArrayView1};
+use ndarray::{Array2, Array3, ArrayView1, Ix3};
 
 use crate::fetch::interrupted;
 use crate::intervene::{Mask, Tail};
 use crate::prompt::PromptSet;
-use crate::runtime::{Bias, Engine, Stream};
+use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result};
 
 /// The masks for prompts of one length, made once.
 pub struct Biases {
-    causal: Bias,
-    self_peek: Bias,
-    peek: Bias,
+    causal: Tensor,
+    self_peek: Tensor,
+    peek: Tensor,
 }
 
 impl Biases {
@@ -23,7 +23,7 @@ impl Biases {
     /// # Errors
     /// The runtime cannot allocate them.
     pub fn new(pos: usize) -> Result<Self> {
-        let bias = |mask: Mask| Bias::from_array(mask.bias(pos));
+        let bias = |mask: Mask| Tensor::from_f32(mask.bias(pos));
         Ok(Self {
             causal: bias(Mask::Causal)?,
             self_peek: bias(Mask::SelfPeek)?,
@@ -32,7 +32,7 @@ impl Biases {
     }
 
     /// The mask as the runtime keeps it.
-    pub fn of(&self, mask: Mask) -> &Bias {
+    pub fn of(&self, mask: Mask) -> &Tensor {
         match mask {
             Mask::Causal => &self.causal,
             Mask::SelfPeek => &self.self_peek,
@@ -58,7 +58,7 @@ pub fn base_forward(
     let mut stream = engine.embed(ids)?;
     for layer in 0..=engine.layers() {
         if capture.contains(&layer) {
-            captured.insert(layer, stream.view()?.to_owned());
+            captured.insert(layer, stream.view::<Ix3>()?.to_owned());
         }
         if layer < engine.layers() {
             interrupted()?;
@@ -69,8 +69,8 @@ pub fn base_forward(
 }
 
 /// Runs layers `from ..` with one mask and returns the logits, `[batch, vocab]`.
-fn finish(engine: &mut Engine, from: usize, stream: &Stream, bias: &Bias) -> Result<Array2<f32>> {
-    let mut next: Option<Stream> = None;
+fn finish(engine: &mut Engine, from: usize, stream: &Tensor, bias: &Tensor) -> Result<Array2<f32>> {
+    let mut next: Option<Tensor> = None;
     for layer in from..engine.layers() {
         interrupted()?;
         next = Some(engine.layer(layer, next.as_ref().unwrap_or(stream), bias)?);
@@ -86,7 +86,7 @@ fn finish(engine: &mut Engine, from: usize, stream: &Stream, bias: &Bias) -> Res
 pub fn run_tails(
     engine: &mut Engine,
     wait: usize,
-    stream: Stream,
+    stream: Tensor,
     tails: &[Tail],
     biases: &Biases,
     mut done: impl FnMut(usize, &Array2<f32>) -> Result<()>,

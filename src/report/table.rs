@@ -260,7 +260,8 @@ pub fn notes(measurements: &[Measurement]) -> String {
                 text += &format!("{} {}: {count} prompts {reason}\n", m.style, m.operation);
             }
         }
-        for m in group {
+        // The claim is about the first ablation, CAMA by default; the others are there for comparison.
+        for m in group.iter().filter(|m| m.ablation == group[0].ablation) {
             let Some(verdict) = &m.verdict else { continue };
             text += &format!(
                 "{} {} {} AF1({}, {}): {}: {}\n",

@@ -5,11 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, Ix2, Ix3};
-use ort::value::{DynValue, Tensor};
+use ndarray::{Array2, Ix2, Ix3};
 
-use super::part::{Part, first_line};
-use super::{Device, Runtime};
+use super::{Device, Part, Runtime, Tensor};
 use crate::fetch::{Sha256, interrupted, sha256_bytes};
 use crate::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
 use crate::model::Model;
@@ -26,63 +24,6 @@ pub struct Engine {
     providers: BTreeMap<String, usize>,
     d_model: usize,
     vocab: usize,
-}
-
-/// The residual stream at a layer boundary, `[batch, pos, d_model] f32`, where the runtime keeps it.
-pub struct Stream(DynValue);
-
-/// An additive attention mask, `[1|batch, 1|head, q_pos, k_pos] f32`, where the runtime keeps it.
-pub struct Bias(DynValue);
-
-fn tensor<T, D>(part: &str, array: ndarray::Array<T, D>) -> Result<DynValue>
-where
-    T: ort::value::PrimitiveTensorElementType + std::fmt::Debug + Clone + 'static,
-    D: ndarray::Dimension + 'static,
-{
-    let array = array.as_standard_layout().into_owned();
-    let value = Tensor::from_array(array).map_err(|e| Error::Run {
-        part: part.to_owned(),
-        reason: first_line(&e),
-    })?;
-    Ok(value.into_dyn())
-}
-
-impl Stream {
-    /// Puts a residual stream, `[batch, pos, d_model]`, where the runtime can read it.
-    ///
-    /// # Errors
-    /// The runtime cannot allocate it.
-    pub fn from_array(array: Array3<f32>) -> Result<Self> {
-        tensor("residual stream", array).map(Self)
-    }
-
-    /// The residual stream as an array, `[batch, pos, d_model]`.
-    ///
-    /// # Errors
-    /// The runtime cannot show it.
-    pub fn view(&self) -> Result<ArrayView3<'_, f32>> {
-        let fail = |reason: String| Error::Run {
-            part: "residual stream".to_owned(),
-            reason,
-        };
-        let array = self
-            .0
-            .try_extract_array::<f32>()
-            .map_err(|e| fail(first_line(&e)))?;
-        array
-            .into_dimensionality::<Ix3>()
-            .map_err(|e| fail(e.to_string()))
-    }
-}
-
-impl Bias {
-    /// Puts a mask where the runtime can read it.
-    ///
-    /// # Errors
-    /// The runtime cannot allocate it.
-    pub fn from_array(array: Array4<f32>) -> Result<Self> {
-        tensor("attention mask", array).map(Self)
-    }
 }
 
 impl Engine {
@@ -168,50 +109,37 @@ impl Engine {
         self.vocab
     }
 
-    /// `resid[0]` of the tokens `ids`, `[batch, pos] i64`.
+    /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids`, `[batch, pos]`.
     ///
     /// # Errors
     /// The runtime's reason.
-    pub fn embed(&mut self, ids: Array2<i64>) -> Result<Stream> {
-        let ids = tensor("embed", ids)?;
-        self.embed.run(&[(INPUT_IDS, &ids)], &resid(0)).map(Stream)
+    pub fn embed(&mut self, ids: Array2<i64>) -> Result<Tensor> {
+        let ids = Tensor::from_i64(ids)?;
+        self.embed.run(&[(INPUT_IDS, &ids)], &resid(0))
     }
 
-    /// `resid[layer + 1]` from `resid[layer]`.
+    /// `resid[layer + 1]` from `resid[layer]`, with the additive mask `bias`, `[1|batch, 1|head, q_pos, k_pos]`.
     ///
     /// # Errors
     /// The runtime's reason.
-    pub fn layer(&mut self, layer: usize, stream: &Stream, bias: &Bias) -> Result<Stream> {
-        let (batch, pos, _) = stream.view()?.dim();
-        let positions = Array2::from_shape_fn((batch, pos), |(_, t)| t as i64);
-        let positions = tensor("positions", positions)?;
+    pub fn layer(&mut self, layer: usize, stream: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let (batch, pos, _) = stream.view::<Ix3>()?.dim();
+        let positions = Tensor::from_i64(Array2::from_shape_fn((batch, pos), |(_, t)| t as i64))?;
         let inputs = [
-            (&*resid(layer), &stream.0),
+            (&*resid(layer), stream),
             (POSITION_IDS, &positions),
-            (&*attn_bias(layer), &bias.0),
+            (&*attn_bias(layer), bias),
         ];
-        self.layers[layer]
-            .run(&inputs, &resid(layer + 1))
-            .map(Stream)
+        self.layers[layer].run(&inputs, &resid(layer + 1))
     }
 
     /// The logits at the last position, `[batch, vocab]`, from `resid[L]`.
     ///
     /// # Errors
     /// The runtime's reason.
-    pub fn logits(&mut self, stream: &Stream) -> Result<Array2<f32>> {
+    pub fn logits(&mut self, stream: &Tensor) -> Result<Array2<f32>> {
         let name = resid(self.layers.len());
-        let logits = self.head.run(&[(&name, &stream.0)], LOGITS)?;
-        let fail = |reason: String| Error::Run {
-            part: "head".to_owned(),
-            reason,
-        };
-        let logits = logits
-            .try_extract_array::<f32>()
-            .map_err(|e| fail(first_line(&e)))?;
-        let logits = logits
-            .into_dimensionality::<Ix2>()
-            .map_err(|e| fail(e.to_string()))?;
-        Ok(logits.to_owned())
+        let logits = self.head.run(&[(&name, stream)], LOGITS)?;
+        Ok(logits.view::<Ix2>()?.to_owned())
     }
 }

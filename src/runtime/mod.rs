@@ -7,8 +7,11 @@ mod engine;
 mod environment;
 mod library;
 mod part;
+mod tensor;
 
 pub use device::Device;
-pub use engine::{Bias, Engine, Stream};
+pub use engine::Engine;
 pub use environment::{Runtime, default_threads};
 pub use library::{DYLIB_VARIABLE, Library, PINNED, Source};
+pub use part::Part;
+pub use tensor::Tensor;

@@ -7,9 +7,8 @@ use std::path::Path;
 
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
-use ort::value::DynValue;
 
-use super::{Device, Runtime, assignment};
+use super::{Device, Runtime, Tensor, assignment};
 use crate::graph::Graph;
 use crate::{Error, Result};
 
@@ -24,7 +23,10 @@ pub struct Part {
 }
 
 impl Part {
-    /// Makes a session of a graph whose weights lie in `weights`.
+    /// Makes a session of a graph whose weights lie in the folder `weights`.
+    ///
+    /// # Errors
+    /// A device that cannot run, nodes that would run elsewhere, a graph that the runtime refuses.
     pub fn new(runtime: &Runtime, device: &Device, graph: &Graph, weights: &Path) -> Result<Self> {
         let name = graph.name.clone();
         let fail = |e: &dyn fmt::Display| Error::Run {
@@ -93,7 +95,10 @@ impl Part {
     }
 
     /// Runs the segment and returns one output. Inputs that the segment does not have are passed over.
-    pub fn run(&mut self, inputs: &[(&str, &DynValue)], output: &str) -> Result<DynValue> {
+    ///
+    /// # Errors
+    /// The runtime's reason: an input that is missing or has another shape, no memory.
+    pub fn run(&mut self, inputs: &[(&str, &Tensor)], output: &str) -> Result<Tensor> {
         let fail = |reason: String| Error::Run {
             part: self.name.clone(),
             reason,
@@ -103,11 +108,12 @@ impl Part {
             .inputs()
             .iter()
             .filter_map(|port| inputs.iter().find(|(name, _)| *name == port.name()))
-            .map(|(name, value)| (Cow::from(*name), SessionInputValue::from(*value)))
+            .map(|(name, value)| (Cow::from(*name), SessionInputValue::from(&value.0)))
             .collect();
         let mut outputs = self.session.run(wanted).map_err(|e| fail(first_line(&e)))?;
         outputs
             .remove(output)
+            .map(Tensor)
             .ok_or_else(|| fail(format!("it returned no {output:?}")))
     }
 }

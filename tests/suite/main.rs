@@ -1,4 +1,9 @@
 //! The integration tests, one program: the ONNX Runtime library is loaded once.
 
+mod bad_input;
+mod experiments;
+mod export;
+mod fetching;
 mod fixtures;
 mod parity;
+mod program;

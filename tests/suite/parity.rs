@@ -1,20 +1,14 @@
 //! Models against independent references: PyTorch with transformers, the Python package gguf, llama.cpp's tokenizer.
 //! The fixtures and the scripts that made them are in `fixtures/reference/`.
 
+use af1::experiment::Biases;
+use af1::intervene::Mask;
 use af1::model::dequantise::GgmlType;
-use af1::runtime::{Bias, Engine, Stream};
-use ndarray::{Array2, Array4};
+use af1::runtime::{Engine, Tensor};
+use ndarray::{Array2, Ix3};
 use rstest::rstest;
 
 use super::fixtures::{PARITY, distance, floats, ints, json, smollm2, tiny};
-
-fn causal(pos: usize) -> Bias {
-    let mask = Array4::from_shape_fn(
-        (1, 1, pos, pos),
-        |(_, _, q, k)| if k <= q { 0.0 } else { -1e9 },
-    );
-    Bias::from_array(mask).unwrap()
-}
 
 fn ids(value: &serde_json::Value) -> Array2<i64> {
     let rows: Vec<Vec<i64>> = value.as_array().unwrap().iter().map(ints).collect();
@@ -22,11 +16,13 @@ fn ids(value: &serde_json::Value) -> Array2<i64> {
 }
 
 /// Every residual boundary and the logits.
-fn forward(engine: &mut Engine, ids: Array2<i64>) -> (Vec<Stream>, Array2<f32>) {
-    let bias = causal(ids.ncols());
+fn forward(engine: &mut Engine, ids: Array2<i64>) -> (Vec<Tensor>, Array2<f32>) {
+    let biases = Biases::new(ids.ncols()).unwrap();
     let mut streams = vec![engine.embed(ids).unwrap()];
     for layer in 0..engine.layers() {
-        let next = engine.layer(layer, &streams[layer], &bias).unwrap();
+        let next = engine
+            .layer(layer, &streams[layer], biases.of(Mask::Causal))
+            .unwrap();
         streams.push(next);
     }
     let logits = engine.logits(streams.last().unwrap()).unwrap();
@@ -83,7 +79,7 @@ fn tiny_models_equal_transformers(#[values("f32", "sharded", "f16", "bf16", "tie
                 .iter()
                 .flat_map(|row| row.as_array().unwrap().iter().flat_map(floats))
                 .collect();
-            let found: Vec<f32> = stream.view().unwrap().iter().copied().collect();
+            let found: Vec<f32> = stream.view::<Ix3>().unwrap().iter().copied().collect();
             let distance = distance(&found, &expected);
             assert!(
                 distance < PARITY,
@@ -150,7 +146,7 @@ fn smollm2_logits_equal_transformers_on_64_prompts() {
         with_residuals += 1;
         assert_eq!(expected.len(), streams.len());
         for (layer, (stream, expected)) in streams.iter().zip(expected).enumerate() {
-            let view = stream.view().unwrap();
+            let view = stream.view::<Ix3>().unwrap();
             let last = view.slice(ndarray::s![0, -1, ..]);
             let first: Vec<f32> = last.iter().take(16).copied().collect();
             let norm = last

@@ -1,0 +1,603 @@
+//! Bad input: each kind gets its own error and exit code, and leaves nothing behind.
+
+use std::path::{Path, PathBuf};
+
+use af1::error::exit;
+use assert_cmd::Command;
+use rstest::rstest;
+use tempfile::TempDir;
+
+use super::fixtures::{cache, path, runtime};
+use super::program::af1;
+
+/// Runs the program and checks that it ends with `code` and one line that holds all of `parts`.
+fn refused(command: &mut Command, code: u8, parts: &[&str]) {
+    let output = command.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(code)), "{message}");
+    for part in parts {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+    assert!(output.stdout.is_empty());
+}
+
+/// A copy of a tiny model that can be broken.
+fn copy(folder: &str) -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(path("reference/tiny-llama").join(folder))
+        .unwrap()
+        .flatten()
+    {
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
+fn inspect(model: &Path) -> Command {
+    let mut command = af1();
+    command.arg("inspect").arg("--model").arg(model);
+    command
+}
+
+fn edit(file: PathBuf, change: impl Fn(&mut Vec<u8>)) {
+    let mut bytes = std::fs::read(&file).unwrap();
+    change(&mut bytes);
+    std::fs::write(file, bytes).unwrap();
+}
+
+fn replace(file: PathBuf, from: &str, to: &str) {
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains(from), "{from:?} is not in {}", file.display());
+    std::fs::write(file, text.replace(from, to)).unwrap();
+}
+
+#[test]
+fn a_missing_model_file() {
+    refused(
+        &mut inspect(Path::new("no/such.gguf")),
+        exit::NOT_FOUND,
+        &["no/such.gguf", "not found"],
+    );
+    let model = copy("f32");
+    std::fs::remove_file(model.path().join("model.safetensors")).unwrap();
+    refused(
+        &mut inspect(model.path()),
+        exit::NOT_FOUND,
+        &["model.safetensors", "not found"],
+    );
+}
+
+#[test]
+fn an_unknown_model_name() {
+    let parts = ["\"llama-9\"", "smollm2-135m-instruct"];
+    refused(
+        &mut inspect(Path::new("llama-9")),
+        exit::UNKNOWN_MODEL,
+        &parts,
+    );
+}
+
+#[test]
+fn a_truncated_safetensors_file() {
+    let model = copy("f32");
+    edit(model.path().join("model.safetensors"), |bytes| {
+        bytes.truncate(bytes.len() - 100)
+    });
+    let parts = ["model.safetensors", "truncated", "bytes of tensors"];
+    refused(&mut inspect(model.path()), exit::TRUNCATED, &parts);
+    edit(model.path().join("model.safetensors"), |bytes| {
+        bytes.truncate(5)
+    });
+    refused(
+        &mut inspect(model.path()),
+        exit::TRUNCATED,
+        &["found 5 bytes"],
+    );
+}
+
+#[test]
+fn a_safetensors_header_that_lies() {
+    let model = copy("f32");
+    edit(model.path().join("model.safetensors"), |bytes| {
+        bytes[..8].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    });
+    let parts = ["model.safetensors", "header", "1099511627776"];
+    refused(&mut inspect(model.path()), exit::MALFORMED, &parts);
+    // Offsets that overlap: the header fits in the file and is wrong all the same.
+    let model = copy("f32");
+    edit(model.path().join("model.safetensors"), |bytes| {
+        let at = bytes
+            .windows(16)
+            .position(|w| w == b"\"data_offsets\":[")
+            .unwrap()
+            + 16;
+        bytes[at] = if bytes[at] == b'0' { b'4' } else { b'0' };
+    });
+    refused(
+        &mut inspect(model.path()),
+        exit::MALFORMED,
+        &["model.safetensors", "safetensors header"],
+    );
+}
+
+#[test]
+fn a_missing_shard_and_a_missing_tensor() {
+    let model = copy("sharded");
+    let shard = "model-00002-of-00003.safetensors";
+    std::fs::remove_file(model.path().join(shard)).unwrap();
+    refused(&mut inspect(model.path()), exit::NOT_FOUND, &[shard]);
+    let model = copy("sharded");
+    replace(
+        model.path().join("model.safetensors.index.json"),
+        "model.norm.weight",
+        "model.norm.other",
+    );
+    refused(
+        &mut inspect(model.path()),
+        exit::MALFORMED,
+        &["model.norm.other", "no such tensor"],
+    );
+    let model = copy("sharded");
+    replace(
+        model.path().join("model.safetensors.index.json"),
+        shard,
+        "../elsewhere.safetensors",
+    );
+    refused(
+        &mut inspect(model.path()),
+        exit::MALFORMED,
+        &["beside the index"],
+    );
+}
+
+#[rstest]
+#[case(
+    "\"num_hidden_layers\": 3",
+    "\"num_hidden_layers\": 4",
+    exit::MALFORMED,
+    "model.layers.3."
+)]
+#[case(
+    "\"intermediate_size\": 24",
+    "\"intermediate_size\": 25",
+    exit::MALFORMED,
+    "shape [25, 16]"
+)]
+#[case(
+    "\"num_key_value_heads\": 2",
+    "\"num_key_value_heads\": 3",
+    exit::UNSUPPORTED_MODEL,
+    "num_key_value_heads"
+)]
+#[case(
+    "\"model_type\": \"llama\"",
+    "\"model_type\": \"mamba\"",
+    exit::UNSUPPORTED_MODEL,
+    "\"mamba\""
+)]
+#[case(
+    "\"hidden_act\": \"silu\"",
+    "\"hidden_act\": \"gelu\"",
+    exit::UNSUPPORTED_MODEL,
+    "hidden_act"
+)]
+#[case(
+    "\"rope_type\": \"default\"",
+    "\"rope_type\": \"yarn\"",
+    exit::UNSUPPORTED_MODEL,
+    "rope_parameters.rope_type"
+)]
+#[case(
+    "\"attention_bias\": false",
+    "\"attention_bias\": true",
+    exit::UNSUPPORTED_MODEL,
+    "attention_bias"
+)]
+#[case(
+    "\"hidden_size\": 16",
+    "\"hidden_size\": 0",
+    exit::UNSUPPORTED_MODEL,
+    "hidden_size"
+)]
+#[case("\"vocab_size\"", "\"vocabulary\"", exit::MALFORMED, "vocab_size")]
+#[case(
+    "\"hidden_size\": 16",
+    "\"hidden_size\": 16,,",
+    exit::MALFORMED,
+    "config.json"
+)]
+fn a_configuration_that_does_not_fit(
+    #[case] from: &str,
+    #[case] to: &str,
+    #[case] code: u8,
+    #[case] part: &str,
+) {
+    let model = copy("f32");
+    replace(model.path().join("config.json"), from, to);
+    refused(&mut inspect(model.path()), code, &[part]);
+}
+
+#[test]
+fn a_tokenizer_of_another_model() {
+    let model = copy("f32");
+    replace(
+        model.path().join("config.json"),
+        "\"bos_token_id\": 0",
+        "\"bos_token_id\": 7",
+    );
+    let parts = [
+        "tokenizer.json",
+        "does not belong",
+        "<bos>",
+        "config.json says 7",
+    ];
+    refused(&mut inspect(model.path()), exit::TOKENIZER_MISMATCH, &parts);
+    let model = copy("f32");
+    let other = r#"{"version":"1.0","truncation":null,"padding":null,"added_tokens":[],"normalizer":null,
+        "pre_tokenizer":null,"post_processor":null,"decoder":null,
+        "model":{"type":"WordLevel","vocab":{"a":0,"b":1},"unk_token":"a"}}"#;
+    std::fs::write(model.path().join("tokenizer.json"), other).unwrap();
+    refused(
+        &mut inspect(model.path()),
+        exit::TOKENIZER_MISMATCH,
+        &["2 tokens", "vocabulary 100"],
+    );
+    std::fs::write(model.path().join("tokenizer.json"), "{}").unwrap();
+    refused(
+        &mut inspect(model.path()),
+        exit::MALFORMED,
+        &["tokenizer.json"],
+    );
+}
+
+/// A tokenizer in which the text around an operand is split differently for some operands.
+#[test]
+fn a_prompt_that_is_longer_than_its_templates_others() {
+    let model = copy("f32");
+    let mut vocab = serde_json::Map::new();
+    for word in ["<bos>", "+", "=", "+=", "?"] {
+        vocab.insert(word.to_owned(), vocab.len().into());
+    }
+    for digit in 0..10 {
+        vocab.insert(digit.to_string(), vocab.len().into());
+    }
+    while vocab.len() < 100 {
+        vocab.insert(format!("<{}>", vocab.len()), vocab.len().into());
+    }
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
+        "added_tokens": [], "decoder": null,
+        "pre_tokenizer": {
+            "type": "Split", "behavior": "Isolated", "invert": false,
+            "pattern": { "Regex": "(?<=7)\\+=|." },
+        },
+        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "?" },
+    });
+    std::fs::write(model.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let styles = model.path().join("styles.toml");
+    std::fs::write(
+        &styles,
+        "[[style]]\nid = 's'\n[style.templates]\n'A+B' = '{A}+={B}='\n",
+    )
+    .unwrap();
+    let mut command = af1();
+    command
+        .arg("run")
+        .arg("--model")
+        .arg(model.path())
+        .arg("--styles")
+        .arg(&styles);
+    command.args([
+        "--operands",
+        "0..=9",
+        "--results",
+        "0..=9",
+        "--wait",
+        "1",
+        "--transfer",
+        "1",
+    ]);
+    let parts = [
+        "\"7+=0=\"",
+        "5 tokens",
+        "\"0+=0=\"",
+        "has 6",
+        "never padded",
+    ];
+    refused(&mut command, exit::PROMPT_LENGTH, &parts);
+}
+
+#[test]
+fn a_style_file_with_an_unknown_placeholder() {
+    let folder = tempfile::tempdir().unwrap();
+    let styles = folder.path().join("mine.toml");
+    std::fs::write(
+        &styles,
+        "[[style]]\nid = 's'\n[style.templates]\n'A+B' = '{A}+{X}='\n",
+    )
+    .unwrap();
+    let parts = [
+        "mine.toml",
+        "style \"s\"",
+        "unknown placeholder {X}",
+        "{A}, {B}",
+    ];
+    refused(
+        af1().arg("run").arg("--styles").arg(&styles),
+        exit::STYLE,
+        &parts,
+    );
+    std::fs::write(&styles, "[[style]\n").unwrap();
+    refused(
+        af1().arg("run").arg("--styles").arg(&styles),
+        exit::STYLE,
+        &["mine.toml", "line 1"],
+    );
+    refused(
+        af1().args(["run", "--styles", "none.toml"]),
+        exit::NOT_FOUND,
+        &["none.toml"],
+    );
+    refused(
+        af1().args(["run", "--style", "poem"]),
+        exit::STYLE,
+        &["\"poem\"", "symbolic"],
+    );
+}
+
+#[rstest]
+#[case(&["run", "--wait", "31"], "--wait 31: the model has 30 layers")]
+#[case(&["waiting", "--wait", "31"], "--wait 31: the model has 30 layers")]
+#[case(&["run", "--wait", "28", "--transfer", "3"], "--wait 28 --transfer 3")]
+#[case(&["transfer", "--wait", "30", "--transfer", "1"], "no W + K")]
+#[case(&["run", "--wait", "x"], "\"x\" is not a range")]
+#[case(&["run", "--operands", "9..=0"], "empty range")]
+#[case(&["run", "--operands", "0..=99999", "--results", "0..=9"], "combinations")]
+#[case(&["run", "--ablation", "nothing"], "unknown ablation \"nothing\"")]
+#[case(&["run", "--estimator", "guess"], "plug-in, leave-one-out, split")]
+#[case(&["run", "--operation", "A?B"], "not an operation")]
+#[case(&["run", "--device", "gpu"], "unknown device \"gpu\"")]
+#[case(&["run", "--bos", "<nope>"], "no such token")]
+#[case(&["run", "--claim", "1.5"], "not a share")]
+#[case(&["run", "--batch", "0"], "0 is not in 1..=65536")]
+#[case(&["dance"], "unrecognized subcommand")]
+#[case(&["export", "--out", "x", "--from", "3", "--to", "3"], "at least one layer")]
+#[case(&["export", "--out", "x", "--to", "31"], "--to 31: the model has 30 layers")]
+fn a_wrong_command_line(#[case] args: &[&str], #[case] part: &str) {
+    // The real model is in the cache: these are about its layers.
+    refused(af1().args(args), exit::USAGE, &[part]);
+    assert!(!Path::new("x").exists());
+}
+
+#[test]
+fn ranges_without_prompts() {
+    let none = [
+        "run",
+        "--operands",
+        "5..=9",
+        "--results",
+        "0..=3",
+        "--operation",
+        "A+B",
+    ];
+    refused(
+        af1().args(none),
+        exit::NO_PROMPTS,
+        &["no operands in 5..=9", "0..=3"],
+    );
+    let split = [
+        "run",
+        "--operands",
+        "10..=19",
+        "--results",
+        "0..=9",
+        "--operation",
+        "A-B",
+    ];
+    refused(af1().args(split), exit::NO_PROMPTS, &["never one token"]);
+}
+
+#[rstest]
+#[case("cuda", "CUDAExecutionProvider")]
+#[case("tensorrt:1", "TensorrtExecutionProvider")]
+#[case("rocm", "ROCMExecutionProvider")]
+#[case("migraphx", "MIGraphXExecutionProvider")]
+#[case("directml", "DmlExecutionProvider")]
+#[case("coreml", "CoreMLExecutionProvider")]
+#[case("openvino", "OpenVINOExecutionProvider")]
+#[case("webgpu", "WebGpuExecutionProvider")]
+fn a_device_that_the_library_does_not_have(#[case] device: &str, #[case] provider: &str) {
+    // The pinned library: another one, named by the environment, may have the provider.
+    let library = af1::runtime::Library::fetch(&cache()).unwrap();
+    let mut command = af1();
+    command
+        .env("ORT_DYLIB_PATH", library.path)
+        .args(["run", "--device", device]);
+    refused(
+        &mut command,
+        exit::DEVICE,
+        &[provider, "built without", "ORT_DYLIB_PATH"],
+    );
+}
+
+#[test]
+fn a_runtime_library_that_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("libonnxruntime.so");
+    let run = |file: &Path| {
+        let mut command = af1();
+        command.env("ORT_DYLIB_PATH", file).arg("run");
+        command
+    };
+    refused(
+        &mut run(&file),
+        exit::NOT_FOUND,
+        &["libonnxruntime.so", "ORT_DYLIB_PATH"],
+    );
+    std::fs::write(&file, "not a library").unwrap();
+    refused(
+        &mut run(&file),
+        exit::RUNTIME_LIBRARY,
+        &["libonnxruntime.so", "not a usable", "unset it"],
+    );
+}
+
+/// A GGUF file by hand: the parts of the format that a header has.
+#[derive(Default)]
+struct Gguf(Vec<u8>);
+
+impl Gguf {
+    fn new(tensors: u64, metadata: u64) -> Self {
+        let mut file = Self(b"GGUF".to_vec());
+        file.0.extend(3u32.to_le_bytes());
+        file.0.extend(tensors.to_le_bytes());
+        file.0.extend(metadata.to_le_bytes());
+        file
+    }
+
+    fn string(mut self, text: &str) -> Self {
+        self.0.extend((text.len() as u64).to_le_bytes());
+        self.0.extend(text.bytes());
+        self
+    }
+
+    fn u32(mut self, value: u32) -> Self {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    fn u64(mut self, value: u64) -> Self {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+
+    fn refused(self, code: u8, parts: &[&str]) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("model.gguf");
+        std::fs::write(&file, self.0).unwrap();
+        let cache = folder.path().join("cache");
+        refused(inspect(&file).env("AF1_CACHE", &cache), code, parts);
+        let left: Vec<_> = std::fs::read_dir(cache)
+            .unwrap()
+            .flatten()
+            .map(|f| f.file_name())
+            .collect();
+        assert!(
+            left.iter()
+                .all(|name| name.to_string_lossy().ends_with(".lock")),
+            "{left:?}"
+        );
+    }
+}
+
+#[test]
+fn a_gguf_file_with_an_unknown_tensor_type() {
+    let file = Gguf::new(1, 0)
+        .string("token_embd.weight")
+        .u32(2)
+        .u64(64)
+        .u64(4)
+        .u32(99)
+        .u64(0);
+    file.refused(
+        exit::UNSUPPORTED_TENSOR_TYPE,
+        &["token_embd.weight", "GGML type 99", "Q4_1"],
+    );
+}
+
+#[test]
+fn a_truncated_or_malformed_gguf_file() {
+    let tensor = || Gguf::new(1, 0).string("t").u32(2).u64(64).u64(4);
+    tensor()
+        .u32(3)
+        .u64(0)
+        .refused(exit::TRUNCATED, &["tensor \"t\" (160 bytes)"]);
+    tensor()
+        .u32(3)
+        .u64(u64::MAX)
+        .refused(exit::TRUNCATED, &["tensor \"t\""]);
+    tensor().refused(exit::TRUNCATED, &["a tensor's type"]);
+    Gguf::new(1, 0)
+        .string("t")
+        .u32(2)
+        .u64(u64::MAX / 2)
+        .u64(32)
+        .u32(0)
+        .u64(0)
+        .refused(exit::MALFORMED, &["2^64"]);
+    Gguf::new(1, 0)
+        .string("t")
+        .u32(1)
+        .u64(33)
+        .u32(3)
+        .u64(0)
+        .refused(exit::MALFORMED, &["whole Q4_1 blocks"]);
+    Gguf::new(0, 1)
+        .u64(u64::MAX)
+        .refused(exit::TRUNCATED, &["a metadata key"]);
+    Gguf::new(0, 1)
+        .string("k")
+        .u32(9)
+        .u32(4)
+        .u64(1 << 60)
+        .refused(exit::TRUNCATED, &["metadata \"k\""]);
+    Gguf::new(0, 1)
+        .string("k")
+        .u32(77)
+        .refused(exit::MALFORMED, &["type 0 to 12", "77"]);
+    Gguf::new(0, 0).refused(exit::MALFORMED, &["general.architecture", "no such key"]);
+    Gguf::new(0, 1)
+        .string("general.architecture")
+        .u32(8)
+        .string("mamba")
+        .refused(exit::UNSUPPORTED_MODEL, &["mamba"]);
+    Gguf(b"PK".to_vec()).refused(exit::TRUNCATED, &["magic"]);
+    Gguf(b"PKZIP".to_vec()).refused(exit::MALFORMED, &["a GGUF file"]);
+}
+
+#[test]
+fn a_truncated_real_gguf_file() {
+    // Make sure that it is in the cache.
+    runtime();
+    let (model, _) = &*super::fixtures::smollm2();
+    let preset = model.preset.unwrap();
+    let entry = cache().find(preset.name).unwrap().unwrap();
+    let bytes = std::fs::read(entry.path(preset.file)).unwrap();
+    Gguf(bytes[..50_000_000].to_vec()).refused(exit::TRUNCATED, &["a file of 50000000 bytes"]);
+}
+
+#[test]
+fn standard_output_on_a_full_disk() {
+    if !Path::new("/dev/full").exists() {
+        eprintln!("not run: this system has no /dev/full");
+        return;
+    }
+    let full = std::fs::OpenOptions::new()
+        .write(true)
+        .open("/dev/full")
+        .unwrap();
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_af1"))
+        .arg("doctor")
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(exit::WRITE)));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("No space left")
+    );
+}
+
+#[test]
+fn a_result_file_that_cannot_be_written() {
+    let model = path("reference/tiny-llama/f32");
+    let mut command = inspect(&model);
+    command.args(["--out", "/no/such/folder/result.txt"]);
+    refused(
+        &mut command,
+        exit::WRITE,
+        &["/no/such/folder/result.txt", "cannot write"],
+    );
+}

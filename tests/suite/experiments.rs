@@ -1,0 +1,303 @@
+//! The experiments against an independent implementation in PyTorch, prompt by prompt, and against their own
+//! definitions.
+
+use af1::experiment::{Evaluation, Request, evaluate};
+use af1::intervene::ablation::{self, Ablation};
+use af1::intervene::{Estimator, Plan, Tail};
+use af1::model::Model;
+use af1::prompt::{PromptSet, Selection, Styles, Template};
+use rstest::rstest;
+
+use super::fixtures::{json, path, smollm2, tiny};
+
+/// Logits of the two implementations differ by at most [`super::fixtures::PARITY`]; where the two largest logits of the
+/// reference are closer than this, either may be the answer.
+const CLEAR_MARGIN: f64 = 1e-3;
+
+fn template(style: &str, operation: &str) -> Template {
+    let four_shot = path("styles/four-shot.toml");
+    let styles = match style {
+        "four-shot" => Styles::read(&four_shot).unwrap(),
+        _ => Styles::built_in(),
+    };
+    styles
+        .select(&[style.to_owned()], &[operation.parse().unwrap()])
+        .unwrap()
+        .remove(0)
+}
+
+fn single_digits(model: &Model, style: &str, operation: &str) -> PromptSet {
+    let selection = Selection {
+        operands: 0..=9,
+        results: 0..=9,
+        limit: None,
+        seed: 42,
+    };
+    let bos = model.bos.as_ref().map(|bos| bos.id);
+    PromptSet::build(
+        &template(style, operation),
+        &model.tokenizer,
+        bos,
+        &selection,
+    )
+    .unwrap()
+}
+
+fn all() -> Vec<&'static dyn Ablation> {
+    ablation::ALL.to_vec()
+}
+
+fn request<'a>(
+    plans: &'a [Plan],
+    ablations: &'a [&'static dyn Ablation],
+    estimator: Estimator,
+) -> Request<'a> {
+    Request {
+        plans,
+        ablations,
+        estimator,
+        seed: 42,
+        batch: 64,
+    }
+}
+
+fn waiting(waits: &[usize]) -> Vec<Plan> {
+    let plan = |&wait: &usize| Plan {
+        wait,
+        tail: Tail::Causal,
+    };
+    waits.iter().map(plan).collect()
+}
+
+fn af1(wait: usize, transfer: usize) -> Plan {
+    Plan {
+        wait,
+        tail: Tail::Af1 { transfer },
+    }
+}
+
+/// Compares the answers to every prompt with the reference's condition of that name.
+fn same_answers(found: &[(usize, u32)], reference: &serde_json::Value, condition: &str) {
+    let expected = &reference["conditions"][condition];
+    let tokens = expected["tokens"]
+        .as_array()
+        .unwrap_or_else(|| panic!("no condition {condition:?}"));
+    let mut unclear = 0;
+    for &(prompt, token) in found {
+        let margin = expected["margins"][prompt].as_f64().unwrap();
+        if margin < CLEAR_MARGIN {
+            unclear += 1;
+        } else {
+            assert_eq!(
+                u64::from(token),
+                tokens[prompt].as_u64().unwrap(),
+                "{condition}, prompt {prompt}"
+            );
+        }
+    }
+    assert!(
+        unclear <= 1 || condition.starts_with("wait zero"),
+        "{condition}: {unclear} near ties"
+    );
+}
+
+fn correct_given_base(evaluation: &Evaluation, cell: usize) -> usize {
+    let correct = evaluation.correct(&evaluation.cells[cell]);
+    let pairs = correct.zip(&evaluation.evaluated);
+    pairs
+        .filter(|(correct, prompt)| *correct && evaluation.base_correct(**prompt))
+        .count()
+}
+
+/// Every answer of the real model under every condition is the one that PyTorch finds.
+#[rstest]
+#[case("four-shot", "A+B", "four-shot/add", &[1, 8, 14, 18, 22])]
+#[case("calculate", "A+B", "calculate/add", &[0, 1, 7, 14, 19, 20, 21, 26, 30])]
+#[case("calculate", "A-B", "calculate/sub", &[0, 1, 14, 20, 30])]
+#[case("symbolic", "A-B", "symbolic/sub", &[0, 1, 14, 20, 30])]
+#[case("python", "A+B", "python/add", &[1, 14, 20])]
+fn answers_equal_the_reference(
+    #[case] style: &str,
+    #[case] operation: &str,
+    #[case] name: &str,
+    #[case] waits: &[usize],
+) {
+    let fixture = json("reference/smollm2_af1.json");
+    let sets = fixture["sets"].as_array().unwrap();
+    let reference = sets.iter().find(|set| set["name"] == name).unwrap();
+    let loaded = smollm2();
+    let mut engine = loaded.1.lock().unwrap();
+
+    let set = single_digits(&loaded.0, style, operation);
+    for (prompt, expected) in set.prompts.iter().zip(reference["ids"].as_array().unwrap()) {
+        let ids: Vec<i64> = prompt.ids.iter().map(|&id| i64::from(id)).collect();
+        assert_eq!(ids, super::fixtures::ints(expected), "{}", prompt.text);
+    }
+    let mut plans = waiting(waits);
+    plans.extend([af1(20, 6), af1(20, 8), af1(20, 0)]);
+    let ablations = all();
+    let found = evaluate(
+        &mut engine,
+        set,
+        &request(&plans, &ablations, Estimator::PlugIn),
+    )
+    .unwrap();
+    let base: Vec<(usize, u32)> = found.base.iter().copied().enumerate().collect();
+    same_answers(&base, reference, "base");
+    let mut compared = 0;
+    for cell in &found.cells {
+        let (kind, end) = match cell.plan.tail {
+            Tail::Causal => ("wait", String::new()),
+            Tail::Af1 { transfer } => ("af1", format!(" {transfer}")),
+        };
+        // The reference has the subgraphs with CAMA only.
+        if kind == "af1" && cell.ablation.name() != "cama" {
+            continue;
+        }
+        let condition = format!("{kind} {} {}{end}", cell.ablation.name(), cell.plan.wait);
+        let answers: Vec<(usize, u32)> = found
+            .evaluated
+            .iter()
+            .copied()
+            .zip(cell.predicted.iter().copied())
+            .collect();
+        same_answers(&answers, reference, &condition);
+        compared += 1;
+    }
+    assert_eq!(compared, 3 * waits.len() + 3);
+    let undefined = reference["undefined_leave_one_out"]
+        .as_array()
+        .unwrap()
+        .len();
+    assert_eq!(
+        found.degenerate, undefined,
+        "what has one context is degenerate under plug-in"
+    );
+
+    let plans = [af1(20, 6)];
+    let found = {
+        let set = single_digits(&loaded.0, style, operation);
+        evaluate(
+            &mut engine,
+            set,
+            &request(&plans, &ablations, Estimator::LeaveOneOut),
+        )
+        .unwrap()
+    };
+    assert_eq!(found.undefined, undefined);
+    for (cell, name) in found.cells.iter().zip(["cama", "mean"]) {
+        let answers: Vec<(usize, u32)> = found
+            .evaluated
+            .iter()
+            .copied()
+            .zip(cell.predicted.iter().copied())
+            .collect();
+        same_answers(
+            &answers,
+            reference,
+            &format!("af1 {name} leave-one-out 20 6"),
+        );
+    }
+}
+
+/// The counts by which SmolLM2 is known: four worked examples, single digits, plug-in, 55 prompts.
+#[test]
+fn the_known_counts_come_out() {
+    let loaded = smollm2();
+    let mut engine = loaded.1.lock().unwrap();
+    let ablations = all();
+    let mut plans = waiting(&[1, 8, 14, 18, 22]);
+    plans.extend([af1(20, 6), af1(20, 8)]);
+    let set = single_digits(&loaded.0, "four-shot", "A+B");
+    assert_eq!((set.len(), set.positions()), (55, 39));
+    let found = evaluate(
+        &mut engine,
+        set,
+        &request(&plans, &ablations, Estimator::PlugIn),
+    )
+    .unwrap();
+    assert_eq!((0..55).filter(|&p| found.base_correct(p)).count(), 44);
+    let counts: Vec<usize> = (0..found.cells.len())
+        .map(|cell| correct_given_base(&found, cell))
+        .collect();
+    // CAMA, mean, zero at each boundary; within one prompt, for near ties.
+    let expected = [44, 6, 0, 42, 6, 0, 37, 6, 0, 30, 6, 0, 14, 6, 0];
+    for (i, (found, expected)) in counts.iter().zip(expected).enumerate() {
+        assert!(
+            found.abs_diff(expected) <= 1,
+            "cell {i}: {found}, expected {expected}"
+        );
+    }
+    assert!(counts[15].abs_diff(26) <= 1, "AF1(20, 6): {}", counts[15]);
+    assert!(counts[18].abs_diff(27) <= 1, "AF1(20, 8): {}", counts[18]);
+}
+
+/// On any model and template: waiting to 0 under CAMA and the full tail change nothing.
+#[rstest]
+fn interventions_that_change_nothing(
+    #[values("symbolic", "verbal", "question", "calculate")] style: &str,
+    #[values("A+B", "A-B")] operation: &str,
+    #[values(Estimator::PlugIn, Estimator::LeaveOneOut, Estimator::Split)] estimator: Estimator,
+) {
+    let (model, mut engine) = tiny("f32");
+    let set = single_digits(&model, style, operation);
+    let ablations = all();
+    let plans = waiting(&[0]);
+    let found = evaluate(&mut engine, set, &request(&plans, &ablations, estimator)).unwrap();
+    // resid[0] is the embedding: a function of the token alone, so its mean over contexts is itself.
+    let base: Vec<u32> = found
+        .evaluated
+        .iter()
+        .map(|&prompt| found.base[prompt])
+        .collect();
+    assert_eq!(found.cells[0].ablation.name(), "cama");
+    assert_eq!(found.cells[0].predicted, base);
+    assert_eq!(
+        found.evaluated.len() + found.undefined,
+        match estimator {
+            Estimator::Split => found.set.len() - found.set.len() / 2,
+            _ => found.set.len(),
+        }
+    );
+}
+
+/// Batches do not change answers, and equal requests give equal results.
+#[rstest]
+fn batches_do_not_matter(#[values(1, 7, 64)] batch: usize) {
+    let (model, mut engine) = tiny("f32");
+    let ablations = all();
+    let plans = [
+        waiting(&[1, 2, 3]),
+        vec![af1(1, 0), af1(1, 1), af1(1, 2), af1(0, 3)],
+    ]
+    .concat();
+    let mut answers = Vec::new();
+    for batch in [batch, 55] {
+        let mut request = request(&plans, &ablations, Estimator::LeaveOneOut);
+        request.batch = batch;
+        let set = single_digits(&model, "symbolic", "A+B");
+        let found = evaluate(&mut engine, set, &request).unwrap();
+        let cells: Vec<Vec<u32>> = found.cells.into_iter().map(|cell| cell.predicted).collect();
+        answers.push((found.base, cells));
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+/// AF1(0, L) with the causal mask's rows for the last token is the peek mask in every layer: not the model itself, but
+/// the waiting sweep at L, where only the head follows, does not depend on the tail.
+#[test]
+fn at_the_last_boundary_only_the_head_follows() {
+    let (model, mut engine) = tiny("f32");
+    let ablations = all();
+    let plans = [waiting(&[3]), vec![af1(3, 0)]].concat();
+    let set = single_digits(&model, "symbolic", "A+B");
+    let found = evaluate(
+        &mut engine,
+        set,
+        &request(&plans, &ablations, Estimator::PlugIn),
+    )
+    .unwrap();
+    for i in 0..3 {
+        assert_eq!(found.cells[i].predicted, found.cells[i + 3].predicted);
+    }
+}

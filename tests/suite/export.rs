@@ -1,0 +1,133 @@
+//! Graphs as files: cutting, the committed graphs, and running a model in one piece.
+
+use af1::experiment::{Biases, base_forward};
+use af1::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
+use af1::intervene::Mask;
+use af1::model::Model;
+use af1::runtime::{Device, Engine, Part, Tensor};
+use ndarray::{Array2, Ix2, Ix3};
+use rstest::rstest;
+
+use super::fixtures::{distance, path, runtime, smollm2, tiny};
+
+/// How far the same model may differ when it is cut in another way: fused kernels sum in another order. Small beside
+/// [`super::fixtures::PARITY`].
+const SEGMENTS: f32 = 5e-5;
+
+fn ids(vocab: usize) -> Array2<i64> {
+    Array2::from_shape_fn((3, 6), |(b, t)| ((7 + 11 * b + 5 * t) % vocab) as i64)
+}
+
+fn segments_agree(model: &Model, engine: &mut Engine) {
+    let ids = ids(90);
+    let biases = Biases::new(ids.ncols()).unwrap();
+    let layers = model.spec.layers;
+    let every: Vec<usize> = (0..=layers).collect();
+    let (captured, in_pieces) = base_forward(engine, ids.clone(), &biases, &every).unwrap();
+
+    let graph = model.graph().unwrap();
+    let folder = model.weights.folder();
+    let mut whole = Part::new(runtime(), &Device::Cpu, &graph, folder).unwrap();
+    let positions = Array2::from_shape_fn(ids.dim(), |(_, t)| t as i64);
+    let (ids, positions) = (
+        Tensor::from_i64(ids).unwrap(),
+        Tensor::from_i64(positions).unwrap(),
+    );
+    let names: Vec<String> = (0..layers).map(attn_bias).collect();
+    let mut inputs = vec![(INPUT_IDS, &ids), (POSITION_IDS, &positions)];
+    inputs.extend(
+        names
+            .iter()
+            .map(|name| (name.as_str(), biases.of(Mask::Causal))),
+    );
+    let in_one = whole.run(&inputs, LOGITS).unwrap();
+    let apart = distance(
+        in_one.view::<Ix2>().unwrap().as_slice().unwrap(),
+        in_pieces.as_slice().unwrap(),
+    );
+    assert!(apart < SEGMENTS, "one piece and {layers} differ by {apart}");
+
+    // A captured residual stream, fed back at its boundary, gives the same logits; so does any longer segment.
+    for (from, to) in [(0, 1), (1, layers), (layers / 2, layers)] {
+        let name = format!("{from}..{to}");
+        let segment = graph.cut(&name, &[resid(from)], &[resid(to)]).unwrap();
+        let mut part = Part::new(runtime(), &Device::Cpu, &segment, folder).unwrap();
+        let stream = Tensor::from_f32(captured[&from].clone()).unwrap();
+        let mut inputs = vec![(POSITION_IDS, &positions)];
+        let from_name = resid(from);
+        inputs.push((&from_name, &stream));
+        inputs.extend(
+            names
+                .iter()
+                .map(|name| (name.as_str(), biases.of(Mask::Causal))),
+        );
+        let end = part.run(&inputs, &resid(to)).unwrap();
+        let end = end.view::<Ix3>().unwrap();
+        // Residuals of deep layers are in the hundreds: the difference is relative to their size.
+        let size = captured[&to]
+            .iter()
+            .fold(1.0f32, |most, x| most.max(x.abs()));
+        let apart = distance(end.as_slice().unwrap(), captured[&to].as_slice().unwrap()) / size;
+        assert!(apart < SEGMENTS, "segment {name} differs by {apart}");
+    }
+}
+
+#[rstest]
+fn tiny_models_run_in_one_piece_and_in_many(#[values("f32", "bf16", "tied")] folder: &str) {
+    let (model, mut engine) = tiny(folder);
+    segments_agree(&model, &mut engine);
+}
+
+#[test]
+fn smollm2_runs_in_one_piece_and_in_many() {
+    let loaded = smollm2();
+    segments_agree(&loaded.0, &mut loaded.1.lock().unwrap());
+}
+
+#[test]
+fn every_cut_has_what_it_needs_and_no_more() {
+    let (model, _) = tiny("f32");
+    let graph = model.graph().unwrap();
+    let layer = graph.cut("layer", &[resid(1)], &[resid(2)]).unwrap();
+    let inputs: Vec<&str> = layer.inputs.iter().map(|port| port.name.as_str()).collect();
+    assert_eq!(inputs, ["resid.1", "position_ids", "attn_bias.1"]);
+    assert!(
+        layer
+            .weights
+            .iter()
+            .all(|weight| weight.name.starts_with("model.layers.1."))
+    );
+    assert_eq!(layer.weights.len(), 9);
+    let head = graph
+        .cut("head", &[resid(3)], &[LOGITS.to_owned()])
+        .unwrap();
+    let inputs: Vec<&str> = head.inputs.iter().map(|port| port.name.as_str()).collect();
+    assert_eq!(inputs, ["resid.3"]);
+    let both = graph
+        .cut("both", &[resid(1)], &[resid(2), resid(3)])
+        .unwrap();
+    assert_eq!(both.boundaries.len(), 0);
+    assert_eq!(
+        graph.cut("x", &["resid.9".to_owned()], &[resid(2)]),
+        Err("resid.9".to_owned())
+    );
+}
+
+/// The graphs in `onnx/` are what the program writes today. To renew them: `AF1_RENEW=1 cargo test committed_graphs`.
+#[test]
+fn committed_graphs_are_current() {
+    let loaded = smollm2();
+    let (tiny, _) = tiny("f32");
+    for (name, model) in [("tiny-llama", &tiny), ("smollm2-135m-instruct", &loaded.0)] {
+        let file = path("..").join("onnx").join(format!("{name}.onnx"));
+        let bytes = model.graph().unwrap().to_bytes();
+        if std::env::var_os("AF1_RENEW").is_some() {
+            std::fs::write(&file, &bytes).unwrap();
+        }
+        assert!(
+            std::fs::read(&file).unwrap() == bytes,
+            "{} is out of date",
+            file.display()
+        );
+    }
+}

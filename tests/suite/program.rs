@@ -1,0 +1,214 @@
+//! The program as a user runs it: what it prints.
+
+use assert_cmd::Command;
+use serde_json::Value;
+
+use super::fixtures::path;
+
+pub fn af1() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_af1"))
+}
+
+fn stdout(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn tiny() -> String {
+    path("reference/tiny-llama/f32")
+        .to_string_lossy()
+        .into_owned()
+}
+
+/// The table that the README shows.
+#[test]
+fn the_default_run() {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"ONNX Runtime \d+\.\d+\.\d+", "ONNX Runtime [version]");
+    settings.bind(|| insta::assert_snapshot!(stdout(&mut af1())));
+}
+
+#[test]
+fn waiting_tables() {
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"ONNX Runtime \d+\.\d+\.\d+", "ONNX Runtime [version]");
+    let args = [
+        "waiting",
+        "--style",
+        "calculate",
+        "--operation",
+        "A+B",
+        "--wait",
+        "0,10,20,30",
+    ];
+    settings.bind(|| insta::assert_snapshot!(stdout(af1().args(args))));
+}
+
+#[test]
+fn json_lines_have_the_documented_fields() {
+    let model = tiny();
+    let args = [
+        "transfer",
+        "--model",
+        &model,
+        "--style",
+        "symbolic",
+        "--operands",
+        "0..=9",
+        "--results",
+        "0..=9",
+    ];
+    let text = stdout(
+        af1()
+            .args(args)
+            .args(["--format", "json", "--ablation", "cama,zero"]),
+    );
+    let schema = include_str!("../../src/record/schema.md");
+    let mut cells = Vec::new();
+    for line in text.lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let object = row.as_object().unwrap();
+        let provenance = row["provenance"].as_object().unwrap();
+        for field in object.keys().chain(provenance.keys()) {
+            let base = field.trim_end_matches("_low").trim_end_matches("_high");
+            assert!(
+                schema.contains(&format!("`{base}`")),
+                "{field} is not in the schema"
+            );
+        }
+        let number = |field: &str| row[field].as_u64().unwrap();
+        assert!(number("correct_given_base") <= number("correct"));
+        assert!(number("wait") + number("transfer") <= number("layers"));
+        cells.push((
+            row["operation"].as_str().unwrap().to_owned(),
+            number("wait"),
+            number("transfer"),
+            row["ablation"].as_str().unwrap().to_owned(),
+        ));
+    }
+    // Three layers: W from 0 to 3, K from 0 to 3 - W; two operations, two ablations.
+    assert_eq!(cells.len(), 10 * 2 * 2);
+    let mut sorted = cells.clone();
+    sorted.sort();
+    assert_eq!(cells, sorted);
+}
+
+#[test]
+fn equal_runs_write_equal_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let (model, mut files) = (tiny(), Vec::new());
+    for name in ["a", "b"] {
+        let file = folder.path().join(name);
+        let args = [
+            "run",
+            "--model",
+            &model,
+            "--operands",
+            "0..=9",
+            "--results",
+            "0..=9",
+            "--wait",
+            "1",
+        ];
+        let rest = [
+            "--transfer",
+            "1",
+            "--estimator",
+            "split",
+            "--limit",
+            "30",
+            "--format",
+            "json",
+            "--out",
+        ];
+        stdout(
+            af1()
+                .args(args)
+                .args(["--style", "symbolic,verbal"])
+                .args(rest)
+                .arg(&file),
+        );
+        files.push(std::fs::read(file).unwrap());
+    }
+    assert!(!files[0].is_empty());
+    assert_eq!(files[0], files[1]);
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 2, "no temporary file stays");
+}
+
+#[test]
+fn logits_of_a_prompt() {
+    let args = [
+        "logits",
+        "--model",
+        &tiny(),
+        "--prompt",
+        "3+4=",
+        "--format",
+        "json",
+    ];
+    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    assert_eq!(object["ids"], serde_json::json!([0, 5, 12, 6, 16]));
+    assert_eq!(object["tokens"][0], "<bos>");
+    assert_eq!(object["logits"].as_array().unwrap().len(), 100);
+}
+
+#[test]
+fn another_beginning_of_sequence_is_recorded() {
+    let args = [
+        "logits",
+        "--model",
+        &tiny(),
+        "--prompt",
+        "3+4=",
+        "--format",
+        "json",
+        "--bos",
+    ];
+    let ids = |bos: &str| -> Value {
+        let text = stdout(af1().args(args).arg(bos));
+        serde_json::from_str::<Value>(&text).unwrap()["ids"].clone()
+    };
+    assert_eq!(ids("none"), serde_json::json!([5, 12, 6, 16]));
+    assert_eq!(ids("<eos>"), serde_json::json!([1, 5, 12, 6, 16]));
+}
+
+#[test]
+fn inspect_shows_shape_and_prompts() {
+    let args = [
+        "inspect",
+        "--model",
+        &tiny(),
+        "--style",
+        "symbolic",
+        "--operands",
+        "0..=19",
+        "--format",
+        "json",
+    ];
+    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    assert_eq!(
+        (object["layers"].as_u64(), object["d_head"].as_u64()),
+        (Some(3), Some(8))
+    );
+    assert_eq!(
+        object["templates"][0]["roles"],
+        serde_json::json!(["bos", "A", "text", "B", "last"])
+    );
+    // Numbers from 0 to 19 are single tokens, larger results are not.
+    assert_eq!(object["templates"][0]["prompts"], 210);
+    assert_eq!(object["templates"][0]["excluded"], 190);
+}
+
+#[test]
+fn doctor_names_every_device() {
+    let text = stdout(af1().arg("doctor"));
+    for device in ["cpu: can run", "cuda:0: no", "webgpu:0: no"] {
+        assert!(text.contains(device), "{text}");
+    }
+}
