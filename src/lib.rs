@@ -1,4 +1,35 @@
-#![doc = "af1: is the All-for-One subgraph sufficient for mental arithmetic?"]
+//! af1 asks whether the All-for-One subgraph (AF1) is sufficient for mental arithmetic in a language model: tokens wait,
+//! a few layers transfer to the last token, the last token computes alone (arXiv 2509.09650).
+//!
+//! A model is written as an ONNX graph with exposed attention masks and residual streams ([`graph`]), cut into segments
+//! and run on ONNX Runtime ([`runtime`]). Context-aware mean ablation (CAMA) replaces the residual stream of waiting
+//! tokens, attention-based peeking (ABP) restricts what later layers see ([`intervene`]).
+//!
+//! # Rooms, in the order in which data flows; a room uses only rooms above it
+//!
+//! | room | what lives there | its own dependency |
+//! |---|---|---|
+//! | [`error`] | the one error type, the exit codes | |
+//! | [`progress`] | progress bars | `indicatif` |
+//! | [`fetch`] | the cache, hashes, `pip download` | `zip`, `sha2` |
+//! | [`prompt`] | operations, styles, tokenization, sets of prompts | `tokenizers`, `toml` |
+//! | [`model`] | shapes, weights, GGUF, presets, loading | `safetensors`, `half` |
+//! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |
+//! | [`runtime`] | the ONNX Runtime library, devices, sessions | `ort` |
+//! | [`intervene`] | CAMA tables, ablations, masks, plans | |
+//! | [`experiment`] | which plans are tried, answers under each | |
+//! | [`stats`] | intervals and tests: functions of numbers | `statrs` |
+//! | [`record`] | measurements with provenance, verdicts | `serde_json` |
+//! | [`report`] | tables: functions of measurements | `comfy-table` |
+//! | [`cli`] | one file a verb | `clap` |
+//!
+//! ```text
+//! style + operands -> prompt set -> base forward with capture -> means -> replaced stream -> masked tail -> answers
+//!                                                                 answers -> measurement -> table | JSON lines
+//! ```
+//!
+//! `model` and `graph` know each other: a graph refers to a model's weights, and a model can be written as its graph.
+
 #![deny(missing_docs)]
 
 pub mod cli;

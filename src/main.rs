@@ -4,13 +4,12 @@ use std::process::ExitCode;
 
 use af1::cli::Cli;
 use af1::error::exit;
-use clap::Parser;
 
 fn main() -> ExitCode {
     // SAFETY: nothing else runs yet that could read the environment at the same time.
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
     af1::fetch::on_interrupt();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(e) => {
             // Help and version are what was asked for; everything else is a wrong command line.

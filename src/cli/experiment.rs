@@ -10,7 +10,7 @@ use crate::experiment::{Experiment, Request, empty_subgraphs, evaluate};
 use crate::intervene::{Estimator, Plan, Tail};
 use crate::model::Model;
 use crate::prompt::{PromptSet, Selection, Styles};
-use crate::record::{Measurement, Provenance, measure};
+use crate::record::{self, Measurement, Provenance, measure};
 use crate::runtime::Engine;
 use crate::{Error, Result, report};
 
@@ -272,19 +272,18 @@ impl Lab {
             seed: args.prompts.seed,
             batch: args.intervention.batch as usize,
         };
+        let run = record::Run {
+            experiment,
+            estimator,
+            model: &self.model.name,
+            layers: self.model.spec.layers,
+            claim: args.intervention.claim,
+            provenance: &self.provenance,
+        };
         let mut all = Vec::new();
         for set in self.sets {
             let evaluation = evaluate(&mut self.engine, set, &request)?;
-            let measurements = measure(
-                &evaluation,
-                experiment,
-                estimator,
-                self.model.spec.layers,
-                &self.model.name,
-                args.intervention.claim,
-                &self.provenance,
-                |cell| plans.contains(&cell.plan),
-            );
+            let measurements = measure(&evaluation, &run, |cell| plans.contains(&cell.plan));
             if args.output.format == Format::Json && args.output.out.is_none() {
                 print(&lines(&measurements))?;
             }

@@ -9,6 +9,8 @@ mod inspect;
 mod logits;
 mod output;
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::Result;
@@ -46,6 +48,20 @@ enum Verb {
 }
 
 impl Cli {
+    /// Reads a command line, the program's name included. Arguments without a verb are those of `reproduce`.
+    ///
+    /// # Errors
+    /// clap's explanation, or the help or version text that was asked for.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut arguments: Vec<OsString> = arguments.into_iter().collect();
+        let general = ["-h", "--help", "-V", "--version"];
+        let verbless = arguments.get(1).and_then(|first| first.to_str());
+        if verbless.is_some_and(|first| first.starts_with('-') && !general.contains(&first)) {
+            arguments.insert(1, "reproduce".into());
+        }
+        Self::try_parse_from(arguments)
+    }
+
     /// Runs the verb.
     ///
     /// # Errors

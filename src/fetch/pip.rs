@@ -15,7 +15,7 @@ pub struct Wheel {
     pub package: &'static str,
     /// Its version.
     pub version: &'static str,
-    /// pip's name of the platform, for packages with compiled code; their CPython version is [`PYTHON_VERSION`].
+    /// pip's name of the platform, for packages with compiled code; CPython 3.12's are taken.
     pub platform: Option<&'static str>,
     /// The size of the wheel in bytes.
     pub bytes: u64,

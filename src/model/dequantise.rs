@@ -176,33 +176,27 @@ fn scale_min(j: usize, scales: &[u8]) -> (f32, f32) {
 
 /// `d f16, dmin f16, scales [12], quants [128]`.
 fn q4_k(out: &mut Vec<f32>, block: &[u8]) {
-    let (d, dmin, scales) = (half_at(block, 0), half_at(block, 2), &block[4..16]);
-    for (pair, quants) in block[16..].chunks_exact(32).enumerate() {
-        for (j, shift) in [(2 * pair, 0), (2 * pair + 1, 4)] {
-            let (scale, min) = scale_min(j, scales);
-            let (scale, min) = (d * scale, dmin * min);
-            out.extend(
-                quants
-                    .iter()
-                    .map(|&q| scale * f32::from(q >> shift & 15) - min),
-            );
-        }
-    }
+    sub_blocks(out, block, &block[16..], |_, _| 0);
 }
 
 /// `d f16, dmin f16, scales [12], high bits [32], quants [128]`.
 fn q5_k(out: &mut Vec<f32>, block: &[u8]) {
+    sub_blocks(out, block, &block[48..], |i, j| {
+        (block[16 + i] >> j & 1) << 4
+    });
+}
+
+/// Eight sub-blocks of 32 weights, two in each 32 bytes of `quants`; `fifth(i, j)` is the fifth bit of weight `i` of
+/// sub-block `j`, in its place.
+fn sub_blocks(out: &mut Vec<f32>, block: &[u8], quants: &[u8], fifth: impl Fn(usize, usize) -> u8) {
     let (d, dmin, scales) = (half_at(block, 0), half_at(block, 2), &block[4..16]);
-    let high = &block[16..48];
-    for (pair, quants) in block[48..].chunks_exact(32).enumerate() {
+    for (pair, quants) in quants.chunks_exact(32).enumerate() {
         for (j, shift) in [(2 * pair, 0), (2 * pair + 1, 4)] {
             let (scale, min) = scale_min(j, scales);
             let (scale, min) = (d * scale, dmin * min);
+            let quants = quants.iter().enumerate();
             out.extend(
-                quants
-                    .iter()
-                    .zip(high)
-                    .map(|(&q, &h)| scale * f32::from(q >> shift & 15 | (h >> j & 1) << 4) - min),
+                quants.map(|(i, &q)| scale * f32::from(q >> shift & 15 | fifth(i, j)) - min),
             );
         }
     }

@@ -133,7 +133,7 @@ impl Config {
                 return Err(unsupported(field, value.to_string(), "1 to 2^24"));
             }
         }
-        if heads % kv_heads != 0 {
+        if !heads.is_multiple_of(kv_heads) {
             return Err(unsupported(
                 "num_key_value_heads",
                 kv_heads.to_string(),

@@ -62,7 +62,7 @@ pub struct Measurement {
 }
 
 /// Under what a measurement was made.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // documented once, in schema.md
 pub struct Provenance {
@@ -87,16 +87,27 @@ pub struct Provenance {
     pub bos_id: Option<u32>,
 }
 
-/// The measurements of one evaluation, cell by cell; cells that only serve as the empty subgraph of others are left out
+/// What all measurements of a run have in common.
+pub struct Run<'a> {
+    /// The experiment; its waiting plans are measured as [`Experiment::Waiting`].
+    pub experiment: Experiment,
+    /// How means are estimated.
+    pub estimator: Estimator,
+    /// The model's name.
+    pub model: &'a str,
+    /// Its number of layers.
+    pub layers: usize,
+    /// The faithfulness that verdicts are about.
+    pub claim: f64,
+    /// Under what the run is made.
+    pub provenance: &'a Provenance,
+}
+
+/// The measurements of one evaluation, cell by cell. Cells that only serve as the empty subgraph of others are left out
 /// where `shown` says so.
 pub fn measure(
     evaluation: &Evaluation,
-    experiment: Experiment,
-    estimator: Estimator,
-    layers: usize,
-    model: &str,
-    claim: f64,
-    provenance: &Provenance,
+    run: &Run<'_>,
     shown: impl Fn(&Cell) -> bool,
 ) -> Vec<Measurement> {
     let facts = Facts::of(evaluation);
@@ -118,17 +129,17 @@ pub fn measure(
                 schema: SCHEMA,
                 experiment: match transfer {
                     None => Experiment::Waiting.to_string(),
-                    Some(_) => experiment.to_string(),
+                    Some(_) => run.experiment.to_string(),
                 },
-                model: model.to_owned(),
+                model: run.model.to_owned(),
                 style: set.template.style.clone(),
                 operation: set.template.operation.to_string(),
                 ablation: cell.ablation.name().to_owned(),
-                estimator: estimator.name().to_owned(),
+                estimator: run.estimator.name().to_owned(),
                 wait: cell.plan.wait,
                 transfer,
                 transfer_layers: transfer.map(|k| layer_range(cell.plan.wait, k)),
-                layers,
+                layers: run.layers,
                 prompts: n,
                 excluded: set.excluded.total(),
                 undefined: evaluation.undefined,
@@ -154,7 +165,7 @@ pub fn measure(
                 }),
                 p_base_above_constant: facts.p_base_above_constant,
                 p_above_empty: numbers.p_above_empty,
-                claim,
+                claim: run.claim,
                 verdict: None,
                 all_prompts: set.len(),
                 all_base_correct: (0..set.len())
@@ -164,7 +175,7 @@ pub fn measure(
                 contexts_fewest: contexts.fewest,
                 contexts_median: contexts.median,
                 largest_relative_standard_error: contexts.largest_relative_error,
-                provenance: provenance.clone(),
+                provenance: run.provenance.clone(),
             }
         })
         .collect();

@@ -5,5 +5,5 @@
 mod measurement;
 mod verdict;
 
-pub use measurement::{Measurement, Provenance, SCHEMA, measure};
+pub use measurement::{Measurement, Provenance, Run, SCHEMA, measure};
 pub use verdict::{LEVEL, Outcome, Verdict, judge};

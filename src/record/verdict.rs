@@ -100,3 +100,98 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
     };
     Some(Verdict { outcome, reason })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Provenance;
+    use crate::stats::{Proportion, mcnemar_greater};
+    use rstest::rstest;
+
+    /// A measurement of 100 prompts with these counts; tests are on the most discordant pairs that they allow.
+    fn measurement(
+        base: usize,
+        constant: usize,
+        kept: usize,
+        empty: usize,
+        k: Option<usize>,
+    ) -> Measurement {
+        let faithfulness = Proportion::wilson(kept, base);
+        let above = |a: usize, b: usize| mcnemar_greater(a.saturating_sub(b), b.saturating_sub(a));
+        Measurement {
+            schema: 1,
+            experiment: "af1".into(),
+            model: "m".into(),
+            style: "s".into(),
+            operation: "A+B".into(),
+            ablation: "cama".into(),
+            estimator: "leave-one-out".into(),
+            wait: 15,
+            transfer: k,
+            transfer_layers: None,
+            layers: 32,
+            prompts: 100,
+            excluded: 0,
+            undefined: 0,
+            degenerate: 0,
+            base_correct: base,
+            correct: kept,
+            correct_given_base: kept,
+            constant_correct: constant,
+            constant_answer: 9,
+            empty_correct: k.map(|_| empty),
+            base_accuracy: 0.0,
+            base_accuracy_low: 0.0,
+            base_accuracy_high: 0.0,
+            accuracy: 0.0,
+            accuracy_low: 0.0,
+            accuracy_high: 0.0,
+            faithfulness: faithfulness.value,
+            faithfulness_low: faithfulness.low,
+            faithfulness_high: faithfulness.high,
+            normalised_faithfulness: None,
+            p_base_above_constant: above(base, constant),
+            p_above_empty: k.map(|_| above(kept, empty)),
+            claim: 0.95,
+            verdict: None,
+            all_prompts: 100,
+            all_base_correct: base,
+            keys: 0,
+            contexts_fewest: 0,
+            contexts_median: 0,
+            largest_relative_standard_error: 0.0,
+            provenance: Provenance::default(),
+        }
+    }
+
+    #[rstest]
+    #[case(100, 10, 100, 5, Outcome::Pass, "begins at 0.96")]
+    #[case(100, 10, 80, 5, Outcome::Fail, "ends at 0.87")]
+    #[case(100, 10, 96, 5, Outcome::Inconclusive, "more prompts")]
+    // The model answers one constant: every subgraph looks faithful and nothing was shown.
+    #[case(10, 10, 10, 10, Outcome::Inconclusive, "cannot do the task")]
+    // Without transfer it is as good: nothing shows that transfer matters.
+    #[case(100, 10, 100, 100, Outcome::Inconclusive, "without any transfer")]
+    // Bad with and without transfer: the claim of sufficiency is refuted all the same.
+    #[case(100, 10, 3, 3, Outcome::Fail, "below the claim")]
+    // Nothing to keep.
+    #[case(0, 10, 0, 0, Outcome::Inconclusive, "cannot do the task")]
+    fn outcomes(
+        #[case] base: usize,
+        #[case] constant: usize,
+        #[case] kept: usize,
+        #[case] empty: usize,
+        #[case] outcome: Outcome,
+        #[case] reason: &str,
+    ) {
+        let verdict = judge(&measurement(base, constant, kept, empty, Some(2))).unwrap();
+        assert_eq!(verdict.outcome, outcome, "{}", verdict.reason);
+        assert!(verdict.reason.contains(reason), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn no_claim_no_verdict() {
+        assert_eq!(judge(&measurement(100, 10, 100, 5, None)), None);
+        assert_eq!(judge(&measurement(100, 10, 100, 5, Some(0))), None);
+    }
+}

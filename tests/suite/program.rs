@@ -33,6 +33,33 @@ fn the_default_run() {
     settings.bind(|| insta::assert_snapshot!(stdout(&mut af1())));
 }
 
+/// Without a verb, arguments are those of the main table.
+#[test]
+fn reproduce_is_the_default() {
+    let model = tiny();
+    let args = [
+        "--model",
+        &model,
+        "--style",
+        "symbolic",
+        "--operands",
+        "0..=9",
+        "--results",
+        "0..=9",
+    ];
+    let rest = ["--wait", "1", "--transfer", "1", "--format", "json"];
+    let implied = stdout(af1().args(args).args(rest));
+    assert_eq!(
+        implied,
+        stdout(af1().arg("reproduce").args(args).args(rest))
+    );
+    assert!(
+        implied.contains("\"experiment\":\"waiting\"")
+            && implied.contains("\"experiment\":\"af1\"")
+    );
+    assert!(stdout(af1().arg("--version")).starts_with("af1 "));
+}
+
 #[test]
 fn waiting_tables() {
     let mut settings = insta::Settings::clone_current();

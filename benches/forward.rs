@@ -1,0 +1,86 @@
+//! A full forward and a CAMA table on the real model. Each result is checked before it is timed.
+
+use std::hint::black_box;
+
+use af1::experiment::{Biases, base_forward, first_maximum};
+use af1::fetch::Cache;
+use af1::intervene::Means;
+use af1::model::{BosChoice, Model, PRESETS};
+use af1::prompt::{PromptSet, Selection, Styles};
+use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+
+/// `Calculate: {A} + {B} = ` with single digits: 55 prompts of 10 tokens, of which the model answers 50.
+const BASE_CORRECT: usize = 50;
+
+fn benches(c: &mut Criterion) {
+    let cache = Cache::of_user().expect("a cache folder");
+    let library = Library::find_or_fetch(&cache).expect("an ONNX Runtime library");
+    let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
+    let model = Model::load(PRESETS[0].name, &BosChoice::Default, &cache).expect("the model");
+    let mut engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
+    let template = Styles::built_in()
+        .select(
+            &["calculate".to_owned()],
+            &["A+B".parse().expect("an operation")],
+        )
+        .expect("a built-in template")
+        .remove(0);
+    let selection = Selection {
+        operands: 0..=9,
+        results: 0..=9,
+        limit: None,
+        seed: 42,
+    };
+    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let set = PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts");
+    let all: Vec<usize> = (0..set.len()).collect();
+    let biases = Biases::new(set.positions()).expect("masks");
+    let boundary = 20;
+
+    let (captured, logits) =
+        base_forward(&mut engine, set.ids(&all), &biases, &[boundary]).expect("a forward");
+    let correct = logits
+        .outer_iter()
+        .zip(&set.prompts)
+        .filter(|(row, prompt)| prompt.answers.contains(&first_maximum(row.view())))
+        .count();
+    assert_eq!(
+        correct, BASE_CORRECT,
+        "the forward is wrong: it must not be timed"
+    );
+
+    let mut group = c.benchmark_group(PRESETS[0].name);
+    group.sample_size(10);
+    group.throughput(Throughput::Elements(set.len() as u64));
+    group.bench_function("full forward", |b| {
+        b.iter(|| {
+            base_forward(&mut engine, black_box(set.ids(&all)), &biases, &[]).expect("a forward")
+        });
+    });
+
+    let resid = &captured[&boundary];
+    let table = || {
+        let mut means = Means::new(set.positions(), model.spec.d_model);
+        means.push(&set, &all, resid.view());
+        means
+    };
+    // The mean over all contexts, the other way round: a plain sum in another order.
+    let sum: f64 = resid
+        .slice(ndarray::s![.., -1, 0])
+        .iter()
+        .map(|&x| f64::from(x))
+        .sum();
+    let mean = table().of_position(set.positions() - 1).mean()[0];
+    assert!(
+        (mean - sum / set.len() as f64).abs() < 1e-9,
+        "the table is wrong: it must not be timed"
+    );
+    group.bench_function("CAMA table of one boundary", |b| {
+        b.iter(|| black_box(table()))
+    });
+    group.finish();
+}
+
+criterion_group!(forward, benches);
+criterion_main!(forward);
