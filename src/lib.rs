@@ -10,8 +10,8 @@
 //! | room | what lives there | its own dependency |
 //! |---|---|---|
 //! | [`error`] | the one error type, the exit codes | |
-//! | [`progress`] | progress bars | `indicatif` |
-//! | [`fetch`] | the cache, hashes, `pip download` | `zip`, `sha2` |
+//! | [`progress`], [`interrupt`], [`file`](mod@file) | bars; Ctrl-C; hashes and atomic writes | `indicatif`, `ctrlc`, `sha2` |
+//! | [`fetch`] | the cache, `pip download` | `zip` |
 //! | [`prompt`] | operations, styles, tokenization, sets of prompts | `tokenizers`, `toml` |
 //! | [`model`] | shapes, weights, GGUF, presets, loading | `safetensors`, `half` |
 //! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |
@@ -36,7 +36,9 @@ pub mod cli;
 pub mod error;
 pub mod experiment;
 pub mod fetch;
+pub mod file;
 pub mod graph;
+pub mod interrupt;
 pub mod intervene;
 pub mod model;
 pub mod progress;

@@ -8,7 +8,7 @@ use af1::error::exit;
 fn main() -> ExitCode {
     // SAFETY: nothing else runs yet that could read the environment at the same time.
     unsafe { std::env::set_var("ORT_DISABLE_TELEMETRY", "1") };
-    af1::fetch::on_interrupt();
+    af1::interrupt::on_interrupt();
     let cli = match Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(e) => {

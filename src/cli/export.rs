@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::args::{ModelArgs, check_layers};
 use super::output::print;
-use crate::fetch::write_atomically;
+use crate::file::{make_readable, write_atomically};
 use crate::graph::{Graph, INPUT_IDS, LOGITS, resid};
 use crate::{Error, Result};
 
@@ -91,7 +91,7 @@ fn copy_beside(file: &Path, folder: &Path) -> Result<()> {
     if same(file, &target) {
         return Ok(());
     }
-    if target.is_file() && crate::fetch::sha256_file(file)? == crate::fetch::sha256_file(&target)? {
+    if target.is_file() && crate::file::sha256_file(file)? == crate::file::sha256_file(&target)? {
         return Ok(());
     }
     let fail = |e| Error::writing(&target, e);
@@ -100,6 +100,8 @@ fn copy_beside(file: &Path, folder: &Path) -> Result<()> {
         .tempfile_in(folder)
         .map_err(fail)?
         .into_temp_path();
-    std::fs::copy(file, &partial).map_err(fail)?;
+    std::fs::copy(file, &partial)
+        .and_then(|_| make_readable(&partial))
+        .map_err(fail)?;
     partial.persist(&target).map_err(|e| fail(e.error))
 }

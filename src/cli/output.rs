@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::fetch::write_atomically;
+use crate::file::write_atomically;
 use crate::{Error, Result};
 
 /// Prints text, or writes it to a file.

@@ -10,12 +10,12 @@ use rand_chacha::ChaCha8Rng;
 use super::forward::{
     Biases, Captured, base_forward, check_finite, first_maximum, not_finite, run_tails,
 };
-use crate::fetch::interrupted;
+use crate::interrupt::interrupted;
 use crate::intervene::ablation::{Ablation, Source, replace};
 use crate::intervene::{Contexts, Estimator, Means, Plan, Tail};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
-use crate::{Result, progress};
+use crate::{Error, Result, progress};
 
 /// What is asked of one template.
 pub struct Request<'a> {
@@ -82,9 +82,20 @@ const KEPT_BYTES: usize = 1 << 30;
 /// Evaluates the plans on a template.
 ///
 /// # Errors
-/// The runtime's reason; NaN or infinity; an interrupt.
+/// No prompt with a mean; the runtime's reason; NaN or infinity; an interrupt.
 pub fn evaluate(engine: &mut Engine, set: PromptSet, request: &Request<'_>) -> Result<Evaluation> {
     let halves = Halves::new(&set, request);
+    if halves.evaluated.is_empty() {
+        return Err(Error::NoPrompts {
+            style: set.template.style.clone(),
+            operation: set.template.operation.to_string(),
+            reason: format!(
+                "the {} estimator has no mean for any of the {} prompts; take more prompts or another --estimator",
+                request.estimator.name(),
+                set.len()
+            ),
+        });
+    }
     let biases = Biases::new(set.positions())?;
     let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
     waits.sort_unstable();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array2, Array3, ArrayView1, Ix3};
 
-use crate::fetch::interrupted;
+use crate::interrupt::interrupted;
 use crate::intervene::{Mask, Tail};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};

@@ -11,7 +11,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Sha256, interrupted, sha256_file};
+use crate::file::{Sha256, make_readable, sha256_file};
+use crate::interrupt::interrupted;
 use crate::{Error, Result};
 
 /// The environment variable that moves the cache folder.
@@ -177,6 +178,7 @@ impl Staging {
         let mut files = BTreeMap::new();
         for item in fs::read_dir(self.path()).map_err(|e| Error::caching(self.path(), e))? {
             let path = item.map_err(|e| Error::caching(self.path(), e))?.path();
+            make_readable(&path).map_err(|e| Error::caching(&path, e))?;
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             files.insert(name.into_owned(), Recorded::of(&path)?);
         }
@@ -184,13 +186,7 @@ impl Staging {
         let path = self.path().join(MANIFEST);
         let json = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
         fs::write(&path, json).map_err(|e| Error::caching(&path, e))?;
-        // `tempdir` makes private folders; the cache is as readable as the user's other files.
-        #[cfg(unix)]
-        {
-            use std::os::unix::fs::PermissionsExt;
-            fs::set_permissions(self.path(), fs::Permissions::from_mode(0o755))
-                .map_err(|e| Error::caching(self.path(), e))?;
-        }
+        make_readable(self.path()).map_err(|e| Error::caching(self.path(), e))?;
         Ok(())
     }
 }

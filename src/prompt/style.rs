@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::Operation;
-use crate::fetch::{Sha256, sha256_bytes};
+use crate::file::{Sha256, sha256_bytes};
 use crate::{Error, Result};
 
 /// A file of styles.

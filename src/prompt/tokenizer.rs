@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::fetch::{Sha256, sha256_bytes};
+use crate::file::{Sha256, sha256_bytes};
 use crate::{Error, Result};
 
 /// A tokenizer in Hugging Face's format.

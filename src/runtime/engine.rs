@@ -8,8 +8,9 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, Ix2, Ix3};
 
 use super::{Device, Part, Runtime, Tensor};
-use crate::fetch::{Sha256, interrupted, sha256_bytes};
+use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
+use crate::interrupt::interrupted;
 use crate::model::Model;
 use crate::{Error, Result, progress};
 

@@ -5,7 +5,7 @@ use std::sync::{Mutex, OnceLock};
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 
 use super::library::{Library, load_error};
-use crate::fetch::Sha256;
+use crate::file::Sha256;
 use crate::{Error, Result};
 
 /// A loaded ONNX Runtime. There is one in a process, ever: the library cannot be exchanged.

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::fetch::{Cache, Sha256, Wheel, python, sha256_file};
+use crate::fetch::{Cache, Wheel, python};
+use crate::file::{Sha256, sha256_file};
 use crate::{Error, Result};
 
 /// The environment variable that names the library.

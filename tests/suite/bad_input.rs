@@ -370,6 +370,49 @@ fn a_wrong_command_line(#[case] args: &[&str], #[case] part: &str) {
     assert!(!Path::new("x").exists());
 }
 
+/// One weight that is not a number: the first residual stream that it reaches is named.
+#[test]
+fn weights_that_are_not_numbers() {
+    let model = copy("f32");
+    edit(model.path().join("model.safetensors"), |bytes| {
+        let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+        let json: serde_json::Value = serde_json::from_slice(&bytes[8..8 + header]).unwrap();
+        let begin = &json["model.layers.1.mlp.down_proj.weight"]["data_offsets"][0];
+        let at = 8 + header + begin.as_u64().unwrap() as usize;
+        bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    });
+    let mut command = af1();
+    command.arg("run").arg("--model").arg(model.path()).args([
+        "--style",
+        "symbolic",
+        "--operands",
+        "0..=9",
+    ]);
+    command.args(["--wait", "1", "--transfer", "1"]);
+    refused(
+        &mut command,
+        exit::NOT_FINITE,
+        &["resid.2 holds NaN", "\"symbolic\"", "A+B"],
+    );
+}
+
+#[test]
+fn an_estimator_without_any_mean() {
+    let model = path("reference/tiny-llama/f32");
+    let mut command = af1();
+    command
+        .arg("run")
+        .arg("--model")
+        .arg(model)
+        .args(["--style", "symbolic", "--operands", "5"]);
+    command.args(["--wait", "1", "--transfer", "1"]);
+    refused(
+        &mut command,
+        exit::NO_PROMPTS,
+        &["leave-one-out", "any of the 1 prompts"],
+    );
+}
+
 #[test]
 fn ranges_without_prompts() {
     let none = [

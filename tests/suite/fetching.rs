@@ -229,6 +229,56 @@ fn corrupt_cache_entries_are_named() {
     fails(&mut run(), exit::CACHE_CORRUPT, &["manifest.json"]);
 }
 
+/// A disk that is full before the download ends: a small file system in a namespace of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_download_onto_a_full_disk_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let mount = format!(
+        "mount -t tmpfs -o size=50m tmpfs {}",
+        folder.path().display()
+    );
+    let inside = |script: &str| {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--map-root-user", "sh", "-c", script])
+            .stdin(Stdio::null());
+        command
+    };
+    if !inside(&mount)
+        .output()
+        .is_ok_and(|output| output.status.success())
+    {
+        eprintln!("not run: this system does not let its users mount a small file system");
+        return;
+    }
+    let library = af1::runtime::Library::find_or_fetch(&cache()).unwrap();
+    let program = env!("CARGO_BIN_EXE_af1");
+    let script = format!(
+        "{mount} && {program} fetch; code=$?; ls {} >&2; exit $code",
+        folder.path().display()
+    );
+    let mut command = inside(&script);
+    command
+        .env("AF1_CACHE", folder.path())
+        .env("ORT_DYLIB_PATH", library.path);
+    let output = command.output().unwrap();
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(exit::WRITE)),
+        "{message}"
+    );
+    assert!(
+        message.contains("cannot write") && message.contains("AF1_CACHE"),
+        "{message}"
+    );
+    assert!(
+        message.ends_with("\nsmollm2-135m-instruct.lock\n"),
+        "{message}"
+    );
+}
+
 /// A full disk, as far as an ordinary user can make one: files may not grow beyond a limit.
 #[cfg(unix)]
 #[test]

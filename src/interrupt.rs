@@ -6,10 +6,20 @@ use crate::{Error, Result};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Installs the handler: the first interrupt asks for a stop at the next safe point.
+/// Installs the handler: the first interrupt asks for a stop at the next safe point, a second one stops at once (what
+/// stays then is removed by the next command that fetches).
 pub fn on_interrupt() {
     // A second installation (several runs in one test process) is harmless: the flag is the same.
-    let _ = ctrlc::set_handler(|| INTERRUPTED.store(true, Ordering::SeqCst));
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(crate::error::exit::INTERRUPTED));
+        }
+    });
+}
+
+/// Whether the user has asked for a stop.
+pub fn is_interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
 }
 
 /// A safe point.
@@ -17,7 +27,7 @@ pub fn on_interrupt() {
 /// # Errors
 /// [`Error::Interrupted`] once the user has asked for a stop.
 pub fn interrupted() -> Result<()> {
-    if INTERRUPTED.load(Ordering::SeqCst) {
+    if is_interrupted() {
         return Err(Error::Interrupted);
     }
     Ok(())

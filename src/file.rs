@@ -1,0 +1,131 @@
+//! Files: their hashes, and writing them as a whole or not at all.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use sha2::Digest;
+
+use crate::interrupt::interrupted;
+use crate::{Error, Result};
+
+/// A SHA-256 digest in lower-case hexadecimal.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Sha256(String);
+
+impl Sha256 {
+    /// A digest that is known: 64 hexadecimal digits.
+    pub fn known(hex: &str) -> Self {
+        Self(hex.to_ascii_lowercase())
+    }
+
+    /// All 64 hexadecimal digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first 16 digits, for names of files.
+    pub fn short(&self) -> &str {
+        self.0.get(..16).unwrap_or(&self.0)
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn hex(digest: impl AsRef<[u8]>) -> Sha256 {
+    Sha256(digest.as_ref().iter().map(|b| format!("{b:02x}")).collect())
+}
+
+/// The digest of bytes in memory.
+pub fn sha256_bytes(bytes: &[u8]) -> Sha256 {
+    hex(sha2::Sha256::digest(bytes))
+}
+
+/// The digest of a file.
+///
+/// # Errors
+/// The file cannot be read; an interrupt.
+pub fn sha256_file(path: &Path) -> Result<Sha256> {
+    let fail = |e| Error::reading(path, "file", e);
+    let mut file = File::open(path).map_err(fail)?;
+    let mut hasher = sha2::Sha256::new();
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        interrupted()?;
+        let count = file.read(&mut buffer).map_err(fail)?;
+        if count == 0 {
+            return Ok(hex(hasher.finalize()));
+        }
+        hasher.update(&buffer[..count]);
+    }
+}
+
+/// Writes a file as a whole or not at all: under a temporary name in the same folder, then renamed.
+///
+/// # Errors
+/// The folder or the file cannot be written.
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let fail = |e| Error::writing(path, e);
+    // A device or a pipe is written to, not replaced; behind a link, the file that it names is replaced.
+    if path.exists() && !path.is_file() {
+        return std::fs::write(path, bytes).map_err(fail);
+    }
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let folder = folder_of(&target);
+    let mut file = tempfile::Builder::new()
+        .prefix(".af1-")
+        .tempfile_in(folder)
+        .map_err(fail)?;
+    file.write_all(bytes).map_err(fail)?;
+    make_readable(file.path()).map_err(fail)?;
+    file.persist(&target).map_err(|e| fail(e.error))?;
+    Ok(())
+}
+
+/// Temporary files and safetensors files are made private; a result or a part of the cache is as readable as the user's
+/// other files.
+///
+/// # Errors
+/// The permissions cannot be changed.
+pub fn make_readable(path: &Path) -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = if path.is_dir() { 0o755 } else { 0o644 };
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}
+
+/// The folder that holds a file.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// Checks that a file could be written to `path`, before the work whose result it is to hold.
+///
+/// # Errors
+/// A folder at the path; no folder around it.
+pub fn check_writable(path: &Path) -> Result<()> {
+    use std::io::{Error as IoError, ErrorKind};
+    let fail = |kind: ErrorKind, text: &str| Err(Error::writing(path, IoError::new(kind, text)));
+    if path.is_dir() {
+        return fail(ErrorKind::IsADirectory, "it is a folder; name a file");
+    }
+    if !folder_of(path).is_dir() {
+        return fail(ErrorKind::NotFound, "its folder does not exist");
+    }
+    Ok(())
+}
