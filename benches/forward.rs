@@ -29,7 +29,7 @@ fn benches(c: &mut Criterion) {
     let selection = Selection {
         operands: 0..=9,
         results: 0..=9,
-        limit: None,
+        contexts: 100,
         seed: 42,
     };
     let bos = model.bos.as_ref().map(|bos| bos.id);
@@ -65,15 +65,29 @@ fn benches(c: &mut Criterion) {
         means.push(&set, &all, resid.view());
         means
     };
-    // The mean over all contexts, the other way round: a plain sum in another order.
-    let sum: f64 = resid
-        .slice(ndarray::s![.., -1, 0])
+    // The mean of one key, the other way round: a plain sum over the prompts that have the token.
+    let (position, token) = (4, set.prompts[0].ids[4]);
+    let rows: Vec<usize> = all
         .iter()
-        .map(|&x| f64::from(x))
+        .copied()
+        .filter(|&p| set.prompts[p].ids[position] == token)
+        .collect();
+    let sum: f64 = rows
+        .iter()
+        .map(|&p| f64::from(resid[[p, position, 0]]))
         .sum();
-    let mean = table().of_position(set.positions() - 1).mean()[0];
+    let whole = table();
+    let key = whole
+        .of_token(position, token)
+        .expect("a key of the first prompt");
+    assert_eq!(
+        (key.count(), rows.len()),
+        (10, 10),
+        "ten prompts begin with 0"
+    );
+    let difference = (key.mean()[0] - sum / rows.len() as f64).abs();
     assert!(
-        (mean - sum / set.len() as f64).abs() < 1e-9,
+        difference < 1e-9,
         "the table is wrong: it must not be timed"
     );
     group.bench_function("CAMA table of one boundary", |b| {

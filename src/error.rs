@@ -25,7 +25,7 @@ pub mod exit {
     pub const TOKENIZER_MISMATCH: u8 = 16;
     /// A style file cannot be used.
     pub const STYLE: u8 = 20;
-    /// A prompt does not have its template's length.
+    /// A prompt does not have its template's length, or its tokens beside the operands.
     pub const PROMPT_LENGTH: u8 = 21;
     /// No prompt is left to evaluate.
     pub const NO_PROMPTS: u8 = 22;
@@ -156,6 +156,21 @@ pub enum Error {
         /// Its length.
         found: usize,
     },
+    /// A prompt differs from its template's others in more than the operands.
+    #[error(
+        "style {style:?}, operation {operation}: prompts {reference:?} and {prompt:?} have different tokens where neither \
+         has an operand; this tokenizer joins the text with the operands: change the template or restrict --operands"
+    )]
+    PromptTokens {
+        /// The style.
+        style: String,
+        /// The operation.
+        operation: String,
+        /// The first prompt of the template.
+        reference: String,
+        /// The prompt that differs.
+        prompt: String,
+    },
     /// No prompt is left to evaluate.
     #[error("style {style:?}, operation {operation}: no prompt to evaluate: {reason}")]
     NoPrompts {
@@ -283,7 +298,7 @@ impl Error {
             Self::UnsupportedModel { .. } => exit::UNSUPPORTED_MODEL,
             Self::TokenizerMismatch { .. } => exit::TOKENIZER_MISMATCH,
             Self::Style { .. } => exit::STYLE,
-            Self::PromptLength { .. } => exit::PROMPT_LENGTH,
+            Self::PromptLength { .. } | Self::PromptTokens { .. } => exit::PROMPT_LENGTH,
             Self::NoPrompts { .. } => exit::NO_PROMPTS,
             Self::RuntimeLibrary { .. } => exit::RUNTIME_LIBRARY,
             Self::Device { .. } => exit::DEVICE,

@@ -75,9 +75,9 @@ pub struct PromptArgs {
     /// Values that the result may have [default: the model's preset, or 0..=299]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub results: Option<Span>,
-    /// Most prompts of a template, drawn by --seed
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
-    pub limit: u32,
+    /// Contexts a token over which means are taken, where there are three operands or more (two are enumerated)
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub contexts: u32,
     /// Seed of every draw
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
@@ -100,6 +100,9 @@ pub struct InterventionArgs {
     /// The faithfulness that a pass claims
     #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = share)]
     pub claim: f64,
+    /// Most prompts of a template that are evaluated, drawn by --seed; means are taken over all of them
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub limit: u32,
     /// Prompts in a batch
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub batch: u32,
@@ -189,6 +192,8 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, String> {
         let fail = || format!("{text:?} is not a range; expected 0..=9, 0..10 or 7");
         let number = |text: &str| text.trim().parse::<i64>().map_err(|_| fail());
+        // Far beyond any operand, and far from where counting would overflow.
+        let in_reach = |value: i64| value.unsigned_abs() <= 1 << 53;
         let (first, last) = if let Some((first, last)) = text.split_once("..=") {
             (number(first)?, number(last)?)
         } else if let Some((first, end)) = text.split_once("..") {
@@ -199,6 +204,11 @@ impl FromStr for Span {
         } else {
             (number(text)?, number(text)?)
         };
+        if !in_reach(first) || !in_reach(last) {
+            return Err(format!(
+                "{text:?} is out of reach; expected values below 2^53"
+            ));
+        }
         if first > last {
             return Err(format!(
                 "{text:?} is an empty range; expected the smaller value first"
@@ -270,6 +280,7 @@ mod tests {
     #[case("9..=0")]
     #[case("5..5")]
     #[case("0..-9223372036854775808")]
+    #[case("0..=9223372036854775807")]
     fn broken_spans(#[case] text: &str) {
         assert!(
             text.parse::<Span>()

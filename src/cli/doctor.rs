@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::output::print;
-use crate::fetch::{Cache, VARIABLE, python};
+use crate::fetch::{Cache, VARIABLE, pip, python};
 use crate::model::PRESETS;
 use crate::runtime::{DYLIB_VARIABLE, Device, Library, PINNED, Runtime, default_threads};
 use crate::{Error, Result};
@@ -18,7 +18,16 @@ impl Doctor {
         let mut text = format!("af1 {}\n", env!("CARGO_PKG_VERSION"));
         text += &format!("cache: {} ({VARIABLE} moves it)\n", cache.root().display());
         match python() {
-            Some(python) => text += &format!("python: {}\n", python.display()),
+            Some(python) => match pip(&python) {
+                Some(version) => text += &format!("python: {}, pip {version}\n", python.display()),
+                None => {
+                    text += &format!("python: {}, no pip\n", python.display());
+                    missing.push(
+                        "install pip (apt install python3-pip, or python3 -m ensurepip): it fetches what is not here yet"
+                            .to_owned(),
+                    );
+                }
+            },
             None => {
                 text += "python: none\n";
                 missing.push("install Python with pip: it fetches what is not here yet".to_owned());

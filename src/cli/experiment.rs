@@ -7,9 +7,10 @@ use super::args::{
 };
 use super::output::{deliver, print};
 use crate::experiment::{Experiment, Request, empty_subgraphs, evaluate};
+use crate::file::check_writable;
 use crate::intervene::{Estimator, Plan, Tail};
 use crate::model::Model;
-use crate::prompt::{PromptSet, Selection, Styles};
+use crate::prompt::{PromptSet, Selection, Styles, Template};
 use crate::record::{self, Measurement, Provenance, measure};
 use crate::runtime::Engine;
 use crate::{Error, Result, report};
@@ -121,8 +122,7 @@ impl Reproduce {
         let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
         let mut plans = Experiment::Waiting.plans(&waits, &[]);
         plans.extend(Experiment::Af1.plans(&waits, &transfers));
-        let next = "\nnext: af1 waiting --style calculate    (how long can every token wait?)\n      \
-                    af1 --help                         (your own model, styles and layers)\n";
+        let next = next(&lab);
         let one = waits.len() == 1 && transfers.len() == 1;
         lab.run(Experiment::Af1, &plans, |m| {
             let table = if one {
@@ -133,6 +133,29 @@ impl Reproduce {
             format!("{}{table}{}{next}", report::heading(m), report::notes(m))
         })
     }
+}
+
+/// The commands that a user would try next, as they can be typed.
+fn next(lab: &Lab) -> String {
+    // Cargo tells the programs that it runs where it is: then the program itself is hardly on the PATH.
+    let program = match std::env::var_os("CARGO") {
+        Some(_) => "cargo run --release --".to_owned(),
+        None => std::env::args().next().unwrap_or_else(|| "af1".to_owned()),
+    };
+    let mut same = String::new();
+    if lab.model.preset.is_none() {
+        same += &format!(" --model {}", lab.args.model.model);
+    }
+    if let Some(styles) = &lab.args.prompts.styles {
+        same += &format!(" --styles {}", styles.display());
+    }
+    if let Some((template, _)) = lab.sets.first() {
+        same += &format!(" --style {}", template.style);
+    }
+    format!(
+        "\nnext: {program} waiting{same}    (how long can every token wait?)\n      \
+         {program} run --help    (your own model, styles and layers)\n"
+    )
 }
 
 impl Run {
@@ -152,7 +175,7 @@ impl Waiting {
         let waits = lab.waits(self.wait.as_ref())?;
         let plans = Experiment::Waiting.plans(&waits, &[]);
         lab.run(Experiment::Waiting, &plans, |m| {
-            report::heading(m) + &report::waiting(m) + &report::notes(m)
+            report::heading(m) + &report::waiting(m) + &report::counts(m)
         })
     }
 }
@@ -171,7 +194,7 @@ impl Transfer {
             return Err(Error::Usage(reason));
         }
         lab.run(Experiment::Transfer, &plans, |m| {
-            report::heading(m) + &report::transfer(m)
+            report::heading(m) + &report::transfer(m) + &report::counts(m)
         })
     }
 }
@@ -181,7 +204,7 @@ struct Lab {
     args: Common,
     model: Model,
     engine: Engine,
-    sets: Vec<PromptSet>,
+    sets: Vec<(Template, Result<PromptSet>)>,
     provenance: Provenance,
 }
 
@@ -193,6 +216,9 @@ impl Lab {
             None => Styles::built_in(),
         };
         // What is wrong with the command line is said before anything is fetched or loaded.
+        if let Some(out) = &args.output.out {
+            check_writable(out)?;
+        }
         if prompts.styles.is_some() || !prompts.style.is_empty() {
             styles.select(&prompts.style, &prompts.operation)?;
         }
@@ -211,21 +237,11 @@ impl Lab {
         let templates = styles.select(&chosen, &prompts.operation)?;
         let selection = selection(&model, prompts);
         let bos = model.bos.as_ref().map(|bos| bos.id);
-        let build = |template| PromptSet::build(template, &model.tokenizer, bos, &selection);
-        let sets = templates
-            .iter()
-            .map(build)
-            .collect::<Result<Vec<PromptSet>>>()?;
-        for set in &sets {
-            if set.positions() > model.spec.context {
-                return Err(Error::Usage(format!(
-                    "style {:?}: prompts of {} tokens do not fit the model's context of {}",
-                    set.template.style,
-                    set.positions(),
-                    model.spec.context
-                )));
-            }
-        }
+        let sets = templates.into_iter().map(|template| {
+            let set = PromptSet::build(&template, &model.tokenizer, bos, &selection);
+            (template, set.and_then(|set| fits(set, &model)))
+        });
+        let sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
         let provenance = provenance(&model, &engine, &styles, &selection, &args);
         Ok(Self {
             args,
@@ -269,6 +285,7 @@ impl Lab {
             plans: &with_empty,
             ablations: &ablations,
             estimator,
+            limit: Some(args.intervention.limit as usize),
             seed: args.prompts.seed,
             batch: args.intervention.batch as usize,
         };
@@ -280,21 +297,72 @@ impl Lab {
             claim: args.intervention.claim,
             provenance: &self.provenance,
         };
-        let mut all = Vec::new();
-        for set in self.sets {
-            let evaluation = evaluate(&mut self.engine, set, &request)?;
-            let measurements = measure(&evaluation, &run, |cell| plans.contains(&cell.plan));
-            if args.output.format == Format::Json && args.output.out.is_none() {
-                print(&lines(&measurements))?;
+        // A template that cannot be evaluated does not take the others with it: it is a row with its error.
+        let (mut all, mut rows, mut failures) = (Vec::new(), String::new(), Vec::new());
+        for (template, set) in self.sets {
+            let evaluated = set.and_then(|set| evaluate(&mut self.engine, set, &request));
+            let row = match evaluated {
+                Err(Error::Interrupted) => return Err(Error::Interrupted),
+                Err(error) => {
+                    let row = failed(experiment, &self.model.name, &template, &error);
+                    failures.push(error);
+                    row
+                }
+                Ok(evaluation) => {
+                    let new = measure(&evaluation, &run, |cell| plans.contains(&cell.plan));
+                    let row = lines(&new);
+                    all.extend(new);
+                    row
+                }
+            };
+            // Where nothing came out there is nothing to print but the error.
+            if args.output.format == Format::Json && args.output.out.is_none() && !all.is_empty() {
+                print(&(std::mem::take(&mut rows) + &row))?;
+            } else {
+                rows += &row;
             }
-            all.extend(measurements);
         }
-        match (args.output.format, &args.output.out) {
-            (Format::Json, None) => Ok(()),
-            (Format::Json, Some(path)) => deliver(Some(path), &lines(&all)),
-            (Format::Table, out) => deliver(out.as_deref(), &table(&all)),
+        if !all.is_empty() {
+            let out = args.output.out.as_deref();
+            match args.output.format {
+                Format::Json if out.is_none() => {}
+                Format::Json => deliver(out, &rows)?,
+                Format::Table => deliver(out, &table(&all))?,
+            }
+        }
+        let count = failures.len();
+        match failures.into_iter().next() {
+            None => Ok(()),
+            Some(error) => {
+                if count > 1 {
+                    eprintln!("{count} templates could not be evaluated; the first:");
+                }
+                Err(error)
+            }
         }
     }
+}
+
+/// The line of a template that could not be evaluated.
+fn failed(experiment: Experiment, model: &str, template: &Template, error: &Error) -> String {
+    let row = serde_json::json!({
+        "schema": record::SCHEMA, "experiment": experiment.to_string(), "model": model, "style": template.style,
+        "operation": template.operation.to_string(), "error": error.to_string(), "exit_code": error.exit_code(),
+    });
+    format!("{row}\n")
+}
+
+/// Passes on prompts that fit the model's context.
+fn fits(set: PromptSet, model: &Model) -> Result<PromptSet> {
+    if set.positions() <= model.spec.context {
+        return Ok(set);
+    }
+    Err(Error::Usage(format!(
+        "style {:?}: prompts of {} tokens do not fit the model's context of {}",
+        set.template.style,
+        set.positions(),
+        model.spec.context
+    )))
 }
 
 fn lines(measurements: &[Measurement]) -> String {
@@ -314,7 +382,7 @@ pub fn selection(model: &Model, args: &PromptArgs) -> Selection {
     Selection {
         operands: args.operands.clone().map_or(operands, |span| span.0),
         results: args.results.clone().map_or(results, |span| span.0),
-        limit: Some(args.limit as usize),
+        contexts: args.contexts as usize,
         seed: args.seed,
     }
 }
@@ -344,7 +412,8 @@ fn provenance(
         seed: selection.seed,
         operands: [*selection.operands.start(), *selection.operands.end()],
         results: [*selection.results.start(), *selection.results.end()],
-        limit: selection.limit,
+        limit: Some(args.intervention.limit as usize),
+        contexts: selection.contexts,
         bos: model.bos.as_ref().map(|bos| bos.token.clone()),
         bos_id: model.bos.as_ref().map(|bos| bos.id),
     }

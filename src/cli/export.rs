@@ -14,7 +14,7 @@ use crate::{Error, Result};
 pub struct Export {
     #[command(flatten)]
     model: ModelArgs,
-    /// The folder to write to; the model's own folder is fine. Weights are copied into it where they are not there yet
+    /// The folder to write to: the model's own, or one into which its weights are copied
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Cut at the input: begin with resid.N instead of the tokens
@@ -93,6 +93,13 @@ fn copy_beside(file: &Path, folder: &Path) -> Result<()> {
     }
     if target.is_file() && crate::file::sha256_file(file)? == crate::file::sha256_file(&target)? {
         return Ok(());
+    }
+    if target.exists() {
+        return Err(Error::Usage(format!(
+            "--out {}: {} is another model's; choose an empty folder",
+            folder.display(),
+            target.display()
+        )));
     }
     let fail = |e| Error::writing(&target, e);
     let partial = tempfile::Builder::new()

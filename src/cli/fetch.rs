@@ -21,11 +21,12 @@ pub struct Fetch {
 impl Fetch {
     pub fn run(self) -> Result<()> {
         let cache = Cache::of_user()?;
-        if self.force {
-            Library::forget(&cache)?;
-            Model::forget(&self.model, &cache)?;
-        }
-        let library = Library::find_or_fetch(&cache)?;
+        let library = if self.force {
+            Model::fetch_again(&self.model, &cache)?;
+            Library::fetch(&cache, true)?
+        } else {
+            Library::find_or_fetch(&cache)?
+        };
         print(&format!(
             "ONNX Runtime: {} ({})\n",
             library.path.display(),

@@ -7,6 +7,7 @@ use super::args::{Format, ModelArgs, OutputArgs, PromptArgs};
 use super::experiment::selection;
 use super::output::deliver;
 use crate::Result;
+use crate::file::check_writable;
 use crate::prompt::{Operation, PromptSet, Role, Styles};
 
 #[derive(Args, Clone, Debug)]
@@ -21,6 +22,9 @@ pub struct Inspect {
 
 impl Inspect {
     pub fn run(self) -> Result<()> {
+        if let Some(out) = &self.output.out {
+            check_writable(out)?;
+        }
         let styles = match &self.prompts.styles {
             Some(path) => Styles::read(path)?,
             None => Styles::built_in(),

@@ -6,6 +6,7 @@ use ndarray::Array2;
 use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::deliver;
 use crate::experiment::{Biases, base_forward};
+use crate::file::check_writable;
 use crate::{Error, Result};
 
 #[derive(Args, Clone, Debug)]
@@ -24,6 +25,9 @@ const SHOWN: usize = 10;
 
 impl Logits {
     pub fn run(self) -> Result<()> {
+        if let Some(out) = &self.output.out {
+            check_writable(out)?;
+        }
         let (model, mut engine) = self.model.engine()?;
         let tokens = model.tokenizer.encode(&self.prompt).map_err(|reason| {
             Error::Usage(format!(
@@ -43,6 +47,12 @@ impl Logits {
         let row = Array2::from_shape_fn((1, ids.len()), |(_, t)| i64::from(ids[t]));
         let biases = Biases::new(ids.len())?;
         let (_, logits) = base_forward(&mut engine, row, &biases, &[])?;
+        if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
+            return Err(Error::Run {
+                part: "logits".to_owned(),
+                reason: format!("they hold {bad}; the weights are broken"),
+            });
+        }
         let logits = logits.row(0);
         let name = |id: u32| model.tokenizer.name(id).unwrap_or_default();
         let names: Vec<String> = ids.iter().map(|&id| name(id)).collect();

@@ -2,17 +2,17 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ndarray::Array2;
+use ndarray::{Array2, Array3, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::forward::{
-    Biases, Captured, base_forward, check_finite, first_maximum, not_finite, run_tails,
+    Biases, Captured, base_forward, check_finite, first_maximum, not_finite, run_plans,
 };
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::{Ablation, Source, replace};
-use crate::intervene::{Contexts, Estimator, Means, Plan, Tail};
+use crate::intervene::{Contexts, Estimator, Means, Plan};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result, progress};
@@ -25,7 +25,10 @@ pub struct Request<'a> {
     pub ablations: &'a [&'static dyn Ablation],
     /// How means are estimated.
     pub estimator: Estimator,
-    /// The seed of [`Estimator::Split`].
+    /// At most this many prompts are evaluated, drawn without replacement; all of them where it is `None`. Means are
+    /// estimated over the whole set.
+    pub limit: Option<usize>,
+    /// The seed of that draw and of [`Estimator::Split`].
     pub seed: u64,
     /// Prompts in a batch.
     pub batch: usize,
@@ -143,15 +146,18 @@ impl Halves {
     fn new(set: &PromptSet, request: &Request<'_>) -> Self {
         let mut estimation = vec![true; set.len()];
         let mut candidates: Vec<usize> = (0..set.len()).collect();
-        if request.estimator == Estimator::Split {
+        let limit = request.limit.unwrap_or(usize::MAX);
+        if request.estimator == Estimator::Split || limit < set.len() {
             candidates.shuffle(&mut ChaCha8Rng::seed_from_u64(request.seed));
-            let rest = candidates.split_off(set.len() / 2);
-            for &prompt in &rest {
+        }
+        if request.estimator == Estimator::Split {
+            candidates = candidates.split_off(set.len() / 2);
+            for &prompt in &candidates {
                 estimation[prompt] = false;
             }
-            candidates = rest;
-            candidates.sort_unstable();
         }
+        candidates.truncate(limit);
+        candidates.sort_unstable();
         let mut contexts: HashMap<(usize, u32), usize> = HashMap::new();
         for (prompt, _) in set.prompts.iter().zip(&estimation).filter(|(_, e)| **e) {
             for key in keys(&prompt.ids) {
@@ -194,8 +200,8 @@ fn keys(ids: &[u32]) -> impl Iterator<Item = (usize, u32)> + '_ {
 struct Estimated {
     base: Vec<u32>,
     means: BTreeMap<usize, Means>,
-    /// Residuals of all prompts by batch, if they are few enough to keep.
-    kept: Option<Vec<Captured>>,
+    /// Residuals of the evaluated prompts, `[evaluated, pos, d_model]` by boundary, if they are few enough to keep.
+    kept: Option<Captured>,
 }
 
 /// The first pass: the unmodified model's answers, and the means at every boundary.
@@ -208,8 +214,11 @@ fn estimate(
     batch: usize,
     bar: &indicatif::ProgressBar,
 ) -> Result<Estimated> {
-    let size = set.len() * set.positions() * engine.d_model() * size_of::<f32>() * waits.len();
-    let mut kept = (size <= KEPT_BYTES).then(Vec::new);
+    let shape = (halves.evaluated.len(), set.positions(), engine.d_model());
+    let size = shape.0 * shape.1 * shape.2 * size_of::<f32>() * waits.len();
+    let empty = |&wait: &usize| (wait, Array3::zeros(shape));
+    let mut kept: Option<Captured> =
+        (size <= KEPT_BYTES).then(|| waits.iter().map(empty).collect());
     let mut base = Vec::with_capacity(set.len());
     let new = |&wait: &usize| (wait, Means::new(set.positions(), engine.d_model()));
     let mut means: BTreeMap<usize, Means> = waits.iter().map(new).collect();
@@ -223,13 +232,21 @@ fn estimate(
             .collect();
         let chosen: Vec<usize> = rows.iter().map(|&row| prompts[row]).collect();
         for (wait, resid) in &captured {
-            let resid = resid.select(ndarray::Axis(0), &rows);
+            let resid = resid.select(Axis(0), &rows);
             if let Some(means) = means.get_mut(wait) {
                 means.push(set, &chosen, resid.view());
             }
         }
-        if let Some(kept) = &mut kept {
-            kept.push(captured);
+        for (row, prompt) in prompts.iter().enumerate() {
+            let (Some(kept), Ok(at)) = (&mut kept, halves.evaluated.binary_search(prompt)) else {
+                continue;
+            };
+            for (wait, resid) in &captured {
+                if let Some(kept) = kept.get_mut(wait) {
+                    kept.index_axis_mut(Axis(0), at)
+                        .assign(&resid.index_axis(Axis(0), row));
+                }
+            }
         }
         bar.inc(1);
     }
@@ -256,8 +273,8 @@ fn intervene(
             });
         }
     }
-    for prompts in halves.evaluated.chunks(request.batch) {
-        let own = residuals(engine, set, first, biases, prompts, request.batch)?;
+    for (chunk, prompts) in halves.evaluated.chunks(request.batch).enumerate() {
+        let own = residuals(engine, set, first, biases, prompts, chunk * request.batch)?;
         for (wait, resid) in &own {
             for ablation in request.ablations {
                 interrupted()?;
@@ -272,9 +289,9 @@ fn intervene(
                         cells[i].plan.wait == *wait && cells[i].ablation.name() == ablation.name()
                     })
                     .collect();
-                let tails: Vec<Tail> = chosen.iter().map(|&i| cells[i].plan.tail).collect();
+                let plans: Vec<Plan> = chosen.iter().map(|&i| cells[i].plan).collect();
                 let stream = Tensor::from_f32(replaced)?;
-                run_tails(engine, *wait, stream, &tails, biases, |i, logits| {
+                run_plans(engine, stream, &plans, biases, |i, logits| {
                     if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
                         let at = format!("logits after {} at resid.{wait}", ablation.name());
                         return Err(not_finite(set, at, *bad));
@@ -289,32 +306,29 @@ fn intervene(
     Ok(cells)
 }
 
-/// The unmodified residuals of some prompts at every boundary: kept ones, else computed again.
+/// The unmodified residuals of some prompts at every boundary: kept ones, else computed again. `begin` is the place of
+/// the first of them among the evaluated prompts.
 fn residuals(
     engine: &mut Engine,
     set: &PromptSet,
     first: &Estimated,
     biases: &Biases,
     prompts: &[usize],
-    batch: usize,
+    begin: usize,
 ) -> Result<Captured> {
-    let waits: Vec<usize> = first.means.keys().copied().collect();
-    let Some(kept) = &first.kept else {
-        return Ok(base_forward(engine, set.ids(prompts), biases, &waits)?.0);
-    };
-    let mut own = Captured::new();
-    for wait in waits {
-        let shape = (prompts.len(), set.positions(), engine.d_model());
-        let mut resid = ndarray::Array3::zeros(shape);
-        for (row, &prompt) in prompts.iter().enumerate() {
-            let from = &kept[prompt / batch][&wait];
-            resid
-                .index_axis_mut(ndarray::Axis(0), row)
-                .assign(&from.index_axis(ndarray::Axis(0), prompt % batch));
+    match &first.kept {
+        Some(kept) => {
+            let rows = ndarray::Slice::from(begin..begin + prompts.len());
+            let part = |(&wait, resid): (&usize, &Array3<f32>)| {
+                (wait, resid.slice_axis(Axis(0), rows).to_owned())
+            };
+            Ok(kept.iter().map(part).collect())
         }
-        own.insert(wait, resid);
+        None => {
+            let waits: Vec<usize> = first.means.keys().copied().collect();
+            Ok(base_forward(engine, set.ids(prompts), biases, &waits)?.0)
+        }
     }
-    Ok(own)
 }
 
 fn all(set: &PromptSet) -> Vec<usize> {

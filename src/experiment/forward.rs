@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, Array3, ArrayView1, Ix3};
 
 use crate::interrupt::interrupted;
-use crate::intervene::{Mask, Tail};
+use crate::intervene::{Mask, Plan};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result};
@@ -68,56 +68,49 @@ pub fn base_forward(
     Ok((captured, engine.logits(&stream)?))
 }
 
-/// Runs layers `from ..` with one mask and returns the logits, `[batch, vocab]`.
-fn finish(engine: &mut Engine, from: usize, stream: &Tensor, bias: &Tensor) -> Result<Array2<f32>> {
+/// Runs layers `from ..` as the plan says and returns the logits, `[batch, vocab]`.
+fn finish(
+    engine: &mut Engine,
+    plan: Plan,
+    from: usize,
+    stream: &Tensor,
+    biases: &Biases,
+) -> Result<Array2<f32>> {
     let mut next: Option<Tensor> = None;
     for layer in from..engine.layers() {
         interrupted()?;
+        let bias = biases.of(plan.mask(layer));
         next = Some(engine.layer(layer, next.as_ref().unwrap_or(stream), bias)?);
     }
     engine.logits(next.as_ref().unwrap_or(stream))
 }
 
-/// Runs the tails of several plans that share the replaced stream `resid[wait]`; calls `done` with the index of each
-/// plan and its logits. AF1 with more transfer layers goes on where AF1 with fewer forked off.
+/// Runs several plans that share the replaced stream `resid[wait]`; calls `done` with the index of each plan and its
+/// logits. AF1 with more transfer layers goes on where AF1 with fewer forked off: they agree up to there.
 ///
 /// # Errors
 /// The runtime's reason; what `done` fails with.
-pub fn run_tails(
+pub fn run_plans(
     engine: &mut Engine,
-    wait: usize,
     stream: Tensor,
-    tails: &[Tail],
+    plans: &[Plan],
     biases: &Biases,
     mut done: impl FnMut(usize, &Array2<f32>) -> Result<()>,
 ) -> Result<()> {
-    for (i, tail) in tails.iter().enumerate() {
-        if *tail == Tail::Causal {
-            done(i, &finish(engine, wait, &stream, biases.of(Mask::Causal))?)?;
-        }
-    }
-    let transfers = tails.iter().filter_map(|tail| match tail {
-        Tail::Af1 { transfer } => Some(*transfer),
-        Tail::Causal => None,
-    });
-    let Some(most) = transfers.max() else {
-        return Ok(());
-    };
+    // The causal plans, then AF1 by the number of transfer layers.
+    let mut order: Vec<usize> = (0..plans.len()).collect();
+    order.sort_by_key(|&i| plans[i].tail.transfer());
     let mut peeked = stream;
-    for transfer in 0..=most {
-        let wanted: Vec<usize> = (0..tails.len())
-            .filter(|&i| tails[i] == Tail::Af1 { transfer })
-            .collect();
-        if !wanted.is_empty() {
-            let rest = biases.of(Mask::SelfPeek);
-            let logits = finish(engine, wait + transfer, &peeked, rest)?;
-            for i in wanted {
-                done(i, &logits)?;
+    let mut reached = plans.first().map_or(0, |plan| plan.wait);
+    for i in order {
+        let plan = plans[i];
+        if let Some(transfer) = plan.tail.transfer() {
+            while reached < plan.wait + transfer {
+                peeked = engine.layer(reached, &peeked, biases.of(plan.mask(reached)))?;
+                reached += 1;
             }
         }
-        if transfer < most {
-            peeked = engine.layer(wait + transfer, &peeked, biases.of(Mask::Peek))?;
-        }
+        done(i, &finish(engine, plan, reached, &peeked, biases)?)?;
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::file::{Sha256, make_readable, sha256_file};
+use crate::file::{Sha256, make_readable, sha256_file, write_atomically};
 use crate::interrupt::interrupted;
 use crate::{Error, Result};
 
@@ -111,6 +111,21 @@ impl Cache {
         if let Some(entry) = self.find(name)? {
             return Ok(entry);
         }
+        self.fill(name, fill)
+    }
+
+    /// As [`Self::entry`], but makes the entry anew. What was there stays until the new one is complete.
+    ///
+    /// # Errors
+    /// What `fill` fails with, a folder that cannot be written.
+    pub fn renew(&self, name: &str, fill: impl FnOnce(&Staging) -> Result<()>) -> Result<Entry> {
+        fs::create_dir_all(&self.root).map_err(|e| Error::caching(&self.root, e))?;
+        let _lock = self.lock(name)?;
+        self.fill(name, fill)
+    }
+
+    /// Fills an entry under a temporary name and puts it in its place. Only called under the lock.
+    fn fill(&self, name: &str, fill: impl FnOnce(&Staging) -> Result<()>) -> Result<Entry> {
         self.remove_partial(name);
         let folder = tempfile::Builder::new()
             .prefix(&format!("{name}.{PARTIAL}"))
@@ -121,22 +136,19 @@ impl Cache {
         interrupted()?;
         staging.seal()?;
         let target = self.root.join(name);
-        fs::rename(staging.folder.path(), &target).map_err(|e| Error::caching(&target, e))?;
+        let fail = |e| Error::caching(&target, e);
+        if target.is_dir() {
+            // A folder cannot be renamed over another: the old one goes aside and is removed with its new name.
+            let old = tempfile::Builder::new()
+                .prefix(&format!("{name}.{PARTIAL}"))
+                .tempdir_in(&self.root)
+                .map_err(fail)?;
+            fs::rename(&target, old.path().join("old")).map_err(fail)?;
+        }
+        fs::rename(staging.folder.path(), &target).map_err(fail)?;
         // The folder has moved: there is nothing left to remove under its old name.
         let _ = staging.folder.keep();
         Entry::open(target)
-    }
-
-    /// Removes an entry, so that it is made anew.
-    ///
-    /// # Errors
-    /// The folder cannot be removed.
-    pub fn remove(&self, name: &str) -> Result<()> {
-        let folder = self.root.join(name);
-        match fs::remove_dir_all(&folder) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(Error::caching(&folder, e)),
-            _ => Ok(()),
-        }
     }
 
     /// Waits for other processes that make the same entry. The lock ends with the returned file, or with the process.
@@ -184,10 +196,15 @@ impl Staging {
         }
         let manifest = Manifest { version: 1, files };
         let path = self.path().join(MANIFEST);
-        let json = serde_json::to_string_pretty(&manifest).expect("a manifest is plain data");
-        fs::write(&path, json).map_err(|e| Error::caching(&path, e))?;
+        fs::write(&path, manifest.to_json()).map_err(|e| Error::caching(&path, e))?;
         make_readable(self.path()).map_err(|e| Error::caching(self.path(), e))?;
         Ok(())
+    }
+}
+
+impl Manifest {
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("a manifest is plain data")
     }
 }
 
@@ -230,7 +247,7 @@ impl Entry {
         let manifest = fs::read_to_string(&path)
             .map_err(|e| e.to_string())
             .and_then(|text| serde_json::from_str::<Manifest>(&text).map_err(|e| e.to_string()));
-        let manifest = match manifest {
+        let mut manifest = match manifest {
             Ok(manifest) if manifest.version == 1 => manifest,
             Ok(manifest) => {
                 let found = format!("version {}", manifest.version);
@@ -238,7 +255,8 @@ impl Entry {
             }
             Err(reason) => return Err(corrupt(&path, "a manifest".to_owned(), reason)),
         };
-        for (name, recorded) in &manifest.files {
+        let mut touched = false;
+        for (name, recorded) in &mut manifest.files {
             let file = folder.join(name);
             let Ok((bytes, modified)) = stamp(&file) else {
                 let expected = format!("{} bytes", recorded.bytes);
@@ -254,7 +272,13 @@ impl Entry {
                     let expected = format!("SHA-256 {}", recorded.sha256);
                     return Err(corrupt(&file, expected, found.to_string()));
                 }
+                recorded.modified = modified;
+                touched = true;
             }
+        }
+        if touched {
+            // A copied cache: the next start need not hash again. Where it cannot be written, it will.
+            let _ = write_atomically(&path, &manifest.to_json());
         }
         Ok(Self { folder, manifest })
     }

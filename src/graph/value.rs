@@ -15,17 +15,6 @@ pub enum Dtype {
     I64,
 }
 
-impl Dtype {
-    /// The size of one element in bytes.
-    pub fn size(self) -> usize {
-        match self {
-            Self::F32 => 4,
-            Self::F16 | Self::Bf16 => 2,
-            Self::I64 => 8,
-        }
-    }
-}
-
 impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

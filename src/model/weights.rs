@@ -1,13 +1,13 @@
 //! Where a model's weights lie: safetensors files, one or sharded, never read as a whole.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-use crate::graph::{Dtype, Weight};
+use crate::graph::{Dtype, Graph, Weight};
 use crate::{Error, Result};
 
 /// Types of stored weights that a graph can refer to.
@@ -27,7 +27,8 @@ struct Stored {
 #[derive(Clone, Debug)]
 pub struct Weights {
     folder: PathBuf,
-    files: Vec<String>,
+    /// Name in the folder, and the file that it is when links are followed.
+    files: Vec<(String, PathBuf)>,
     tensors: BTreeMap<String, Stored>,
 }
 
@@ -57,7 +58,7 @@ impl Weights {
             .map_err(|e| Error::reading(&index, "index of weights", e))?;
         let Index { weight_map } =
             serde_json::from_str(&text).map_err(|e| malformed(&index, "index", e))?;
-        let files: std::collections::BTreeSet<&String> = weight_map.values().collect();
+        let files: BTreeSet<&String> = weight_map.values().collect();
         for file in files {
             // A shard lies beside its index: a name that leaves the folder is not followed.
             if Path::new(file).components().count() != 1 || file.starts_with("..") {
@@ -72,7 +73,7 @@ impl Weights {
         }
         for (name, file) in &weight_map {
             let found = weights.tensors.get(name);
-            if found.is_none_or(|stored| &weights.files[stored.file] != file) {
+            if found.is_none_or(|stored| &weights.files[stored.file].0 != file) {
                 return Err(Error::Malformed {
                     path: folder.join(file),
                     what: "shard".to_owned(),
@@ -106,7 +107,10 @@ impl Weights {
             SafeTensors::read_metadata(&map).map_err(|e| self.header_error(&path, &map, e))?;
         let data = 8 + header as u64;
         let number = self.files.len();
-        self.files.push(file.to_owned());
+        let real = path
+            .canonicalize()
+            .map_err(|e| Error::reading(&path, "weights", e))?;
+        self.files.push((file.to_owned(), real));
         for (name, info) in metadata.tensors() {
             let (begin, end) = info.data_offsets;
             let stored = Stored {
@@ -171,7 +175,7 @@ impl Weights {
             expected: format!("tensor {name:?} of shape {shape:?}, as config.json says"),
             found: "no such tensor".to_owned(),
         })?;
-        let path = self.folder.join(&self.files[stored.file]);
+        let path = self.path(stored);
         if stored.shape != shape {
             return Err(Error::Malformed {
                 path,
@@ -197,15 +201,67 @@ impl Weights {
             name: name.to_owned(),
             dtype,
             shape: stored.shape.clone(),
-            file: self.files[stored.file].clone(),
+            file: self.files[stored.file].0.clone(),
             offset: stored.offset,
             length: stored.length,
         })
     }
 
-    /// Whether there is a tensor of that name.
-    pub fn contains(&self, name: &str) -> bool {
-        self.tensors.contains_key(name)
+    fn path(&self, stored: &Stored) -> PathBuf {
+        self.folder.join(&self.files[stored.file].0)
+    }
+
+    /// Checks that a graph refers to every tensor: a weight that it does not know (a bias, say) would make the model
+    /// another one. `ignored` tells tensors that are not weights.
+    ///
+    /// # Errors
+    /// The first tensor that the graph passes over.
+    pub fn check_all_used(&self, graph: &Graph, ignored: impl Fn(&str) -> bool) -> Result<()> {
+        let used: HashSet<&str> = graph
+            .weights
+            .iter()
+            .map(|weight| weight.name.as_str())
+            .collect();
+        let mut tensors = self.tensors.iter();
+        match tensors.find(|(name, _)| !used.contains(name.as_str()) && !ignored(name)) {
+            None => Ok(()),
+            Some((name, stored)) => Err(Error::UnsupportedModel {
+                path: self.path(stored),
+                field: name.clone(),
+                found: "a weight that this architecture does not have".to_owned(),
+                supported: "Llama-shaped models without biases or adapters".to_owned(),
+            }),
+        }
+    }
+
+    /// The same graph with the real names of its weight files, and the real folder that holds them: the runtime does not
+    /// follow links out of a folder, and a download cache consists of such links.
+    ///
+    /// # Errors
+    /// Shards that lie in different folders.
+    pub fn resolve(&self, graph: &Graph) -> Result<(Graph, PathBuf)> {
+        let folders: BTreeSet<&Path> = self
+            .files
+            .iter()
+            .filter_map(|(_, real)| real.parent())
+            .collect();
+        let mut folders = folders.into_iter();
+        let (Some(folder), None) = (folders.next(), folders.next()) else {
+            return Err(Error::Malformed {
+                path: self.folder.clone(),
+                what: "weights".to_owned(),
+                expected: "shards that lie in one folder when links are followed".to_owned(),
+                found: "several folders; copy the shards into one".to_owned(),
+            });
+        };
+        let mut graph = graph.clone();
+        for weight in &mut graph.weights {
+            let file = self.files.iter().find(|(name, _)| *name == weight.file);
+            if let Some(real) = file.and_then(|(_, real)| real.file_name()) {
+                weight.file = real.to_string_lossy().into_owned();
+            }
+        }
+        Ok((graph, folder.to_owned()))
     }
 
     /// The folder that holds the files.
@@ -215,7 +271,7 @@ impl Weights {
 
     /// The files, in the order of their names.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
-        self.files.iter().map(|file| self.folder.join(file))
+        self.files.iter().map(|(file, _)| self.folder.join(file))
     }
 
     /// The element types that occur, with the number of tensors of each.

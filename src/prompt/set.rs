@@ -17,8 +17,9 @@ pub struct Selection {
     pub operands: RangeInclusive<i64>,
     /// The values that the result may have.
     pub results: RangeInclusive<i64>,
-    /// At most this many prompts, drawn without replacement; all of them where it is `None`.
-    pub limit: Option<usize>,
+    /// Contexts a token, on average. Two operands are enumerated in full, which are all the contexts that there are; of
+    /// three or more, `contexts` times the number of values of an operand are drawn without replacement.
+    pub contexts: usize,
     /// The seed of that draw.
     pub seed: u64,
 }
@@ -95,7 +96,11 @@ impl PromptSet {
         selection: &Selection,
     ) -> Result<Self> {
         let mut universe = universe(template, selection)?;
-        let limit = selection.limit.unwrap_or(universe.len());
+        let values = selection.operands.clone().count();
+        let limit = match template.operation.operands() {
+            0..=2 => universe.len(),
+            _ => selection.contexts.saturating_mul(values),
+        };
         if limit < universe.len() {
             universe.shuffle(&mut ChaCha8Rng::seed_from_u64(selection.seed));
         }
@@ -149,12 +154,30 @@ impl PromptSet {
         // The draw decides which prompts, not their order.
         accepted.sort_by(|(a, _), (b, _)| a.operands.cmp(&b.operands));
         let roles = accepted[0].1.clone();
+        if let Some(Role::Operand(_)) = roles.first() {
+            return Err(none(
+                "position 0, which is never replaced and which every token sees, would be an operand; put a token before \
+                 every prompt with --bos"
+                    .to_owned(),
+            ));
+        }
+        let first = accepted[0].0.clone();
         for (prompt, found) in &accepted {
+            let same =
+                |t: usize| matches!(roles[t], Role::Operand(_)) || prompt.ids[t] == first.ids[t];
+            if *found == roles && !(0..roles.len()).all(same) {
+                return Err(Error::PromptTokens {
+                    style: template.style.clone(),
+                    operation: template.operation.to_string(),
+                    reference: first.text,
+                    prompt: prompt.text.clone(),
+                });
+            }
             if *found != roles {
                 return Err(Error::PromptLength {
                     style: template.style.clone(),
                     operation: template.operation.to_string(),
-                    reference: accepted[0].0.text.clone(),
+                    reference: first.text,
                     expected: roles.len(),
                     prompt: prompt.text.clone(),
                     found: found.len(),

@@ -1,6 +1,6 @@
 //! Input styles: files of templates, one text an operation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -120,6 +120,9 @@ impl Styles {
                     )),
                 }
             }
+            if wire.templates.is_empty() {
+                problems.push(format!("style {:?} has no templates", wire.id));
+            }
             if styles.iter().any(|style| style.id == wire.id) {
                 problems.push(format!("style {:?} occurs twice", wire.id));
             }
@@ -152,10 +155,10 @@ impl Styles {
     }
 
     /// The templates of the given styles and operations, in the order asked for; all of them where none are given.
-    /// A style that lacks one of several operations is passed over for that operation.
+    /// A style that lacks an operation which another one has is passed over for it.
     ///
     /// # Errors
-    /// A style that is not in the file, or no template at all.
+    /// A style that is not in the file; an operation that none of the styles has.
     pub fn select(&self, styles: &[String], operations: &[Operation]) -> Result<Vec<Template>> {
         let fail = |reason: String| Error::Style {
             path: self.path.clone(),
@@ -175,25 +178,35 @@ impl Styles {
                 fail(format!("no style {id:?} in this file; it has {}", names()))
             })?);
         }
+        // Asked for twice is asked for once.
+        let mut seen = HashSet::new();
+        chosen.retain(|style| seen.insert(&style.id));
+        let mut seen = HashSet::new();
+        let operations: Vec<&Operation> = operations.iter().filter(|op| seen.insert(*op)).collect();
         let mut templates = Vec::new();
         for style in &chosen {
             if operations.is_empty() {
                 templates.extend(style.templates.iter().cloned());
             }
-            for operation in operations {
+            for &operation in &operations {
                 let found = style.templates.iter().find(|t| &t.operation == operation);
                 templates.extend(found.cloned());
             }
         }
-        if templates.is_empty() {
-            let asked: Vec<String> = operations.iter().map(ToString::to_string).collect();
+        let has = |op: &Operation| templates.iter().any(|t: &Template| &t.operation == op);
+        let missing: Vec<String> = operations
+            .iter()
+            .filter(|op| !has(op))
+            .map(ToString::to_string)
+            .collect();
+        if !missing.is_empty() {
             let mut known = BTreeMap::new();
             for template in chosen.iter().flat_map(|style| &style.templates) {
                 known.insert(template.operation.to_string(), ());
             }
             return Err(fail(format!(
                 "no template for {} in the chosen styles; they have {}",
-                asked.join(", "),
+                missing.join(", "),
                 known.into_keys().collect::<Vec<_>>().join(", ")
             )));
         }

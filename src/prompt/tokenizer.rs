@@ -125,7 +125,10 @@ impl Tokenizer {
     }
 
     fn from_json(json: String) -> Result<Self, String> {
-        let inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| e.to_string())?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| e.to_string())?;
+        // Prompts are never padded or cut off, whatever the file was saved with.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|e| e.to_string())?;
         let mut numerals: HashMap<i64, Vec<u32>> = HashMap::new();
         for (token, id) in inner.get_vocab(true) {
             // Only tokens that show a digit can read as a numeral: the others need not be decoded.

@@ -83,6 +83,7 @@ pub struct Provenance {
     pub operands: [i64; 2],
     pub results: [i64; 2],
     pub limit: Option<usize>,
+    pub contexts: usize,
     pub bos: Option<String>,
     pub bos_id: Option<u32>,
 }
@@ -114,13 +115,10 @@ pub fn measure(
     let cells = evaluation.cells.iter().filter(|cell| shown(cell));
     let mut measurements: Vec<Measurement> = cells
         .map(|cell| {
-            let numbers = Numbers::of(evaluation, cell, &facts);
+            let numbers = Numbers::of(evaluation, cell);
             let set = &evaluation.set;
             let contexts = &evaluation.contexts[&cell.plan.wait];
-            let transfer = match cell.plan.tail {
-                Tail::Causal => None,
-                Tail::Af1 { transfer } => Some(transfer),
-            };
+            let transfer = cell.plan.tail.transfer();
             let n = evaluation.evaluated.len();
             let base = Proportion::wilson(facts.base_correct, n);
             let accuracy = Proportion::wilson(numbers.correct, n);
@@ -234,8 +232,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn of(evaluation: &Evaluation, cell: &Cell, facts: &Facts) -> Self {
-        debug_assert!(facts.base_correct <= evaluation.evaluated.len());
+    fn of(evaluation: &Evaluation, cell: &Cell) -> Self {
         let correct: Vec<bool> = evaluation.correct(cell).collect();
         let base = evaluation
             .evaluated

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
+use crate::stats::Proportion;
 
 /// The level of the tests on which a verdict rests.
 pub const LEVEL: f64 = 0.05;
@@ -44,13 +45,22 @@ pub struct Verdict {
 ///
 /// In this order: inconclusive where the model cannot do the task; fail where even the upper end of the interval lies
 /// below the claim; inconclusive where AF1 without transfer does as well, because then nothing shows that transfer
-/// matters; pass where the lower end reaches the claim; inconclusive otherwise.
+/// matters; pass where the lower end reaches the claim, even if no degenerate prompt counted; inconclusive otherwise.
+///
+/// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
+/// from passing, not from failing.
 pub fn judge(m: &Measurement) -> Option<Verdict> {
     let p_above_empty = m.p_above_empty?;
     if m.transfer? == 0 {
         return None;
     }
     let claim = m.claim;
+    // A degenerate prompt keeps its answer for no merit of the subgraph: at worst none of them would.
+    let without_degenerate = Proportion::wilson(
+        m.correct_given_base.saturating_sub(m.degenerate),
+        m.base_correct,
+    );
+    let best = Proportion::wilson(m.base_correct, m.base_correct);
     let (outcome, reason) = if m.p_base_above_constant > LEVEL {
         (
             Outcome::Inconclusive,
@@ -81,12 +91,29 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 m.correct
             ),
         )
+    } else if m.faithfulness_low >= claim && without_degenerate.low < claim {
+        (
+            Outcome::Inconclusive,
+            format!(
+                "{} prompts are degenerate (their \"mean\" is their own residual) and the rest does not reach the claim \
+                 {claim}; use --estimator leave-one-out",
+                m.degenerate
+            ),
+        )
     } else if m.faithfulness_low >= claim {
         (
             Outcome::Pass,
             format!(
                 "the interval begins at {:.2}, the claim is {claim}",
                 m.faithfulness_low
+            ),
+        )
+    } else if best.low < claim {
+        (
+            Outcome::Inconclusive,
+            format!(
+                "the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.2}",
+                m.base_correct, best.low
             ),
         )
     } else {
@@ -187,6 +214,26 @@ mod tests {
         let verdict = judge(&measurement(base, constant, kept, empty, Some(2))).unwrap();
         assert_eq!(verdict.outcome, outcome, "{}", verdict.reason);
         assert!(verdict.reason.contains(reason), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn degenerate_prompts_do_not_make_a_pass() {
+        let mut m = measurement(100, 10, 100, 5, Some(2));
+        m.degenerate = 1;
+        m.estimator = "plug-in".into();
+        assert_eq!(judge(&m).unwrap().outcome, Outcome::Inconclusive);
+        assert!(judge(&m).unwrap().reason.contains("degenerate"));
+    }
+
+    #[test]
+    fn too_few_prompts_are_said_to_be_too_few() {
+        let verdict = judge(&measurement(50, 10, 50, 5, Some(2))).unwrap();
+        assert_eq!(verdict.outcome, Outcome::Inconclusive);
+        assert!(
+            verdict.reason.contains("even 50/50 would begin at 0.93"),
+            "{}",
+            verdict.reason
+        );
     }
 
     #[test]

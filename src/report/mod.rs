@@ -2,4 +2,4 @@
 
 mod table;
 
-pub use table::{heading, notes, reproduction, subgraphs, transfer, waiting};
+pub use table::{counts, heading, notes, reproduction, subgraphs, transfer, waiting};

@@ -41,11 +41,36 @@ fn proportion(successes: usize, trials: usize) -> String {
     let p = Proportion::wilson(successes, trials);
     match p.value {
         None => "none to keep".to_owned(),
-        Some(value) => format!(
-            "{successes}/{trials} {value:.2} [{:.2}, {:.2}]",
-            p.low, p.high
-        ),
+        Some(value) => {
+            format!(
+                "{successes}/{trials} {} [{}, {}]",
+                share(value),
+                share(p.low),
+                share(p.high)
+            )
+        }
     }
+}
+
+/// A share with two decimals and without its zero, which says nothing: `.84`, `1.00`.
+fn share(value: f64) -> String {
+    let text = format!("{value:.2}");
+    match text.strip_prefix('0') {
+        Some(decimals) => decimals.to_owned(),
+        None => text,
+    }
+}
+
+/// What a template is measured against: the unmodified model, and the best constant answer.
+fn baseline(m: &Measurement) -> String {
+    format!(
+        "{} {}: base accuracy {}, best constant answer {}/{}",
+        m.style,
+        m.operation,
+        proportion(m.base_correct, m.prompts),
+        m.constant_correct,
+        m.prompts
+    )
 }
 
 fn faithfulness(m: &Measurement) -> String {
@@ -96,7 +121,7 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
     };
     let wait = format!("waiting to {}", af1.wait);
     let subgraph = format!("AF1({}, {})", af1.wait, af1.transfer.unwrap_or(0));
-    let empty = format!("AF1({}, 0)", af1.wait);
+    let empty = format!("AF1({}, 0) accuracy", af1.wait);
     let mut table = table(&[
         "style",
         "op",
@@ -105,6 +130,7 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
         "replaced by",
         &wait,
         &subgraph,
+        "accuracy",
         &empty,
         "verdict",
     ]);
@@ -125,8 +151,9 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
                 m.ablation.clone(),
                 alone(&m.ablation),
                 faithfulness(m),
+                proportion(m.correct, m.prompts),
                 m.empty_correct
-                    .map_or(String::new(), |empty| format!("{empty}/{}", m.prompts)),
+                    .map_or(String::new(), |empty| proportion(empty, m.prompts)),
                 verdict(m),
             ]);
         }
@@ -155,7 +182,9 @@ pub fn subgraphs(measurements: &[Measurement]) -> String {
             m.operation.clone(),
             m.ablation.clone(),
             m.wait.to_string(),
-            m.transfer_layers.clone().unwrap_or_default(),
+            m.transfer_layers
+                .clone()
+                .unwrap_or("as the model".to_owned()),
             proportion(m.base_correct, m.prompts),
             format!("{}/{}", m.constant_correct, m.prompts),
             proportion(m.correct, m.prompts),
@@ -174,10 +203,8 @@ pub fn waiting(measurements: &[Measurement]) -> String {
     for group in by_template(measurements) {
         let m = &group[0];
         text += &format!(
-            "\n{} {}: base accuracy {}; faithfulness when every token waits to W\n",
-            m.style,
-            m.operation,
-            proportion(m.base_correct, m.prompts)
+            "\n{}\nfaithfulness (and accuracy) when every token waits to W\n",
+            baseline(m)
         );
         let ablations = distinct(group, |m| m.ablation.as_str());
         let header: Vec<&str> = std::iter::once("W")
@@ -190,7 +217,9 @@ pub fn waiting(measurements: &[Measurement]) -> String {
                 let found = group
                     .iter()
                     .find(|m| m.wait == wait && m.ablation == *ablation);
-                row.push(found.map_or(String::new(), faithfulness));
+                row.push(found.map_or(String::new(), |m| {
+                    format!("{} ({})", faithfulness(m), share(m.accuracy))
+                }));
             }
             table.add_row(row);
         }
@@ -206,10 +235,8 @@ pub fn transfer(measurements: &[Measurement]) -> String {
         for ablation in distinct(group, |m| m.ablation.as_str()) {
             let m = &group[0];
             text += &format!(
-                "\n{} {}, {ablation}: base accuracy {}; faithfulness of AF1(W, K)\n",
-                m.style,
-                m.operation,
-                proportion(m.base_correct, m.prompts)
+                "\n{}\nfaithfulness of AF1(W, K) with {ablation}\n",
+                baseline(m)
             );
             let cells: Vec<&Measurement> =
                 group.iter().filter(|m| m.ablation == ablation).collect();
@@ -225,11 +252,7 @@ pub fn transfer(measurements: &[Measurement]) -> String {
                     let found = cells
                         .iter()
                         .find(|m| m.wait == wait && m.transfer == Some(k));
-                    row.push(
-                        found
-                            .and_then(|m| m.faithfulness)
-                            .map_or(String::new(), |f| format!("{f:.2}")),
-                    );
+                    row.push(found.map_or(String::new(), |m| cell(m)));
                 }
                 table.add_row(row);
             }
@@ -239,41 +262,63 @@ pub fn transfer(measurements: &[Measurement]) -> String {
     text
 }
 
-/// What stands below a table: prompts that were left out, and the reasons of the verdicts.
+/// A cell of the grid: the share and its interval, without counts, which are those of the line above.
+fn cell(m: &Measurement) -> String {
+    m.faithfulness.map_or("none to keep".to_owned(), |f| {
+        format!(
+            "{} [{}, {}]",
+            share(f),
+            share(m.faithfulness_low),
+            share(m.faithfulness_high)
+        )
+    })
+}
+
+/// What stands below a table: [`counts`] for every template, and the reasons of the verdicts.
 pub fn notes(measurements: &[Measurement]) -> String {
     let mut text = String::new();
     for group in by_template(measurements) {
+        text += &counts(group);
         let m = &group[0];
-        let counts = [
-            (
-                m.excluded,
-                "excluded: an operand or the answer is not one token",
-            ),
-            (m.undefined, "undefined: no mean for one of their tokens"),
-            (
-                m.degenerate,
-                "degenerate: a \"mean\" that is the prompt's own residual",
-            ),
-        ];
-        for (count, reason) in counts {
-            if count > 0 {
-                text += &format!("{} {}: {count} prompts {reason}\n", m.style, m.operation);
-            }
-        }
         // The claim is about the first ablation, CAMA by default; the others are there for comparison.
-        for m in group.iter().filter(|m| m.ablation == group[0].ablation) {
-            let Some(verdict) = &m.verdict else { continue };
+        let first = &m.ablation;
+        for m in group.iter().filter(|m| &m.ablation == first) {
+            let (Some(verdict), Some(transfer)) = (&m.verdict, m.transfer) else {
+                continue;
+            };
+            let subgraph = format!("{} AF1({}, {transfer})", m.ablation, m.wait);
             text += &format!(
-                "{} {} {} AF1({}, {}): {}: {}\n",
-                m.style,
-                m.operation,
-                m.ablation,
-                m.wait,
-                m.transfer.unwrap_or(0),
+                "    {subgraph}: {}: {}\n",
                 outcome(verdict.outcome),
                 verdict.reason
             );
         }
+    }
+    text
+}
+
+/// How many prompts were evaluated and why not all, and how well the means are known: a line a template.
+pub fn counts(measurements: &[Measurement]) -> String {
+    let mut text = String::new();
+    for group in by_template(measurements) {
+        let m = &group[0];
+        let error = group.iter().fold(0.0, |most, m| {
+            f64::max(most, m.largest_relative_standard_error)
+        });
+        text += &format!(
+            "{} {}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate); contexts a token: {} at \
+             least, {} in the median; standard error of a mean: at most {:.0}% of it\n",
+            m.style,
+            m.operation,
+            m.prompts,
+            m.all_prompts,
+            m.excluded,
+            m.undefined,
+            m.degenerate,
+            m.contexts_fewest,
+            m.contexts_median,
+            100.0 * error
+        );
     }
     text
 }

@@ -14,6 +14,8 @@ pub const RECORD: &str = "session.record_ep_graph_assignment_info";
 /// The number of nodes by provider.
 pub fn nodes_by_provider(session: &Session) -> ort::Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
+    // SAFETY (all three calls): the session is alive and was made with [`RECORD`]; the pointers that are passed are
+    // valid for writing, and what the runtime returns belongs to the session.
     let (mut groups, mut group_count) = (ptr::null(), 0);
     ortsys![unsafe Session_GetEpGraphAssignmentInfo(session.ptr(), &mut groups, &mut group_count)?];
     for i in 0..group_count {

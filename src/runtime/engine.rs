@@ -1,7 +1,7 @@
 //! A whole model as a chain of segments: the embedding, one for every layer, the head.
 //!
 //! A segment a layer means that any start, any mask and any capture needs no further session, and that the weights are
-//! in memory once.
+//! in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,6 @@ pub struct Engine {
     graph_hash: Sha256,
     providers: BTreeMap<String, usize>,
     d_model: usize,
-    vocab: usize,
 }
 
 impl Engine {
@@ -34,6 +33,8 @@ impl Engine {
     /// A device that cannot run, nodes that would fall back to the CPU, a graph that the runtime refuses, an interrupt.
     pub fn new(runtime: &'static Runtime, device: &Device, model: &Model) -> Result<Self> {
         let graph = model.graph()?;
+        let graph_hash = sha256_bytes(&graph.to_bytes());
+        let (graph, folder) = model.weights.resolve(&graph)?;
         let layers = model.spec.layers;
         let bar = progress::steps("loading the model", layers as u64 + 2);
         let mut providers = BTreeMap::new();
@@ -45,7 +46,7 @@ impl Engine {
                     part: name.clone(),
                     reason: format!("the graph has no value named {missing:?}"),
                 })?;
-            let part = Part::new(runtime, device, &segment, model.weights.folder())?;
+            let part = Part::new(runtime, device, &segment, &folder)?;
             for (provider, nodes) in part.providers() {
                 *providers.entry(provider.clone()).or_insert(0) += nodes;
             }
@@ -68,10 +69,9 @@ impl Engine {
             embed,
             layers,
             head,
-            graph_hash: sha256_bytes(&graph.to_bytes()),
+            graph_hash,
             providers,
             d_model: model.spec.d_model,
-            vocab: model.spec.vocab,
         })
     }
 
@@ -103,11 +103,6 @@ impl Engine {
     /// The width of the residual stream.
     pub fn d_model(&self) -> usize {
         self.d_model
-    }
-
-    /// The number of tokens.
-    pub fn vocab(&self) -> usize {
-        self.vocab
     }
 
     /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids`, `[batch, pos]`.

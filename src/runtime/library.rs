@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::fetch::{Cache, Wheel, python};
+use crate::fetch::{Cache, Staging, Wheel, python};
 use crate::file::{Sha256, sha256_file};
 use crate::{Error, Result};
 
@@ -191,14 +191,14 @@ impl Library {
         if let Some(library) = Self::find(cache)? {
             return Ok(library);
         }
-        Self::fetch(cache)
+        Self::fetch(cache, false)
     }
 
-    /// The library in the cache; fetched into it where it is not there.
+    /// The library in the cache; fetched into it where it is not there, or anew where `again` says so.
     ///
     /// # Errors
     /// A platform without a wheel; a fetch that fails.
-    pub fn fetch(cache: &Cache) -> Result<Self> {
+    pub fn fetch(cache: &Cache, again: bool) -> Result<Self> {
         let wheel = wheel().ok_or_else(|| Error::Fetch {
             what: format!("onnxruntime {PINNED} from PyPI"),
             reason: format!(
@@ -208,20 +208,16 @@ impl Library {
             ),
             remedy: format!("install ONNX Runtime 1.{OLDEST_MINOR} or newer and set {DYLIB_VARIABLE} to its library"),
         })?;
-        let entry = cache.entry(&entry_name(), |staging| wheel.fetch_into(staging))?;
+        let fill = |staging: &Staging| wheel.fetch_into(staging);
+        let entry = match again {
+            true => cache.renew(&entry_name(), fill)?,
+            false => cache.entry(&entry_name(), fill)?,
+        };
         let file = entry.files().find(|file| is_library(file));
         Ok(Self {
             path: entry.path(file.unwrap_or_default()),
             source: Source::Cache,
         })
-    }
-
-    /// Removes the fetched library from the cache.
-    ///
-    /// # Errors
-    /// The entry cannot be removed.
-    pub fn forget(cache: &Cache) -> Result<()> {
-        cache.remove(&entry_name())
     }
 
     /// The SHA-256 of the file.

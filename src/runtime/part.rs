@@ -79,13 +79,17 @@ impl Part {
             .filter(|(provider, _)| *provider != device.provider())
             .map(|(provider, nodes)| format!("{nodes} nodes on {provider}"))
             .collect();
-        if strangers.is_empty() {
+        if strangers.is_empty() && !self.providers.is_empty() {
             return Ok(());
         }
         Err(Error::Fallback {
             device: device.to_string(),
             part: self.name.clone(),
-            reason: strangers.join(", "),
+            reason: if strangers.is_empty() {
+                "the runtime does not say where its nodes run".to_owned()
+            } else {
+                strangers.join(", ")
+            },
         })
     }
 

@@ -452,7 +452,7 @@ fn ranges_without_prompts() {
 #[case("webgpu", "WebGpuExecutionProvider")]
 fn a_device_that_the_library_does_not_have(#[case] device: &str, #[case] provider: &str) {
     // The pinned library: another one, named by the environment, may have the provider.
-    let library = af1::runtime::Library::fetch(&cache()).unwrap();
+    let library = af1::runtime::Library::fetch(&cache(), false).unwrap();
     let mut command = af1();
     command
         .env("ORT_DYLIB_PATH", library.path)

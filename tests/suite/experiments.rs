@@ -30,7 +30,7 @@ fn single_digits(model: &Model, style: &str, operation: &str) -> PromptSet {
     let selection = Selection {
         operands: 0..=9,
         results: 0..=9,
-        limit: None,
+        contexts: 100,
         seed: 42,
     };
     let bos = model.bos.as_ref().map(|bos| bos.id);
@@ -56,6 +56,7 @@ fn request<'a>(
         plans,
         ablations,
         estimator,
+        limit: None,
         seed: 42,
         batch: 64,
     }

@@ -21,7 +21,7 @@ pub trait Ablation: Sync {
     /// Its name, on the command line and in records.
     fn name(&self) -> &'static str;
 
-    /// The value for one prompt at one position from 1 on, written to `out`, `[d_model]`.
+    /// The value for one prompt at one position from 1 on.
     ///
     /// # Errors
     /// The key that was never seen, in words.
