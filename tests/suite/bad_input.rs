@@ -308,6 +308,162 @@ fn a_prompt_that_is_longer_than_its_templates_others() {
     refused(&mut command, exit::PROMPT_LENGTH, &parts);
 }
 
+/// As above, with other text in place of longer text.
+#[test]
+fn a_prompt_with_other_tokens_beside_the_operands() {
+    let model = copy("f32");
+    let mut vocab = serde_json::Map::new();
+    for word in ["<bos>", "+", "=", "?"] {
+        vocab.insert(word.to_owned(), vocab.len().into());
+    }
+    for digit in 0..10 {
+        vocab.insert(digit.to_string(), vocab.len().into());
+    }
+    while vocab.len() < 100 {
+        vocab.insert(format!("<{}>", vocab.len()), vocab.len().into());
+    }
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "post_processor": null,
+        "added_tokens": [], "decoder": null,
+        "normalizer": { "type": "Replace", "pattern": { "Regex": "(?<=7)\\+" }, "content": "=" },
+        "pre_tokenizer": {
+            "type": "Split", "behavior": "Isolated", "invert": false, "pattern": { "Regex": "." },
+        },
+        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "?" },
+    });
+    std::fs::write(model.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let mut command = af1();
+    command.arg("run").arg("--model").arg(model.path()).args([
+        "--style",
+        "symbolic",
+        "--operation",
+        "A+B",
+    ]);
+    command.args([
+        "--operands",
+        "0..=9",
+        "--results",
+        "0..=9",
+        "--wait",
+        "1",
+        "--transfer",
+        "1",
+    ]);
+    let parts = ["\"0+0=\"", "\"7+0=\"", "different tokens where neither"];
+    refused(&mut command, exit::PROMPT_LENGTH, &parts);
+}
+
+/// A weight that a Llama-shaped graph has no place for (a bias, another layer) makes it another model.
+#[test]
+fn a_weight_that_the_graph_does_not_know() {
+    let model = copy("f32");
+    let config = model.path().join("config.json");
+    replace(
+        config,
+        "\"num_hidden_layers\": 3",
+        "\"num_hidden_layers\": 2",
+    );
+    let parts = [
+        "\"model.layers.2.",
+        "a weight that this architecture does not have",
+    ];
+    refused(&mut inspect(model.path()), exit::UNSUPPORTED_MODEL, &parts);
+    // A tied model's copy of the unembedding is no such weight.
+    let model = copy("f32");
+    let config = model.path().join("config.json");
+    replace(
+        config,
+        "\"tie_word_embeddings\": false",
+        "\"tie_word_embeddings\": true",
+    );
+    assert!(inspect(model.path()).output().unwrap().status.success());
+}
+
+#[test]
+fn position_0_is_no_operand() {
+    let model = path("reference/tiny-llama/f32");
+    let mut command = af1();
+    command
+        .arg("run")
+        .arg("--model")
+        .arg(model)
+        .args(["--style", "symbolic", "--bos", "none"]);
+    command.args(["--operands", "0..=9", "--wait", "1", "--transfer", "1"]);
+    refused(&mut command, exit::NO_PROMPTS, &["position 0", "--bos"]);
+}
+
+/// What can be evaluated is, what cannot is a row with its error, and the exit code tells.
+#[test]
+fn one_bad_template_among_good_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let styles = folder.path().join("styles.toml");
+    let text = "[[style]]\nid = 'good'\n[style.templates]\n'A+B' = '{A}+{B}='\n\
+                [[style]]\nid = 'bad'\n[style.templates]\n'A+B' = '1{A}+{B}='\n";
+    std::fs::write(&styles, text).unwrap();
+    let mut command = af1();
+    command
+        .arg("run")
+        .arg("--model")
+        .arg(path("reference/tiny-llama/f32"))
+        .arg("--styles")
+        .arg(&styles);
+    command.args([
+        "--operands",
+        "0..=9",
+        "--wait",
+        "1",
+        "--transfer",
+        "1",
+        "--ablation",
+        "cama",
+        "--format",
+        "json",
+    ]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(exit::NO_PROMPTS)));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("\"bad\"")
+    );
+    let rows: Vec<serde_json::Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(
+        (&rows[0]["style"], &rows[0]["prompts"]),
+        (&"good".into(), &100.into())
+    );
+    assert_eq!(
+        (&rows[1]["style"], &rows[1]["exit_code"]),
+        (&"bad".into(), &22.into())
+    );
+}
+
+#[test]
+fn exporting_over_another_model() {
+    let folder = copy("f16");
+    let before = std::fs::read(folder.path().join("model.safetensors")).unwrap();
+    let mut command = af1();
+    command
+        .arg("export")
+        .arg("--model")
+        .arg(path("reference/tiny-llama/f32"))
+        .arg("--out")
+        .arg(folder.path());
+    refused(
+        &mut command,
+        exit::USAGE,
+        &["another model's", "empty folder"],
+    );
+    assert_eq!(
+        std::fs::read(folder.path().join("model.safetensors")).unwrap(),
+        before
+    );
+}
+
 #[test]
 fn a_style_file_with_an_unknown_placeholder() {
     let folder = tempfile::tempdir().unwrap();
@@ -344,6 +500,8 @@ fn a_style_file_with_an_unknown_placeholder() {
         exit::STYLE,
         &["\"poem\"", "symbolic"],
     );
+    let missing = ["run", "--style", "symbolic", "--operation", "A+B,A*B"];
+    refused(af1().args(missing), exit::STYLE, &["no template for A*B"]);
 }
 
 #[rstest]
@@ -641,6 +799,12 @@ fn a_result_file_that_cannot_be_written() {
     refused(
         &mut command,
         exit::WRITE,
-        &["/no/such/folder/result.txt", "cannot write"],
+        &["/no/such/folder/result.txt", "its folder does not exist"],
+    );
+    let mut command = inspect(&model);
+    refused(
+        command.args(["--out", "/"]),
+        exit::WRITE,
+        &["it is a folder"],
     );
 }

@@ -168,6 +168,96 @@ fn equal_runs_write_equal_bytes() {
     assert_eq!(left, 2, "no temporary file stays");
 }
 
+/// A download cache consists of links to files elsewhere, under other names.
+#[cfg(unix)]
+#[test]
+fn a_folder_of_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let (blobs, snapshot) = (folder.path().join("blobs"), folder.path().join("snapshot"));
+    std::fs::create_dir(&blobs).unwrap();
+    std::fs::create_dir(&snapshot).unwrap();
+    for (i, file) in std::fs::read_dir(path("reference/tiny-llama/sharded"))
+        .unwrap()
+        .flatten()
+        .enumerate()
+    {
+        let blob = format!("blob{i}");
+        std::fs::copy(file.path(), blobs.join(&blob)).unwrap();
+        let target = std::path::Path::new("../blobs").join(blob);
+        std::os::unix::fs::symlink(target, snapshot.join(file.file_name())).unwrap();
+    }
+    let logits = |model: &str| {
+        let args = [
+            "logits", "--model", model, "--prompt", "3+4=", "--format", "json",
+        ];
+        serde_json::from_str::<Value>(&stdout(af1().args(args))).unwrap()["logits"].clone()
+    };
+    assert_eq!(logits(&snapshot.to_string_lossy()), logits(&tiny()));
+}
+
+/// Prompts are never padded or cut off, whatever the tokenizer's file was saved with.
+#[test]
+fn a_tokenizer_that_was_saved_with_padding() {
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(tiny()).unwrap().flatten() {
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let file = folder.path().join("tokenizer.json");
+    let mut json: Value = serde_json::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+    json["padding"] = serde_json::json!({
+        "strategy": { "Fixed": 16 }, "direction": "Right", "pad_to_multiple_of": null, "pad_id": 1,
+        "pad_type_id": 0, "pad_token": "<eos>",
+    });
+    json["truncation"] = serde_json::json!({
+        "direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0,
+    });
+    std::fs::write(&file, json.to_string()).unwrap();
+    let model = folder.path().to_string_lossy().into_owned();
+    let args = [
+        "logits", "--model", &model, "--prompt", "3+4=", "--format", "json",
+    ];
+    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    assert_eq!(object["ids"], serde_json::json!([0, 5, 12, 6, 16]));
+}
+
+/// `--limit` bounds what is evaluated, not what means are made of.
+#[test]
+fn means_are_over_all_prompts() {
+    let model = tiny();
+    let args = [
+        "run",
+        "--model",
+        &model,
+        "--style",
+        "symbolic",
+        "--operation",
+        "A+B",
+        "--operands",
+        "0..=9",
+    ];
+    let rest = [
+        "--wait",
+        "1",
+        "--transfer",
+        "1",
+        "--format",
+        "json",
+        "--ablation",
+        "cama",
+        "--limit",
+        "7",
+    ];
+    let row: Value = serde_json::from_str(&stdout(af1().args(args).args(rest))).unwrap();
+    assert_eq!(
+        (&row["prompts"], &row["all_prompts"]),
+        (&7.into(), &100.into())
+    );
+    assert_eq!(
+        (&row["contexts_fewest"], &row["undefined"]),
+        (&10.into(), &0.into())
+    );
+}
+
 #[test]
 fn logits_of_a_prompt() {
     let args = [
