@@ -57,7 +57,9 @@ fn segments_agree(model: &Model, engine: &mut Engine) {
     ] {
         let output = to.map_or(LOGITS.to_owned(), resid);
         let name = format!("{}..{output}", resid(from));
-        let segment = graph.cut(&name, &[resid(from)], std::slice::from_ref(&output)).unwrap();
+        let segment = graph
+            .cut(&name, &[resid(from)], std::slice::from_ref(&output))
+            .unwrap();
         let mut part = Part::new(runtime(), &Device::Cpu, &segment, folder).unwrap();
         let stream = Tensor::from_f32(captured[&from].clone()).unwrap();
         let from_name = resid(from);
