@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::output::print;
 use crate::fetch::{Cache, VARIABLE, pip, python};
-use crate::model::PRESETS;
+use crate::model::{Origin, PRESETS, entry_name};
 use crate::runtime::{DYLIB_VARIABLE, Device, Library, PINNED, Runtime, default_threads};
 use crate::{Error, Result};
 
@@ -64,8 +64,11 @@ impl Doctor {
 
         text += "models:\n";
         for preset in &PRESETS {
-            let state = match cache.find(preset.name) {
+            let state = match cache.find(&entry_name(preset)) {
                 Ok(Some(entry)) => format!("in the cache, {}", entry.folder().display()),
+                Ok(None) if matches!(preset.origin, Origin::Planted(_)) => {
+                    "made when it is asked for".to_owned()
+                }
                 Ok(None) => {
                     missing.push(format!("{}: run `af1 fetch`", preset.name));
                     "not fetched yet".to_owned()

@@ -105,29 +105,19 @@ fn config(gguf: &Gguf) -> Result<Config> {
     let bos = gguf
         .get("tokenizer.ggml.bos_token_id")
         .and_then(Value::as_usize);
+    let d_mlp = size("feed_forward_length")?;
+    let sizes = [d_model, heads, d_head.unwrap_or(0), d_mlp];
     Ok(Config {
-        architectures: vec!["LlamaForCausalLM".to_owned()],
-        model_type: "llama".to_owned(),
-        hidden_size: d_model,
-        intermediate_size: size("feed_forward_length")?,
-        num_hidden_layers: size("block_count")?,
-        num_attention_heads: heads,
         num_key_value_heads: optional("attention.head_count_kv"),
-        head_dim: d_head,
-        vocab_size: vocab,
         max_position_embeddings: size("context_length")?,
         rms_norm_eps: number("attention.layer_norm_rms_epsilon")?,
-        rope_theta: None,
-        rope_scaling: None,
         rope_parameters: Some(RopeParameters {
             rope_theta: Some(number("rope.freq_base").unwrap_or(10_000.0)),
             rope_type: Some("default".to_owned()),
         }),
         tie_word_embeddings: !gguf.tensors().contains_key("output.weight"),
-        attention_bias: false,
-        mlp_bias: false,
-        hidden_act: "silu".to_owned(),
         bos_token_id: bos.and_then(|bos| u32::try_from(bos).ok()),
+        ..Config::new(size("block_count")?, sizes, vocab)
     })
 }
 

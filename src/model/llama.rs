@@ -76,6 +76,32 @@ fn silu() -> String {
 }
 
 impl Config {
+    /// A configuration with the given number of layers, sizes `[d_model, heads, d_head, d_mlp]` and vocabulary, and
+    /// nothing special.
+    pub fn new(layers: usize, [d_model, heads, d_head, d_mlp]: [usize; 4], vocab: usize) -> Self {
+        Self {
+            architectures: vec!["LlamaForCausalLM".to_owned()],
+            model_type: "llama".to_owned(),
+            hidden_size: d_model,
+            intermediate_size: d_mlp,
+            num_hidden_layers: layers,
+            num_attention_heads: heads,
+            num_key_value_heads: None,
+            head_dim: Some(d_head),
+            vocab_size: vocab,
+            max_position_embeddings: 2048,
+            rms_norm_eps: 1e-5,
+            rope_theta: None,
+            rope_scaling: None,
+            rope_parameters: None,
+            tie_word_embeddings: false,
+            attention_bias: false,
+            mlp_bias: false,
+            hidden_act: silu(),
+            bos_token_id: None,
+        }
+    }
+
     /// The spec of a configuration read from `path`.
     ///
     /// # Errors

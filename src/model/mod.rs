@@ -9,11 +9,12 @@ pub mod dequantise;
 pub mod gguf;
 mod llama;
 mod load;
+pub mod planted;
 mod preset;
 mod spec;
 mod weights;
 
-pub use load::{Bos, BosChoice, Model};
-pub use preset::{PRESETS, Preset};
+pub use load::{Bos, BosChoice, Model, entry_name};
+pub use preset::{Origin, PRESETS, Preset};
 pub use spec::{Family, ModelSpec};
 pub use weights::Weights;

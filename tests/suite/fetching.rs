@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use af1::error::exit;
 use tempfile::TempDir;
 
-use super::fixtures::{cache, smollm2};
+use super::fixtures::{SMOLLM2, cache, smollm2};
 
 fn af1(cache: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_af1"));
@@ -35,11 +35,10 @@ fn entries(cache: &Path) -> Vec<String> {
 /// A cache with links to the files of the user's, so that nothing is fetched twice. The links are copies where a test
 /// writes to a file.
 fn filled() -> (TempDir, String) {
-    let (model, _) = &*smollm2();
-    let preset = model.preset.unwrap();
+    smollm2();
     let folder = tempfile::tempdir().unwrap();
-    let entry = cache().find(preset.name).unwrap().unwrap();
-    let target = folder.path().join(preset.name);
+    let entry = cache().find(SMOLLM2).unwrap().unwrap();
+    let target = folder.path().join(SMOLLM2);
     std::fs::create_dir(&target).unwrap();
     for file in std::fs::read_dir(entry.folder()).unwrap().flatten() {
         let copy = target.join(file.file_name());
@@ -48,7 +47,7 @@ fn filled() -> (TempDir, String) {
         let copied = std::fs::File::options().append(true).open(&copy).unwrap();
         copied.set_modified(modified).unwrap();
     }
-    (folder, preset.name.to_owned())
+    (folder, SMOLLM2.to_owned())
 }
 
 #[test]

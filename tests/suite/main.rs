@@ -6,4 +6,5 @@ mod export;
 mod fetching;
 mod fixtures;
 mod parity;
+mod planted;
 mod program;

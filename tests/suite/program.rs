@@ -9,7 +9,7 @@ pub fn af1() -> Command {
     Command::new(env!("CARGO_BIN_EXE_af1"))
 }
 
-fn stdout(command: &mut Command) -> String {
+pub fn stdout(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert!(
         output.status.success(),
