@@ -39,8 +39,23 @@ pub struct Plant {
     pub wait: usize,
     /// The layers over which the last token fetches what it needs, `K*`, at least 1.
     pub transfer: usize,
+    /// By which route.
+    pub route: Route,
     /// The seed of the distractors.
     pub seed: u64,
+}
+
+/// How a planted model comes to its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// The last token fetches everything itself: AF1 is true.
+    Direct,
+    /// The second number fetches the first operand in layer `wait`, and the last token fetches it from there in layer
+    /// `wait + transfer - 1`, which must be a later one: every token can wait as long, but no AF1 is true, because under
+    /// its masks the second number sees nothing.
+    TwoHop,
+    /// There is no route: the answer is always the same number.
+    Constant,
 }
 
 const D_MODEL: usize = 128;
@@ -107,6 +122,8 @@ const OPERATIONS: [(&str, [f64; 2]); 8] = [
 ];
 
 const BOS: &str = "<bos>";
+/// What a constant model answers.
+const CONSTANT_ANSWER: &str = "7";
 const DEFAULT: &str = "<unk>";
 
 /// How a channel is scaled by the norms: the constant to about `sqrt(d_model)`, everything else in proportion.
@@ -250,7 +267,15 @@ impl Plant {
         let last = self.wait + self.transfer - 1;
         let operand =
             |i: usize| (0..FEATURES).map(move |j| (channel::NUMBER + j, channel::OPERANDS[i] + j));
-        layers[self.wait].head(0, &fetch(wanted[0].clone()), operand(0));
+        if self.route == Route::TwoHop {
+            let second = (wanted[1].clone(), wanted[0].clone());
+            let nobody = (vec![(CONSTANT, 1.0)], vec![(IS_BOS, 0.5)]);
+            layers[self.wait].head(0, &[second, nobody], operand(0));
+            let carried = operand(0).map(|(_, there)| (there, there));
+            layers[last].head(0, &fetch(wanted[1].clone()), carried);
+        } else {
+            layers[self.wait].head(0, &fetch(wanted[0].clone()), operand(0));
+        }
         let signs = channel::SIGNS.into_iter().zip(channel::FETCHED_SIGNS);
         layers[self.wait].head(2, &fetch(vec![(IS_OPERATION, 1.0)]), signs);
         layers[last].head(3, &fetch(wanted[1].clone()), operand(1));
@@ -279,7 +304,7 @@ impl Plant {
     }
 
     /// Embedding and unembedding, `[vocab, d_model]`.
-    fn tables(vocabulary: &[String]) -> (Array2<f64>, Array2<f64>) {
+    fn tables(&self, vocabulary: &[String]) -> (Array2<f64>, Array2<f64>) {
         let shape = (vocabulary.len(), D_MODEL);
         let (mut embed, mut unembed) = (Array2::zeros(shape), Array2::zeros(shape));
         for (id, token) in vocabulary.iter().enumerate() {
@@ -308,8 +333,12 @@ impl Plant {
             if token == BOS {
                 embed[[id, channel::IS_BOS]] = 1.0;
             }
-            if token == DEFAULT {
-                unembed[[id, channel::CONSTANT]] = DEFAULT_LOGIT / normed(channel::CONSTANT);
+            let (default, logit) = match self.route {
+                Route::Constant => (CONSTANT_ANSWER, 2.0 * ANSWER_LOGIT),
+                _ => (DEFAULT, DEFAULT_LOGIT),
+            };
+            if token == default {
+                unembed[[id, channel::CONSTANT]] = logit / normed(channel::CONSTANT);
             }
         }
         (embed, unembed)
@@ -326,6 +355,11 @@ impl Plant {
         assert!(
             self.wait >= 1 && self.transfer >= 1,
             "a plant waits and transfers"
+        );
+        let two_hop = self.route == Route::TwoHop;
+        assert!(
+            !two_hop || self.transfer >= 2,
+            "the second hop is in a later layer"
         );
         assert!(
             self.layers >= self.wait + self.transfer + 2,
@@ -378,7 +412,7 @@ impl Plant {
     /// All weights by name, norms as matrices of one row.
     fn tensors(&self, vocabulary: &[String], names: &WeightNames) -> Vec<(String, Array2<f64>)> {
         let ones = || Array2::ones((1, D_MODEL));
-        let (embed, unembed) = Self::tables(vocabulary);
+        let (embed, unembed) = self.tables(vocabulary);
         let mut tensors = vec![
             (names.embed.clone(), embed),
             (names.unembed.clone(), unembed),

