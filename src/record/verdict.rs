@@ -77,7 +77,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Fail,
             format!(
-                "the interval ends at {:.2}, below the claim {claim}",
+                "the interval ends at {:.3}, below the claim {claim}",
                 m.faithfulness_high
             ),
         )
@@ -104,7 +104,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Pass,
             format!(
-                "the interval begins at {:.2}, the claim is {claim}",
+                "the interval begins at {:.3}, the claim is {claim}",
                 m.faithfulness_low
             ),
         )
@@ -112,7 +112,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.2}",
+                "the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}",
                 m.base_correct, best.low
             ),
         )
@@ -120,7 +120,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} lies inside the interval [{:.2}, {:.2}]: more prompts are needed",
+                "the claim {claim} lies inside the interval [{:.3}, {:.3}]: more prompts are needed",
                 m.faithfulness_low, m.faithfulness_high
             ),
         )
@@ -192,8 +192,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case(100, 10, 100, 5, Outcome::Pass, "begins at 0.96")]
-    #[case(100, 10, 80, 5, Outcome::Fail, "ends at 0.87")]
+    #[case(100, 10, 100, 5, Outcome::Pass, "begins at 0.963")]
+    #[case(100, 10, 80, 5, Outcome::Fail, "ends at 0.867")]
     #[case(100, 10, 96, 5, Outcome::Inconclusive, "more prompts")]
     // The model answers one constant: every subgraph looks faithful and nothing was shown.
     #[case(10, 10, 10, 10, Outcome::Inconclusive, "cannot do the task")]
@@ -230,7 +230,7 @@ mod tests {
         let verdict = judge(&measurement(50, 10, 50, 5, Some(2))).unwrap();
         assert_eq!(verdict.outcome, Outcome::Inconclusive);
         assert!(
-            verdict.reason.contains("even 50/50 would begin at 0.93"),
+            verdict.reason.contains("even 50/50 would begin at 0.929"),
             "{}",
             verdict.reason
         );

@@ -44,17 +44,19 @@ fn proportion(successes: usize, trials: usize) -> String {
         Some(value) => {
             format!(
                 "{successes}/{trials} {} [{}, {}]",
-                share(value),
-                share(p.low),
-                share(p.high)
+                share(value, trials),
+                share(p.low, trials),
+                share(p.high, trials)
             )
         }
     }
 }
 
-/// A share with two decimals and without its zero, which says nothing: `.84`, `1.00`.
-fn share(value: f64) -> String {
-    let text = format!("{value:.2}");
+/// A share of so many trials without its zero, which says nothing: `.84`, `1.00`. From 200 trials on it has a third
+/// decimal, because an interval is then too narrow for two.
+fn share(value: f64, trials: usize) -> String {
+    let decimals = if trials < 200 { 2 } else { 3 };
+    let text = format!("{value:.decimals$}");
     match text.strip_prefix('0') {
         Some(decimals) => decimals.to_owned(),
         None => text,
@@ -218,7 +220,7 @@ pub fn waiting(measurements: &[Measurement]) -> String {
                     .iter()
                     .find(|m| m.wait == wait && m.ablation == *ablation);
                 row.push(found.map_or(String::new(), |m| {
-                    format!("{} ({})", faithfulness(m), share(m.accuracy))
+                    format!("{} ({})", faithfulness(m), share(m.accuracy, m.prompts))
                 }));
             }
             table.add_row(row);
@@ -267,9 +269,9 @@ fn cell(m: &Measurement) -> String {
     m.faithfulness.map_or("none to keep".to_owned(), |f| {
         format!(
             "{} [{}, {}]",
-            share(f),
-            share(m.faithfulness_low),
-            share(m.faithfulness_high)
+            share(f, m.base_correct),
+            share(m.faithfulness_low, m.base_correct),
+            share(m.faithfulness_high, m.base_correct)
         )
     })
 }
