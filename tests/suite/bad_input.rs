@@ -34,6 +34,35 @@ fn copy(folder: &str) -> TempDir {
     copy
 }
 
+/// A copy of a tiny model with a tokenizer of digits and some other words, which splits a text at `pattern`.
+fn with_tokenizer(words: &[&str], normalizer: serde_json::Value, pattern: &str) -> TempDir {
+    let model = copy("f32");
+    let fixed = ["<bos>", "?"]
+        .into_iter()
+        .chain(words.iter().copied())
+        .map(str::to_owned);
+    let mut tokens: Vec<String> = fixed
+        .chain((0..10).map(|digit| digit.to_string()))
+        .collect();
+    // As many tokens as the model has.
+    tokens.extend((tokens.len()..100).map(|id| format!("<{id}>")));
+    let vocab: serde_json::Map<String, serde_json::Value> = tokens
+        .into_iter()
+        .enumerate()
+        .map(|(id, token)| (token, id.into()))
+        .collect();
+    let tokenizer = serde_json::json!({
+        "version": "1.0", "truncation": null, "padding": null, "post_processor": null,
+        "added_tokens": [], "decoder": null, "normalizer": normalizer,
+        "pre_tokenizer": {
+            "type": "Split", "behavior": "Isolated", "invert": false, "pattern": { "Regex": pattern },
+        },
+        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "?" },
+    });
+    std::fs::write(model.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    model
+}
+
 fn inspect(model: &Path) -> Command {
     let mut command = af1();
     command.arg("inspect").arg("--model").arg(model);
@@ -254,27 +283,7 @@ fn a_tokenizer_of_another_model() {
 /// A tokenizer in which the text around an operand is split differently for some operands.
 #[test]
 fn a_prompt_that_is_longer_than_its_templates_others() {
-    let model = copy("f32");
-    let mut vocab = serde_json::Map::new();
-    for word in ["<bos>", "+", "=", "+=", "?"] {
-        vocab.insert(word.to_owned(), vocab.len().into());
-    }
-    for digit in 0..10 {
-        vocab.insert(digit.to_string(), vocab.len().into());
-    }
-    while vocab.len() < 100 {
-        vocab.insert(format!("<{}>", vocab.len()), vocab.len().into());
-    }
-    let tokenizer = serde_json::json!({
-        "version": "1.0", "truncation": null, "padding": null, "normalizer": null, "post_processor": null,
-        "added_tokens": [], "decoder": null,
-        "pre_tokenizer": {
-            "type": "Split", "behavior": "Isolated", "invert": false,
-            "pattern": { "Regex": "(?<=7)\\+=|." },
-        },
-        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "?" },
-    });
-    std::fs::write(model.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let model = with_tokenizer(&["+", "=", "+="], serde_json::Value::Null, "(?<=7)\\+=|.");
     let styles = model.path().join("styles.toml");
     std::fs::write(
         &styles,
@@ -311,27 +320,10 @@ fn a_prompt_that_is_longer_than_its_templates_others() {
 /// As above, with other text in place of longer text.
 #[test]
 fn a_prompt_with_other_tokens_beside_the_operands() {
-    let model = copy("f32");
-    let mut vocab = serde_json::Map::new();
-    for word in ["<bos>", "+", "=", "?"] {
-        vocab.insert(word.to_owned(), vocab.len().into());
-    }
-    for digit in 0..10 {
-        vocab.insert(digit.to_string(), vocab.len().into());
-    }
-    while vocab.len() < 100 {
-        vocab.insert(format!("<{}>", vocab.len()), vocab.len().into());
-    }
-    let tokenizer = serde_json::json!({
-        "version": "1.0", "truncation": null, "padding": null, "post_processor": null,
-        "added_tokens": [], "decoder": null,
-        "normalizer": { "type": "Replace", "pattern": { "Regex": "(?<=7)\\+" }, "content": "=" },
-        "pre_tokenizer": {
-            "type": "Split", "behavior": "Isolated", "invert": false, "pattern": { "Regex": "." },
-        },
-        "model": { "type": "WordLevel", "vocab": vocab, "unk_token": "?" },
+    let normalizer = serde_json::json!({
+        "type": "Replace", "pattern": { "Regex": "(?<=7)\\+" }, "content": "=",
     });
-    std::fs::write(model.path().join("tokenizer.json"), tokenizer.to_string()).unwrap();
+    let model = with_tokenizer(&["+", "="], normalizer, ".");
     let mut command = af1();
     command.arg("run").arg("--model").arg(model.path()).args([
         "--style",
