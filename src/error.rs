@@ -39,6 +39,10 @@ pub mod exit {
     pub const RUN: u8 = 33;
     /// A run produced NaN or infinity.
     pub const NOT_FINITE: u8 = 34;
+    /// Preflight found that experiments on this model would not mean what they say.
+    pub const PREFLIGHT: u8 = 35;
+    /// On a planted model the program did not find what was planted.
+    pub const SELFCHECK: u8 = 36;
     /// Something could not be fetched.
     pub const FETCH: u8 = 40;
     /// A file in the cache is not what was put there.
@@ -235,6 +239,30 @@ pub enum Error {
         /// The operation.
         operation: String,
     },
+    /// Preflight found that experiments on this model would not mean what they say.
+    #[error(
+        "preflight check {check:?} failed (style {style:?}, operation {operation}): {reason}; no experiment on this model \
+         would mean what it says: run `af1 selfcheck` to see whether the program is sound on this device, and check the \
+         model's files"
+    )]
+    Preflight {
+        /// The check.
+        check: &'static str,
+        /// What was expected and found.
+        reason: String,
+        /// The style.
+        style: String,
+        /// The operation.
+        operation: String,
+    },
+    /// On a planted model the program did not find what was planted.
+    #[error(
+        "self-check failed: {reason}; do not believe results on this device: report this with the output of `af1 doctor`"
+    )]
+    Selfcheck {
+        /// The model, what was planted and what was found.
+        reason: String,
+    },
     /// Something could not be fetched.
     #[error("cannot fetch {what}: {reason}; {remedy}")]
     Fetch {
@@ -305,6 +333,8 @@ impl Error {
             Self::Fallback { .. } => exit::FALLBACK,
             Self::Run { .. } => exit::RUN,
             Self::NotFinite { .. } => exit::NOT_FINITE,
+            Self::Preflight { .. } => exit::PREFLIGHT,
+            Self::Selfcheck { .. } => exit::SELFCHECK,
             Self::Fetch { .. } => exit::FETCH,
             Self::CacheCorrupt { .. } => exit::CACHE_CORRUPT,
             Self::Write { .. } => exit::WRITE,

@@ -20,6 +20,7 @@
 //! | [`experiment`] | which plans are tried, answers under each | |
 //! | [`stats`] | intervals and tests: functions of numbers | `statrs` |
 //! | [`record`] | measurements with provenance, verdicts | `serde_json` |
+//! | [`selfcheck`] | the experiments on planted models | |
 //! | [`report`] | tables: functions of measurements | `comfy-table` |
 //! | [`cli`] | one file a verb | `clap` |
 //!
@@ -46,6 +47,7 @@ pub mod prompt;
 pub mod record;
 pub mod report;
 pub mod runtime;
+pub mod selfcheck;
 pub mod stats;
 
 pub use error::{Error, Result};

@@ -22,12 +22,30 @@ pub struct ModelArgs {
     /// The token before every prompt; `none` for none [default: the model's own]
     #[arg(long, value_name = "TOKEN|none")]
     pub bos: Option<BosChoice>,
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
+}
+
+/// Where models run.
+#[derive(Args, Clone, Debug)]
+pub struct RuntimeArgs {
     /// cpu, cuda[:id], tensorrt[:id], rocm[:id], migraphx[:id], directml[:id], coreml, openvino[:type] or webgpu[:id]
     #[arg(long, default_value = "cpu")]
     pub device: Device,
     /// Threads of one operation [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: Option<u16>,
+}
+
+impl RuntimeArgs {
+    /// Starts the runtime and checks that the device can run.
+    pub fn start(&self) -> Result<&'static Runtime> {
+        let library = Library::find_or_fetch(&Cache::of_user()?)?;
+        let threads = self.threads.map_or_else(default_threads, usize::from);
+        let runtime = Runtime::start(&library, threads)?;
+        self.device.check(runtime)?;
+        Ok(runtime)
+    }
 }
 
 impl ModelArgs {
@@ -37,22 +55,12 @@ impl ModelArgs {
         Model::load(&self.model, &bos, &Cache::of_user()?)
     }
 
-    /// Starts the runtime; without `--device` it is on the processor.
-    pub fn start(&self) -> Result<&'static Runtime> {
-        let library = Library::find_or_fetch(&Cache::of_user()?)?;
-        Runtime::start(
-            &library,
-            self.threads.map_or_else(default_threads, usize::from),
-        )
-    }
-
     /// Loads the model and makes it ready to run.
     pub fn engine(&self) -> Result<(Model, Engine)> {
         // The runtime first: a device that cannot run is known before a model is converted.
-        let runtime = self.start()?;
-        self.device.check(runtime)?;
+        let runtime = self.runtime.start()?;
         let model = self.load()?;
-        let engine = Engine::new(runtime, &self.device, &model)?;
+        let engine = Engine::new(runtime, &self.runtime.device, &model)?;
         Ok((model, engine))
     }
 }
@@ -83,9 +91,9 @@ pub struct PromptArgs {
     pub seed: u64,
 }
 
-/// How interventions are made and judged.
+/// What stands in for waiting tokens.
 #[derive(Args, Clone, Debug)]
-pub struct InterventionArgs {
+pub struct AblationArgs {
     /// What replaces the residual stream of waiting tokens
     #[arg(
         long,
@@ -94,6 +102,24 @@ pub struct InterventionArgs {
         default_value = "cama,mean,zero"
     )]
     pub ablation: Vec<AblationName>,
+}
+
+impl AblationArgs {
+    /// The ablations that were asked for, each once.
+    pub fn chosen(&self) -> Vec<&'static dyn Ablation> {
+        let mut chosen: Vec<&'static dyn Ablation> = Vec::new();
+        for name in &self.ablation {
+            if chosen.iter().all(|known| known.name() != name.0.name()) {
+                chosen.push(name.0);
+            }
+        }
+        chosen
+    }
+}
+
+/// How interventions are made and judged.
+#[derive(Args, Clone, Debug)]
+pub struct InterventionArgs {
     /// How means over contexts treat the evaluated prompt
     #[arg(long, value_enum, default_value_t)]
     pub estimator: EstimatorName,

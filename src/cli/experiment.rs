@@ -1,18 +1,24 @@
-//! `af1 reproduce`, `af1 run`, `af1 waiting`, `af1 transfer`: the experiments.
+//! `af1 reproduce`, `af1 run`, `af1 waiting`, `af1 transfer`, `af1 necessity`, `af1 heads`: the experiments.
 
 use clap::Args;
 
 use super::args::{
-    Format, InterventionArgs, Layers, ModelArgs, OutputArgs, PromptArgs, check_layers, defaults,
+    AblationArgs, AblationName, Format, InterventionArgs, Layers, ModelArgs, OutputArgs,
+    PromptArgs, check_layers, defaults,
 };
 use super::output::{deliver, print};
-use crate::experiment::{Experiment, Request, empty_subgraphs, evaluate};
+use super::selfcheck::control;
+use crate::experiment::{
+    Cell, Evaluation, Experiment, Request, empty_subgraphs, evaluate, knockout_windows,
+    knockouts_upward, preflight, prepare, prune, subgraphs, waiting,
+};
 use crate::file::check_writable;
-use crate::intervene::{Estimator, Plan, Tail};
+use crate::intervene::{Ablation, Estimator, Plan, Tail, ablation};
 use crate::model::Model;
 use crate::prompt::{PromptSet, Selection, Styles, Template};
 use crate::record::{self, Measurement, Provenance, measure};
 use crate::runtime::Engine;
+use crate::selfcheck::Row;
 use crate::{Error, Result, report};
 
 /// What all experiments ask for.
@@ -33,6 +39,8 @@ pub struct Reproduce {
     #[command(flatten)]
     common: Common,
     #[command(flatten)]
+    ablations: AblationArgs,
+    #[command(flatten)]
     subgraph: Subgraph,
 }
 
@@ -40,6 +48,8 @@ pub struct Reproduce {
 pub struct Run {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    ablations: AblationArgs,
     #[command(flatten)]
     subgraph: Subgraph,
 }
@@ -59,6 +69,8 @@ struct Subgraph {
 pub struct Waiting {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    ablations: AblationArgs,
     /// W: boundaries at which the residual stream is replaced [default: every boundary]
     #[arg(long, value_name = "W,...")]
     wait: Option<Layers>,
@@ -68,12 +80,41 @@ pub struct Waiting {
 pub struct Transfer {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    ablations: AblationArgs,
     /// W: layers 0..W wait [default: every boundary]
     #[arg(long, value_name = "W,...")]
     wait: Option<Layers>,
     /// K: layers W..W+K transfer; cells beyond the last layer are left out
     #[arg(long, value_name = "K,...", default_value = "0..=8")]
     transfer: Layers,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Necessity {
+    #[command(flatten)]
+    common: Common,
+    /// Layers that are knocked out together
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    window: u16,
+    /// Knock out every layer from each one upward instead
+    #[arg(long, conflicts_with = "window")]
+    upward: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Heads {
+    #[command(flatten)]
+    common: Common,
+    /// W: layers 0..W wait [default: the model's preset]
+    #[arg(long, value_name = "W")]
+    wait: Option<usize>,
+    /// K: layers W..W+K transfer [default: the model's preset]
+    #[arg(long, value_name = "K")]
+    transfer: Option<usize>,
+    /// What replaces the residual stream of waiting tokens
+    #[arg(long, value_name = "NAME", default_value = "cama")]
+    ablation: AblationName,
 }
 
 impl Default for Reproduce {
@@ -103,8 +144,7 @@ impl Subgraph {
         for &wait in &waits {
             check_layers("--wait", wait, layers)?;
             for &transfer in &transfers {
-                let tail = Tail::Af1 { transfer };
-                if !(Plan { wait, tail }).fits(layers) {
+                if !Plan::af1(wait, transfer).fits(layers) {
                     return Err(Error::Usage(format!(
                         "--wait {wait} --transfer {transfer}: the model has {layers} layers; expected W + K of at \
                          most {layers}"
@@ -118,13 +158,14 @@ impl Subgraph {
 
 impl Reproduce {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
+        let mut lab = Lab::open(self.common)?;
         let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
-        let mut plans = Experiment::Waiting.plans(&waits, &[]);
-        plans.extend(Experiment::Af1.plans(&waits, &transfers));
+        lab.control = control(lab.engine.runtime(), &lab.args.model.runtime.device)?;
+        let mut plans = waiting(&waits);
+        plans.extend(subgraphs(&waits, &transfers));
         let next = next(&lab);
         let one = waits.len() == 1 && transfers.len() == 1;
-        lab.run(Experiment::Af1, &plans, |m| {
+        lab.run(Experiment::Af1, &plans, &self.ablations.chosen(), |m| {
             let table = if one {
                 report::reproduction(m)
             } else {
@@ -162,8 +203,8 @@ impl Run {
     pub fn run(self) -> Result<()> {
         let lab = Lab::open(self.common)?;
         let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
-        let plans = Experiment::Af1.plans(&waits, &transfers);
-        lab.run(Experiment::Af1, &plans, |m| {
+        let plans = subgraphs(&waits, &transfers);
+        lab.run(Experiment::Af1, &plans, &self.ablations.chosen(), |m| {
             report::heading(m) + &report::subgraphs(m) + &report::notes(m)
         })
     }
@@ -173,8 +214,8 @@ impl Waiting {
     pub fn run(self) -> Result<()> {
         let lab = Lab::open(self.common)?;
         let waits = lab.waits(self.wait.as_ref())?;
-        let plans = Experiment::Waiting.plans(&waits, &[]);
-        lab.run(Experiment::Waiting, &plans, |m| {
+        let plans = waiting(&waits);
+        lab.run(Experiment::Waiting, &plans, &self.ablations.chosen(), |m| {
             report::heading(m) + &report::waiting(m) + &report::counts(m)
         })
     }
@@ -184,7 +225,7 @@ impl Transfer {
     pub fn run(self) -> Result<()> {
         let lab = Lab::open(self.common)?;
         let waits = lab.waits(self.wait.as_ref())?;
-        let mut plans = Experiment::Transfer.plans(&waits, &self.transfer.0);
+        let mut plans = subgraphs(&waits, &self.transfer.0);
         plans.retain(|plan| plan.fits(lab.model.spec.layers));
         if plans.is_empty() {
             let layers = lab.model.spec.layers;
@@ -193,15 +234,69 @@ impl Transfer {
             );
             return Err(Error::Usage(reason));
         }
-        lab.run(Experiment::Transfer, &plans, |m| {
-            report::heading(m) + &report::transfer(m) + &report::counts(m)
+        lab.run(
+            Experiment::Transfer,
+            &plans,
+            &self.ablations.chosen(),
+            |m| report::heading(m) + &report::transfer(m) + &report::counts(m),
+        )
+    }
+}
+
+impl Necessity {
+    pub fn run(self) -> Result<()> {
+        let lab = Lab::open(self.common)?;
+        let layers = lab.model.spec.layers;
+        let plans = match self.upward {
+            true => knockouts_upward(layers),
+            false => knockout_windows(layers, self.window.into()),
+        };
+        if plans.is_empty() {
+            let window = self.window;
+            let reason = format!("--window {window}: the model has {layers} layers");
+            return Err(Error::Usage(reason));
+        }
+        let nothing = ablation::named("identity").expect("it is built in");
+        lab.run(Experiment::Necessity, &plans, &[nothing], |m| {
+            report::heading(m) + &report::necessity(m) + &report::counts(m)
         })
+    }
+}
+
+impl Heads {
+    pub fn run(self) -> Result<()> {
+        let lab = Lab::open(self.common)?;
+        let one = |layer: Option<usize>| layer.map(|layer| Layers(vec![layer]));
+        let subgraph = Subgraph {
+            wait: one(self.wait),
+            transfer: one(self.transfer),
+        };
+        let (waits, transfers) = subgraph.resolve(&lab.model)?;
+        let (wait, transfer, ablation) = (waits[0], transfers[0], self.ablation.0);
+        let evaluate = |engine: &mut Engine, set: PromptSet, request: &Request<'_>| {
+            let mut evaluation = prepare(engine, set, request, &waits)?;
+            evaluation.add(engine, request.plans, request.ablations)?;
+            prune(engine, &mut evaluation, ablation, wait, transfer)?;
+            Ok(evaluation)
+        };
+        let empty = [Plan::af1(wait, 0)];
+        let pruned = |cell: &Cell| matches!(cell.plan.tail, Tail::Pruned { .. });
+        lab.each(
+            Experiment::Heads,
+            &empty,
+            &[ablation],
+            evaluate,
+            pruned,
+            |m| report::heading(m) + &report::heads(m) + &report::counts(m),
+        )
     }
 }
 
 /// A model that is ready, and its prompts.
 struct Lab {
     args: Common,
+    /// What was found in planted models; shown before the results.
+    control: Vec<Row>,
     model: Model,
     engine: Engine,
     sets: Vec<(Template, Result<PromptSet>)>,
@@ -245,6 +340,7 @@ impl Lab {
         let provenance = provenance(&model, &engine, &styles, &selection, &args);
         Ok(Self {
             args,
+            control: Vec::new(),
             model,
             engine,
             sets,
@@ -264,26 +360,45 @@ impl Lab {
 
     /// Evaluates the plans on every template and delivers the results.
     fn run(
+        self,
+        experiment: Experiment,
+        plans: &[Plan],
+        ablations: &[&'static dyn Ablation],
+        table: impl Fn(&[Measurement]) -> String,
+    ) -> Result<()> {
+        let with_empty = empty_subgraphs(plans);
+        let shown = |cell: &Cell| plans.contains(&cell.plan);
+        self.each(experiment, &with_empty, ablations, evaluate, shown, table)
+    }
+
+    /// The control, as it stands before the results.
+    fn control_text(&self) -> String {
+        match (self.control.is_empty(), self.args.output.format) {
+            (true, _) => String::new(),
+            (false, Format::Json) => report::selfcheck_lines(&self.control),
+            (false, Format::Table) => {
+                let version = self.engine.runtime().version();
+                let heading = report::selfcheck_heading(version, self.engine.device());
+                heading + &report::selfcheck(&self.control) + "\n"
+            }
+        }
+    }
+
+    /// Evaluates every template in some way and delivers the results of the cells that are to be shown.
+    fn each(
         mut self,
         experiment: Experiment,
         plans: &[Plan],
+        ablations: &[&'static dyn Ablation],
+        evaluate: impl Fn(&mut Engine, PromptSet, &Request<'_>) -> Result<Evaluation>,
+        shown: impl Fn(&Cell) -> bool,
         table: impl Fn(&[Measurement]) -> String,
     ) -> Result<()> {
         let args = &self.args;
         let estimator: Estimator = args.intervention.estimator.into();
-        let mut ablations = Vec::new();
-        for name in &args.intervention.ablation {
-            if ablations
-                .iter()
-                .all(|known: &&dyn crate::intervene::Ablation| known.name() != name.0.name())
-            {
-                ablations.push(name.0);
-            }
-        }
-        let with_empty = empty_subgraphs(plans);
         let request = Request {
-            plans: &with_empty,
-            ablations: &ablations,
+            plans,
+            ablations,
             estimator,
             limit: Some(args.intervention.limit as usize),
             seed: args.prompts.seed,
@@ -298,9 +413,15 @@ impl Lab {
             provenance: &self.provenance,
         };
         // A template that cannot be evaluated does not take the others with it: it is a row with its error.
-        let (mut all, mut rows, mut failures) = (Vec::new(), String::new(), Vec::new());
+        let (mut all, mut rows, mut failures) = (Vec::new(), self.control_text(), Vec::new());
+        if args.output.out.is_none() {
+            print(&std::mem::take(&mut rows))?;
+        }
         for (template, set) in self.sets {
-            let evaluated = set.and_then(|set| evaluate(&mut self.engine, set, &request));
+            let evaluated = set.and_then(|set| {
+                preflight(&mut self.engine, &self.model, &set, &request)?;
+                evaluate(&mut self.engine, set, &request)
+            });
             let row = match evaluated {
                 Err(Error::Interrupted) => return Err(Error::Interrupted),
                 Err(error) => {
@@ -309,17 +430,19 @@ impl Lab {
                     row
                 }
                 Ok(evaluation) => {
-                    let new = measure(&evaluation, &run, |cell| plans.contains(&cell.plan));
+                    let new = measure(&evaluation, &run, &shown);
                     let row = lines(&new);
                     all.extend(new);
                     row
                 }
             };
             // Where nothing came out there is nothing to print but the error.
-            if args.output.format == Format::Json && args.output.out.is_none() && !all.is_empty() {
-                print(&(std::mem::take(&mut rows) + &row))?;
-            } else {
-                rows += &row;
+            match args.output.format {
+                Format::Table => {}
+                Format::Json if args.output.out.is_none() && !all.is_empty() => {
+                    print(&(std::mem::take(&mut rows) + &row))?;
+                }
+                Format::Json => rows += &row,
             }
         }
         if !all.is_empty() {
@@ -327,7 +450,7 @@ impl Lab {
             match args.output.format {
                 Format::Json if out.is_none() => {}
                 Format::Json => deliver(out, &rows)?,
-                Format::Table => deliver(out, &table(&all))?,
+                Format::Table => deliver(out, &(rows + &table(&all)))?,
             }
         }
         let count = failures.len();

@@ -8,6 +8,7 @@ mod fetch;
 mod inspect;
 mod logits;
 mod output;
+mod selfcheck;
 
 use std::ffi::OsString;
 
@@ -35,12 +36,18 @@ enum Verb {
     Waiting(experiment::Waiting),
     /// The W x K grid: how many layers of transfer are needed?
     Transfer(experiment::Transfer),
+    /// Knock-outs: in which layers must the last token see the others?
+    Necessity(experiment::Necessity),
+    /// Head pruning: which heads of the transfer layers matter?
+    Heads(experiment::Heads),
     /// Fetch the ONNX Runtime library and the built-in model into the cache
     Fetch(fetch::Fetch),
     /// Write a model as an instrumented ONNX graph
     Export(export::Export),
     /// What a model is, and which prompts it can be asked
     Inspect(inspect::Inspect),
+    /// Does this program find what was planted? Run it first, on every device
+    Selfcheck(selfcheck::Selfcheck),
     /// What is installed, what is missing, what to do
     Doctor(doctor::Doctor),
     /// The tokens and the logits at the last position of one prompt
@@ -73,9 +80,12 @@ impl Cli {
             Some(Verb::Run(verb)) => verb.run(),
             Some(Verb::Waiting(verb)) => verb.run(),
             Some(Verb::Transfer(verb)) => verb.run(),
+            Some(Verb::Necessity(verb)) => verb.run(),
+            Some(Verb::Heads(verb)) => verb.run(),
             Some(Verb::Fetch(verb)) => verb.run(),
             Some(Verb::Export(verb)) => verb.run(),
             Some(Verb::Inspect(verb)) => verb.run(),
+            Some(Verb::Selfcheck(verb)) => verb.run(),
             Some(Verb::Doctor(verb)) => verb.run(),
             Some(Verb::Logits(verb)) => verb.run(),
         }

@@ -2,18 +2,18 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, ArrayView1, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::forward::{
-    Biases, Captured, base_forward, check_finite, first_maximum, not_finite, run_plans,
+    Biases, Captured, base_forward, check_finite, first_maximum, not_finite, run_plans, streams,
 };
 use crate::interrupt::interrupted;
-use crate::intervene::ablation::{Ablation, Source, replace};
-use crate::intervene::{Contexts, Estimator, Means, Plan};
-use crate::prompt::PromptSet;
+use crate::intervene::ablation::{Ablation, Source, Stream, replace};
+use crate::intervene::{Contexts, Estimator, Mask, Means, Plan};
+use crate::prompt::{Prompt, PromptSet};
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result, progress};
 
@@ -28,7 +28,7 @@ pub struct Request<'a> {
     /// At most this many prompts are evaluated, drawn without replacement; all of them where it is `None`. Means are
     /// estimated over the whole set.
     pub limit: Option<usize>,
-    /// The seed of that draw and of [`Estimator::Split`].
+    /// The seed of that draw, of [`Estimator::Split`] and of the prompts that resampling takes.
     pub seed: u64,
     /// Prompts in a batch.
     pub batch: usize,
@@ -42,6 +42,8 @@ pub struct Cell {
     pub plan: Plan,
     /// The token with the largest logit, for every evaluated prompt.
     pub predicted: Vec<u32>,
+    /// The logit of the right answer less the largest logit of another token, for every evaluated prompt.
+    pub logit_difference: Vec<f32>,
 }
 
 /// Everything that was observed on one template.
@@ -60,6 +62,14 @@ pub struct Evaluation {
     pub contexts: BTreeMap<usize, Contexts>,
     /// The answers, plan by plan in the order of the request, ablation by ablation.
     pub cells: Vec<Cell>,
+    means: BTreeMap<usize, Means>,
+    /// Residuals of the evaluated prompts, `[evaluated, pos, d_model]` by boundary, if they are few enough to keep.
+    kept: Option<Captured>,
+    /// For every prompt of the set another one.
+    others: Vec<usize>,
+    estimator: Estimator,
+    batch: usize,
+    biases: Biases,
 }
 
 impl Evaluation {
@@ -77,6 +87,15 @@ impl Evaluation {
             .zip(&cell.predicted)
             .map(|(&prompt, token)| self.set.prompts[prompt].answers.contains(token))
     }
+
+    /// How many of the evaluated prompts the unmodified model answers correctly, and how many of these a cell does.
+    pub fn kept(&self, cell: &Cell) -> (usize, usize) {
+        let pairs = self.evaluated.iter().zip(self.correct(cell));
+        let of_base = pairs.filter(|&(&prompt, _)| self.base_correct(prompt));
+        of_base.fold((0, 0), |(base, kept), (_, correct)| {
+            (base + 1, kept + usize::from(correct))
+        })
+    }
 }
 
 /// Captured residuals are kept from the first pass to the second up to this size; above, they are computed again.
@@ -87,6 +106,24 @@ const KEPT_BYTES: usize = 1 << 30;
 /// # Errors
 /// No prompt with a mean; the runtime's reason; NaN or infinity; an interrupt.
 pub fn evaluate(engine: &mut Engine, set: PromptSet, request: &Request<'_>) -> Result<Evaluation> {
+    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
+    waits.sort_unstable();
+    waits.dedup();
+    let mut evaluation = prepare(engine, set, request, &waits)?;
+    evaluation.add(engine, request.plans, request.ablations)?;
+    Ok(evaluation)
+}
+
+/// The first pass: the unmodified model's answers, and the means at the boundaries `waits`.
+///
+/// # Errors
+/// No prompt with a mean; the runtime's reason; NaN or infinity; an interrupt.
+pub fn prepare(
+    engine: &mut Engine,
+    set: PromptSet,
+    request: &Request<'_>,
+    waits: &[usize],
+) -> Result<Evaluation> {
     let halves = Halves::new(&set, request);
     if halves.evaluated.is_empty() {
         return Err(Error::NoPrompts {
@@ -100,33 +137,43 @@ pub fn evaluate(engine: &mut Engine, set: PromptSet, request: &Request<'_>) -> R
         });
     }
     let biases = Biases::new(set.positions())?;
-    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
-    waits.sort_unstable();
-    waits.dedup();
-
-    let label = format!("{} {}", set.template.style, set.template.operation);
-    let batches = |prompts: usize| prompts.div_ceil(request.batch) as u64;
-    let groups = (waits.len() * request.ablations.len()) as u64;
-    let steps = batches(set.len()) + batches(halves.evaluated.len()) * groups;
-    let bar = progress::steps(&label, steps);
-
-    let first = estimate(engine, &set, &halves, &waits, &biases, request.batch, &bar)?;
+    let label = format!("{} {}: means", set.template.style, set.template.operation);
+    let bar = progress::steps(&label, set.len().div_ceil(request.batch) as u64);
+    let first = estimate(engine, &set, &halves, waits, &biases, request.batch, &bar)?;
+    bar.finish_and_clear();
     let contexts = first
         .means
         .iter()
         .map(|(&wait, means)| (wait, means.contexts()))
         .collect();
-    let cells = intervene(engine, &set, &halves, &first, &biases, request, &bar)?;
-    bar.finish_and_clear();
     Ok(Evaluation {
         base: first.base,
+        others: others(&halves.estimation, request.seed),
         undefined: halves.undefined,
         degenerate: halves.degenerate,
         evaluated: halves.evaluated,
         contexts,
-        cells,
+        cells: Vec::new(),
+        means: first.means,
+        kept: first.kept,
+        estimator: request.estimator,
+        batch: request.batch,
+        biases,
         set,
     })
+}
+
+/// For every prompt another one, of the estimation prompts: in a shuffled order the next one.
+fn others(estimation: &[bool], seed: u64) -> Vec<usize> {
+    let mut pool: Vec<usize> = (0..estimation.len()).filter(|&p| estimation[p]).collect();
+    pool.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let mut others: Vec<usize> = (0..estimation.len())
+        .map(|prompt| pool[prompt % pool.len()])
+        .collect();
+    for (i, &prompt) in pool.iter().enumerate() {
+        others[prompt] = pool[(i + 1) % pool.len()];
+    }
+    others
 }
 
 /// Which prompts the means are made of and which are evaluated.
@@ -200,11 +247,10 @@ fn keys(ids: &[u32]) -> impl Iterator<Item = (usize, u32)> + '_ {
 struct Estimated {
     base: Vec<u32>,
     means: BTreeMap<usize, Means>,
-    /// Residuals of the evaluated prompts, `[evaluated, pos, d_model]` by boundary, if they are few enough to keep.
     kept: Option<Captured>,
 }
 
-/// The first pass: the unmodified model's answers, and the means at every boundary.
+/// Runs every prompt once.
 fn estimate(
     engine: &mut Engine,
     set: &PromptSet,
@@ -225,7 +271,7 @@ fn estimate(
     for prompts in all(set).chunks(batch) {
         let ids = set.ids(prompts);
         let (captured, logits) = base_forward(engine, ids.clone(), biases, waits)?;
-        check_finite(engine, set, ids, biases, &logits)?;
+        check_finite(engine, set, ids, biases, (&captured, &logits))?;
         base.extend(answers(&logits));
         let rows: Vec<usize> = (0..prompts.len())
             .filter(|&row| halves.estimation[prompts[row]])
@@ -253,81 +299,176 @@ fn estimate(
     Ok(Estimated { base, means, kept })
 }
 
-/// The second pass: every plan with every ablation.
-fn intervene(
-    engine: &mut Engine,
-    set: &PromptSet,
-    halves: &Halves,
-    first: &Estimated,
-    biases: &Biases,
-    request: &Request<'_>,
-    bar: &indicatif::ProgressBar,
-) -> Result<Vec<Cell>> {
-    let mut cells = Vec::new();
-    for &plan in request.plans {
-        for &ablation in request.ablations {
-            cells.push(Cell {
-                ablation,
-                plan,
-                predicted: Vec::with_capacity(halves.evaluated.len()),
-            });
-        }
+impl Evaluation {
+    /// The second pass: adds the answers of some plans, at boundaries that were prepared, with some ablations.
+    ///
+    /// # Errors
+    /// The runtime's reason; NaN or infinity; an interrupt.
+    ///
+    /// # Panics
+    /// For a plan at a boundary that was not prepared.
+    pub fn add(
+        &mut self,
+        engine: &mut Engine,
+        plans: &[Plan],
+        ablations: &[&'static dyn Ablation],
+    ) -> Result<()> {
+        let mut cells: Vec<Cell> = plans
+            .iter()
+            .flat_map(|plan| {
+                ablations.iter().map(|&ablation| Cell {
+                    ablation,
+                    plan: plan.clone(),
+                    predicted: Vec::with_capacity(self.evaluated.len()),
+                    logit_difference: Vec::with_capacity(self.evaluated.len()),
+                })
+            })
+            .collect();
+        self.run(engine, plans, ablations, |cell, prompts, logits| {
+            let cell = &mut cells[cell];
+            cell.predicted.extend(answers(logits));
+            let pairs = logits.outer_iter().zip(prompts);
+            cell.logit_difference
+                .extend(pairs.map(|(logits, prompt)| logit_difference(logits, &prompt.answers)));
+        })?;
+        self.cells.extend(cells);
+        Ok(())
     }
-    for (chunk, prompts) in halves.evaluated.chunks(request.batch).enumerate() {
-        let own = residuals(engine, set, first, biases, prompts, chunk * request.batch)?;
-        for (wait, resid) in &own {
-            for ablation in request.ablations {
-                interrupted()?;
-                let source = Source {
-                    set,
-                    means: &first.means[wait],
-                    estimator: request.estimator,
-                };
-                let replaced = replace(*ablation, &source, prompts, resid.view())?;
-                let chosen: Vec<usize> = (0..cells.len())
-                    .filter(|&i| {
-                        cells[i].plan.wait == *wait && cells[i].ablation.name() == ablation.name()
-                    })
+
+    /// The logits of all evaluated prompts, `[evaluated, vocab]`, under each plan.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn logits(
+        &mut self,
+        engine: &mut Engine,
+        plans: &[Plan],
+        ablation: &'static dyn Ablation,
+    ) -> Result<Vec<Array2<f32>>> {
+        let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::new(); plans.len()];
+        self.run(engine, plans, &[ablation], |plan, _, logits| {
+            all[plan].push(logits.clone());
+        })?;
+        let join = |batches: Vec<Array2<f32>>| {
+            let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
+            ndarray::concatenate(Axis(0), &views).expect("batches have one vocabulary")
+        };
+        Ok(all.into_iter().map(join).collect())
+    }
+
+    /// Runs every plan with every ablation on all evaluated prompts; calls `done` with the index of the pair, in the order
+    /// of the plans, and then the ablations, and with the prompts and logits of a batch.
+    fn run(
+        &mut self,
+        engine: &mut Engine,
+        plans: &[Plan],
+        ablations: &[&'static dyn Ablation],
+        mut done: impl FnMut(usize, &[&Prompt], &Array2<f32>),
+    ) -> Result<()> {
+        self.biases
+            .include_plans(plans, engine.layers(), engine.heads())?;
+        let mut waits: Vec<usize> = plans.iter().map(|plan| plan.wait).collect();
+        waits.sort_unstable();
+        waits.dedup();
+        let batches = self.evaluated.len().div_ceil(self.batch);
+        let label = format!(
+            "{} {}",
+            self.set.template.style, self.set.template.operation
+        );
+        let bar = progress::steps(&label, (batches * waits.len() * ablations.len()) as u64);
+        for begin in (0..self.evaluated.len()).step_by(self.batch) {
+            let chunk = &self.evaluated[begin..self.evaluated.len().min(begin + self.batch)];
+            let prompts: Vec<&Prompt> = chunk.iter().map(|&p| &self.set.prompts[p]).collect();
+            let streams = self.streams(engine, ablations, chunk, begin, &waits)?;
+            for &wait in &waits {
+                let here: Vec<usize> = (0..plans.len())
+                    .filter(|&i| plans[i].wait == wait)
                     .collect();
-                let plans: Vec<Plan> = chosen.iter().map(|&i| cells[i].plan).collect();
-                let stream = Tensor::from_f32(replaced)?;
-                run_plans(engine, stream, &plans, biases, |i, logits| {
-                    if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
-                        let at = format!("logits after {} at resid.{wait}", ablation.name());
-                        return Err(not_finite(set, at, *bad));
-                    }
-                    cells[chosen[i]].predicted.extend(answers(logits));
-                    Ok(())
-                })?;
-                bar.inc(1);
+                let plans_here: Vec<&Plan> = here.iter().map(|&i| &plans[i]).collect();
+                for (at, ablation) in ablations.iter().enumerate() {
+                    interrupted()?;
+                    let replaced = self.replaced(*ablation, &streams, wait, chunk)?;
+                    let stream = Tensor::from_f32(replaced)?;
+                    run_plans(engine, stream, &plans_here, &self.biases, |i, logits| {
+                        if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
+                            let at = format!("logits after {} at resid.{wait}", ablation.name());
+                            return Err(not_finite(&self.set, at, *bad));
+                        }
+                        done(here[i] * ablations.len() + at, &prompts, logits);
+                        Ok(())
+                    })?;
+                    bar.inc(1);
+                }
             }
         }
+        bar.finish_and_clear();
+        Ok(())
     }
-    Ok(cells)
-}
 
-/// The unmodified residuals of some prompts at every boundary: kept ones, else computed again. `begin` is the place of
-/// the first of them among the evaluated prompts.
-fn residuals(
-    engine: &mut Engine,
-    set: &PromptSet,
-    first: &Estimated,
-    biases: &Biases,
-    prompts: &[usize],
-    begin: usize,
-) -> Result<Captured> {
-    match &first.kept {
-        Some(kept) => {
-            let rows = ndarray::Slice::from(begin..begin + prompts.len());
-            let part = |(&wait, resid): (&usize, &Array3<f32>)| {
-                (wait, resid.slice_axis(Axis(0), rows).to_owned())
+    /// The streams that the ablations start from, for some prompts; `begin` is the place of the first of them among the
+    /// evaluated ones.
+    fn streams(
+        &self,
+        engine: &mut Engine,
+        ablations: &[&'static dyn Ablation],
+        prompts: &[usize],
+        begin: usize,
+        waits: &[usize],
+    ) -> Result<BTreeMap<Stream, Captured>> {
+        let mut all = BTreeMap::new();
+        let (set, biases) = (&self.set, &self.biases);
+        let own = match &self.kept {
+            Some(kept) => {
+                let rows = ndarray::Slice::from(begin..begin + prompts.len());
+                let part = |&wait: &usize| (wait, kept[&wait].slice_axis(Axis(0), rows).to_owned());
+                waits.iter().map(part).collect()
+            }
+            None => streams(engine, set.ids(prompts), &Mask::Causal, biases, waits)?,
+        };
+        all.insert(Stream::Own, own);
+        for ablation in ablations {
+            let stream = ablation.stream();
+            if all.contains_key(&stream) {
+                continue;
+            }
+            let captured = match stream {
+                Stream::Own => continue,
+                Stream::Embedding => {
+                    let first = streams(engine, set.ids(prompts), &Mask::Causal, biases, &[0])?;
+                    waits
+                        .iter()
+                        .map(|&wait| (wait, first[&0].clone()))
+                        .collect()
+                }
+                Stream::SelfPeek => {
+                    streams(engine, set.ids(prompts), &Mask::SelfPeek, biases, waits)?
+                }
+                Stream::Other => {
+                    let others: Vec<usize> = prompts.iter().map(|&p| self.others[p]).collect();
+                    streams(engine, set.ids(&others), &Mask::Causal, biases, waits)?
+                }
             };
-            Ok(kept.iter().map(part).collect())
+            all.insert(stream, captured);
         }
-        None => {
-            let waits: Vec<usize> = first.means.keys().copied().collect();
-            Ok(base_forward(engine, set.ids(prompts), biases, &waits)?.0)
-        }
+        Ok(all)
+    }
+
+    /// What replaces `resid[wait]` of some prompts, `[batch, pos, d_model]`.
+    fn replaced(
+        &self,
+        ablation: &dyn Ablation,
+        streams: &BTreeMap<Stream, Captured>,
+        wait: usize,
+        prompts: &[usize],
+    ) -> Result<Array3<f32>> {
+        let source = Source {
+            set: &self.set,
+            means: &self.means[&wait],
+            estimator: self.estimator,
+        };
+        let own = streams[&Stream::Own][&wait].view();
+        let stream = streams[&ablation.stream()][&wait].view();
+        replace(ablation, &source, prompts, own, stream)
     }
 }
 
@@ -338,4 +479,16 @@ fn all(set: &PromptSet) -> Vec<usize> {
 /// The token with the largest logit of every row.
 fn answers(logits: &Array2<f32>) -> Vec<u32> {
     logits.outer_iter().map(first_maximum).collect()
+}
+
+/// The logit of the right answer less the largest logit of another token.
+fn logit_difference(logits: ArrayView1<'_, f32>, answers: &[u32]) -> f32 {
+    let (mut right, mut other) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
+    for (token, &logit) in logits.iter().enumerate() {
+        match answers.contains(&(token as u32)) {
+            true => right = right.max(logit),
+            false => other = other.max(logit),
+        }
+    }
+    right - other
 }

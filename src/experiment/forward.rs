@@ -1,43 +1,66 @@
 //! Running a batch of prompts through the segments of a model.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use ndarray::{Array2, Array3, ArrayView1, Ix3};
 
 use crate::interrupt::interrupted;
-use crate::intervene::{Mask, Plan};
+use crate::intervene::{Mask, Plan, Tail};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result};
 
 /// The masks for prompts of one length, made once.
 pub struct Biases {
-    causal: Tensor,
-    self_peek: Tensor,
-    peek: Tensor,
+    pos: usize,
+    tensors: HashMap<Mask, Tensor>,
 }
 
 impl Biases {
-    /// For prompts of `pos` tokens.
+    /// The masks that do not differ by head, for prompts of `pos` tokens.
     ///
     /// # Errors
     /// The runtime cannot allocate them.
     pub fn new(pos: usize) -> Result<Self> {
-        let bias = |mask: Mask| Tensor::from_f32(mask.bias(pos));
-        Ok(Self {
-            causal: bias(Mask::Causal)?,
-            self_peek: bias(Mask::SelfPeek)?,
-            peek: bias(Mask::Peek)?,
-        })
+        let mut biases = Self {
+            pos,
+            tensors: HashMap::new(),
+        };
+        for mask in [Mask::Causal, Mask::SelfPeek, Mask::Peek, Mask::Knockout] {
+            biases.include(mask, 1)?;
+        }
+        Ok(biases)
+    }
+
+    fn include(&mut self, mask: Mask, heads: usize) -> Result<()> {
+        if !self.tensors.contains_key(&mask) {
+            let tensor = Tensor::from_f32(mask.bias(heads, self.pos))?;
+            self.tensors.insert(mask, tensor);
+        }
+        Ok(())
+    }
+
+    /// Makes the masks of some plans, for a model of so many layers and heads.
+    ///
+    /// # Errors
+    /// The runtime cannot allocate them.
+    pub fn include_plans(&mut self, plans: &[Plan], layers: usize, heads: usize) -> Result<()> {
+        for plan in plans {
+            for layer in plan.wait..layers {
+                self.include(plan.mask(layer), heads)?;
+            }
+        }
+        Ok(())
     }
 
     /// The mask as the runtime keeps it.
-    pub fn of(&self, mask: Mask) -> &Tensor {
-        match mask {
-            Mask::Causal => &self.causal,
-            Mask::SelfPeek => &self.self_peek,
-            Mask::Peek => &self.peek,
-        }
+    ///
+    /// # Panics
+    /// For a mask by head of a plan that was not included.
+    pub fn of(&self, mask: &Mask) -> &Tensor {
+        self.tensors
+            .get(mask)
+            .expect("the masks of a plan are included before it runs")
     }
 }
 
@@ -54,24 +77,53 @@ pub fn base_forward(
     biases: &Biases,
     capture: &[usize],
 ) -> Result<(Captured, Array2<f32>)> {
+    let end = engine.layers();
+    let (captured, stream) = run_to(engine, ids, &Mask::Causal, biases, capture, end)?;
+    Ok((captured, engine.logits(&stream)?))
+}
+
+/// The residual streams at the boundaries `capture` when every layer has the same mask.
+///
+/// # Errors
+/// The runtime's reason; an interrupt.
+pub fn streams(
+    engine: &mut Engine,
+    ids: Array2<i64>,
+    mask: &Mask,
+    biases: &Biases,
+    capture: &[usize],
+) -> Result<Captured> {
+    let end = capture.iter().copied().max().unwrap_or(0);
+    Ok(run_to(engine, ids, mask, biases, capture, end)?.0)
+}
+
+/// Runs layers `0 .. end`; returns the streams at the boundaries `capture`, and `resid[end]`.
+fn run_to(
+    engine: &mut Engine,
+    ids: Array2<i64>,
+    mask: &Mask,
+    biases: &Biases,
+    capture: &[usize],
+    end: usize,
+) -> Result<(Captured, Tensor)> {
     let mut captured = Captured::new();
     let mut stream = engine.embed(ids)?;
-    for layer in 0..=engine.layers() {
+    for layer in 0..=end {
         if capture.contains(&layer) {
             captured.insert(layer, stream.view::<Ix3>()?.to_owned());
         }
-        if layer < engine.layers() {
+        if layer < end {
             interrupted()?;
-            stream = engine.layer(layer, &stream, biases.of(Mask::Causal))?;
+            stream = engine.layer(layer, &stream, biases.of(mask))?;
         }
     }
-    Ok((captured, engine.logits(&stream)?))
+    Ok((captured, stream))
 }
 
 /// Runs layers `from ..` as the plan says and returns the logits, `[batch, vocab]`.
 fn finish(
     engine: &mut Engine,
-    plan: Plan,
+    plan: &Plan,
     from: usize,
     stream: &Tensor,
     biases: &Biases,
@@ -79,7 +131,7 @@ fn finish(
     let mut next: Option<Tensor> = None;
     for layer in from..engine.layers() {
         interrupted()?;
-        let bias = biases.of(plan.mask(layer));
+        let bias = biases.of(&plan.mask(layer));
         next = Some(engine.layer(layer, next.as_ref().unwrap_or(stream), bias)?);
     }
     engine.logits(next.as_ref().unwrap_or(stream))
@@ -93,20 +145,24 @@ fn finish(
 pub fn run_plans(
     engine: &mut Engine,
     stream: Tensor,
-    plans: &[Plan],
+    plans: &[&Plan],
     biases: &Biases,
     mut done: impl FnMut(usize, &Array2<f32>) -> Result<()>,
 ) -> Result<()> {
-    // The causal plans, then AF1 by the number of transfer layers.
+    let forks = |plan: &Plan| match plan.tail {
+        Tail::Af1 { transfer } => Some(transfer),
+        Tail::Causal | Tail::Pruned { .. } | Tail::Knockout { .. } => None,
+    };
+    // Those that run alone, then AF1 by the number of transfer layers.
     let mut order: Vec<usize> = (0..plans.len()).collect();
-    order.sort_by_key(|&i| plans[i].tail.transfer());
+    order.sort_by_key(|&i| forks(plans[i]));
     let mut peeked = stream;
     let mut reached = plans.first().map_or(0, |plan| plan.wait);
     for i in order {
         let plan = plans[i];
-        if let Some(transfer) = plan.tail.transfer() {
+        if let Some(transfer) = forks(plan) {
             while reached < plan.wait + transfer {
-                peeked = engine.layer(reached, &peeked, biases.of(plan.mask(reached)))?;
+                peeked = engine.layer(reached, &peeked, biases.of(&plan.mask(reached)))?;
                 reached += 1;
             }
         }
@@ -126,7 +182,8 @@ pub fn first_maximum(logits: ArrayView1<'_, f32>) -> u32 {
     best as u32
 }
 
-/// Checks the unmodified model's logits; where they are broken, names the first residual stream that is.
+/// Checks the unmodified model's logits and captured streams; where one is broken, names the first residual stream that
+/// is.
 ///
 /// # Errors
 /// [`Error::NotFinite`].
@@ -135,16 +192,18 @@ pub fn check_finite(
     set: &PromptSet,
     ids: Array2<i64>,
     biases: &Biases,
-    logits: &Array2<f32>,
+    (captured, logits): (&Captured, &Array2<f32>),
 ) -> Result<()> {
-    let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) else {
+    let broken = |x: &&f32| !x.is_finite();
+    let streams = captured.values().flat_map(|resid| resid.iter());
+    let Some(bad) = logits.iter().chain(streams).find(broken) else {
         return Ok(());
     };
     let every: Vec<usize> = (0..=engine.layers()).collect();
     let (captured, _) = base_forward(engine, ids, biases, &every)?;
     let first = captured
         .iter()
-        .find_map(|(layer, resid)| Some((layer, resid.iter().find(|x| !x.is_finite())?)));
+        .find_map(|(layer, resid)| Some((layer, resid.iter().find(broken)?)));
     let (at, found) = match first {
         Some((layer, found)) => (crate::graph::resid(*layer), *found),
         None => (crate::graph::LOGITS.to_owned(), *bad),

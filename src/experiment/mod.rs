@@ -3,8 +3,16 @@
 
 mod evaluate;
 mod forward;
+mod heads;
+mod preflight;
+mod recover;
 mod sweep;
 
-pub use evaluate::{Cell, Evaluation, Request, evaluate};
+pub use evaluate::{Cell, Evaluation, Request, evaluate, prepare};
 pub use forward::{Biases, base_forward, first_maximum};
-pub use sweep::{Experiment, empty_subgraphs};
+pub use heads::prune;
+pub use preflight::{CHECKS, preflight};
+pub use recover::{Found, recover};
+pub use sweep::{
+    Experiment, empty_subgraphs, knockout_windows, knockouts_upward, subgraphs, waiting,
+};

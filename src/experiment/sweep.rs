@@ -13,6 +13,10 @@ pub enum Experiment {
     Waiting,
     /// How many layers of transfer are needed: AF1 over a grid of `(W, K)`.
     Transfer,
+    /// Where is transfer needed: the last token sees no other token in some layers of the model.
+    Necessity,
+    /// Which heads transfer: AF1 with ever fewer of them.
+    Heads,
 }
 
 impl fmt::Display for Experiment {
@@ -21,28 +25,37 @@ impl fmt::Display for Experiment {
             Self::Af1 => "af1",
             Self::Waiting => "waiting",
             Self::Transfer => "transfer",
+            Self::Necessity => "necessity",
+            Self::Heads => "heads",
         })
     }
 }
 
-impl Experiment {
-    /// The plans for boundaries `waits` and numbers of transfer layers `transfers` (not used when waiting).
-    pub fn plans(self, waits: &[usize], transfers: &[usize]) -> Vec<Plan> {
-        let af1 = |&wait: &usize| {
-            transfers.iter().map(move |&transfer| Plan {
-                wait,
-                tail: Tail::Af1 { transfer },
-            })
-        };
-        let waiting = |&wait: &usize| Plan {
-            wait,
-            tail: Tail::Causal,
-        };
-        match self {
-            Self::Waiting => waits.iter().map(waiting).collect(),
-            Self::Af1 | Self::Transfer => waits.iter().flat_map(af1).collect(),
-        }
-    }
+/// Waiting to each of the boundaries.
+pub fn waiting(waits: &[usize]) -> Vec<Plan> {
+    waits.iter().map(|&wait| Plan::waiting(wait)).collect()
+}
+
+/// AF1(W, K) for every `W` and `K`.
+pub fn subgraphs(waits: &[usize], transfers: &[usize]) -> Vec<Plan> {
+    let pairs = waits
+        .iter()
+        .flat_map(|&wait| transfers.iter().map(move |&transfer| (wait, transfer)));
+    pairs.map(|(wait, k)| Plan::af1(wait, k)).collect()
+}
+
+/// Knock-outs of so many layers in a row, from every layer from which they fit.
+pub fn knockout_windows(layers: usize, window: usize) -> Vec<Plan> {
+    let starts = 0..(layers + 1).saturating_sub(window);
+    starts.map(|from| Plan::knockout(from, window)).collect()
+}
+
+/// Knock-outs of every layer from one on: where the last of them changes nothing, the routing is over.
+pub fn knockouts_upward(layers: usize) -> Vec<Plan> {
+    let starts = 0..layers;
+    starts
+        .map(|from| Plan::knockout(from, layers - from))
+        .collect()
 }
 
 /// The plans with, for every AF1 among them, the subgraph that never transfers: `AF1(W, 0)` is what an answer without
@@ -54,9 +67,29 @@ pub fn empty_subgraphs(plans: &[Plan]) -> Vec<Plan> {
             wait: plan.wait,
             tail: Tail::Af1 { transfer: 0 },
         };
-        if plan.tail != Tail::Causal && !all.contains(&empty) {
+        if plan.tail.transfer().is_some() && !all.contains(&empty) {
             all.push(empty);
         }
     }
     all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn windows_cover_every_layer_and_end_at_the_last() {
+        assert_eq!(knockout_windows(3, 1).len(), 3);
+        assert_eq!(
+            knockout_windows(3, 2),
+            [Plan::knockout(0, 2), Plan::knockout(1, 2)]
+        );
+        assert!(knockout_windows(3, 4).is_empty());
+        assert_eq!(
+            knockouts_upward(2),
+            [Plan::knockout(0, 2), Plan::knockout(1, 1)]
+        );
+        assert!(knockouts_upward(5).iter().all(|plan| plan.fits(5)));
+    }
 }

@@ -10,4 +10,4 @@ mod plan;
 pub use ablation::Ablation;
 pub use estimate::{Contexts, Estimator, Means, Moments};
 pub use mask::Mask;
-pub use plan::{Plan, Tail, layer_range};
+pub use plan::{Head, Plan, Tail, layer_range};

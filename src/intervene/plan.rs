@@ -1,9 +1,28 @@
 //! What runs after a boundary: the masks of the layers from `W` on.
 
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
 use super::Mask;
 
-/// What the layers after the waiting ones do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+/// An attention head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct Head {
+    /// Its layer.
+    pub layer: usize,
+    /// Its index in the layer.
+    pub head: usize,
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "L{}H{}", self.layer, self.head)
+    }
+}
+
+/// What the layers after the boundary do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Tail {
     /// All of them run as in the model itself: the waiting sweep.
     Causal,
@@ -12,14 +31,36 @@ pub enum Tail {
         /// The number of transfer layers, `K`.
         transfer: usize,
     },
+    /// AF1 in which some heads of the transfer layers do not peek.
+    Pruned {
+        /// The number of transfer layers, `K`.
+        transfer: usize,
+        /// The heads that compute alone.
+        without: BTreeSet<Head>,
+    },
+    /// In the first `layers` layers the last token sees no other token but position 0; the others run as in the model
+    /// itself.
+    Knockout {
+        /// The number of layers.
+        layers: usize,
+    },
 }
 
 impl Tail {
-    /// The number of transfer layers, `K`; `None` for the model's own attention.
-    pub fn transfer(self) -> Option<usize> {
+    /// The number of transfer layers, `K`; `None` where nothing is an AF1.
+    pub fn transfer(&self) -> Option<usize> {
         match self {
-            Self::Causal => None,
-            Self::Af1 { transfer } => Some(transfer),
+            Self::Causal | Self::Knockout { .. } => None,
+            Self::Af1 { transfer } | Self::Pruned { transfer, .. } => Some(*transfer),
+        }
+    }
+
+    /// The number of layers of which it says something of its own.
+    fn span(&self) -> usize {
+        match self {
+            Self::Causal => 0,
+            Self::Af1 { transfer } | Self::Pruned { transfer, .. } => *transfer,
+            Self::Knockout { layers } => *layers,
         }
     }
 }
@@ -28,7 +69,7 @@ impl Tail {
 ///
 /// The authors' demo overwrites `blocks.14.hook_resid_post` and peeks in layers 15 and 16; here that is `wait = 15` and
 /// `transfer = 2`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     /// The boundary `W` at which the residual stream is replaced: layers `0 .. W` wait.
     pub wait: usize,
@@ -37,20 +78,48 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Every token waits to `wait`, the model's own attention follows.
+    pub fn waiting(wait: usize) -> Self {
+        let tail = Tail::Causal;
+        Self { wait, tail }
+    }
+
+    /// AF1(W, K).
+    pub fn af1(wait: usize, transfer: usize) -> Self {
+        let tail = Tail::Af1 { transfer };
+        Self { wait, tail }
+    }
+
+    /// The last token sees no other token in layers `from .. from + layers`.
+    pub fn knockout(from: usize, layers: usize) -> Self {
+        let tail = Tail::Knockout { layers };
+        Self { wait: from, tail }
+    }
+
     /// The mask of a layer at or after the boundary.
     pub fn mask(&self, layer: usize) -> Mask {
-        match self.tail {
+        let inside = layer < self.wait + self.tail.span();
+        match &self.tail {
             Tail::Causal => Mask::Causal,
-            Tail::Af1 { transfer } if layer < self.wait + transfer => Mask::Peek,
-            Tail::Af1 { .. } => Mask::SelfPeek,
+            Tail::Knockout { .. } if inside => Mask::Knockout,
+            Tail::Knockout { .. } => Mask::Causal,
+            Tail::Af1 { .. } | Tail::Pruned { .. } if !inside => Mask::SelfPeek,
+            Tail::Af1 { .. } => Mask::Peek,
+            Tail::Pruned { without, .. } => {
+                let here = without.iter().filter(|head| head.layer == layer);
+                let heads: Vec<usize> = here.map(|head| head.head).collect();
+                match heads.is_empty() {
+                    true => Mask::Peek,
+                    false => Mask::PeekWithout(heads),
+                }
+            }
         }
     }
 
     /// Whether the model has the layers that the plan needs.
     pub fn fits(&self, layers: usize) -> bool {
-        let transfer = self.tail.transfer().unwrap_or(0);
         self.wait
-            .checked_add(transfer)
+            .checked_add(self.tail.span())
             .is_some_and(|end| end <= layers)
     }
 }
@@ -69,10 +138,7 @@ mod tests {
 
     #[test]
     fn the_papers_subgraph_peeks_in_layers_15_and_16() {
-        let plan = Plan {
-            wait: 15,
-            tail: Tail::Af1 { transfer: 2 },
-        };
+        let plan = Plan::af1(15, 2);
         let peeking: Vec<usize> = (15..32).filter(|&l| plan.mask(l) == Mask::Peek).collect();
         assert_eq!(peeking, [15, 16]);
         assert!((17..32).all(|l| plan.mask(l) == Mask::SelfPeek));
@@ -81,12 +147,35 @@ mod tests {
     }
 
     #[test]
-    fn plans_end_at_the_last_layer() {
-        let fits = |wait, transfer| {
-            let tail = Tail::Af1 { transfer };
-            Plan { wait, tail }.fits(30)
+    fn knockouts_end() {
+        let plan = Plan::knockout(3, 2);
+        let masks: Vec<Mask> = (3..6).map(|layer| plan.mask(layer)).collect();
+        assert_eq!(masks, [Mask::Knockout, Mask::Knockout, Mask::Causal]);
+    }
+
+    #[test]
+    fn pruned_heads_are_those_of_the_layer() {
+        let without = [(15, 3), (15, 1), (17, 0)].map(|(layer, head)| Head { layer, head });
+        let tail = Tail::Pruned {
+            transfer: 2,
+            without: without.into(),
         };
+        let plan = Plan { wait: 15, tail };
+        let masks: Vec<Mask> = (15..18).map(|layer| plan.mask(layer)).collect();
+        let expected = [
+            Mask::PeekWithout(vec![1, 3]),
+            Mask::Peek,
+            // A compute layer is alone whatever is pruned.
+            Mask::SelfPeek,
+        ];
+        assert_eq!(masks, expected);
+    }
+
+    #[test]
+    fn plans_end_at_the_last_layer() {
+        let fits = |wait, transfer| Plan::af1(wait, transfer).fits(30);
         assert!(fits(30, 0) && fits(20, 10));
         assert!(!fits(30, 1) && !fits(31, 0) && !fits(20, 11) && !fits(usize::MAX, 1));
+        assert!(Plan::knockout(29, 1).fits(30) && !Plan::knockout(30, 1).fits(30));
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::convert::{CONVERSION, convert};
 use super::gguf::Gguf;
 use super::llama::{self, Config};
-use super::{ModelSpec, Origin, Preset, Weights, planted};
+use super::{ModelSpec, Origin, Preset, Weights};
 use crate::fetch::{Cache, Entry, Staging};
 use crate::file::{Sha256, sha256_bytes, sha256_file};
 use crate::graph::{Graph, WeightNames, decoder};
@@ -262,10 +262,10 @@ fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
 
 /// The name of a preset's entry in the cache.
 pub fn entry_name(preset: &Preset) -> String {
-    match preset.origin {
+    match &preset.origin {
         Origin::Wheel { .. } => preset.name.to_owned(),
         // What is made by this program changes with it.
-        Origin::Planted(_) => format!("{}-{}", preset.name, planted::CONSTRUCTION),
+        Origin::Planted(plant) => format!("{}-{}", preset.name, plant.fingerprint().short()),
     }
 }
 

@@ -43,10 +43,9 @@ pub struct Preset {
 /// SmolLM2's GGUF metadata names `<|im_start|>` as its beginning-of-sequence token, because the file is of the chat
 /// model; `<|endoftext|>` is what separated documents in pretraining, so that is what these prompts begin with.
 ///
-/// Of the planted models only `planted-af1` is what its default claim AF1(3, 2) says: in `planted-late` the transfer comes
-/// two layers later, in `planted-spread` it takes three layers more, in `planted-two-hop` it goes through another token, and
-/// `planted-constant` gives one answer to everything.
-pub const PRESETS: [Preset; 6] = [
+/// Of every planted model AF1(3, 2) is claimed. It is true in `planted-af1`, `planted-operator` and `planted-heads`, and in
+/// `planted-style` for some styles; see [`Route`] for why it is not in the others.
+pub const PRESETS: [Preset; 12] = [
     Preset {
         name: "smollm2-135m-instruct",
         origin: Origin::Wheel {
@@ -72,9 +71,15 @@ pub const PRESETS: [Preset; 6] = [
         results: (0, 9),
     },
     planted("planted-af1", 8, 3, 2, Route::Direct),
+    planted("planted-operator", 8, 3, 2, Route::Operator),
+    planted("planted-heads", 8, 3, 2, Route::Heads),
+    planted("planted-style", 10, 3, 2, Route::Style),
+    planted("planted-noisy", 8, 3, 2, Route::Noisy { lost: 10 }),
     planted("planted-late", 10, 5, 2, Route::Direct),
     planted("planted-spread", 10, 3, 5, Route::Direct),
     planted("planted-two-hop", 8, 3, 2, Route::TwoHop),
+    planted("planted-relay", 8, 3, 3, Route::Relay),
+    planted("planted-weak", 8, 3, 2, Route::Weak),
     planted("planted-constant", 8, 3, 2, Route::Constant),
 ];
 

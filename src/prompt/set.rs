@@ -207,6 +207,16 @@ impl PromptSet {
         self.roles.len()
     }
 
+    /// Some of the prompts, in that order.
+    pub fn subset(&self, prompts: &[usize]) -> Self {
+        Self {
+            template: self.template.clone(),
+            prompts: prompts.iter().map(|&p| self.prompts[p].clone()).collect(),
+            roles: self.roles.clone(),
+            excluded: self.excluded,
+        }
+    }
+
     /// The tokens of some of the prompts, `[batch, pos] i64`.
     pub fn ids(&self, prompts: &[usize]) -> Array2<i64> {
         Array2::from_shape_fn((prompts.len(), self.positions()), |(b, t)| {

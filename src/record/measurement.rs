@@ -27,6 +27,8 @@ pub struct Measurement {
     pub wait: usize,
     pub transfer: Option<usize>,
     pub transfer_layers: Option<String>,
+    pub knockout_layers: Option<String>,
+    pub pruned_heads: Option<Vec<String>>,
     pub layers: usize,
     pub prompts: usize,
     pub excluded: usize,
@@ -90,7 +92,7 @@ pub struct Provenance {
 
 /// What all measurements of a run have in common.
 pub struct Run<'a> {
-    /// The experiment; its waiting plans are measured as [`Experiment::Waiting`].
+    /// The experiment; plans of another kind than AF1 are measured as their own.
     pub experiment: Experiment,
     /// How means are estimated.
     pub estimator: Estimator,
@@ -125,10 +127,13 @@ pub fn measure(
             let faithfulness = Proportion::wilson(numbers.correct_given_base, facts.base_correct);
             Measurement {
                 schema: SCHEMA,
-                experiment: match transfer {
-                    None => Experiment::Waiting.to_string(),
-                    Some(_) => run.experiment.to_string(),
-                },
+                experiment: match cell.plan.tail {
+                    Tail::Causal => Experiment::Waiting,
+                    Tail::Knockout { .. } => Experiment::Necessity,
+                    Tail::Pruned { .. } => Experiment::Heads,
+                    Tail::Af1 { .. } => run.experiment,
+                }
+                .to_string(),
                 model: run.model.to_owned(),
                 style: set.template.style.clone(),
                 operation: set.template.operation.to_string(),
@@ -137,6 +142,16 @@ pub fn measure(
                 wait: cell.plan.wait,
                 transfer,
                 transfer_layers: transfer.map(|k| layer_range(cell.plan.wait, k)),
+                knockout_layers: match cell.plan.tail {
+                    Tail::Knockout { layers } => Some(layer_range(cell.plan.wait, layers)),
+                    _ => None,
+                },
+                pruned_heads: match &cell.plan.tail {
+                    Tail::Pruned { without, .. } => {
+                        Some(without.iter().map(ToString::to_string).collect())
+                    }
+                    _ => None,
+                },
                 layers: run.layers,
                 prompts: n,
                 excluded: set.excluded.total(),
@@ -244,7 +259,7 @@ impl Numbers {
             .filter(|(correct, base)| **correct && *base);
         // The empty subgraph of AF1(W, K) is AF1(W, 0) with the same ablation.
         let empty = evaluation.cells.iter().find(|other| {
-            cell.plan.tail != Tail::Causal
+            cell.plan.tail.transfer().is_some()
                 && other.plan.tail == (Tail::Af1 { transfer: 0 })
                 && other.plan.wait == cell.plan.wait
                 && other.ablation.name() == cell.ablation.name()

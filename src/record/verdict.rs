@@ -156,6 +156,8 @@ mod tests {
             wait: 15,
             transfer: k,
             transfer_layers: None,
+            knockout_layers: None,
+            pruned_heads: None,
             layers: 32,
             prompts: 100,
             excluded: 0,

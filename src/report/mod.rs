@@ -1,5 +1,9 @@
 //! Showing measurements: pure functions of them. Nothing here measures or writes files.
 
+mod selfcheck;
 mod table;
 
-pub use table::{counts, heading, notes, reproduction, subgraphs, transfer, waiting};
+pub use selfcheck::{selfcheck, selfcheck_heading, selfcheck_lines};
+pub use table::{
+    counts, heading, heads, necessity, notes, reproduction, subgraphs, transfer, waiting,
+};

@@ -28,7 +28,7 @@ pub fn heading(measurements: &[Measurement]) -> String {
     )
 }
 
-fn table(header: &[&str]) -> Table {
+pub(super) fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::ASCII_MARKDOWN)
@@ -86,7 +86,7 @@ fn verdict(m: &Measurement) -> String {
         .to_owned()
 }
 
-fn outcome(outcome: crate::record::Outcome) -> &'static str {
+pub(super) fn outcome(outcome: crate::record::Outcome) -> &'static str {
     use crate::record::Outcome;
     match outcome {
         Outcome::Pass => "pass",
@@ -260,6 +260,55 @@ pub fn transfer(measurements: &[Measurement]) -> String {
             }
             text += &format!("{table}\n");
         }
+    }
+    text
+}
+
+/// The knock-outs: a table a template, a row a knock-out.
+pub fn necessity(measurements: &[Measurement]) -> String {
+    let mut text = String::new();
+    for group in by_template(measurements) {
+        text += &format!(
+            "\n{}\nwhen the last token sees itself and position 0 only in these layers\n",
+            baseline(&group[0])
+        );
+        let mut table = table(&["layers", "faithfulness", "accuracy"]);
+        for m in group {
+            let layers = m.knockout_layers.clone().unwrap_or_default();
+            table.add_row([layers, faithfulness(m), proportion(m.correct, m.prompts)]);
+        }
+        text += &format!("{table}\n");
+    }
+    text
+}
+
+/// Head pruning: a table a template, a row a step.
+pub fn heads(measurements: &[Measurement]) -> String {
+    let mut text = String::new();
+    for group in by_template(measurements) {
+        let m = &group[0];
+        text += &format!(
+            "\n{}\nAF1({}, {}) with {}, transfer layers {}: the head whose loss costs least goes first\n",
+            baseline(m),
+            m.wait,
+            m.transfer.unwrap_or(0),
+            m.ablation,
+            m.transfer_layers.as_deref().unwrap_or("none"),
+        );
+        let mut table = table(&["heads pruned", "the last", "faithfulness", "accuracy"]);
+        let mut before: &[String] = &[];
+        for m in group {
+            let pruned = m.pruned_heads.as_deref().unwrap_or_default();
+            let last = pruned.iter().find(|head| !before.contains(head));
+            table.add_row([
+                pruned.len().to_string(),
+                last.cloned().unwrap_or_default(),
+                faithfulness(m),
+                proportion(m.correct, m.prompts),
+            ]);
+            before = pruned;
+        }
+        text += &format!("{table}\n");
     }
     text
 }

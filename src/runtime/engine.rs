@@ -24,6 +24,7 @@ pub struct Engine {
     graph_hash: Sha256,
     providers: BTreeMap<String, usize>,
     d_model: usize,
+    heads: usize,
 }
 
 impl Engine {
@@ -72,6 +73,7 @@ impl Engine {
             graph_hash,
             providers,
             d_model: model.spec.d_model,
+            heads: model.spec.heads,
         })
     }
 
@@ -103,6 +105,16 @@ impl Engine {
     /// The width of the residual stream.
     pub fn d_model(&self) -> usize {
         self.d_model
+    }
+
+    /// The number of query heads of a layer.
+    pub fn heads(&self) -> usize {
+        self.heads
+    }
+
+    /// Whether the mask of a layer reaches its segment.
+    pub fn takes_mask(&self, layer: usize) -> bool {
+        self.layers[layer].has_input(&attn_bias(layer))
     }
 
     /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids`, `[batch, pos]`.

@@ -98,6 +98,11 @@ impl Part {
         &self.providers
     }
 
+    /// Whether the segment has an input of that name.
+    pub fn has_input(&self, name: &str) -> bool {
+        self.session.inputs().iter().any(|port| port.name() == name)
+    }
+
     /// Runs the segment and returns one output. Inputs that the segment does not have are passed over.
     ///
     /// # Errors

@@ -38,7 +38,7 @@ fn segments_agree(model: &Model, engine: &mut Engine) {
     inputs.extend(
         names
             .iter()
-            .map(|name| (name.as_str(), biases.of(Mask::Causal))),
+            .map(|name| (name.as_str(), biases.of(&Mask::Causal))),
     );
     let in_one = whole.run(&inputs, LOGITS).unwrap();
     let apart = distance(
@@ -67,7 +67,7 @@ fn segments_agree(model: &Model, engine: &mut Engine) {
         inputs.extend(
             names
                 .iter()
-                .map(|name| (name.as_str(), biases.of(Mask::Causal))),
+                .map(|name| (name.as_str(), biases.of(&Mask::Causal))),
         );
         let end = part.run(&inputs, &output).unwrap();
         let end = end.view::<IxDyn>().unwrap();

@@ -21,7 +21,7 @@ fn forward(engine: &mut Engine, ids: Array2<i64>) -> (Vec<Tensor>, Array2<f32>) 
     let mut streams = vec![engine.embed(ids).unwrap()];
     for layer in 0..engine.layers() {
         let next = engine
-            .layer(layer, &streams[layer], biases.of(Mask::Causal))
+            .layer(layer, &streams[layer], biases.of(&Mask::Causal))
             .unwrap();
         streams.push(next);
     }

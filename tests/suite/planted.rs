@@ -1,27 +1,36 @@
 //! The harness against models whose answer is known by construction: it must find what was planted, without a hint.
 
-use af1::experiment::{Request, evaluate};
-use af1::intervene::{Estimator, Plan, Tail, ablation};
+use af1::experiment::{
+    Evaluation, Experiment, Request, evaluate, knockouts_upward, preflight, recover, waiting,
+};
+use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::model::planted::{Plant, Route};
-use af1::model::{BosChoice, Model};
+use af1::model::{BosChoice, Model, Origin, PRESETS, Preset};
 use af1::prompt::{PromptSet, Selection, Styles};
+use af1::record::{Measurement, Outcome, Provenance, Run, measure};
 use af1::runtime::{Device, Engine};
+use af1::selfcheck;
+use af1::stats::Proportion;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
-use serde_json::Value;
 
 use super::fixtures::{cache, runtime};
 use super::program::{af1, stdout};
 
-/// A planted model, written to a folder that goes when it is loaded: the sessions have read the weights by then.
-fn plant(layers: usize, wait: usize, transfer: usize, route: Route) -> (Model, Engine) {
-    let folder = tempfile::tempdir().unwrap();
-    let plant = Plant {
+fn plant(layers: usize, wait: usize, transfer: usize, route: Route) -> Plant {
+    Plant {
         layers,
         wait,
         transfer,
         route,
         seed: 1,
-    };
+    }
+}
+
+/// A planted model, written to a folder that goes when it is loaded: the sessions have read the weights by then.
+fn grow(plant: &Plant) -> (Model, Engine) {
+    let folder = tempfile::tempdir().unwrap();
     plant.write(folder.path()).unwrap();
     let path = folder.path().to_string_lossy();
     let model = Model::load(&path, &BosChoice::Default, &cache()).unwrap();
@@ -44,18 +53,27 @@ fn prompts(model: &Model, style: &str, operation: &str, most: i64) -> PromptSet 
     PromptSet::build(&template, &model.tokenizer, bos, &selection).unwrap()
 }
 
-/// The accuracy of each plan with CAMA on a drawn part of the prompts.
-fn accuracies(engine: &mut Engine, set: PromptSet, plans: &[Plan], method: &str) -> Vec<f64> {
-    let ablations = [ablation::named(method).unwrap()];
-    let request = Request {
+fn named(name: &str) -> &'static dyn Ablation {
+    ablation::named(name).unwrap()
+}
+
+fn request<'a>(
+    plans: &'a [Plan],
+    ablations: &'a [&'static dyn Ablation],
+    limit: usize,
+) -> Request<'a> {
+    Request {
         plans,
-        ablations: &ablations,
+        ablations,
         estimator: Estimator::LeaveOneOut,
-        limit: Some(100),
+        limit: Some(limit),
         seed: 42,
-        batch: 100,
-    };
-    let found = evaluate(engine, set, &request).unwrap();
+        batch: 256,
+    }
+}
+
+/// The accuracy of each cell.
+fn accuracies(found: &Evaluation) -> Vec<f64> {
     let share = |cell| {
         let correct = found.correct(cell).filter(|correct| *correct).count();
         correct as f64 / found.evaluated.len() as f64
@@ -63,17 +81,26 @@ fn accuracies(engine: &mut Engine, set: PromptSet, plans: &[Plan], method: &str)
     found.cells.iter().map(share).collect()
 }
 
-fn waiting(wait: usize) -> Plan {
-    let tail = Tail::Causal;
-    Plan { wait, tail }
+/// The accuracy of each plan on a drawn part of the prompts.
+fn accuracy(engine: &mut Engine, set: PromptSet, plans: &[Plan], method: &str) -> Vec<f64> {
+    let ablations = [named(method)];
+    accuracies(&evaluate(engine, set, &request(plans, &ablations, 100)).unwrap())
 }
 
-fn subgraph(wait: usize, transfer: usize) -> Plan {
-    let tail = Tail::Af1 { transfer };
-    Plan { wait, tail }
+/// The measurement of AF1(3, 2) with CAMA.
+fn measured(found: &Evaluation, claim: f64) -> Measurement {
+    let run = Run {
+        experiment: Experiment::Af1,
+        estimator: Estimator::LeaveOneOut,
+        model: "planted",
+        layers: 8,
+        claim,
+        provenance: &Provenance::default(),
+    };
+    measure(found, &run, |cell| cell.plan == Plan::af1(3, 2)).remove(0)
 }
 
-/// The model adds and subtracts without a mistake, in every style, over the whole universe.
+/// The model adds and subtracts without a mistake, in every style, over the whole universe; so does AF1(W*, K*).
 #[rstest]
 fn the_planted_model_makes_no_mistake(
     #[values(
@@ -88,110 +115,219 @@ fn the_planted_model_makes_no_mistake(
     style: &str,
     #[values("A+B", "A-B")] operation: &str,
 ) {
-    let (model, mut engine) = plant(8, 3, 2, Route::Direct);
+    let (model, mut engine) = grow(&plant(8, 3, 2, Route::Direct));
     let set = prompts(&model, style, operation, 99);
     let universe = if operation == "A+B" { 10_000 } else { 5_050 };
     assert_eq!((set.len(), set.excluded.total()), (universe, 0));
-    let ablations = [ablation::named("cama").unwrap()];
-    let request = Request {
-        plans: &[waiting(3), subgraph(3, 2), subgraph(3, 1)],
-        ablations: &ablations,
-        estimator: Estimator::LeaveOneOut,
-        limit: Some(200),
-        seed: 42,
-        batch: 500,
-    };
-    let found = evaluate(&mut engine, set, &request).unwrap();
+    let ablations = [named("cama")];
+    let plans = [Plan::waiting(3), Plan::af1(3, 2), Plan::af1(3, 1)];
+    let found = evaluate(&mut engine, set, &request(&plans, &ablations, 200)).unwrap();
     assert!((0..universe).all(|prompt| found.base_correct(prompt)));
-    let correct = |cell: usize| found.correct(&found.cells[cell]).filter(|c| *c).count();
-    let evaluated = found.evaluated.len();
-    assert_eq!(
-        (correct(0), correct(1), correct(2)),
-        (evaluated, evaluated, 0),
-        "of {evaluated}"
-    );
+    assert_eq!(accuracies(&found), [1.0, 1.0, 0.0]);
 }
 
-/// The sweeps hold exactly as far as was planted.
+/// So do the other models that are not planted to make mistakes, on a part of the universe.
 #[rstest]
-#[case(4, 1, 1)]
-#[case(8, 3, 2)]
-#[case(10, 2, 4)]
-#[case(16, 9, 3)]
-#[case(32, 20, 2)]
-fn what_was_planted_is_found(
-    #[case] layers: usize,
-    #[case] wait: usize,
-    #[case] transfer: usize,
+fn other_routes_make_no_mistake(
+    #[values("symbolic", "instruction", "word-problem", "python")] style: &str,
     #[values("A+B", "A-B")] operation: &str,
 ) {
-    let (model, mut engine) = plant(layers, wait, transfer, Route::Direct);
-    let set = || prompts(&model, "symbolic", operation, 19);
-
-    let sweep: Vec<Plan> = (0..=layers).map(waiting).collect();
-    let found = accuracies(&mut engine, set(), &sweep, "cama");
-    let held = found
-        .iter()
-        .take_while(|accuracy| **accuracy == 1.0)
-        .count();
-    assert_eq!(held, wait + 1, "CAMA holds to W = {wait}: {found:?}");
-    assert!(
-        found[held..].iter().all(|accuracy| *accuracy == 0.0),
-        "{found:?}"
-    );
-
-    let grid: Vec<Plan> = (0..=layers - wait).map(|k| subgraph(wait, k)).collect();
-    let found = accuracies(&mut engine, set(), &grid, "cama");
-    let lost = found
-        .iter()
-        .take_while(|accuracy| **accuracy == 0.0)
-        .count();
-    assert_eq!(
-        lost, transfer,
-        "AF1({wait}, K) needs K = {transfer}: {found:?}"
-    );
-    assert!(
-        found[lost..].iter().all(|accuracy| *accuracy == 1.0),
-        "{found:?}"
-    );
-
-    // What knows nothing of the tokens loses the answer at once.
-    for method in ["mean", "zero"] {
-        let found = accuracies(
-            &mut engine,
-            set(),
-            &[waiting(1), subgraph(wait, transfer)],
-            method,
-        );
-        assert_eq!(found, [0.0, 0.0], "{method}");
+    let routes = [
+        (3, Route::Relay),
+        (2, Route::TwoHop),
+        (2, Route::Noisy { lost: 30 }),
+        (2, Route::Operator),
+        (2, Route::Heads),
+        (2, Route::Style),
+    ];
+    for (transfer, route) in routes {
+        let (model, mut engine) = grow(&plant(10, 3, transfer, route));
+        let set = prompts(&model, style, operation, 14);
+        let nothing = [named("identity")];
+        let plans = [Plan::waiting(0)];
+        let found = evaluate(&mut engine, set, &request(&plans, &nothing, 10_000)).unwrap();
+        assert_eq!(accuracies(&found), [1.0], "{route:?}");
     }
 }
 
-/// Through another token: every token can wait as long as in the true model, and still no AF1 is true.
+/// Every experiment finds what was planted, whatever its size.
 #[rstest]
-fn a_route_through_another_token_is_no_af1(#[values("A+B", "A-B")] operation: &str) {
-    let (model, mut engine) = plant(10, 4, 3, Route::TwoHop);
-    let set = || prompts(&model, "symbolic", operation, 19);
-    let sweep: Vec<Plan> = (0..=10).map(waiting).collect();
-    let found = accuracies(&mut engine, set(), &sweep, "cama");
-    assert!(
-        found[..=4].iter().all(|a| *a == 1.0) && found[5..].iter().all(|a| *a == 0.0),
-        "{found:?}"
-    );
-    let grid: Vec<Plan> = (0..=10)
-        .flat_map(|w| (0..=10 - w).map(move |k| subgraph(w, k)))
-        .collect();
-    let found = accuracies(&mut engine, set(), &grid, "cama");
-    assert!(found.iter().all(|accuracy| *accuracy == 0.0), "{found:?}");
+#[case(plant(4, 1, 1, Route::Direct))]
+#[case(plant(8, 3, 2, Route::Direct))]
+#[case(plant(10, 2, 4, Route::Direct))]
+#[case(plant(12, 3, 6, Route::Direct))]
+#[case(plant(16, 9, 3, Route::Direct))]
+#[case(plant(32, 20, 2, Route::Direct))]
+#[case(plant(9, 4, 1, Route::Operator))]
+#[case(plant(9, 2, 3, Route::Heads))]
+#[case(plant(12, 2, 4, Route::TwoHop))]
+#[case(plant(12, 2, 5, Route::Relay))]
+#[case(plant(12, 2, 3, Route::Noisy { lost: 20 }))]
+fn what_was_planted_is_found(#[case] plant: Plant, #[values("A+B", "A-B")] operation: &str) {
+    let (model, mut engine) = grow(&plant);
+    let set = prompts(&model, "symbolic", operation, 29);
+    let found = recover(&mut engine, set, &request(&[], &[], 60), 0.95).unwrap();
+    let truth = plant.truth("symbolic").unwrap();
+    assert_eq!(found.base_correct, found.prompts);
+    assert_eq!((found.waits, found.af1), (Some(truth.waits), truth.af1));
+    assert_eq!(found.knockouts, truth.knockouts);
+    let heads: Vec<(usize, usize)> = found.heads.iter().map(|h| (h.layer, h.head)).collect();
+    assert_eq!(heads, truth.heads);
 }
 
-/// The claim AF1(3, 2) passes where it is true and nowhere else.
+/// Waiting and transfer are sharp: right up to the planted layer, wrong from there on; and cutting the last token off
+/// from some layer upward costs everything up to the last transfer, nothing after it.
+#[rstest]
+fn the_edges_are_sharp(#[values("A+B", "A-B")] operation: &str) {
+    let (layers, wait, transfer) = (16, 9, 3);
+    let (model, mut engine) = grow(&plant(layers, wait, transfer, Route::Direct));
+    let set = || prompts(&model, "symbolic", operation, 29);
+    let step = |ones: usize, zeros: usize| [vec![1.0; ones], vec![0.0; zeros]].concat();
+
+    let boundaries: Vec<usize> = (0..=layers).collect();
+    let found = accuracy(&mut engine, set(), &waiting(&boundaries), "cama");
+    assert_eq!(found, step(wait + 1, layers - wait));
+
+    let grid: Vec<Plan> = (0..=layers - wait).map(|k| Plan::af1(wait, k)).collect();
+    let mut found = accuracy(&mut engine, set(), &grid, "cama");
+    found.reverse();
+    assert_eq!(found, step(layers - wait - transfer + 1, transfer));
+
+    let mut found = accuracy(&mut engine, set(), &knockouts_upward(layers), "identity");
+    found.reverse();
+    assert_eq!(found, step(layers - wait - transfer, wait + transfer));
+}
+
+/// What does not keep the context that tokens of a template share loses the answer at once: another prompt's answer may
+/// by chance be the same.
+#[rstest]
+fn what_is_no_cama_loses_the_answer(
+    #[values("mean", "zero", "resample", "embedding", "self-peek")] method: &str,
+    #[values("A+B", "A-B")] operation: &str,
+) {
+    let (model, mut engine) = grow(&plant(8, 3, 2, Route::Direct));
+    let set = prompts(&model, "symbolic", operation, 29);
+    let plans = [Plan::waiting(1), Plan::waiting(3), Plan::af1(3, 2)];
+    let found = accuracy(&mut engine, set, &plans, method);
+    let chance = if method == "resample" { 0.05 } else { 0.0 };
+    assert!(
+        found.iter().all(|accuracy| *accuracy <= chance),
+        "{found:?}"
+    );
+}
+
+/// Resampling is not noise: the answer is the other prompt's, so it is right wherever the other prompt's result is.
+#[test]
+fn resampling_answers_another_prompt() {
+    let (model, mut engine) = grow(&plant(8, 3, 2, Route::Direct));
+    let set = prompts(&model, "symbolic", "A+B", 9);
+    let ablations = [named("resample")];
+    let plans = [Plan::waiting(3)];
+    let found = evaluate(&mut engine, set, &request(&plans, &ablations, 100)).unwrap();
+    let number = |token: u32| model.tokenizer.decode(token).parse::<i64>();
+    let answers: Vec<i64> = found.cells[0]
+        .predicted
+        .iter()
+        .map(|&t| number(t).unwrap())
+        .collect();
+    assert!(answers.iter().all(|answer| (0..=18).contains(answer)));
+    let mut distinct = answers.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert!(distinct.len() > 10, "{distinct:?}");
+}
+
+/// Where the operation reaches the last token while all tokens wait, the means of one operation carry it: with those of
+/// both operations together the answer is lost.
+#[test]
+fn means_carry_the_operation() {
+    let (model, mut engine) = grow(&plant(8, 3, 2, Route::Operator));
+    for operation in ["A+B", "A-B"] {
+        let set = prompts(&model, "symbolic", operation, 29);
+        let found = accuracy(&mut engine, set, &[Plan::af1(3, 2)], "cama");
+        assert_eq!(found, [1.0], "{operation}");
+    }
+}
+
+/// By construction AF1(3, 2) is right on exactly so many of a hundred; the interval of a drawn part covers that share for
+/// about 95 of 100 draws, and the verdict is that of the share.
+#[rstest]
+#[case(0, Outcome::Pass)]
+#[case(10, Outcome::Fail)]
+#[case(30, Outcome::Fail)]
+fn faithfulness_is_what_was_planted(#[case] lost: usize, #[case] outcome: Outcome) {
+    let plant = plant(8, 3, 2, Route::Noisy { lost });
+    let (model, mut engine) = grow(&plant);
+    let planted = plant.truth("symbolic").unwrap().faithful;
+    assert_eq!(planted, 1.0 - lost as f64 / 100.0);
+    let set = prompts(&model, "symbolic", "A+B", 49);
+    let ablations = [named("cama")];
+    let plans = [Plan::af1(3, 2), Plan::af1(3, 0)];
+    let found = evaluate(&mut engine, set, &request(&plans, &ablations, 10_000)).unwrap();
+    let whole = measured(&found, 0.95);
+    assert_eq!(whole.faithfulness, Some(planted));
+    assert_eq!(whole.verdict.unwrap().outcome, outcome);
+
+    let correct: Vec<bool> = found.correct(&found.cells[0]).collect();
+    let mut random = ChaCha8Rng::seed_from_u64(42);
+    let covered = (0..100)
+        .filter(|_| {
+            let part = (0..100).map(|_| correct[random.random_range(0..correct.len())]);
+            let p = Proportion::wilson(part.filter(|c| *c).count(), 100);
+            (p.low..=p.high).contains(&planted)
+        })
+        .count();
+    assert!(covered >= 90, "{covered} of 100 intervals cover {planted}");
+}
+
+/// The self-check's own verdict on every built-in planted model.
+#[rstest]
+fn every_preset_is_as_planted(
+    #[values(
+        "planted-af1",
+        "planted-operator",
+        "planted-heads",
+        "planted-style",
+        "planted-noisy",
+        "planted-late",
+        "planted-spread",
+        "planted-two-hop",
+        "planted-relay",
+        "planted-weak",
+        "planted-constant"
+    )]
+    name: &str,
+) {
+    let preset = Preset::named(name).unwrap();
+    let operations = &selfcheck::OPERATIONS[..1];
+    let rows = selfcheck::check(preset, runtime(), &Device::Cpu, &cache(), operations).unwrap();
+    for row in &rows {
+        assert_eq!(row.differences(), Vec::<String>::new(), "{row:?}");
+    }
+    selfcheck::judge(&rows).unwrap();
+    // A row that is not as planted is an error that names it.
+    let mut wrong = rows[0].clone();
+    wrong.verdict = match wrong.verdict {
+        Outcome::Pass => Outcome::Fail,
+        Outcome::Fail | Outcome::Inconclusive => Outcome::Pass,
+    };
+    let error = selfcheck::judge(&[wrong]).unwrap_err();
+    assert_eq!(error.exit_code(), af1::error::exit::SELFCHECK);
+    assert!(error.to_string().contains(name), "{error}");
+}
+
+/// All planted presets are in the list above, so that none is forgotten.
+#[test]
+fn the_presets_are_all_checked() {
+    let planted = |preset: &&Preset| matches!(preset.origin, Origin::Planted(_));
+    assert_eq!(PRESETS.iter().filter(planted).count(), 11);
+}
+
+/// The verdict of the program itself, for the three outcomes and their reasons.
 #[rstest]
 #[case("planted-af1", "pass", "begins at")]
-#[case("planted-late", "fail", "below the claim")]
-#[case("planted-spread", "fail", "below the claim")]
-#[case("planted-two-hop", "fail", "below the claim")]
-#[case("planted-constant", "inconclusive", "cannot do the task")]
+#[case("planted-relay", "fail", "below the claim")]
+#[case("planted-weak", "inconclusive", "cannot do the task")]
 fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason: &str) {
     let args = [
         "run",
@@ -201,26 +337,37 @@ fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason
         "0..=29",
         "--limit",
         "200",
-        "--ablation",
-        "cama",
     ];
-    let text = stdout(af1().args(args).args(["--format", "json"]));
-    let rows: Vec<Value> = text
+    let text = stdout(
+        af1()
+            .args(args)
+            .args(["--ablation", "cama", "--format", "json"]),
+    );
+    let rows: Vec<serde_json::Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
     assert_eq!(rows.len(), 4, "two styles, two operations");
     for row in rows {
         assert_eq!(row["verdict"]["outcome"], outcome, "{row}");
-        assert!(
-            row["verdict"]["reason"].as_str().unwrap().contains(reason),
-            "{row}"
-        );
-        assert_eq!(
-            row["base_accuracy"] == 1.0,
-            model != "planted-constant",
-            "{row}"
-        );
+        let found = row["verdict"]["reason"].as_str().unwrap();
+        assert!(found.contains(reason), "{row}");
+    }
+}
+
+/// Preflight passes on every route, and with every ablation.
+#[test]
+fn preflight_passes_on_plants() {
+    for route in [Route::Direct, Route::Relay, Route::Constant] {
+        let (model, mut engine) = grow(&plant(8, 3, 3, route));
+        for style in ["symbolic", "instruction"] {
+            let set = prompts(&model, style, "A-B", 19);
+            let mut plans = waiting(&[0, 3, 8]);
+            // Together: in a single layer a planted model may have nothing to knock out.
+            plans.extend([Plan::af1(3, 2), Plan::af1(3, 0), Plan::knockout(3, 3)]);
+            let request = request(&plans, &ablation::ALL, 10);
+            preflight(&mut engine, &model, &set, &request).unwrap();
+        }
     }
 }
 
@@ -230,11 +377,8 @@ fn plants_are_deterministic() {
     let write = |seed| {
         let folder = tempfile::tempdir().unwrap();
         let plant = Plant {
-            layers: 8,
-            wait: 3,
-            transfer: 2,
-            route: Route::Direct,
             seed,
+            ..plant(8, 3, 2, Route::Heads)
         };
         plant.write(folder.path()).unwrap();
         let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();

@@ -10,12 +10,16 @@ impl Ablation for Cama {
         "cama"
     }
 
+    fn keeps_embedding(&self) -> bool {
+        true
+    }
+
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
         let token = from.set.prompts[place.prompt].ids[place.position];
         let key = || format!("token {token} at position {}", place.position);
         let moments = from.means.of_token(place.position, token);
         let moments = moments.ok_or_else(|| format!("no estimation prompt has {}", key()))?;
-        from.estimate(moments, place.own)
+        from.estimate(moments, place.resid)
             .ok_or_else(|| format!("no other prompt has {}", key()))
     }
 }

@@ -4,7 +4,11 @@
 //! touched. To add one, write a file with a type that implements [`Ablation`] and put it into [`ALL`].
 
 mod cama;
+mod embedding;
+mod identity;
 mod mean;
+mod resample;
+mod self_peek;
 mod zero;
 
 use ndarray::{Array3, ArrayView1, ArrayView3};
@@ -14,18 +18,49 @@ use crate::prompt::PromptSet;
 use crate::{Error, Result};
 
 /// All ablations, the default first.
-pub const ALL: [&dyn Ablation; 3] = [&cama::Cama, &mean::Mean, &zero::Zero];
+pub const ALL: [&dyn Ablation; 7] = [
+    &cama::Cama,
+    &mean::Mean,
+    &zero::Zero,
+    &resample::Resample,
+    &embedding::Embedding,
+    &self_peek::SelfPeek,
+    &identity::Identity,
+];
 
 /// A replacement of the residual stream at a layer boundary.
 pub trait Ablation: Sync {
     /// Its name, on the command line and in records.
     fn name(&self) -> &'static str;
 
+    /// The stream that it starts from.
+    fn stream(&self) -> Stream {
+        Stream::Own
+    }
+
+    /// Whether it leaves `resid[0]` as it is, because that depends on the token alone.
+    fn keeps_embedding(&self) -> bool {
+        false
+    }
+
     /// The value for one prompt at one position from 1 on.
     ///
     /// # Errors
     /// The key that was never seen, in words.
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String>;
+}
+
+/// A residual stream at the boundary from which an ablation makes its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stream {
+    /// `resid[W]` of the prompt itself in the unmodified model.
+    Own,
+    /// `resid[0]` of the prompt itself.
+    Embedding,
+    /// `resid[W]` of the prompt itself when every layer before `W` has the mask `self-peek`.
+    SelfPeek,
+    /// `resid[W]` of another prompt in the unmodified model.
+    Other,
 }
 
 /// What an ablation may use.
@@ -45,14 +80,16 @@ pub struct Place<'a> {
     pub prompt: usize,
     /// The position, from 1 on.
     pub position: usize,
-    /// The prompt's own residual there, `[d_model]`.
-    pub own: ArrayView1<'a, f32>,
+    /// The ablation's stream there, `[d_model]`.
+    pub resid: ArrayView1<'a, f32>,
 }
 
 /// A replacement, `[d_model]`.
 pub enum Value {
     /// All zeros.
     Zero,
+    /// The ablation's stream as it is.
+    Keep,
     /// A mean.
     Mean(ndarray::Array1<f64>),
 }
@@ -77,7 +114,8 @@ impl Source<'_> {
     }
 }
 
-/// Replaces the residuals `own`, `[batch, pos, d_model]`, of some prompts at all positions from 1 on.
+/// Replaces the residuals `own`, `[batch, pos, d_model]`, of some prompts at all positions from 1 on. `stream` is the
+/// ablation's stream of the same prompts, of the same shape.
 ///
 /// # Errors
 /// A mean that is not defined for one of the prompts; callers leave such prompts out.
@@ -86,14 +124,17 @@ pub fn replace(
     from: &Source<'_>,
     prompts: &[usize],
     own: ArrayView3<'_, f32>,
+    stream: ArrayView3<'_, f32>,
 ) -> Result<Array3<f32>> {
     let mut out = own.to_owned();
     for (row, &prompt) in prompts.iter().enumerate() {
         for position in 1..from.set.positions() {
+            let at = ndarray::s![row, position, ..];
+            let resid = stream.slice(at);
             let place = Place {
                 prompt,
                 position,
-                own: own.slice(ndarray::s![row, position, ..]),
+                resid,
             };
             let value = ablation
                 .value(from, place)
@@ -106,11 +147,11 @@ pub fn replace(
                         from.set.prompts[prompt].text
                     ),
                 })?;
+            let mut out = out.slice_mut(at);
             match value {
-                Value::Zero => out.slice_mut(ndarray::s![row, position, ..]).fill(0.0),
-                Value::Mean(mean) => out
-                    .slice_mut(ndarray::s![row, position, ..])
-                    .zip_mut_with(&mean, |out, &mean| *out = mean as f32),
+                Value::Zero => out.fill(0.0),
+                Value::Keep => out.assign(&resid),
+                Value::Mean(mean) => out.zip_mut_with(&mean, |out, &mean| *out = mean as f32),
             }
         }
     }

@@ -1,0 +1,69 @@
+//! `af1 selfcheck`: does this program find on this device what was planted?
+
+use clap::Args;
+
+use super::args::{Format, OutputArgs, RuntimeArgs};
+use super::output::deliver;
+use crate::fetch::Cache;
+use crate::file::check_writable;
+use crate::model::{Origin, PRESETS, Preset};
+use crate::runtime::{Device, Runtime};
+use crate::selfcheck::{OPERATIONS, Row, check, judge};
+use crate::{Result, report};
+
+#[derive(Args, Clone, Debug)]
+pub struct Selfcheck {
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// The planted models.
+fn planted() -> impl Iterator<Item = &'static Preset> {
+    PRESETS
+        .iter()
+        .filter(|preset| matches!(preset.origin, Origin::Planted(_)))
+}
+
+impl Selfcheck {
+    pub fn run(self) -> Result<()> {
+        if let Some(out) = &self.output.out {
+            check_writable(out)?;
+        }
+        let runtime = self.runtime.start()?;
+        let rows = rows(planted(), runtime, &self.runtime.device, &OPERATIONS)?;
+        let text = match self.output.format {
+            Format::Json => report::selfcheck_lines(&rows),
+            Format::Table => {
+                let device = &self.runtime.device;
+                report::selfcheck_heading(runtime.version(), device) + &report::selfcheck(&rows)
+            }
+        };
+        deliver(self.output.out.as_deref(), &text)?;
+        judge(&rows)
+    }
+}
+
+/// The control of the default run: a model in which the claim is true, one in which it is not, and one that cannot tell.
+pub fn control(runtime: &'static Runtime, device: &Device) -> Result<Vec<Row>> {
+    let control = ["planted-af1", "planted-late", "planted-weak"];
+    let presets = control.iter().filter_map(|name| Preset::named(name));
+    let rows = rows(presets, runtime, device, &OPERATIONS[..1])?;
+    judge(&rows)?;
+    Ok(rows)
+}
+
+fn rows(
+    presets: impl Iterator<Item = &'static Preset>,
+    runtime: &'static Runtime,
+    device: &Device,
+    operations: &[&str],
+) -> Result<Vec<Row>> {
+    let cache = Cache::of_user()?;
+    let mut rows = Vec::new();
+    for preset in presets {
+        rows.extend(check(preset, runtime, device, &cache, operations)?);
+    }
+    Ok(rows)
+}

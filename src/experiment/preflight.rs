@@ -1,0 +1,315 @@
+//! Preflight: what must hold before any experiment on a template is believed, checked on a handful of its prompts.
+
+use std::collections::BTreeSet;
+
+use ndarray::{Array2, ArrayView, ArrayView3, Axis, Dimension, s};
+
+use super::forward::{Biases, Captured, base_forward, not_finite};
+use super::{Request, prepare};
+use crate::intervene::ablation::{Ablation, Source, named, replace};
+use crate::intervene::{Estimator, Mask, Means, Plan, Tail};
+use crate::model::Model;
+use crate::prompt::{PromptSet, Role};
+use crate::runtime::Engine;
+use crate::{Error, Result};
+
+/// The largest difference of two results that must be equal, relative to the largest of them. Batches of another size
+/// sum the same products in another order, in f32.
+const SAME: f32 = 1e-4;
+
+/// What preflight checks, in its order.
+pub const CHECKS: [&str; 10] = [
+    "roles",
+    "masks",
+    "mask inputs",
+    "finite",
+    "captured",
+    "batch",
+    "position 0",
+    "position 1",
+    "identity",
+    "interventions",
+];
+
+/// Checks a template with the plans and ablations of a request; the estimator and the limit of the request do not matter.
+/// What each check demands is said where it is made. Returns the number of prompts that were run.
+///
+/// # Errors
+/// [`Error::Preflight`] names the first check that fails, [`Error::NotFinite`] the first boundary with NaN or infinity.
+pub fn preflight(
+    engine: &mut Engine,
+    model: &Model,
+    set: &PromptSet,
+    request: &Request<'_>,
+) -> Result<usize> {
+    let fail = |check: &'static str, reason: String| Error::Preflight {
+        check,
+        reason,
+        style: set.template.style.clone(),
+        operation: set.template.operation.to_string(),
+    };
+    roles(model, set).map_err(|reason| fail("roles", reason))?;
+    masks(engine, set.positions(), request.plans).map_err(|reason| fail("masks", reason))?;
+    // A segment without its mask would run, and no mask would ever do anything.
+    if let Some(layer) = (0..engine.layers()).find(|&layer| !engine.takes_mask(layer)) {
+        let name = crate::graph::attn_bias(layer);
+        return Err(fail(
+            "mask inputs",
+            format!("layer {layer} has no input {name:?}"),
+        ));
+    }
+
+    let sample = set.subset(&sample(set));
+    let all: Vec<usize> = (0..sample.len()).collect();
+    let ids = sample.ids(&all);
+    let biases = Biases::new(sample.positions())?;
+    let every: Vec<usize> = (0..=engine.layers()).collect();
+    let (captured, logits) = base_forward(engine, ids.clone(), &biases, &every)?;
+    for (&layer, resid) in &captured {
+        if let Some(bad) = resid.iter().find(|x| !x.is_finite()) {
+            return Err(not_finite(set, crate::graph::resid(layer), *bad));
+        }
+    }
+    if let Some(bad) = logits.iter().find(|x| !x.is_finite()) {
+        return Err(not_finite(set, crate::graph::LOGITS.to_owned(), *bad));
+    }
+
+    let (_, uncaptured) = base_forward(engine, ids.clone(), &biases, &[])?;
+    same(logits.view(), uncaptured.view()).map_err(|apart| {
+        fail(
+            "captured",
+            format!("capturing residuals moves logits by {apart}"),
+        )
+    })?;
+    for row in 0..sample.len() {
+        let one = ids.select(Axis(0), &[row]);
+        let (_, alone) = base_forward(engine, one, &biases, &[])?;
+        let of_batch = logits.select(Axis(0), &[row]);
+        same(of_batch.view(), alone.view()).map_err(|apart| {
+            let reason = format!(
+                "alone and in a batch of {} the logits of {:?} differ by {apart}",
+                sample.len(),
+                sample.prompts[row].text
+            );
+            fail("batch", reason)
+        })?;
+    }
+    first_positions(&sample, &captured).map_err(|(check, reason)| fail(check, reason))?;
+    interventions(engine, &sample, request, &logits)?
+        .map_err(|(check, reason)| fail(check, reason))?;
+    Ok(sample.len())
+}
+
+/// A handful of prompts: one, for each of its operands another one with the same token there, so that its means have
+/// contexts, and the last.
+fn sample(set: &PromptSet) -> Vec<usize> {
+    let first = set.len() / 2;
+    let mut chosen = BTreeSet::from([first, set.len() - 1]);
+    let ids = |prompt: usize| &set.prompts[prompt].ids;
+    for t in 1..set.positions() {
+        if let Role::Operand(_) = set.roles[t] {
+            let shares = |&p: &usize| ids(p)[t] == ids(first)[t] && ids(p) != ids(first);
+            chosen.extend((0..set.len()).find(shares));
+        }
+    }
+    chosen.into_iter().collect()
+}
+
+/// The beginning-of-sequence token stands first and nowhere else, the operands where their roles say, the tokens are those
+/// of the text.
+fn roles(model: &Model, set: &PromptSet) -> Result<(), String> {
+    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let start = usize::from(bos.is_some());
+    for prompt in &set.prompts {
+        let wrong = |what: String| Err(format!("{:?}: {what}", prompt.text));
+        if prompt.ids.first().copied() != bos && bos.is_some() {
+            return wrong(format!(
+                "begins with token {:?}, not with the beginning-of-sequence token {bos:?}",
+                prompt.ids.first()
+            ));
+        }
+        if let Some(at) = prompt
+            .ids
+            .iter()
+            .skip(start)
+            .position(|id| Some(*id) == bos)
+        {
+            return wrong(format!(
+                "has the beginning-of-sequence token again at position {}",
+                start + at
+            ));
+        }
+        let tokens = model.tokenizer.encode(&prompt.text)?;
+        if !tokens
+            .iter()
+            .map(|token| token.id)
+            .eq(prompt.ids[start..].iter().copied())
+        {
+            return wrong("its tokens are not those of its text".to_owned());
+        }
+        for (t, role) in set.roles.iter().enumerate() {
+            let Role::Operand(i) = role else { continue };
+            let found = model.tokenizer.decode(prompt.ids[t]);
+            if found.trim() != prompt.operands[*i].to_string() {
+                return wrong(format!(
+                    "position {t} should hold operand {}, but reads {found:?}",
+                    prompt.operands[*i]
+                ));
+            }
+        }
+        if set.roles.last() != Some(&Role::Last) {
+            return wrong("the last position is not where the answer is read".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Every mask that is used lets every query see position 0 and itself, and nothing after itself.
+fn masks(engine: &Engine, pos: usize, plans: &[Plan]) -> Result<(), String> {
+    let mut used: Vec<Mask> = vec![Mask::Causal, Mask::SelfPeek];
+    for plan in plans {
+        used.extend((plan.wait..engine.layers()).map(|layer| plan.mask(layer)));
+    }
+    let distinct: std::collections::HashSet<Mask> = used.into_iter().collect();
+    for mask in distinct {
+        for ((_, head, q, k), bias) in mask.bias(engine.heads(), pos).indexed_iter() {
+            let sees = *bias == 0.0;
+            if (k == q || k == 0) && !sees {
+                return Err(format!(
+                    "{mask:?}, head {head}: query {q} does not see key {k}"
+                ));
+            }
+            if k > q && sees {
+                return Err(format!(
+                    "{mask:?}, head {head}: query {q} sees key {k}, which is later"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At every boundary position 0 is the same in all prompts, because it sees itself only; and position 1 depends on its own
+/// token alone, so its CAMA value is its own residual.
+fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static str, String)> {
+    let cama = named("cama").expect("it is built in");
+    let all: Vec<usize> = (0..set.len()).collect();
+    for (wait, resid) in captured {
+        if set.roles[0] == Role::Bos {
+            let zero = resid.slice(s![.., 0, ..]);
+            let first = zero.select(Axis(0), &vec![0; set.len()]);
+            same(zero, first.view()).map_err(|apart| {
+                let reason = format!(
+                    "resid.{wait} differs by {apart} between prompts: the model looks ahead"
+                );
+                ("position 0", reason)
+            })?;
+        }
+        let mut means = Means::new(set.positions(), resid.len_of(Axis(2)));
+        means.push(set, &all, resid.view());
+        let source = Source {
+            set,
+            means: &means,
+            estimator: Estimator::PlugIn,
+        };
+        let view: ArrayView3<'_, f32> = resid.view();
+        let replaced =
+            replace(cama, &source, &all, view, view).map_err(|e| ("position 1", e.to_string()))?;
+        let one = s![.., 0..2, ..];
+        same(resid.slice(one), replaced.slice(one)).map_err(|apart| {
+            let reason = format!("CAMA moves resid.{wait} by {apart}, where nothing else is seen");
+            ("position 1", reason)
+        })?;
+    }
+    Ok(())
+}
+
+type Checked = Result<(), (&'static str, String)>;
+
+/// Replacing a stream by itself gives the unmodified logits; every ablation, with every kind of tail that it is asked for,
+/// changes them somewhere.
+fn interventions(
+    engine: &mut Engine,
+    sample: &PromptSet,
+    request: &Request<'_>,
+    logits: &Array2<f32>,
+) -> Result<Checked> {
+    let nothing = named("identity").expect("it is built in");
+    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
+    waits.sort_unstable();
+    waits.dedup();
+    let request = Request {
+        // The means of a handful of prompts are of use only with all of them.
+        estimator: Estimator::PlugIn,
+        limit: None,
+        batch: sample.len(),
+        ..*request
+    };
+    let mut evaluation = prepare(engine, sample.clone(), &request, &waits)?;
+    let unmodified: Vec<Plan> = waits.iter().map(|&wait| Plan::waiting(wait)).collect();
+    let identity = evaluation.logits(engine, &unmodified, nothing)?;
+    for (plan, found) in unmodified.iter().zip(&identity) {
+        if let Err(apart) = same(logits.view(), found.view()) {
+            let wait = plan.wait;
+            let reason = format!("putting resid.{wait} back where it was moves logits by {apart}");
+            return Ok(Err(("identity", reason)));
+        }
+    }
+    for ablation in request.ablations {
+        let mut untested: Vec<&Plan> = request
+            .plans
+            .iter()
+            .filter(|plan| acts(*ablation, plan, engine.layers()))
+            .collect();
+        // The middle first: most are found to change something there.
+        untested.sort_by_key(|plan| plan.wait.abs_diff(engine.layers() / 2));
+        while let Some(&first) = untested.first() {
+            let kind = std::mem::discriminant(&first.tail);
+            let (same_kind, rest): (Vec<&Plan>, Vec<&Plan>) = untested
+                .into_iter()
+                .partition(|plan| std::mem::discriminant(&plan.tail) == kind);
+            let mut changes = false;
+            for plan in &same_kind {
+                let at = waits.binary_search(&plan.wait).expect("it is one of them");
+                let found = evaluation.logits(engine, std::slice::from_ref(*plan), *ablation)?;
+                if found[0] != identity[at] {
+                    changes = true;
+                    break;
+                }
+            }
+            if !changes {
+                let reason = format!(
+                    "{} changes no logit in any of {} plans, such as {first:?}",
+                    ablation.name(),
+                    same_kind.len()
+                );
+                return Ok(Err(("interventions", reason)));
+            }
+            untested = rest;
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// Whether an intervention does anything by its definition.
+fn acts(ablation: &dyn Ablation, plan: &Plan, layers: usize) -> bool {
+    let replaces = ablation.name() != "identity" && (plan.wait > 0 || !ablation.keeps_embedding());
+    let masks = match plan.tail {
+        Tail::Causal | Tail::Knockout { layers: 0 } => false,
+        Tail::Af1 { .. } | Tail::Pruned { .. } | Tail::Knockout { .. } => plan.wait < layers,
+    };
+    replaces || masks
+}
+
+/// Whether two results are the same up to [`SAME`]; how far they are apart otherwise.
+fn same<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> Result<(), f32> {
+    let largest = |x: ArrayView<'_, f32, D>| x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    let apart = ndarray::Zip::from(&a)
+        .and(&b)
+        .fold(0.0f32, |most, a, b| most.max((a - b).abs()));
+    let size = largest(a).max(largest(b)).max(f32::MIN_POSITIVE);
+    match apart <= SAME * size {
+        true => Ok(()),
+        false => Err(apart),
+    }
+}

@@ -1,0 +1,248 @@
+//! The self-check: every experiment on models whose answer is known by construction, compared with what was planted. Which
+//! models there are is [`crate::model`]'s business, how the rows are shown [`crate::report`]'s.
+
+use std::ops::RangeInclusive;
+
+use serde::Serialize;
+
+use crate::experiment::{
+    Experiment, Found, Request, empty_subgraphs, evaluate, preflight, recover,
+};
+use crate::fetch::Cache;
+use crate::intervene::{Estimator, Plan, ablation};
+use crate::model::planted::{Plant, Truth};
+use crate::model::{BosChoice, Model, Origin, Preset};
+use crate::prompt::{Operation, PromptSet, Selection, Styles};
+use crate::record::{Outcome, Provenance, Run, measure};
+use crate::runtime::{Device, Engine, Runtime};
+use crate::{Error, Result};
+
+/// The faithfulness that is claimed.
+pub const CLAIM: f64 = 0.95;
+
+/// The values of the operands; few, so that the check is quick and every token still has many contexts.
+const OPERANDS: RangeInclusive<i64> = 0..=29;
+
+/// Prompts of a template on which the experiments look for what was planted; the verdict is on all of them, because a
+/// subgraph that keeps 90%, as in `planted-noisy`, must be seen to fail a claim of 95%.
+const LIMIT: usize = 150;
+
+/// Prompts in a batch.
+const BATCH: usize = 256;
+
+/// The seed of the draw.
+const SEED: u64 = 42;
+
+/// One template of one planted model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Row {
+    /// The model.
+    pub model: String,
+    /// The style.
+    pub style: String,
+    /// The operation.
+    pub operation: String,
+    /// What was planted; `None` where the model cannot do the task.
+    pub planted: Option<Truth>,
+    /// What the experiments find, without a hint.
+    pub found: Found,
+    /// The subgraph that is claimed, `(W, K)`.
+    pub claim: (usize, usize),
+    /// The verdict that the claim deserves.
+    pub due: Outcome,
+    /// The verdict that it gets.
+    pub verdict: Outcome,
+}
+
+impl Row {
+    /// What does not agree, in words; none where all is well.
+    pub fn differences(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let mut compare = |what: &str, planted: String, found: String| {
+            if planted != found {
+                all.push(format!("{what}: planted {planted}, found {found}"));
+            }
+        };
+        compare("verdict", self.due.to_string(), self.verdict.to_string());
+        // A model that cannot do the task has nothing to find; that it cannot is the verdict.
+        if let Some(truth) = &self.planted {
+            let n = self.found.prompts;
+            compare(
+                "right answers",
+                n.to_string(),
+                self.found.base_correct.to_string(),
+            );
+            let waits = self.found.waits;
+            compare(
+                "waits to",
+                format!("{:?}", Some(truth.waits)),
+                format!("{waits:?}"),
+            );
+            compare(
+                "AF1",
+                format!("{:?}", truth.af1),
+                format!("{:?}", self.found.af1),
+            );
+            let (planted, found) = (&truth.knockouts, &self.found.knockouts);
+            compare(
+                "layers needed",
+                format!("{planted:?}"),
+                format!("{found:?}"),
+            );
+            let found: Vec<(usize, usize)> = self
+                .found
+                .heads
+                .iter()
+                .map(|head| (head.layer, head.head))
+                .collect();
+            compare(
+                "heads needed",
+                format!("{:?}", truth.heads),
+                format!("{found:?}"),
+            );
+        }
+        all
+    }
+}
+
+/// The verdict that the claim AF1(W, K) deserves where this was planted.
+fn due(plant: &Plant, truth: Option<&Truth>, (wait, transfer): (usize, usize)) -> Outcome {
+    let Some(truth) = truth else {
+        return Outcome::Inconclusive;
+    };
+    let holds = truth.af1.is_some_and(|(waits, transfers)| {
+        (1..=waits).contains(&wait)
+            && wait + transfer >= waits + transfers
+            && wait + transfer <= plant.layers
+    });
+    match holds {
+        true => Outcome::Pass,
+        false => Outcome::Fail,
+    }
+}
+
+/// The styles in which a planted model is checked: those of which its preset says something of its own.
+fn styles(preset: &Preset) -> &'static [&'static str] {
+    match preset.name {
+        // The only one in which the route depends on the style.
+        "planted-style" => &["symbolic", "python"],
+        _ => &["symbolic"],
+    }
+}
+
+/// The operations that planted models are asked for.
+pub const OPERATIONS: [&str; 2] = ["A+B", "A-B"];
+
+/// Checks one planted model: a row for every template.
+///
+/// # Errors
+/// The runtime's reason; preflight.
+///
+/// # Panics
+/// For a preset that is not planted.
+pub fn check(
+    preset: &'static Preset,
+    runtime: &'static Runtime,
+    device: &Device,
+    cache: &Cache,
+    operations: &[&str],
+) -> Result<Vec<Row>> {
+    let Origin::Planted(plant) = preset.origin else {
+        panic!("{} is not planted", preset.name);
+    };
+    let model = Model::load(preset.name, &BosChoice::Default, cache)?;
+    let mut engine = Engine::new(runtime, device, &model)?;
+    let mut rows = Vec::new();
+    for style in styles(preset) {
+        for operation in operations {
+            let row = check_template(preset, &plant, &model, &mut engine, style, operation)?;
+            rows.push(row);
+        }
+    }
+    Ok(rows)
+}
+
+fn check_template(
+    preset: &Preset,
+    plant: &Plant,
+    model: &Model,
+    engine: &mut Engine,
+    style: &str,
+    operation: &str,
+) -> Result<Row> {
+    let operation: Operation = operation.parse().expect("an operation");
+    let template = Styles::built_in()
+        .select(&[style.to_owned()], &[operation])?
+        .remove(0);
+    let selection = Selection {
+        operands: OPERANDS,
+        results: preset.results.0..=preset.results.1,
+        contexts: 100,
+        seed: SEED,
+    };
+    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let set = PromptSet::build(&template, &model.tokenizer, bos, &selection)?;
+    let operation = set.template.operation.to_string();
+    let ablations = [ablation::named("cama").expect("it is built in")];
+    let (wait, transfer) = preset.af1;
+    let claimed = Plan::af1(wait, transfer);
+    let plans = empty_subgraphs(std::slice::from_ref(&claimed));
+    let request = Request {
+        plans: &plans,
+        ablations: &ablations,
+        estimator: Estimator::LeaveOneOut,
+        limit: None,
+        seed: SEED,
+        batch: BATCH,
+    };
+    preflight(engine, model, &set, &request)?;
+    let evaluation = evaluate(engine, set.clone(), &request)?;
+    let run = Run {
+        experiment: Experiment::Af1,
+        estimator: request.estimator,
+        model: &model.name,
+        layers: model.spec.layers,
+        claim: CLAIM,
+        provenance: &Provenance::default(),
+    };
+    let measured = measure(&evaluation, &run, |cell| cell.plan == claimed);
+    let verdict = measured.first().and_then(|m| m.verdict.as_ref());
+    let request = Request {
+        limit: Some(LIMIT),
+        ..request
+    };
+    let found = recover(engine, set, &request, CLAIM)?;
+    let planted = plant.truth(style);
+    Ok(Row {
+        model: preset.name.to_owned(),
+        style: style.to_owned(),
+        operation,
+        found,
+        claim: preset.af1,
+        due: due(plant, planted.as_ref(), preset.af1),
+        verdict: verdict.map_or(Outcome::Inconclusive, |verdict| verdict.outcome),
+        planted,
+    })
+}
+
+/// Passes if every row is as planted.
+///
+/// # Errors
+/// [`Error::Selfcheck`] names the first that is not.
+pub fn judge(rows: &[Row]) -> Result<()> {
+    for row in rows {
+        let differences = row.differences();
+        if !differences.is_empty() {
+            return Err(Error::Selfcheck {
+                reason: format!(
+                    "{}, {} {}: {}",
+                    row.model,
+                    row.style,
+                    row.operation,
+                    differences.join("; ")
+                ),
+            });
+        }
+    }
+    Ok(())
+}
