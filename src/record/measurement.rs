@@ -13,7 +13,7 @@ use crate::stats::{Proportion, discordant, mcnemar_greater};
 pub const SCHEMA: u32 = 1;
 
 /// One line of results. The fields are explained in the schema (module documentation).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[allow(missing_docs)] // documented once, in schema.md
 pub struct Measurement {

@@ -6,4 +6,4 @@ mod measurement;
 mod verdict;
 
 pub use measurement::{Measurement, Provenance, Run, SCHEMA, measure};
-pub use verdict::{LEVEL, Outcome, Verdict, judge};
+pub use verdict::{Outcome, Verdict, judge};

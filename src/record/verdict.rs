@@ -3,10 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
-use crate::stats::Proportion;
-
-/// The level of the tests on which a verdict rests.
-pub const LEVEL: f64 = 0.05;
+use crate::stats::{LEVEL, Proportion, least_passing, sample_size};
 
 /// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +42,7 @@ pub struct Verdict {
 ///
 /// In this order: inconclusive where the model cannot do the task; fail where even the upper end of the interval lies
 /// below the claim; inconclusive where AF1 without transfer does as well, because then nothing shows that transfer
-/// matters; pass where the lower end reaches the claim, even if no degenerate prompt counted; inconclusive otherwise.
+/// matters; pass where the lower end reaches the claim (see [`least_passing`]), even if no degenerate prompt counted; inconclusive otherwise.
 ///
 /// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
 /// from passing, not from failing.
@@ -55,11 +52,9 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         return None;
     }
     let claim = m.claim;
+    let passes = |kept: usize| least_passing(m.base_correct, claim).is_some_and(|k| kept >= k);
     // A degenerate prompt keeps its answer for no merit of the subgraph: at worst none of them would.
-    let without_degenerate = Proportion::wilson(
-        m.correct_given_base.saturating_sub(m.degenerate),
-        m.base_correct,
-    );
+    let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
     let best = Proportion::wilson(m.base_correct, m.base_correct);
     let (outcome, reason) = if m.p_base_above_constant > LEVEL {
         (
@@ -91,7 +86,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 m.correct
             ),
         )
-    } else if m.faithfulness_low >= claim && without_degenerate.low < claim {
+    } else if passes(m.correct_given_base) && !passes(without_degenerate) {
         (
             Outcome::Inconclusive,
             format!(
@@ -100,7 +95,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 m.degenerate
             ),
         )
-    } else if m.faithfulness_low >= claim {
+    } else if passes(m.correct_given_base) {
         (
             Outcome::Pass,
             format!(
@@ -108,7 +103,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 m.faithfulness_low
             ),
         )
-    } else if best.low < claim {
+    } else if !passes(m.base_correct) {
         (
             Outcome::Inconclusive,
             format!(
@@ -120,18 +115,33 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} lies inside the interval [{:.3}, {:.3}]: more prompts are needed",
-                m.faithfulness_low, m.faithfulness_high
+                "the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
+                m.faithfulness_low,
+                m.faithfulness_high,
+                more(m)
             ),
         )
     };
     Some(Verdict { outcome, reason })
 }
 
+/// The power with which a number of prompts is said to be enough.
+const POWER: f64 = 0.8;
+
+/// How many right answers would decide, if the measured share is the true one.
+fn more(m: &Measurement) -> String {
+    let truth = m.faithfulness.unwrap_or(0.0);
+    match sample_size(m.claim, truth, POWER) {
+        Some(n) => format!(
+            "if {truth:.3} is the truth, {n} right answers of the model would show it (power {POWER})"
+        ),
+        None => "more prompts are needed".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Provenance;
     use crate::stats::{Proportion, mcnemar_greater};
     use rstest::rstest;
 
@@ -146,57 +156,39 @@ mod tests {
         let faithfulness = Proportion::wilson(kept, base);
         let above = |a: usize, b: usize| mcnemar_greater(a.saturating_sub(b), b.saturating_sub(a));
         Measurement {
-            schema: 1,
-            experiment: "af1".into(),
-            model: "m".into(),
-            style: "s".into(),
-            operation: "A+B".into(),
             ablation: "cama".into(),
             estimator: "leave-one-out".into(),
             wait: 15,
             transfer: k,
-            transfer_layers: None,
-            knockout_layers: None,
-            pruned_heads: None,
             layers: 32,
             prompts: 100,
-            excluded: 0,
-            undefined: 0,
-            degenerate: 0,
             base_correct: base,
             correct: kept,
             correct_given_base: kept,
             constant_correct: constant,
             constant_answer: 9,
             empty_correct: k.map(|_| empty),
-            base_accuracy: 0.0,
-            base_accuracy_low: 0.0,
-            base_accuracy_high: 0.0,
-            accuracy: 0.0,
-            accuracy_low: 0.0,
-            accuracy_high: 0.0,
             faithfulness: faithfulness.value,
             faithfulness_low: faithfulness.low,
             faithfulness_high: faithfulness.high,
-            normalised_faithfulness: None,
             p_base_above_constant: above(base, constant),
             p_above_empty: k.map(|_| above(kept, empty)),
             claim: 0.95,
-            verdict: None,
-            all_prompts: 100,
-            all_base_correct: base,
-            keys: 0,
-            contexts_fewest: 0,
-            contexts_median: 0,
-            largest_relative_standard_error: 0.0,
-            provenance: Provenance::default(),
+            ..Measurement::default()
         }
     }
 
     #[rstest]
     #[case(100, 10, 100, 5, Outcome::Pass, "begins at 0.963")]
     #[case(100, 10, 80, 5, Outcome::Fail, "ends at 0.867")]
-    #[case(100, 10, 96, 5, Outcome::Inconclusive, "more prompts")]
+    #[case(
+        100,
+        10,
+        96,
+        5,
+        Outcome::Inconclusive,
+        "if 0.960 is the truth, 6427 right"
+    )]
     // The model answers one constant: every subgraph looks faithful and nothing was shown.
     #[case(10, 10, 10, 10, Outcome::Inconclusive, "cannot do the task")]
     // Without transfer it is as good: nothing shows that transfer matters.

@@ -8,3 +8,4 @@ mod fixtures;
 mod parity;
 mod planted;
 mod program;
+mod statistics;

@@ -1,0 +1,112 @@
+//! What a claim about a proportion takes: the rule by which it passes, and how many prompts decide it.
+
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
+
+use super::Proportion;
+
+/// The exact one-sided test of non-inferiority: the probability of `successes` or more of `trials` if the true share were
+/// only `reference - margin`. Where it is small, the share is at most the margin below the reference.
+pub fn noninferiority(successes: usize, trials: usize, reference: f64, margin: f64) -> f64 {
+    at_least(successes, trials, reference - margin)
+}
+
+/// The probability of `successes` or more of `trials` if each succeeds with that share.
+fn at_least(successes: usize, trials: usize, share: f64) -> f64 {
+    if successes == 0 {
+        return 1.0;
+    }
+    let share = share.clamp(0.0, 1.0);
+    let binomial = Binomial::new(share, trials as u64).expect("a share is a probability");
+    binomial.sf(successes as u64 - 1)
+}
+
+/// The level at which claims pass: a share that is only just the claim passes with at most this probability.
+pub const LEVEL: f64 = 0.05;
+
+/// The fewest successes of so many trials with which a claim passes: its 95% Wilson interval begins at or above the claim,
+/// and the exact test rejects, at [`LEVEL`], that the share is only the claim. (The second follows from the first but for
+/// very few trials: 4 of 4 have an interval from 0.51 on, and one coin in 16 falls so.) `None` where not even `trials`
+/// successes are enough.
+pub fn least_passing(trials: usize, claim: f64) -> Option<usize> {
+    let passes = |k: usize| {
+        Proportion::wilson(k, trials).low >= claim && at_least(k, trials, claim) <= LEVEL
+    };
+    if !passes(trials) {
+        return None;
+    }
+    // Both grow stricter with fewer successes.
+    let (mut fails, mut good) = (0, trials);
+    while good - fails > 1 {
+        let middle = fails + (good - fails) / 2;
+        if passes(middle) {
+            good = middle;
+        } else {
+            fails = middle;
+        }
+    }
+    Some(good)
+}
+
+/// The probability that a claim passes on so many trials if the true share is `truth`: the power where the truth lies
+/// above the claim, the error where it does not.
+pub fn pass_probability(trials: usize, claim: f64, truth: f64) -> f64 {
+    least_passing(trials, claim).map_or(0.0, |least| at_least(least, trials, truth))
+}
+
+/// The most trials that [`sample_size`] considers.
+const MOST_TRIALS: usize = 10_000;
+
+/// The number of trials from which on a claim passes with at least that probability if the true share is `truth`. The
+/// probability goes up and down with the number of trials, because successes are whole; from here on it stays. `None`
+/// where the truth does not lie above the claim, or so little above that it may take more than 10,000 trials.
+pub fn sample_size(claim: f64, truth: f64, power: f64) -> Option<usize> {
+    if truth <= claim || !(power > 0.0 && power < 1.0) {
+        return None;
+    }
+    // The normal approximation, and a quarter more: from there on the power does not fall back.
+    let spread = |p: f64| (p * (1.0 - p)).sqrt();
+    let z = |q: f64| Normal::standard().inverse_cdf(q);
+    let normal = ((z(0.975) * spread(claim) + z(power) * spread(truth)) / (truth - claim)).powi(2);
+    let enough = (1.25 * normal).ceil() as usize + 200;
+    if enough > MOST_TRIALS {
+        return None;
+    }
+    let fails = |n: &usize| pass_probability(*n, claim, truth) < power;
+    (1..=enough)
+        .rev()
+        .find(fails)
+        .map_or(Some(1), |last| Some(last + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_passing_is_the_least() {
+        for (trials, claim) in [(73, 0.95), (100, 0.9), (1000, 0.5), (10, 0.1)] {
+            let least = least_passing(trials, claim).unwrap();
+            let both = |k: usize| {
+                Proportion::wilson(k, trials).low >= claim
+                    && noninferiority(k, trials, claim, 0.0) <= LEVEL
+            };
+            assert!(both(least) && !both(least - 1), "{trials} {claim}");
+        }
+        assert_eq!(least_passing(72, 0.95), None);
+        assert_eq!(least_passing(73, 0.95), Some(73));
+        assert_eq!(least_passing(4, 0.5), None);
+    }
+
+    #[test]
+    fn no_number_of_trials_shows_what_is_not_so() {
+        assert_eq!(sample_size(0.95, 0.95, 0.8), None);
+        assert_eq!(sample_size(0.95, 0.9, 0.8), None);
+        assert_eq!(sample_size(0.95, 0.9501, 0.8), None);
+    }
+
+    #[test]
+    fn nothing_is_inferior_to_nothing() {
+        assert_eq!(noninferiority(0, 10, 0.0, 0.05), 1.0);
+        assert_eq!(noninferiority(1, 10, 0.05, 0.1), 0.0);
+    }
+}
