@@ -187,7 +187,7 @@ mod tests {
         96,
         5,
         Outcome::Inconclusive,
-        "if 0.960 is the truth, 6427 right"
+        "if 0.960 is the truth, 3593 right answers"
     )]
     // The model answers one constant: every subgraph looks faithful and nothing was shown.
     #[case(10, 10, 10, 10, Outcome::Inconclusive, "cannot do the task")]
