@@ -9,7 +9,7 @@ use ndarray::{Array2, Ix2, Ix3};
 
 use super::{Device, Part, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
-use crate::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
+use crate::graph::{Graph, INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
 use crate::interrupt::interrupted;
 use crate::model::Model;
 use crate::{Error, Result, progress};
@@ -33,9 +33,21 @@ impl Engine {
     /// # Errors
     /// A device that cannot run, nodes that would fall back to the CPU, a graph that the runtime refuses, an interrupt.
     pub fn new(runtime: &'static Runtime, device: &Device, model: &Model) -> Result<Self> {
-        let graph = model.graph()?;
+        Self::from_graph(runtime, device, model, &model.graph()?)
+    }
+
+    /// Makes the sessions of a graph of a model that is not the one that this program writes but keeps the contract.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn from_graph(
+        runtime: &'static Runtime,
+        device: &Device,
+        model: &Model,
+        graph: &Graph,
+    ) -> Result<Self> {
         let graph_hash = sha256_bytes(&graph.to_bytes());
-        let (graph, folder) = model.weights.resolve(&graph)?;
+        let (graph, folder) = model.weights.resolve(graph)?;
         let layers = model.spec.layers;
         let bar = progress::steps("loading the model", layers as u64 + 2);
         let mut providers = BTreeMap::new();

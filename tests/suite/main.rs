@@ -7,5 +7,6 @@ mod fetching;
 mod fixtures;
 mod parity;
 mod planted;
+mod preflight;
 mod program;
 mod statistics;

@@ -249,6 +249,23 @@ fn means_carry_the_operation() {
     }
 }
 
+/// The mean that leaves the prompt out is the other prompts': with two values an operand there is one other, so when the
+/// second number of a relay waits after it has fetched the first, the answer is that of the other first operand.
+#[test]
+fn leaving_one_out_leaves_the_prompt_out() {
+    let (model, mut engine) = grow(&plant(8, 3, 3, Route::Relay));
+    let set = prompts(&model, "symbolic", "A+B", 1);
+    let ablations = [named("cama")];
+    let plans = [Plan::waiting(4)];
+    let found = evaluate(&mut engine, set, &request(&plans, &ablations, 100)).unwrap();
+    assert_eq!(found.evaluated.len(), 4);
+    for (&prompt, &token) in found.evaluated.iter().zip(&found.cells[0].predicted) {
+        let operands = &found.set.prompts[prompt].operands;
+        let other = 1 - operands[0] + operands[1];
+        assert_eq!(model.tokenizer.decode(token), other.to_string());
+    }
+}
+
 /// By construction AF1(3, 2) is right on exactly so many of a hundred; the interval of a drawn part covers that share for
 /// about 95 of 100 draws, and the verdict is that of the share.
 #[rstest]

@@ -1,0 +1,184 @@
+"""Shows that the tests notice mistakes: each mutant is the program with one mistake, and must be caught by the test that is
+there for it.
+
+Usage: python3 tests/mutants/run.py [MUTANT...]
+
+Every mutant is built in a copy of the sources under target/mutants. A mutant that no test catches, or whose place in the
+sources is gone, ends the script with an error.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = ROOT / "target" / "mutants" / "tree"
+SOURCES = ["src", "tests", "benches", "fixtures", "onnx", ".cargo", "Cargo.toml", "Cargo.lock", "README.md"]
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    right: str
+    wrong: str
+    caught_by: str
+
+
+MUTANTS = [
+    Mutant(
+        "mask off by one",
+        "src/intervene/mask.rs",
+        "let last = q + 1 == pos;",
+        "let last = q + 2 == pos;",
+        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+    ),
+    Mutant(
+        "W off by one",
+        "src/experiment/evaluate.rs",
+        "let replaced = self.replaced(*ablation, &streams, wait, chunk)?;",
+        "let replaced = self.replaced(*ablation, &streams, wait.max(1) - 1, chunk)?;",
+        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+    ),
+    Mutant(
+        "BOS forgotten",
+        "src/prompt/set.rs",
+        "let mut ids: Vec<u32> = bos.into_iter().collect();",
+        "let mut ids: Vec<u32> = bos.into_iter().take(0).collect();",
+        "preflight::a_sound_model_passes_with_every_ablation",
+    ),
+    Mutant(
+        "means keyed by position only",
+        "src/intervene/ablation/cama.rs",
+        "let moments = from.means.of_token(place.position, token);",
+        "let moments = Some(from.means.of_position(place.position));",
+        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+    ),
+    Mutant(
+        "operator leak: means go on from one operation to the next",
+        "src/experiment/evaluate.rs",
+        "    Ok(Estimated { base, means, kept })",
+        """    static SEEN: std::sync::Mutex<BTreeMap<usize, Means>> = std::sync::Mutex::new(BTreeMap::new());
+    for (wait, mine) in &mut means {
+        let mut seen = SEEN.lock().expect("one test runs");
+        let all = seen
+            .entry(*wait)
+            .or_insert_with(|| Means::new(set.positions(), engine.d_model()));
+        all.merge(mine);
+        *mine = all.clone();
+    }
+    Ok(Estimated { base, means, kept })""",
+        "planted::means_carry_the_operation",
+    ),
+    Mutant(
+        "estimator including the prompt itself",
+        "src/intervene/ablation/mod.rs",
+        "Estimator::LeaveOneOut => moments.mean_without(own).map(Value::Mean),",
+        "Estimator::LeaveOneOut => moments.mean_without(own).map(|_| Value::Mean(moments.mean().to_owned())),",
+        "planted::leaving_one_out_leaves_the_prompt_out",
+    ),
+    Mutant(
+        "softmax before mask",
+        "src/graph/block.rs",
+        """    let scores = b.op("Add", &[&scores, bias]);
+    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);""",
+        """    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
+    let pattern = b.op("Add", &[&pattern, bias]);""",
+        "preflight::a_sound_model_passes_with_every_ablation",
+    ),
+    Mutant(
+        "argmax over digits only",
+        "src/experiment/evaluate.rs",
+        "base.extend(answers(&logits));",
+        """let digits: std::collections::BTreeSet<u32> =
+            set.prompts.iter().flat_map(|prompt| prompt.answers.iter().copied()).collect();
+        base.extend(logits.outer_iter().map(|row| {
+            let best = digits.iter().max_by(|a, b| row[**a as usize].total_cmp(&row[**b as usize]));
+            best.copied().unwrap_or(0)
+        }));""",
+        "planted::every_preset_is_as_planted::name_10___planted_weak__",
+    ),
+]
+
+
+def copy_sources():
+    """What has not changed keeps its time, so that cargo builds only what a mutant touches."""
+    for source in SOURCES:
+        if (ROOT / source).is_dir():
+            ignore = shutil.ignore_patterns("target")
+            shutil.copytree(ROOT / source, TREE / source, dirs_exist_ok=True, ignore=ignore)
+        else:
+            TREE.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / source, TREE / source)
+
+
+def run_tests(names):
+    """The output of the named tests, and whether they could be built and run."""
+    environment = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"))
+    command = ["cargo", "test", "--quiet", "--locked", "--test", "suite", "--", "--exact", "--format=pretty", *names]
+    done = subprocess.run(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.stdout
+
+
+def outcome(output, test):
+    found = re.search(rf"^test {re.escape(test)} \.\.\. (\w+)$", output, re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def check(mutant):
+    """What is wrong with the mutant; nothing if it was caught."""
+    path = TREE / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.right) != 1:
+        return f"{mutant.file} has {text.count(mutant.right)} places that read:\n{mutant.right}"
+    path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+    try:
+        output = run_tests([mutant.caught_by])
+    finally:
+        path.write_text(text, encoding="utf-8")
+    result = outcome(output, mutant.caught_by)
+    if result == "FAILED":
+        return None
+    if result == "ok":
+        return f"{mutant.caught_by} passes"
+    return f"{mutant.caught_by} did not run:\n{output[-4000:]}"
+
+
+def main():
+    wanted = sys.argv[1:]
+    unknown = [name for name in wanted if name not in [mutant.name for mutant in MUTANTS]]
+    if unknown:
+        sys.exit(f"no mutant is called {', '.join(unknown)}; there are: {', '.join(m.name for m in MUTANTS)}")
+    shutil.rmtree(TREE, ignore_errors=True)
+    copy_sources()
+    chosen = [mutant for mutant in MUTANTS if not wanted or mutant.name in wanted]
+
+    # A test that fails without a mistake catches nothing.
+    names = sorted({mutant.caught_by for mutant in chosen})
+    output = run_tests(names)
+    for name in names:
+        if outcome(output, name) != "ok":
+            sys.exit(f"without any mutant {name} does not pass:\n{output[-4000:]}")
+
+    missed = 0
+    for mutant in chosen:
+        begin = time.monotonic()
+        problem = check(mutant)
+        print(f"{'MISSED' if problem else 'caught'} {mutant.name} ({time.monotonic() - begin:.0f} s, {mutant.caught_by})")
+        sys.stdout.flush()
+        if problem:
+            missed += 1
+            print(problem)
+    # The program in the target folder is the last mutant: put the right one back.
+    subprocess.run(["cargo", "build", "--quiet", "--locked"], cwd=ROOT, check=True)
+    if missed:
+        sys.exit(f"{missed} of {len(chosen)} mutants were not caught")
+    print(f"all {len(chosen)} mutants were caught")
+
+
+if __name__ == "__main__":
+    main()

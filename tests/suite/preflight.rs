@@ -1,0 +1,187 @@
+//! Preflight: what must not be believed is refused, by the check that is there for it.
+
+use af1::Error;
+use af1::experiment::{CHECKS, Request, preflight, waiting};
+use af1::graph::{Attribute, Constant, Dtype, Graph, attn_bias};
+use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
+use af1::intervene::{Estimator, Plan};
+use af1::model::Model;
+use af1::prompt::{PromptSet, Role, Selection, Styles};
+use af1::runtime::{Device, Engine};
+use rstest::rstest;
+
+use super::fixtures::{runtime, tiny};
+
+fn prompts(model: &Model) -> PromptSet {
+    let template = Styles::built_in()
+        .select(&["symbolic".to_owned()], &["A+B".parse().unwrap()])
+        .unwrap()
+        .remove(0);
+    let selection = Selection {
+        operands: 0..=9,
+        results: 0..=9,
+        contexts: 100,
+        seed: 42,
+    };
+    let bos = model.bos.as_ref().map(|bos| bos.id);
+    PromptSet::build(&template, &model.tokenizer, bos, &selection).unwrap()
+}
+
+fn check(
+    engine: &mut Engine,
+    model: &Model,
+    set: &PromptSet,
+    ablations: &[&'static dyn Ablation],
+) -> Result<usize, Error> {
+    let mut plans = waiting(&[0, 2]);
+    plans.extend([Plan::af1(1, 1), Plan::knockout(1, 2)]);
+    let request = Request {
+        plans: &plans,
+        ablations,
+        estimator: Estimator::LeaveOneOut,
+        limit: None,
+        seed: 42,
+        batch: 64,
+    };
+    preflight(engine, model, set, &request)
+}
+
+/// The error is of that check, and says so to the user.
+fn assert_fails(found: Result<usize, Error>, check: &str, words: &str) {
+    let error = found.unwrap_err();
+    let text = error.to_string();
+    assert!(CHECKS.contains(&check));
+    assert!(
+        matches!(&error, Error::Preflight { check: found, .. } if *found == check),
+        "{text}"
+    );
+    assert_eq!(error.exit_code(), af1::error::exit::PREFLIGHT);
+    assert!(text.contains(words) && text.contains("symbolic"), "{text}");
+}
+
+#[test]
+fn a_sound_model_passes_with_every_ablation() {
+    let (model, mut engine) = tiny("f32");
+    let set = prompts(&model);
+    let run = check(&mut engine, &model, &set, &ablation::ALL).unwrap();
+    assert!((3..=4).contains(&run), "{run} prompts");
+}
+
+#[rstest]
+#[case::bos_forgotten(|set: &mut PromptSet| { for p in &mut set.prompts { p.ids.remove(0); } }, "begins with token")]
+#[case::bos_twice(|set: &mut PromptSet| { for p in &mut set.prompts { let bos = p.ids[0]; p.ids[2] = bos; } }, "again at position 2")]
+#[case::operands_exchanged(|set: &mut PromptSet| set.roles.swap(1, 3), "should hold operand")]
+#[case::another_token(|set: &mut PromptSet| { let ids = &mut set.prompts[7].ids; ids[2] += 1; }, "not those of its text")]
+#[case::last_is_not_last(|set: &mut PromptSet| *set.roles.last_mut().unwrap() = Role::Text, "where the answer is read")]
+fn broken_prompts(#[case] break_it: fn(&mut PromptSet), #[case] words: &str) {
+    let (model, mut engine) = tiny("f32");
+    let mut set = prompts(&model);
+    break_it(&mut set);
+    assert_fails(
+        check(&mut engine, &model, &set, &[ablation::ALL[0]]),
+        "roles",
+        words,
+    );
+}
+
+/// The nodes of a layer's attention of that kind.
+fn nodes<'g>(graph: &'g mut Graph, layer: usize, op: &str) -> Vec<&'g mut af1::graph::Node> {
+    let scope = format!("layer.{layer}/attn");
+    let nodes = graph.nodes.iter_mut();
+    nodes
+        .filter(|node| node.op == op && node.name.starts_with(&scope))
+        .collect()
+}
+
+/// A layer that never sees its mask.
+fn without_mask(graph: &mut Graph) {
+    for node in nodes(graph, 1, "Add") {
+        if node.inputs.contains(&attn_bias(1)) {
+            node.op = "Identity";
+            node.inputs.truncate(1);
+        }
+    }
+}
+
+/// Softmax first, then the mask: every token sees all others.
+fn softmax_before_mask(graph: &mut Graph) {
+    for layer in 0..3 {
+        let softmax = nodes(graph, layer, "Softmax").remove(0).clone();
+        let mut adds = nodes(graph, layer, "Add");
+        let bias = attn_bias(layer);
+        adds.retain(|node| node.inputs.contains(&bias));
+        let add = adds.remove(0).clone();
+        // Softmax reads the scores, the mask is added to the pattern, and what read the pattern reads the sum.
+        for node in &mut graph.nodes {
+            let (from, to) = match &node.name {
+                name if *name == softmax.name => (&add.outputs[0], &add.inputs[0]),
+                name if *name == add.name => (&add.inputs[0], &softmax.outputs[0]),
+                _ => (&softmax.outputs[0], &add.outputs[0]),
+            };
+            for input in &mut node.inputs {
+                if input == from {
+                    input.clone_from(to);
+                }
+            }
+        }
+        let at = |name: &str| graph.nodes.iter().position(|node| node.name == *name);
+        let (first, second) = (at(&add.name).unwrap(), at(&softmax.name).unwrap());
+        graph.nodes.swap(first, second);
+    }
+}
+
+/// A norm over the prompts of a batch.
+fn norm_over_batch(graph: &mut Graph) {
+    graph.constants.push(Constant {
+        name: "batch_axis".to_owned(),
+        shape: vec![1],
+        dtype: Dtype::I64,
+        bytes: 0i64.to_le_bytes().to_vec(),
+    });
+    for node in nodes(graph, 1, "ReduceMean") {
+        assert_eq!(node.attributes, [("keepdims", Attribute::Int(1))]);
+        node.inputs[1] = "batch_axis".to_owned();
+    }
+}
+
+#[rstest]
+#[case::mask_ignored(without_mask, "mask inputs", "layer 1 has no input \"attn_bias.1\"")]
+#[case::softmax_before_mask(softmax_before_mask, "position 0", "the model looks ahead")]
+#[case::batch_matters(norm_over_batch, "batch", "in a batch of")]
+fn broken_graphs(#[case] break_it: fn(&mut Graph), #[case] check_name: &str, #[case] words: &str) {
+    let (model, _) = tiny("f32");
+    let mut graph = model.graph().unwrap();
+    break_it(&mut graph);
+    let mut engine = Engine::from_graph(runtime(), &Device::Cpu, &model, &graph).unwrap();
+    let set = prompts(&model);
+    assert_fails(
+        check(&mut engine, &model, &set, &[ablation::ALL[0]]),
+        check_name,
+        words,
+    );
+}
+
+/// An ablation that says it replaces and does not.
+struct Idle;
+
+impl Ablation for Idle {
+    fn name(&self) -> &'static str {
+        "idle"
+    }
+
+    fn value(&self, _: &Source<'_>, _: Place<'_>) -> Result<Value, String> {
+        Ok(Value::Keep)
+    }
+}
+
+#[test]
+fn an_intervention_that_does_nothing() {
+    let (model, mut engine) = tiny("f32");
+    let set = prompts(&model);
+    let found = check(&mut engine, &model, &set, &[&Idle]);
+    assert_fails(
+        found,
+        "interventions",
+        "idle changes no logit in any of 2 plans",
+    );
+}
