@@ -130,11 +130,11 @@ def outcome(output, test):
 
 
 def check(mutant):
-    """What is wrong with the mutant; nothing if it was caught."""
+    """Whether the mutant was caught, and how, or what is wrong with it."""
     path = TREE / mutant.file
     text = path.read_text(encoding="utf-8")
     if text.count(mutant.right) != 1:
-        return f"{mutant.file} has {text.count(mutant.right)} places that read:\n{mutant.right}"
+        return False, f"{mutant.file} has {text.count(mutant.right)} places that read:\n{mutant.right}"
     path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
     try:
         output = run_tests([mutant.caught_by])
@@ -142,10 +142,11 @@ def check(mutant):
         path.write_text(text, encoding="utf-8")
     result = outcome(output, mutant.caught_by)
     if result == "FAILED":
-        return None
+        reason = re.search(r"panicked at [^\n]*\n([^\n]*(?:\n +[^\n]*)*)", output)
+        return True, " ".join(reason.group(1).split()) if reason else "it failed"
     if result == "ok":
-        return f"{mutant.caught_by} passes"
-    return f"{mutant.caught_by} did not run:\n{output[-4000:]}"
+        return False, f"{mutant.caught_by} passes"
+    return False, f"{mutant.caught_by} did not run:\n{output[-4000:]}"
 
 
 def main():
@@ -167,12 +168,10 @@ def main():
     missed = 0
     for mutant in chosen:
         begin = time.monotonic()
-        problem = check(mutant)
-        print(f"{'MISSED' if problem else 'caught'} {mutant.name} ({time.monotonic() - begin:.0f} s, {mutant.caught_by})")
-        sys.stdout.flush()
-        if problem:
-            missed += 1
-            print(problem)
+        caught, how = check(mutant)
+        missed += not caught
+        seconds = time.monotonic() - begin
+        print(f"{'caught' if caught else 'MISSED'}: {mutant.name} ({seconds:.0f} s)\n    {mutant.caught_by}: {how[:300]}", flush=True)
     # The program in the target folder is the last mutant: put the right one back.
     subprocess.run(["cargo", "build", "--quiet", "--locked"], cwd=ROOT, check=True)
     if missed:
