@@ -13,7 +13,7 @@ use crate::experiment::{
     knockouts_upward, preflight, prepare, prune, subgraphs, waiting,
 };
 use crate::file::check_writable;
-use crate::intervene::{Ablation, Estimator, Plan, Tail, ablation};
+use crate::intervene::{Ablation, Estimator, Head, Plan, Tail, ablation};
 use crate::model::Model;
 use crate::prompt::{PromptSet, Selection, Styles, Template};
 use crate::record::{self, Measurement, Provenance, measure};
@@ -275,15 +275,20 @@ impl Heads {
         let (wait, transfer, ablation) = (waits[0], transfers[0], self.ablation.0);
         let evaluate = |engine: &mut Engine, set: PromptSet, request: &Request<'_>| {
             let mut evaluation = prepare(engine, set, request, &waits)?;
-            evaluation.add(engine, request.plans, request.ablations)?;
+            evaluation.add(engine, &request.plans[..1], request.ablations)?;
             prune(engine, &mut evaluation, ablation, wait, transfer)?;
             Ok(evaluation)
         };
-        let empty = [Plan::af1(wait, 0)];
+        // The last one is there for preflight: a mask by head.
+        let all_heads = Head::all(wait..wait + transfer, lab.engine.heads());
+        let plans = [
+            Plan::af1(wait, 0),
+            Plan::pruned(wait, transfer, all_heads.collect()),
+        ];
         let pruned = |cell: &Cell| matches!(cell.plan.tail, Tail::Pruned { .. });
         lab.each(
             Experiment::Heads,
-            &empty,
+            &plans,
             &[ablation],
             evaluate,
             pruned,

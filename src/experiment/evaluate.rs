@@ -65,7 +65,7 @@ pub struct Evaluation {
     means: BTreeMap<usize, Means>,
     /// Residuals of the evaluated prompts, `[evaluated, pos, d_model]` by boundary, if they are few enough to keep.
     kept: Option<Captured>,
-    /// For every prompt of the set another one.
+    /// For every prompt of the set another one; itself where it is the only one.
     others: Vec<usize>,
     estimator: Estimator,
     batch: usize,
@@ -445,6 +445,20 @@ impl Evaluation {
                 }
                 Stream::Other => {
                     let others: Vec<usize> = prompts.iter().map(|&p| self.others[p]).collect();
+                    if others
+                        .iter()
+                        .zip(prompts)
+                        .any(|(other, prompt)| other == prompt)
+                    {
+                        return Err(Error::NoPrompts {
+                            style: set.template.style.clone(),
+                            operation: set.template.operation.to_string(),
+                            reason: format!(
+                                "{} takes the residual stream of another prompt, and there is only one; widen --operands",
+                                ablation.name()
+                            ),
+                        });
+                    }
                     streams(engine, set.ids(&others), &Mask::Causal, biases, waits)?
                 }
             };

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Evaluation;
 use crate::Result;
-use crate::intervene::{Ablation, Head, Plan, Tail};
+use crate::intervene::{Ablation, Head, Plan};
 use crate::runtime::Engine;
 
 /// AF1(wait, transfer) with fewer and fewer heads that peek: first with all of them, then, one cell a step, without the
@@ -23,18 +23,9 @@ pub fn prune(
     wait: usize,
     transfer: usize,
 ) -> Result<()> {
-    let heads = engine.heads();
-    let mut left: Vec<Head> = (wait..wait + transfer)
-        .flat_map(|layer| (0..heads).map(move |head| Head { layer, head }))
-        .collect();
+    let mut left: Vec<Head> = Head::all(wait..wait + transfer, engine.heads()).collect();
     let mut without = BTreeSet::new();
-    let plan = |without: &BTreeSet<Head>| Plan {
-        wait,
-        tail: Tail::Pruned {
-            transfer,
-            without: without.clone(),
-        },
-    };
+    let plan = |without: &BTreeSet<Head>| Plan::pruned(wait, transfer, without.clone());
     evaluation.add(engine, &[plan(&without)], &[ablation])?;
     while !left.is_empty() {
         let candidates: Vec<Plan> = left

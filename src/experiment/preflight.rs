@@ -255,7 +255,12 @@ fn interventions(
             return Ok(Err(("identity", reason)));
         }
     }
-    for ablation in request.ablations {
+    // One prompt alone is its own mean, and there is no other to take anything from.
+    let ablations = match sample.len() {
+        1 => &[],
+        _ => request.ablations,
+    };
+    for ablation in ablations {
         let mut untested: Vec<&Plan> = request
             .plans
             .iter()

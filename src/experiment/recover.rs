@@ -84,8 +84,7 @@ pub fn recover(
                 _ => None,
             })
             .max_by_key(|without| without.len());
-        let all = (wait..wait + transfer)
-            .flat_map(|layer| (0..engine.heads()).map(move |head| Head { layer, head }));
+        let all = Head::all(wait..wait + transfer, engine.heads());
         heads = all
             .filter(|head| fewest.is_some_and(|without| !without.contains(head)))
             .collect();

@@ -1,6 +1,7 @@
 //! What runs after a boundary: the masks of the layers from `W` on.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde::Serialize;
 
@@ -13,6 +14,13 @@ pub struct Head {
     pub layer: usize,
     /// Its index in the layer.
     pub head: usize,
+}
+
+impl Head {
+    /// All heads of some layers, in order; every layer has so many.
+    pub fn all(layers: Range<usize>, heads: usize) -> impl Iterator<Item = Self> {
+        layers.flat_map(move |layer| (0..heads).map(move |head| Self { layer, head }))
+    }
 }
 
 impl std::fmt::Display for Head {
@@ -90,6 +98,12 @@ impl Plan {
         Self { wait, tail }
     }
 
+    /// AF1(W, K) without some heads of the transfer layers.
+    pub fn pruned(wait: usize, transfer: usize, without: BTreeSet<Head>) -> Self {
+        let tail = Tail::Pruned { transfer, without };
+        Self { wait, tail }
+    }
+
     /// The last token sees no other token in layers `from .. from + layers`.
     pub fn knockout(from: usize, layers: usize) -> Self {
         let tail = Tail::Knockout { layers };
@@ -156,11 +170,7 @@ mod tests {
     #[test]
     fn pruned_heads_are_those_of_the_layer() {
         let without = [(15, 3), (15, 1), (17, 0)].map(|(layer, head)| Head { layer, head });
-        let tail = Tail::Pruned {
-            transfer: 2,
-            without: without.into(),
-        };
-        let plan = Plan { wait: 15, tail };
+        let plan = Plan::pruned(15, 2, without.into());
         let masks: Vec<Mask> = (15..18).map(|layer| plan.mask(layer)).collect();
         let expected = [
             Mask::PeekWithout(vec![1, 3]),

@@ -328,9 +328,9 @@ impl Layer {
         }
     }
 
-    /// Every token but the last mixes the features of the numbers before it into the junk channels, with that sign, and
-    /// the MLP stirs these.
-    fn distract(&mut self, sign: f64, random: &mut ChaCha8Rng) {
+    /// Every token but the last mixes the features of the numbers before it into the junk channels, with that weight,
+    /// and the MLP stirs these.
+    fn distract(&mut self, weight: f64, random: &mut ChaCha8Rng) {
         let but_last = vec![(channel::CONSTANT, 1.0), (channel::IS_LAST, -1.0)];
         let contents = [(but_last, vec![(channel::IS_NUMBER, 1.0)]), nobody()];
         self.head(
@@ -339,7 +339,7 @@ impl Layer {
             (0..FEATURES).map(|i| (channel::NUMBER + i, channel::JUNK + i)),
         );
         for i in 0..FEATURES {
-            self.output[[channel::JUNK + i, D_HEAD + i]] *= sign;
+            self.output[[channel::JUNK + i, D_HEAD + i]] *= weight;
         }
         for unit in D_MLP - 40..D_MLP {
             for d in 0..D_MODEL {
@@ -481,8 +481,9 @@ impl Plant {
             std::iter::once((IS_NUMBER, ROLE)),
         );
         for (i, layer) in layers[..self.wait].iter_mut().enumerate() {
-            // Alternating signs keep the junk small, however many layers wait.
-            layer.distract(if i % 2 == 0 { 1.0 } else { -1.0 }, &mut random);
+            // Alternating signs keep the junk small, however many layers wait; unequal sizes keep it from cancelling.
+            let size = random.random_range(0.5..1.0);
+            layer.distract(if i % 2 == 0 { size } else { -size }, &mut random);
         }
 
         let fetch = |who: Mix, key: Mix| [(who, key), nobody()];
