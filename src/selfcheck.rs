@@ -9,7 +9,7 @@ use crate::experiment::{
     Experiment, Found, Request, empty_subgraphs, evaluate, preflight, recover,
 };
 use crate::fetch::Cache;
-use crate::intervene::{Estimator, Plan, ablation};
+use crate::intervene::{Estimator, Head, Plan, ablation};
 use crate::model::planted::{Plant, Truth};
 use crate::model::{BosChoice, Model, Origin, Preset};
 use crate::prompt::{Operation, PromptSet, Selection, Styles};
@@ -55,6 +55,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// The heads that were planted.
+    pub fn planted_heads(&self) -> Vec<Head> {
+        let heads = self.planted.iter().flat_map(|truth| &truth.heads);
+        heads.map(|&(layer, head)| Head { layer, head }).collect()
+    }
+
     /// What does not agree, in words; none where all is well.
     pub fn differences(&self) -> Vec<String> {
         let mut all = Vec::new();
@@ -89,17 +95,12 @@ impl Row {
                 format!("{planted:?}"),
                 format!("{found:?}"),
             );
-            let found: Vec<(usize, usize)> = self
-                .found
-                .heads
-                .iter()
-                .map(|head| (head.layer, head.head))
-                .collect();
-            compare(
-                "heads needed",
-                format!("{:?}", truth.heads),
-                format!("{found:?}"),
-            );
+            let heads = |heads: &[Head]| {
+                let names: Vec<String> = heads.iter().map(ToString::to_string).collect();
+                names.join(" ")
+            };
+            let planted = heads(&self.planted_heads());
+            compare("heads needed", planted, heads(&self.found.heads));
         }
         all
     }

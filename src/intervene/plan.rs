@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Mask;
 
 /// An attention head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Head {
     /// Its layer.
     pub layer: usize,
@@ -20,6 +20,13 @@ impl Head {
     /// All heads of some layers, in order; every layer has so many.
     pub fn all(layers: Range<usize>, heads: usize) -> impl Iterator<Item = Self> {
         layers.flat_map(move |layer| (0..heads).map(move |head| Self { layer, head }))
+    }
+}
+
+impl Serialize for Head {
+    /// As it is printed, `L15H3`.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

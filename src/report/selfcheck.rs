@@ -1,6 +1,7 @@
 //! The self-check: what was planted above what was found.
 
 use super::table::{self, outcome};
+use crate::intervene::Head;
 use crate::record::{Outcome, SCHEMA};
 use crate::runtime::Device;
 use crate::selfcheck::{CLAIM, Row};
@@ -83,14 +84,14 @@ fn lines(row: &Row) -> [[String; 6]; 2] {
         seen[5] = verdict(row.verdict);
         return [planted, seen];
     };
-    let planted_heads = truth.heads.iter().map(|(l, h)| format!("L{l}H{h}"));
+    let names = |heads: &[Head]| list(heads.iter().map(ToString::to_string).collect());
     [
         [
             "1.00".to_owned(),
             format!("W = {}", truth.waits),
             af1(truth.af1),
             list(truth.knockouts.iter().map(usize::to_string).collect()),
-            list(planted_heads.collect()),
+            names(&row.planted_heads()),
             verdict(row.due),
         ],
         [
@@ -98,7 +99,7 @@ fn lines(row: &Row) -> [[String; 6]; 2] {
             found.waits.map_or_else(none, |wait| format!("W = {wait}")),
             af1(found.af1),
             list(found.knockouts.iter().map(usize::to_string).collect()),
-            list(found.heads.iter().map(ToString::to_string).collect()),
+            names(&found.heads),
             verdict(row.verdict),
         ],
     ]
@@ -107,9 +108,13 @@ fn lines(row: &Row) -> [[String; 6]; 2] {
 /// One JSON object a template.
 pub fn selfcheck_lines(rows: &[Row]) -> String {
     let line = |row: &Row| {
+        let mut planted = serde_json::json!(row.planted);
+        if planted.is_object() {
+            planted["heads"] = serde_json::json!(row.planted_heads());
+        }
         let object = serde_json::json!({
             "schema": SCHEMA, "experiment": "selfcheck", "model": row.model, "style": row.style,
-            "operation": row.operation, "planted": row.planted, "found": row.found,
+            "operation": row.operation, "planted": planted, "found": row.found,
             "claim": [row.claim.0, row.claim.1], "due": row.due, "verdict": row.verdict,
             "differences": row.differences(),
         });

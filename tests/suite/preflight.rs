@@ -69,7 +69,7 @@ fn a_sound_model_passes_with_every_ablation() {
 
 #[rstest]
 #[case::bos_forgotten(|set: &mut PromptSet| { for p in &mut set.prompts { p.ids.remove(0); } }, "begins with token")]
-#[case::bos_twice(|set: &mut PromptSet| { for p in &mut set.prompts { let bos = p.ids[0]; p.ids[2] = bos; } }, "again at position 2")]
+#[case::bos_twice(|set: &mut PromptSet| { for p in &mut set.prompts { let bos = p.ids[0]; p.ids.insert(0, bos); } }, "token twice")]
 #[case::operands_exchanged(|set: &mut PromptSet| set.roles.swap(1, 3), "should hold operand")]
 #[case::another_token(|set: &mut PromptSet| { let ids = &mut set.prompts[7].ids; ids[2] += 1; }, "not those of its text")]
 #[case::last_is_not_last(|set: &mut PromptSet| *set.roles.last_mut().unwrap() = Role::Text, "where the answer is read")]

@@ -57,6 +57,13 @@ fn reproduce_is_the_default() {
         implied.contains("\"experiment\":\"waiting\"")
             && implied.contains("\"experiment\":\"af1\"")
     );
+    // The control stands first, as what was planted and what was found.
+    let first: Value = serde_json::from_str(implied.lines().next().unwrap()).unwrap();
+    assert_eq!(first["experiment"], "selfcheck");
+    assert_eq!(first["model"], "planted-af1");
+    assert_eq!(first["planted"]["heads"], first["found"]["heads"]);
+    assert_eq!(first["found"]["heads"][0], "L3H0");
+    assert_eq!(first["differences"], serde_json::json!([]));
     assert!(stdout(af1().arg("--version")).starts_with("af1 "));
 }
 
