@@ -208,7 +208,7 @@ fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static
         let view: ArrayView3<'_, f32> = resid.view();
         let replaced =
             replace(cama, &source, &all, view, view).map_err(|e| ("position 1", e.to_string()))?;
-        let one = s![.., 0..2, ..];
+        let one = s![.., 1..2, ..];
         same(resid.slice(one), replaced.slice(one)).map_err(|apart| {
             let reason = format!("CAMA moves resid.{wait} by {apart}, where nothing else is seen");
             ("position 1", reason)

@@ -67,7 +67,7 @@ pub enum Route {
     /// the operation asks for.
     Relay,
     /// As [`Route::Direct`] where nothing else is said, but [`LATER`] layers later in the styles that have one of the
-    /// words [`MARKERS`].
+    /// words [`MARKERS`]. `transfer` must be at most [`LATER`].
     Style,
     /// As [`Route::Direct`] for most first operands; for so many of a hundred (those that end in 9 first) the last token can
     /// only fetch them from the second number, which AF1 does not allow: AF1 is faithful for the rest. `transfer` must be
@@ -381,7 +381,7 @@ impl Plant {
     /// A hash of everything that decides what is written: this plant, the code that writes it, and the styles whose words
     /// are its vocabulary. A folder in the cache that another version of the program wrote is not used.
     pub fn fingerprint(&self) -> Sha256 {
-        let code = include_str!("planted.rs");
+        let code = [include_str!("planted.rs"), include_str!("llama.rs")].concat();
         let styles = Styles::built_in();
         sha256_bytes(format!("{self:?} {} {code}", styles.hash()).as_bytes())
     }
@@ -657,6 +657,11 @@ impl Plant {
             _ => 1,
         };
         assert!(self.transfer >= least, "the route takes {least} layers");
+        let apart = self.route != Route::Style || self.transfer <= LATER;
+        assert!(
+            apart,
+            "the later route begins where the earlier one is over"
+        );
         assert!(self.layers >= self.least_layers(), "two layers compute");
         let vocabulary = vocabulary();
         let config = Config::new(

@@ -38,7 +38,8 @@ pub struct Verdict {
 }
 
 /// The verdict on the claim "AF1(W, K) keeps at least the share `claim` of what the model answers correctly". `None` for
-/// measurements that make no such claim: the waiting sweep, and AF1 without transfer.
+/// measurements that make no such claim: the waiting sweep, knock-outs, AF1 without transfer, and AF1 with pruned heads,
+/// which were chosen on the same prompts.
 ///
 /// In this order: inconclusive where the model cannot do the task; fail where even the upper end of the interval lies
 /// below the claim; inconclusive where AF1 without transfer does as well, because then nothing shows that transfer
@@ -48,7 +49,7 @@ pub struct Verdict {
 /// from passing, not from failing.
 pub fn judge(m: &Measurement) -> Option<Verdict> {
     let p_above_empty = m.p_above_empty?;
-    if m.transfer? == 0 {
+    if m.transfer? == 0 || m.pruned_heads.is_some() {
         return None;
     }
     let claim = m.claim;
