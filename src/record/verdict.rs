@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
-use crate::stats::{LEVEL, Proportion, least_passing, sample_size};
+use crate::stats::{LEVEL, Proportion, fails, least_passing, sample_size};
 
 /// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,7 +69,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 m.p_base_above_constant
             ),
         )
-    } else if m.faithfulness_high < claim {
+    } else if fails(m.correct_given_base, m.base_correct, claim) {
         (
             Outcome::Fail,
             format!(

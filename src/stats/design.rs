@@ -15,6 +15,9 @@ fn at_least(successes: usize, trials: usize, share: f64) -> f64 {
     if successes == 0 {
         return 1.0;
     }
+    if successes > trials {
+        return 0.0;
+    }
     let share = share.clamp(0.0, 1.0);
     let binomial = Binomial::new(share, trials as u64).expect("a share is a probability");
     binomial.sf(successes as u64 - 1)
@@ -45,6 +48,14 @@ pub fn least_passing(trials: usize, claim: f64) -> Option<usize> {
         }
     }
     Some(good)
+}
+
+/// Whether a claim fails: the 95% Wilson interval ends below it, and the exact test rejects, at [`LEVEL`], that the share
+/// is as large as the claim. (For few trials the second does not follow from the first: at a claim of 0.95 one sample in
+/// ten has 9 or fewer of 11.)
+pub fn fails(successes: usize, trials: usize, claim: f64) -> bool {
+    let at_most = 1.0 - at_least(successes + 1, trials, claim);
+    Proportion::wilson(successes, trials).high < claim && at_most <= LEVEL
 }
 
 /// The probability that a claim passes on so many trials if the true share is `truth`: the power where the truth lies
@@ -102,6 +113,21 @@ mod tests {
         assert_eq!(sample_size(0.95, 0.95, 0.8), None);
         assert_eq!(sample_size(0.95, 0.9, 0.8), None);
         assert_eq!(sample_size(0.95, 0.9501, 0.8), None);
+    }
+
+    /// A share that is just the claim fails in at most 5% of all samples.
+    #[test]
+    fn no_claim_fails_by_chance() {
+        for claim in [0.5, 0.8, 0.95, 0.99] {
+            for trials in 1..=300 {
+                let least = (0..=trials)
+                    .find(|&k| !fails(k, trials, claim))
+                    .unwrap_or(0);
+                let error = 1.0 - at_least(least, trials, claim);
+                assert!(error <= LEVEL + 1e-12, "{claim} {trials} {error}");
+            }
+        }
+        assert!(!fails(9, 11, 0.95) && fails(8, 11, 0.95));
     }
 
     #[test]

@@ -21,7 +21,7 @@ mod proportion;
 pub use bootstrap::{
     Mean, RESAMPLES, bootstrap, bootstrap_clustered, bootstrap_paired, bootstrap_two_level,
 };
-pub use design::{LEVEL, least_passing, noninferiority, pass_probability, sample_size};
+pub use design::{LEVEL, fails, least_passing, noninferiority, pass_probability, sample_size};
 pub use multiple::holm;
 pub use paired::{discordant, mcnemar_greater, mcnemar_two_sided};
 pub use proportion::Proportion;
