@@ -5,42 +5,22 @@ use af1::experiment::{Evaluation, Request, evaluate, waiting};
 use af1::intervene::ablation::{self, Ablation};
 use af1::intervene::{Estimator, Plan, Tail};
 use af1::model::Model;
-use af1::prompt::{PromptSet, Selection, Styles, Template};
+use af1::prompt::{PromptSet, Styles};
 use rstest::rstest;
 
-use super::fixtures::{json, path, smollm2, tiny};
+use super::fixtures::{build, json, one, path, smollm2, template, tiny};
 
 /// Logits of the two implementations differ by at most [`super::fixtures::PARITY`]; where the two largest logits of the
 /// reference are closer than this, either may be the answer.
 const CLEAR_MARGIN: f64 = 1e-3;
 
-fn template(style: &str, operation: &str) -> Template {
-    let four_shot = path("styles/four-shot.toml");
-    let styles = match style {
-        "four-shot" => Styles::read(&four_shot).unwrap(),
-        _ => Styles::built_in(),
-    };
-    styles
-        .select(&[style.to_owned()], &[operation.parse().unwrap()])
-        .unwrap()
-        .remove(0)
-}
-
 fn single_digits(model: &Model, style: &str, operation: &str) -> PromptSet {
-    let selection = Selection {
-        operands: 0..=9,
-        results: 0..=9,
-        contexts: 100,
-        seed: 42,
+    let four_shot = path("styles/four-shot.toml");
+    let template = match style {
+        "four-shot" => one(&Styles::read(&four_shot).unwrap(), style, operation),
+        _ => template(style, operation),
     };
-    let bos = model.bos.as_ref().map(|bos| bos.id);
-    PromptSet::build(
-        &template(style, operation),
-        &model.tokenizer,
-        bos,
-        &selection,
-    )
-    .unwrap()
+    build(model, &template, 0..=9, 0..=9)
 }
 
 /// The ablations of the reference, in its order.

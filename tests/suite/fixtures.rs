@@ -1,10 +1,12 @@
 //! What the tests share: fixtures, models, and named tolerances with their reasons.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use af1::fetch::Cache;
 use af1::model::{BosChoice, Model};
+use af1::prompt::{PromptSet, Selection, Styles, Template};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 
 /// The largest absolute difference of logits and residuals from PyTorch in f32. Both sum the same products in another
@@ -42,6 +44,37 @@ pub fn load(reference: &str) -> (Model, Engine) {
 
 pub fn tiny(folder: &str) -> (Model, Engine) {
     load(&path("reference/tiny-llama").join(folder).to_string_lossy())
+}
+
+/// The one template of a style and an operation.
+pub fn one(styles: &Styles, style: &str, operation: &str) -> Template {
+    let operations = [operation.parse().unwrap()];
+    styles
+        .select(&[style.to_owned()], &operations)
+        .unwrap()
+        .remove(0)
+}
+
+/// A built-in template.
+pub fn template(style: &str, operation: &str) -> Template {
+    one(&Styles::built_in(), style, operation)
+}
+
+/// The prompts of a template.
+pub fn build(
+    model: &Model,
+    template: &Template,
+    operands: RangeInclusive<i64>,
+    results: RangeInclusive<i64>,
+) -> PromptSet {
+    let selection = Selection {
+        operands,
+        results,
+        contexts: 100,
+        seed: 42,
+    };
+    let bos = model.bos.as_ref().map(|bos| bos.id);
+    PromptSet::build(template, &model.tokenizer, bos, &selection).unwrap()
 }
 
 /// The real model, loaded once; tests that run it take turns.

@@ -6,25 +6,14 @@ use af1::graph::{Attribute, Constant, Dtype, Graph, attn_bias};
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
 use af1::intervene::{Estimator, Plan};
 use af1::model::Model;
-use af1::prompt::{PromptSet, Role, Selection, Styles};
+use af1::prompt::{PromptSet, Role};
 use af1::runtime::{Device, Engine};
 use rstest::rstest;
 
-use super::fixtures::{runtime, tiny};
+use super::fixtures::{build, runtime, template, tiny};
 
 fn prompts(model: &Model) -> PromptSet {
-    let template = Styles::built_in()
-        .select(&["symbolic".to_owned()], &["A+B".parse().unwrap()])
-        .unwrap()
-        .remove(0);
-    let selection = Selection {
-        operands: 0..=9,
-        results: 0..=9,
-        contexts: 100,
-        seed: 42,
-    };
-    let bos = model.bos.as_ref().map(|bos| bos.id);
-    PromptSet::build(&template, &model.tokenizer, bos, &selection).unwrap()
+    build(model, &template("symbolic", "A+B"), 0..=9, 0..=9)
 }
 
 fn check(
