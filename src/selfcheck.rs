@@ -10,7 +10,7 @@ use crate::experiment::{
 };
 use crate::fetch::Cache;
 use crate::intervene::{Estimator, Head, Plan, ablation};
-use crate::model::planted::{Plant, Truth};
+use crate::model::planted::{Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Origin, Preset};
 use crate::prompt::{Operation, PromptSet, Selection, Styles};
 use crate::record::{Outcome, Provenance, Run, measure};
@@ -52,6 +52,10 @@ pub struct Row {
     pub due: Outcome,
     /// The verdict that it gets.
     pub verdict: Outcome,
+    /// How many of the right answers the claimed subgraph keeps by construction, where that is neither all nor few.
+    pub kept_planted: Option<usize>,
+    /// How many it keeps.
+    pub kept: usize,
 }
 
 impl Row {
@@ -72,6 +76,9 @@ impl Row {
         compare("verdict", self.due.to_string(), self.verdict.to_string());
         // A model that cannot do the task has nothing to find; that it cannot is the verdict.
         if let Some(truth) = &self.planted {
+            if let Some(planted) = self.kept_planted {
+                compare("answers kept", planted.to_string(), self.kept.to_string());
+            }
             let n = self.found.prompts;
             compare(
                 "right answers",
@@ -208,12 +215,20 @@ fn check_template(
     };
     let measured = measure(&evaluation, &run, |cell| cell.plan == claimed);
     let verdict = measured.first().and_then(|m| m.verdict.as_ref());
+    let first_operands = evaluation
+        .evaluated
+        .iter()
+        .map(|&p| set.prompts[p].operands[0]);
+    let planted_to_keep = first_operands
+        .filter(|&first| plant.keeps(first as usize))
+        .count();
+    let noisy = matches!(plant.route, Route::Noisy { .. });
     let request = Request {
         limit: Some(LIMIT),
         ..request
     };
     let found = recover(engine, set, &request, CLAIM)?;
-    let planted = plant.truth(style);
+    let planted = plant.truth(style, CLAIM);
     Ok(Row {
         model: preset.name.to_owned(),
         style: style.to_owned(),
@@ -222,6 +237,8 @@ fn check_template(
         claim: preset.af1,
         due: due(plant, planted.as_ref(), preset.af1),
         verdict: verdict.map_or(Outcome::Inconclusive, |verdict| verdict.outcome),
+        kept_planted: noisy.then_some(planted_to_keep),
+        kept: measured.first().map_or(0, |m| m.correct_given_base),
         planted,
     })
 }

@@ -204,8 +204,11 @@ fn share(text: &str) -> Result<f64, String> {
     let share = text
         .parse::<f64>()
         .ok()
-        .filter(|share| (0.0..=1.0).contains(share));
-    share.ok_or_else(|| format!("{text:?} is not a share between 0 and 1"))
+        .filter(|share| (0.0..1.0).contains(share));
+    // Of any number of prompts, one more could be lost: no sample shows that all are kept.
+    share.ok_or_else(|| {
+        format!("{text:?} is not a share from 0 to below 1, such as 0.95; no sample can show 1")
+    })
 }
 
 /// A range of values, `0..=9`, `0..10` or a single value.

@@ -8,7 +8,8 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::forward::{
-    Biases, Captured, base_forward, check_finite, first_maximum, not_finite, run_plans, streams,
+    Biases, Captured, base_forward, check_finite, first_broken, first_maximum, not_finite,
+    run_plans, streams,
 };
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::{Ablation, Source, Stream, replace};
@@ -356,6 +357,29 @@ impl Evaluation {
         Ok(all.into_iter().map(join).collect())
     }
 
+    /// The largest change that an ablation makes to `resid[wait]` of the first batch, relative to its largest value at the
+    /// positions from 1 on.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub(super) fn moves(
+        &self,
+        engine: &mut Engine,
+        ablation: &'static dyn Ablation,
+        wait: usize,
+    ) -> Result<f32> {
+        let chunk = &self.evaluated[..self.evaluated.len().min(self.batch)];
+        let streams = self.streams(engine, &[ablation], chunk, 0, &[wait])?;
+        let replaced = self.replaced(ablation, &streams, wait, chunk)?;
+        let later = ndarray::s![.., 1.., ..];
+        let own = streams[&Stream::Own][&wait].slice(later);
+        let pairs = own.iter().zip(replaced.slice(later));
+        let (moved, size) = pairs.fold((0.0f32, f32::MIN_POSITIVE), |(moved, size), (a, b)| {
+            (moved.max((a - b).abs()), size.max(a.abs()))
+        });
+        Ok(moved / size)
+    }
+
     /// Runs every plan with every ablation on all evaluated prompts; calls `done` with the index of the pair, in the order
     /// of the plans, and then the ablations, and with the prompts and logits of a batch.
     fn run(
@@ -389,14 +413,22 @@ impl Evaluation {
                     interrupted()?;
                     let replaced = self.replaced(*ablation, &streams, wait, chunk)?;
                     let stream = Tensor::from_f32(replaced)?;
-                    run_plans(engine, stream, &plans_here, &self.biases, |i, logits| {
+                    let mut broken = None;
+                    let ran = run_plans(engine, stream, &plans_here, &self.biases, |i, logits| {
                         if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
-                            let at = format!("logits after {} at resid.{wait}", ablation.name());
-                            return Err(not_finite(&self.set, at, *bad));
+                            broken = Some(plans_here[i]);
+                            return Err(not_finite(&self.set, "logits".to_owned(), *bad));
                         }
                         done(here[i] * ablations.len() + at, &prompts, logits);
                         Ok(())
-                    })?;
+                    });
+                    if let Some(plan) = broken {
+                        let again = self.replaced(*ablation, &streams, wait, chunk)?;
+                        let (at, found) = first_broken(engine, plan, again, &self.biases)?;
+                        let at = format!("{at} after {} at resid.{wait}", ablation.name());
+                        return Err(not_finite(&self.set, at, found));
+                    }
+                    ran?;
                     bar.inc(1);
                 }
             }
@@ -423,7 +455,7 @@ impl Evaluation {
                 let part = |&wait: &usize| (wait, kept[&wait].slice_axis(Axis(0), rows).to_owned());
                 waits.iter().map(part).collect()
             }
-            None => streams(engine, set.ids(prompts), &Mask::Causal, biases, waits)?,
+            None => streams(engine, set, prompts, &Mask::Causal, biases, waits)?,
         };
         all.insert(Stream::Own, own);
         for ablation in ablations {
@@ -434,15 +466,13 @@ impl Evaluation {
             let captured = match stream {
                 Stream::Own => continue,
                 Stream::Embedding => {
-                    let first = streams(engine, set.ids(prompts), &Mask::Causal, biases, &[0])?;
+                    let first = streams(engine, set, prompts, &Mask::Causal, biases, &[0])?;
                     waits
                         .iter()
                         .map(|&wait| (wait, first[&0].clone()))
                         .collect()
                 }
-                Stream::SelfPeek => {
-                    streams(engine, set.ids(prompts), &Mask::SelfPeek, biases, waits)?
-                }
+                Stream::SelfPeek => streams(engine, set, prompts, &Mask::SelfPeek, biases, waits)?,
                 Stream::Other => {
                     let others: Vec<usize> = prompts.iter().map(|&p| self.others[p]).collect();
                     if others
@@ -459,7 +489,7 @@ impl Evaluation {
                             ),
                         });
                     }
-                    streams(engine, set.ids(&others), &Mask::Causal, biases, waits)?
+                    streams(engine, set, &others, &Mask::Causal, biases, waits)?
                 }
             };
             all.insert(stream, captured);

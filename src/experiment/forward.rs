@@ -82,19 +82,64 @@ pub fn base_forward(
     Ok((captured, engine.logits(&stream)?))
 }
 
-/// The residual streams at the boundaries `capture` when every layer has the same mask.
+/// The residual streams of some prompts at the boundaries `capture` when every layer has the same mask.
 ///
 /// # Errors
-/// The runtime's reason; an interrupt.
+/// The runtime's reason; NaN or infinity, with the first residual stream that has it; an interrupt.
 pub fn streams(
     engine: &mut Engine,
-    ids: Array2<i64>,
+    set: &PromptSet,
+    prompts: &[usize],
     mask: &Mask,
     biases: &Biases,
     capture: &[usize],
 ) -> Result<Captured> {
     let end = capture.iter().copied().max().unwrap_or(0);
-    Ok(run_to(engine, ids, mask, biases, capture, end)?.0)
+    let captured = run_to(engine, set.ids(prompts), mask, biases, capture, end)?.0;
+    if broken(&captured).is_some() {
+        let every: Vec<usize> = (0..=end).collect();
+        let all = run_to(engine, set.ids(prompts), mask, biases, &every, end)?.0;
+        if let Some((at, found)) = broken(&all) {
+            return Err(not_finite(set, format!("{at} under {mask:?}"), found));
+        }
+    }
+    Ok(captured)
+}
+
+/// The first residual stream with NaN or infinity, and which of the two.
+fn broken(captured: &Captured) -> Option<(String, f32)> {
+    captured.iter().find_map(|(layer, resid)| {
+        let found = resid.iter().find(|x| !x.is_finite())?;
+        Some((crate::graph::resid(*layer), *found))
+    })
+}
+
+/// Runs a plan from the replaced stream again, layer by layer; the first value with NaN or infinity, and which of the two.
+///
+/// # Errors
+/// The runtime's reason; an interrupt.
+pub fn first_broken(
+    engine: &mut Engine,
+    plan: &Plan,
+    replaced: Array3<f32>,
+    biases: &Biases,
+) -> Result<(String, f32)> {
+    let mut stream = Tensor::from_f32(replaced)?;
+    for layer in plan.wait..=engine.layers() {
+        if let Some(bad) = stream.view::<Ix3>()?.iter().find(|x| !x.is_finite()) {
+            return Ok((crate::graph::resid(layer), *bad));
+        }
+        if layer < engine.layers() {
+            interrupted()?;
+            stream = engine.layer(layer, &stream, biases.of(&plan.mask(layer)))?;
+        }
+    }
+    let logits = engine.logits(&stream)?;
+    let bad = logits.iter().find(|x| !x.is_finite());
+    Ok((
+        crate::graph::LOGITS.to_owned(),
+        bad.copied().unwrap_or(f32::NAN),
+    ))
 }
 
 /// Runs layers `0 .. end`; returns the streams at the boundaries `capture`, and `resid[end]`.
@@ -194,20 +239,19 @@ pub fn check_finite(
     biases: &Biases,
     (captured, logits): (&Captured, &Array2<f32>),
 ) -> Result<()> {
-    let broken = |x: &&f32| !x.is_finite();
-    let streams = captured.values().flat_map(|resid| resid.iter());
-    let Some(bad) = logits.iter().chain(streams).find(broken) else {
+    let bad = logits.iter().find(|x| !x.is_finite());
+    if bad.is_none() && broken(captured).is_none() {
         return Ok(());
-    };
+    }
     let every: Vec<usize> = (0..=engine.layers()).collect();
     let (captured, _) = base_forward(engine, ids, biases, &every)?;
-    let first = captured
-        .iter()
-        .find_map(|(layer, resid)| Some((layer, resid.iter().find(broken)?)));
-    let (at, found) = match first {
-        Some((layer, found)) => (crate::graph::resid(*layer), *found),
-        None => (crate::graph::LOGITS.to_owned(), *bad),
+    let of_logits = || {
+        (
+            crate::graph::LOGITS.to_owned(),
+            bad.copied().unwrap_or(f32::NAN),
+        )
     };
+    let (at, found) = broken(&captured).unwrap_or_else(of_logits);
     Err(not_finite(set, at, found))
 }
 

@@ -2,22 +2,29 @@
 
 use std::collections::BTreeSet;
 
-use ndarray::{Array2, ArrayView, ArrayView3, Axis, Dimension, s};
+use ndarray::{Array2, Array3, Array4, ArrayView, ArrayView3, Axis, Dimension, Ix3, s};
 
-use super::forward::{Biases, Captured, base_forward, not_finite};
+use super::forward::{Biases, Captured, base_forward, check_finite};
 use super::{Request, prepare};
-use crate::intervene::ablation::{Ablation, Source, named, replace};
+use crate::intervene::ablation::{Source, named, replace};
 use crate::intervene::{Estimator, Mask, Means, Plan, Tail};
 use crate::model::Model;
 use crate::prompt::{PromptSet, Role};
-use crate::runtime::Engine;
+use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result};
 
 /// The largest difference of two results that must be equal, relative to the largest of them. Batches of another size
 /// sum the same products in another order, in f32.
 const SAME: f32 = 1e-4;
 
-/// What preflight checks, in its order.
+/// An ablation must change a residual stream by more than this, relative to its largest value: more than rounding a mean
+/// of equal vectors does, less than what any other context does to a token.
+const MOVED: f32 = 1e-5;
+
+/// What preflight checks, in its order. `finite` has an error of its own, [`Error::NotFinite`].
+///
+/// `captured` is about reading residual streams out of a run. That the segments between which they are read are the model
+/// is no question for a handful of prompts: the tests compare them with the uncut graph and with PyTorch.
 pub const CHECKS: [&str; 10] = [
     "roles",
     "masks",
@@ -65,22 +72,14 @@ pub fn preflight(
     let biases = Biases::new(sample.positions())?;
     let every: Vec<usize> = (0..=engine.layers()).collect();
     let (captured, logits) = base_forward(engine, ids.clone(), &biases, &every)?;
-    for (&layer, resid) in &captured {
-        if let Some(bad) = resid.iter().find(|x| !x.is_finite()) {
-            return Err(not_finite(set, crate::graph::resid(layer), *bad));
-        }
-    }
-    if let Some(bad) = logits.iter().find(|x| !x.is_finite()) {
-        return Err(not_finite(set, crate::graph::LOGITS.to_owned(), *bad));
-    }
+    check_finite(engine, set, ids.clone(), &biases, (&captured, &logits))?;
 
     let (_, uncaptured) = base_forward(engine, ids.clone(), &biases, &[])?;
     same(logits.view(), uncaptured.view()).map_err(|apart| {
-        fail(
-            "captured",
-            format!("capturing residuals moves logits by {apart}"),
-        )
+        let reason = format!("logits differ by {apart} when no residual stream is captured");
+        fail("captured", reason)
     })?;
+    let noise = apart(logits.view(), uncaptured.view());
     for row in 0..sample.len() {
         let one = ids.select(Axis(0), &[row]);
         let (_, alone) = base_forward(engine, one, &biases, &[])?;
@@ -95,7 +94,7 @@ pub fn preflight(
         })?;
     }
     first_positions(&sample, &captured).map_err(|(check, reason)| fail(check, reason))?;
-    interventions(engine, &sample, request, &logits)?
+    interventions(engine, &sample, request, (&captured, &logits), noise)?
         .map_err(|(check, reason)| fail(check, reason))?;
     Ok(sample.len())
 }
@@ -219,16 +218,20 @@ fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static
 
 type Checked = Result<(), (&'static str, String)>;
 
-/// Replacing a stream by itself gives the unmodified logits; every ablation, with every kind of tail that it is asked for,
-/// changes them somewhere.
+/// Replacing a stream by itself gives the unmodified logits; every ablation, at every boundary that it is asked for,
+/// changes the residual stream, and in one of them the logits; every kind of mask that is asked for changes the logits
+/// without the help of an ablation. `noise` is by how much logits differ when nothing is changed.
 fn interventions(
     engine: &mut Engine,
     sample: &PromptSet,
     request: &Request<'_>,
-    logits: &Array2<f32>,
+    (captured, logits): (&Captured, &Array2<f32>),
+    noise: f32,
 ) -> Result<Checked> {
     let nothing = named("identity").expect("it is built in");
+    let (layers, heads) = (engine.layers(), engine.heads());
     let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
+    waits.push(0);
     waits.sort_unstable();
     waits.dedup();
     let request = Request {
@@ -241,73 +244,132 @@ fn interventions(
     let mut evaluation = prepare(engine, sample.clone(), &request, &waits)?;
     let unmodified: Vec<Plan> = waits.iter().map(|&wait| Plan::waiting(wait)).collect();
     let identity = evaluation.logits(engine, &unmodified, nothing)?;
-    for (plan, found) in unmodified.iter().zip(&identity) {
+    for (wait, found) in waits.iter().zip(&identity) {
         if let Err(apart) = same(logits.view(), found.view()) {
-            let wait = plan.wait;
             let reason = format!("putting resid.{wait} back where it was moves logits by {apart}");
             return Ok(Err(("identity", reason)));
         }
     }
+    let changed = |a: &Array2<f32>, b: &Array2<f32>| apart(a.view(), b.view()) > noise;
+    let failed = |reason: String| Ok(Err(("interventions", reason)));
+
     // One prompt alone is its own mean, and there is no other to take anything from.
     let ablations = match sample.len() {
         1 => &[],
         _ => request.ablations,
     };
-    for ablation in ablations {
-        let mut untested: Vec<&Plan> = request
-            .plans
-            .iter()
-            .filter(|plan| acts(*ablation, plan, engine.layers()))
+    for &ablation in ablations.iter().filter(|ablation| ablation.replaces()) {
+        let asked: Vec<usize> = (waits.iter().copied())
+            .filter(|wait| request.plans.iter().any(|plan| plan.wait == *wait))
+            .filter(|wait| *wait > 0 || !ablation.keeps_embedding())
             .collect();
-        // The middle first: most are found to change something there.
-        untested.sort_by_key(|plan| plan.wait.abs_diff(engine.layers() / 2));
-        while let Some(&first) = untested.first() {
-            let kind = std::mem::discriminant(&first.tail);
-            let (same_kind, rest): (Vec<&Plan>, Vec<&Plan>) = untested
-                .into_iter()
-                .partition(|plan| std::mem::discriminant(&plan.tail) == kind);
-            let mut changes = false;
-            for plan in &same_kind {
-                let at = waits.binary_search(&plan.wait).expect("it is one of them");
-                let found = evaluation.logits(engine, std::slice::from_ref(*plan), *ablation)?;
-                if found[0] != identity[at] {
-                    changes = true;
-                    break;
-                }
+        for &wait in &asked {
+            let moved = evaluation.moves(engine, ablation, wait)?;
+            if moved <= MOVED {
+                return failed(format!(
+                    "{} changes resid.{wait} by {moved:e} of its largest value",
+                    ablation.name()
+                ));
             }
-            if !changes {
-                let reason = format!(
-                    "{} changes no logit in any of {} plans, such as {first:?}",
-                    ablation.name(),
-                    same_kind.len()
-                );
-                return Ok(Err(("interventions", reason)));
-            }
-            untested = rest;
         }
+        // The middle first: most are found to change something there.
+        let mut order = asked;
+        order.sort_by_key(|wait| wait.abs_diff(layers / 2));
+        let mut reaches = order.is_empty();
+        for wait in order {
+            let at = waits.binary_search(&wait).expect("it is one of them");
+            let found = evaluation.logits(engine, &unmodified[at..=at], ablation)?;
+            reaches |= changed(&found[0], &identity[at]);
+            if reaches {
+                break;
+            }
+        }
+        if !reaches {
+            let reason = format!("{} changes no logit at any boundary", ablation.name());
+            return failed(reason);
+        }
+    }
+
+    // Whether a mask matters in the layers that were asked for is a result; that it can matter is not.
+    let mut of = |plan: Plan| -> Result<Array2<f32>> {
+        Ok(evaluation.logits(engine, &[plan], nothing)?.swap_remove(0))
+    };
+    let asked = |kind: fn(&Tail) -> bool| request.plans.iter().any(|plan| kind(&plan.tail));
+    let unmasked = &identity[0];
+    if asked(|tail| matches!(tail, Tail::Knockout { .. }))
+        && !changed(&of(Plan::knockout(0, layers))?, unmasked)
+    {
+        return failed("the mask knockout in all layers changes no logit".to_owned());
+    }
+    if asked(|tail| tail.transfer().is_some()) {
+        let [alone, peeking] = [of(Plan::af1(0, 0))?, of(Plan::af1(0, layers))?];
+        if !changed(&alone, unmasked) {
+            return failed("the mask self-peek in all layers changes no logit".to_owned());
+        }
+        // Of two tokens the last sees position 0 and itself with either mask.
+        if sample.positions() > 2 && !changed(&peeking, &alone) {
+            return failed("the mask peek in all layers is no other than self-peek".to_owned());
+        }
+    }
+    if asked(|tail| matches!(tail, Tail::Pruned { .. })) && heads > 1 && !by_head(engine, captured)?
+    {
+        return failed(
+            "masks by head do not work: in every layer, taking attention from one head is like taking it from none or from \
+             all"
+                .to_owned(),
+        );
     }
     Ok(Ok(()))
 }
 
-/// Whether an intervention does anything by its definition.
-fn acts(ablation: &dyn Ablation, plan: &Plan, layers: usize) -> bool {
-    let replaces = ablation.name() != "identity" && (plan.wait > 0 || !ablation.keeps_embedding());
-    let masks = match plan.tail {
-        Tail::Causal | Tail::Knockout { layers: 0 } => false,
-        Tail::Af1 { .. } | Tail::Pruned { .. } | Tail::Knockout { .. } => plan.wait < layers,
-    };
-    replaces || masks
+/// Whether in some layer some head's mask changes what the layer makes of a captured stream, and otherwise than the masks
+/// of all heads together.
+fn by_head(engine: &mut Engine, captured: &Captured) -> Result<bool> {
+    let heads = engine.heads();
+    for layer in 0..engine.layers() {
+        let stream = captured[&layer].view();
+        let pos = stream.len_of(Axis(1));
+        let stream = Tensor::from_f32(stream.to_owned())?;
+        let mut with = |alone: &dyn Fn(usize) -> bool| -> Result<Array3<f32>> {
+            let [causal, masked] = [Mask::Causal, Mask::SelfPeek].map(|mask| mask.bias(1, pos));
+            let bias = Array4::from_shape_fn((1, heads, pos, pos), |(_, head, q, k)| {
+                let mask = if alone(head) { &masked } else { &causal };
+                mask[[0, 0, q, k]]
+            });
+            let out = engine.layer(layer, &stream, &Tensor::from_f32(bias)?)?;
+            Ok(out.view::<Ix3>()?.to_owned())
+        };
+        let (none, again, all) = (with(&|_| false)?, with(&|_| false)?, with(&|_| true)?);
+        let noise = apart(none.view(), again.view());
+        for head in 0..heads {
+            let one = with(&|other| other == head)?;
+            let other_than = |out: &Array3<f32>| apart(one.view(), out.view()) > noise;
+            if other_than(&none) && other_than(&all) {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 /// Whether two results are the same up to [`SAME`]; how far they are apart otherwise.
 fn same<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> Result<(), f32> {
-    let largest = |x: ArrayView<'_, f32, D>| x.iter().fold(0.0f32, |most, x| most.max(x.abs()));
-    let apart = ndarray::Zip::from(&a)
-        .and(&b)
-        .fold(0.0f32, |most, a, b| most.max((a - b).abs()));
-    let size = largest(a).max(largest(b)).max(f32::MIN_POSITIVE);
-    match apart <= SAME * size {
-        true => Ok(()),
-        false => Err(apart),
+    let size = largest(a.view())
+        .max(largest(b.view()))
+        .max(f32::MIN_POSITIVE);
+    match apart(a, b) {
+        apart if apart <= SAME * size => Ok(()),
+        apart => Err(apart),
     }
+}
+
+/// The largest difference.
+fn apart<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> f32 {
+    let most = |most: f32, a: &f32, b: &f32| most.max((a - b).abs());
+    ndarray::Zip::from(&a).and(&b).fold(0.0f32, most)
+}
+
+/// The largest absolute value.
+fn largest<D: Dimension>(x: ArrayView<'_, f32, D>) -> f32 {
+    x.iter().fold(0.0f32, |most, x| most.max(x.abs()))
 }

@@ -413,8 +413,14 @@ impl Plant {
         matches!(self.route, Route::Noisy { lost } if rank < lost)
     }
 
-    /// What experiments must find in prompts of a style; `None` where the model cannot do the task.
-    pub fn truth(&self, style: &str) -> Option<Truth> {
+    /// Whether AF1(`wait`, `transfer`) keeps the answer of prompts with this first operand; of [`Route::Noisy`] only.
+    pub fn keeps(&self, first: usize) -> bool {
+        !self.loses(first)
+    }
+
+    /// What experiments must find in prompts of a style if a subgraph holds from the faithfulness `claim` on; `None` where
+    /// the model cannot do the task.
+    pub fn truth(&self, style: &str, claim: f64) -> Option<Truth> {
         let last = self.wait + self.transfer - 1;
         let later = self.route == Route::Style && matches!(style, "python" | "word-problem");
         let wait = self.wait + if later { LATER } else { 0 };
@@ -445,6 +451,7 @@ impl Plant {
                 knockouts: std::iter::once(0).chain(every).collect(),
                 ..direct
             }),
+            Route::Noisy { .. } if direct.faithful >= claim => Some(direct),
             Route::Noisy { .. } => Some(Truth {
                 af1: None,
                 heads: Vec::new(),

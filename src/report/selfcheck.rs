@@ -116,6 +116,7 @@ pub fn selfcheck_lines(rows: &[Row]) -> String {
             "schema": SCHEMA, "experiment": "selfcheck", "model": row.model, "style": row.style,
             "operation": row.operation, "planted": planted, "found": row.found,
             "claim": [row.claim.0, row.claim.1], "due": row.due, "verdict": row.verdict,
+            "kept_planted": row.kept_planted, "kept": row.kept,
             "differences": row.differences(),
         });
         format!("{object}\n")

@@ -4,8 +4,9 @@ use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
 
 use super::Proportion;
 
-/// The exact one-sided test of non-inferiority: the probability of `successes` or more of `trials` if the true share were
-/// only `reference - margin`. Where it is small, the share is at most the margin below the reference.
+/// The exact one-sided test of non-inferiority against a fixed reference share: the probability of `successes` or more of
+/// `trials` if the true share were only `reference - margin`. Where it is small, the share is less than the margin below
+/// the reference.
 pub fn noninferiority(successes: usize, trials: usize, reference: f64, margin: f64) -> f64 {
     at_least(successes, trials, reference - margin)
 }

@@ -9,7 +9,7 @@
 //! | how sure is a mean over prompts? | [`bootstrap`], [`bootstrap_paired`] | Efron 1979; Hesterberg 2015 |
 //! | ... over prompts that share operands? | [`bootstrap_clustered`] | Field and Welsh 2007 |
 //! | ... over prompts and drawn contexts? | [`bootstrap_two_level`] | Owen 2007 |
-//! | is a share at most a margin below another? | [`noninferiority`] | exact binomial test |
+//! | is a share less than a margin below a fixed one? | [`noninferiority`] | exact binomial test |
 //! | how many prompts does a claim take? | [`pass_probability`], [`sample_size`] | enumeration |
 
 mod bootstrap;

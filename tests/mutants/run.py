@@ -49,7 +49,7 @@ MUTANTS = [
         "src/prompt/set.rs",
         "let mut ids: Vec<u32> = bos.into_iter().collect();",
         "let mut ids: Vec<u32> = bos.into_iter().take(0).collect();",
-        "preflight::a_sound_model_passes_with_every_ablation",
+        "preflight::a_sound_model_passes_with_every_ablation::style_2___calculate__",
     ),
     Mutant(
         "means keyed by position only",
@@ -88,7 +88,7 @@ MUTANTS = [
     let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);""",
         """    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
     let pattern = b.op("Add", &[&pattern, bias]);""",
-        "preflight::a_sound_model_passes_with_every_ablation",
+        "preflight::a_sound_model_passes_with_every_ablation::style_1___symbolic__",
     ),
     Mutant(
         "argmax over digits only",

@@ -1,7 +1,8 @@
 //! The harness against models whose answer is known by construction: it must find what was planted, without a hint.
 
 use af1::experiment::{
-    Evaluation, Experiment, Request, evaluate, knockouts_upward, preflight, recover, waiting,
+    Evaluation, Experiment, Request, evaluate, knockouts_upward, preflight, prepare, recover,
+    waiting,
 };
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::model::planted::{Plant, Route};
@@ -15,7 +16,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
 
-use super::fixtures::{build, cache, runtime, template};
+use super::fixtures::{build, cache, load, runtime, template};
 use super::program::{af1, stdout};
 
 fn plant(layers: usize, wait: usize, transfer: usize, route: Route) -> Plant {
@@ -139,6 +140,30 @@ fn other_routes_make_no_mistake(
     }
 }
 
+/// Over the whole universe, so do the presets.
+#[rstest]
+fn presets_make_no_mistake(
+    #[values(
+        "planted-af1",
+        "planted-operator",
+        "planted-heads",
+        "planted-style",
+        "planted-noisy",
+        "planted-late",
+        "planted-spread",
+        "planted-two-hop",
+        "planted-relay"
+    )]
+    name: &str,
+    #[values("A+B", "A-B")] operation: &str,
+) {
+    let (model, mut engine) = load(name);
+    let set = prompts(&model, "symbolic", operation, 99);
+    let found = prepare(&mut engine, set, &request(&[], &[], 10_000), &[]).unwrap();
+    let wrong = (0..found.set.len()).filter(|&prompt| !found.base_correct(prompt));
+    assert_eq!(wrong.count(), 0);
+}
+
 /// Every experiment finds what was planted, whatever its size.
 #[rstest]
 #[case(plant(4, 1, 1, Route::Direct))]
@@ -152,11 +177,12 @@ fn other_routes_make_no_mistake(
 #[case(plant(12, 2, 4, Route::TwoHop))]
 #[case(plant(12, 2, 5, Route::Relay))]
 #[case(plant(12, 2, 3, Route::Noisy { lost: 20 }))]
+#[case(plant(12, 2, 3, Route::Noisy { lost: 1 }))]
 fn what_was_planted_is_found(#[case] plant: Plant, #[values("A+B", "A-B")] operation: &str) {
     let (model, mut engine) = grow(&plant);
     let set = prompts(&model, "symbolic", operation, 29);
     let found = recover(&mut engine, set, &request(&[], &[], 60), 0.95).unwrap();
-    let truth = plant.truth("symbolic").unwrap();
+    let truth = plant.truth("symbolic", selfcheck::CLAIM).unwrap();
     assert_eq!(found.base_correct, found.prompts);
     assert_eq!((found.waits, found.af1), (Some(truth.waits), truth.af1));
     assert_eq!(found.knockouts, truth.knockouts);
@@ -279,7 +305,7 @@ fn leaving_one_out_leaves_the_prompt_out() {
 fn faithfulness_is_what_was_planted(#[case] lost: usize, #[case] outcome: Outcome) {
     let plant = plant(8, 3, 2, Route::Noisy { lost });
     let (model, mut engine) = grow(&plant);
-    let planted = plant.truth("symbolic").unwrap().faithful;
+    let planted = plant.truth("symbolic", 0.95).unwrap().faithful;
     assert_eq!(planted, 1.0 - lost as f64 / 100.0);
     let set = prompts(&model, "symbolic", "A+B", 49);
     let ablations = [named("cama")];
@@ -381,13 +407,30 @@ fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason
 /// Preflight passes on every route, and with every ablation.
 #[test]
 fn preflight_passes_on_plants() {
-    for route in [Route::Direct, Route::Relay, Route::Constant] {
-        let (model, mut engine) = grow(&plant(8, 3, 3, route));
+    let routes = [
+        Route::Direct,
+        Route::Operator,
+        Route::Heads,
+        Route::TwoHop,
+        Route::Relay,
+        Route::Style,
+        Route::Noisy { lost: 10 },
+        Route::Weak,
+        Route::Constant,
+    ];
+    for route in routes {
+        let (model, mut engine) = grow(&plant(
+            9,
+            3,
+            if route == Route::Style { 2 } else { 3 },
+            route,
+        ));
         for style in ["symbolic", "instruction"] {
             let set = prompts(&model, style, "A-B", 19);
             let mut plans = waiting(&[0, 3, 8]);
-            // Together: in a single layer a planted model may have nothing to knock out.
-            plans.extend([Plan::af1(3, 2), Plan::af1(3, 0), Plan::knockout(3, 3)]);
+            // Where there is nothing to transfer any more, too.
+            plans.extend([Plan::af1(3, 2), Plan::af1(8, 0), Plan::knockout(8, 1)]);
+            plans.push(Plan::pruned(3, 2, Default::default()));
             let request = request(&plans, &ablation::ALL, 10);
             preflight(&mut engine, &model, &set, &request).unwrap();
         }

@@ -24,6 +24,7 @@ fn check(
 ) -> Result<usize, Error> {
     let mut plans = waiting(&[0, 2]);
     plans.extend([Plan::af1(1, 1), Plan::knockout(1, 2)]);
+    plans.push(Plan::pruned(1, 1, Default::default()));
     let request = Request {
         plans: &plans,
         ablations,
@@ -48,10 +49,10 @@ fn assert_fails(found: Result<usize, Error>, check: &str, words: &str) {
     assert!(text.contains(words) && text.contains("symbolic"), "{text}");
 }
 
-#[test]
-fn a_sound_model_passes_with_every_ablation() {
+#[rstest]
+fn a_sound_model_passes_with_every_ablation(#[values("symbolic", "calculate")] style: &str) {
     let (model, mut engine) = tiny("f32");
-    let set = prompts(&model);
+    let set = build(&model, &template(style, "A+B"), 0..=9, 0..=9);
     let run = check(&mut engine, &model, &set, &ablation::ALL).unwrap();
     assert!((3..=4).contains(&run), "{run} prompts");
 }
@@ -133,10 +134,131 @@ fn norm_over_batch(graph: &mut Graph) {
     }
 }
 
+/// Every head has the mask of the first.
+fn one_mask_for_all_heads(graph: &mut Graph) {
+    for layer in 0..3 {
+        let bias = attn_bias(layer);
+        let first = format!("first_head_of.{layer}");
+        let number = |name: &str, value: i64| Constant {
+            name: format!("{first}/{name}"),
+            shape: vec![1],
+            dtype: Dtype::I64,
+            bytes: value.to_le_bytes().to_vec(),
+        };
+        let bounds = [("from", 0), ("to", 1), ("axis", 1)];
+        graph
+            .constants
+            .extend(bounds.map(|(name, value)| number(name, value)));
+        let reader = |node: &af1::graph::Node| node.inputs.contains(&bias);
+        let at = graph.nodes.iter().position(reader).unwrap();
+        for input in &mut graph.nodes[at].inputs {
+            if *input == bias {
+                input.clone_from(&first);
+            }
+        }
+        let mut inputs = vec![bias];
+        inputs.extend(bounds.map(|(name, _)| format!("{first}/{name}")));
+        let slice = node(&graph.nodes[at], "Slice", inputs, &first);
+        graph.nodes.insert(at, slice);
+    }
+}
+
+/// Logits with noise: dropout, as in training.
+fn noisy_logits(graph: &mut Graph) {
+    let last = graph.nodes.last_mut().unwrap();
+    let logits = last.outputs[0].clone();
+    last.outputs[0] = "quiet".to_owned();
+    let like = last.clone();
+    graph.constants.push(Constant {
+        name: "share".to_owned(),
+        shape: vec![],
+        dtype: Dtype::F32,
+        bytes: 0.5f32.to_le_bytes().to_vec(),
+    });
+    graph.constants.push(Constant {
+        name: "one".to_owned(),
+        shape: vec![],
+        dtype: Dtype::I64,
+        bytes: 1i64.to_le_bytes().to_vec(),
+    });
+    let mut training = node(&like, "Cast", vec!["one".to_owned()], "training");
+    training.attributes = vec![("to", Attribute::Int(9))];
+    graph.nodes.push(training);
+    let inputs = ["quiet", "share", "training"].map(str::to_owned);
+    graph
+        .nodes
+        .push(node(&like, "Dropout", inputs.into(), &logits));
+}
+
+/// Position 1 learns what comes after it; position 0 does not.
+fn position_1_looks_ahead(graph: &mut Graph) {
+    let resid = af1::graph::resid(2);
+    let at = graph
+        .nodes
+        .iter()
+        .position(|node| node.outputs.contains(&resid))
+        .unwrap();
+    graph.nodes[at].outputs[0] = "before".to_owned();
+    let (like, text) = (graph.nodes[at].clone(), |name: &str| name.to_owned());
+    let one = |name: &str, value: i64| Constant {
+        name: text(name),
+        shape: vec![1],
+        dtype: Dtype::I64,
+        bytes: value.to_le_bytes().to_vec(),
+    };
+    graph
+        .constants
+        .extend([one("over_positions", 1), one("last_axis", 2)]);
+    let mut mean = node(
+        &like,
+        "ReduceMean",
+        vec![text("before"), text("over_positions")],
+        "ahead",
+    );
+    mean.attributes = vec![("keepdims", Attribute::Int(1))];
+    let mut cast = node(&like, "Cast", vec![text("position_ids")], "as_float");
+    cast.attributes = vec![("to", Attribute::Int(1))];
+    let wide = node(
+        &like,
+        "Unsqueeze",
+        vec![text("as_float"), text("last_axis")],
+        "by_position",
+    );
+    let product = node(
+        &like,
+        "Mul",
+        vec![text("ahead"), text("by_position")],
+        "leak",
+    );
+    let sum = node(&like, "Add", vec![text("before"), text("leak")], &resid);
+    for (i, new) in [mean, cast, wide, product, sum].into_iter().enumerate() {
+        graph.nodes.insert(at + 1 + i, new);
+    }
+}
+
+/// A node that makes one value.
+fn node(
+    like: &af1::graph::Node,
+    op: &'static str,
+    inputs: Vec<String>,
+    output: &str,
+) -> af1::graph::Node {
+    let mut node = like.clone();
+    node.op = op;
+    node.inputs = inputs;
+    node.outputs = vec![output.to_owned()];
+    node.name = format!("broken/{output}");
+    node.attributes.clear();
+    node
+}
+
 #[rstest]
 #[case::mask_ignored(without_mask, "mask inputs", "layer 1 has no input \"attn_bias.1\"")]
 #[case::softmax_before_mask(softmax_before_mask, "position 0", "the model looks ahead")]
 #[case::batch_matters(norm_over_batch, "batch", "in a batch of")]
+#[case::noise(noisy_logits, "captured", "when no residual stream is captured")]
+#[case::looks_ahead(position_1_looks_ahead, "position 1", "CAMA moves resid.2")]
+#[case::heads_alike(one_mask_for_all_heads, "interventions", "masks by head do not work")]
 fn broken_graphs(#[case] break_it: fn(&mut Graph), #[case] check_name: &str, #[case] words: &str) {
     let (model, _) = tiny("f32");
     let mut graph = model.graph().unwrap();
@@ -147,6 +269,68 @@ fn broken_graphs(#[case] break_it: fn(&mut Graph), #[case] check_name: &str, #[c
         check(&mut engine, &model, &set, &[ablation::ALL[0]]),
         check_name,
         words,
+    );
+}
+
+/// What an intervention breaks is named where it breaks: of a stream of zeros, which no unmodified model has, the
+/// logarithm is infinite.
+#[test]
+fn a_layer_that_cannot_take_zeros() {
+    let (model, _) = tiny("f32");
+    let mut graph = model.graph().unwrap();
+    let resid = af1::graph::resid(2);
+    let mut nodes = graph.nodes.iter();
+    let at = nodes
+        .position(|node| node.outputs.contains(&resid))
+        .unwrap();
+    graph.nodes[at].outputs[0] = "before".to_owned();
+    let like = graph.nodes[at].clone();
+    let mut norm = node(
+        &like,
+        "ReduceL1",
+        vec![af1::graph::resid(1), "last_axis".to_owned()],
+        "norm",
+    );
+    norm.attributes = vec![("keepdims", Attribute::Int(1))];
+    let log = node(&like, "Log", vec!["norm".to_owned()], "log");
+    let sum = node(
+        &like,
+        "Add",
+        vec!["before".to_owned(), "log".to_owned()],
+        &resid,
+    );
+    graph.constants.push(Constant {
+        name: "last_axis".to_owned(),
+        shape: vec![1],
+        dtype: Dtype::I64,
+        bytes: 2i64.to_le_bytes().to_vec(),
+    });
+    for (i, new) in [norm, log, sum].into_iter().enumerate() {
+        graph.nodes.insert(at + 1 + i, new);
+    }
+    let mut engine = Engine::from_graph(runtime(), &Device::Cpu, &model, &graph).unwrap();
+    let set = prompts(&model);
+    let mean = check(
+        &mut engine,
+        &model,
+        &set,
+        &[ablation::named("mean").unwrap()],
+    );
+    assert!(mean.is_ok(), "{mean:?}");
+    let plans = [Plan::af1(1, 1)];
+    let request = Request {
+        plans: &plans,
+        ablations: &[ablation::named("zero").unwrap()],
+        estimator: Estimator::PlugIn,
+        limit: None,
+        seed: 42,
+        batch: 64,
+    };
+    let error = preflight(&mut engine, &model, &set, &request).unwrap_err();
+    assert_eq!(error.exit_code(), af1::error::exit::NOT_FINITE);
+    assert!(
+        error.to_string().contains("resid.2 after zero at resid.1"),
+        "{error}"
     );
 }
 
@@ -171,6 +355,6 @@ fn an_intervention_that_does_nothing() {
     assert_fails(
         found,
         "interventions",
-        "idle changes no logit in any of 2 plans",
+        "idle changes resid.0 by 0e0 of its largest value",
     );
 }

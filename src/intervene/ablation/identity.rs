@@ -10,6 +10,10 @@ impl Ablation for Identity {
         "identity"
     }
 
+    fn replaces(&self) -> bool {
+        false
+    }
+
     fn keeps_embedding(&self) -> bool {
         true
     }

@@ -38,6 +38,11 @@ pub trait Ablation: Sync {
         Stream::Own
     }
 
+    /// Whether it replaces anything.
+    fn replaces(&self) -> bool {
+        true
+    }
+
     /// Whether it leaves `resid[0]` as it is, because that depends on the token alone.
     fn keeps_embedding(&self) -> bool {
         false
