@@ -61,7 +61,7 @@ fn benches(c: &mut Criterion) {
 
     let resid = &captured[&boundary];
     let table = || {
-        let mut means = Means::new(set.positions(), model.spec.d_model);
+        let mut means = Means::new(set.positions(), model.spec.d_model, 42);
         means.push(&set, &all, resid.view());
         means
     };

@@ -23,6 +23,8 @@ pub mod exit {
     pub const UNSUPPORTED_MODEL: u8 = 15;
     /// The tokenizer does not belong to the model.
     pub const TOKENIZER_MISMATCH: u8 = 16;
+    /// A file of records holds something else, or records that this version cannot read.
+    pub const RECORD: u8 = 17;
     /// A style file cannot be used.
     pub const STYLE: u8 = 20;
     /// A prompt does not have its template's length, or its tokens beside the operands.
@@ -263,6 +265,16 @@ pub enum Error {
         /// The model, what was planted and what was found.
         reason: String,
     },
+    /// A file of records holds something else, or records that this version cannot read.
+    #[error("{}: line {line} cannot be used: {reason}", path.display())]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1 on.
+        line: usize,
+        /// What is wrong with it and what to do.
+        reason: String,
+    },
     /// Something could not be fetched.
     #[error("cannot fetch {what}: {reason}; {remedy}")]
     Fetch {
@@ -335,6 +347,7 @@ impl Error {
             Self::NotFinite { .. } => exit::NOT_FINITE,
             Self::Preflight { .. } => exit::PREFLIGHT,
             Self::Selfcheck { .. } => exit::SELFCHECK,
+            Self::Record { .. } => exit::RECORD,
             Self::Fetch { .. } => exit::FETCH,
             Self::CacheCorrupt { .. } => exit::CACHE_CORRUPT,
             Self::Write { .. } => exit::WRITE,

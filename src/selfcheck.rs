@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 
 use crate::experiment::{
-    Experiment, Found, Request, empty_subgraphs, evaluate, preflight, recover,
+    Experiment, Found, Part, Request, evaluate, preflight, recover, with_references,
 };
 use crate::fetch::Cache;
 use crate::intervene::{Estimator, Head, Plan, ablation};
@@ -194,7 +194,7 @@ fn check_template(
     let ablations = [ablation::named("cama").expect("it is built in")];
     let (wait, transfer) = preset.af1;
     let claimed = Plan::af1(wait, transfer);
-    let plans = empty_subgraphs(std::slice::from_ref(&claimed));
+    let plans = with_references(std::slice::from_ref(&claimed));
     let request = Request {
         plans: &plans,
         ablations: &ablations,
@@ -202,6 +202,8 @@ fn check_template(
         limit: None,
         seed: SEED,
         batch: BATCH,
+        part: Part::All,
+        operations: &[],
     };
     preflight(engine, model, &set, &request)?;
     let evaluation = evaluate(engine, set.clone(), &request)?;

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use crate::fetch::Cache;
 use crate::intervene::ablation::{self, Ablation};
+use crate::intervene::masking::{self, Technique};
 use crate::model::{BosChoice, Model, PRESETS};
 use crate::prompt::Operation;
 use crate::runtime::{Device, Engine, Library, Runtime, default_threads};
@@ -195,6 +196,23 @@ impl FromStr for AblationName {
             format!(
                 "unknown ablation {text:?}; expected {}",
                 ablation::names().join(", ")
+            )
+        })
+    }
+}
+
+/// A masking on the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct MaskingName(pub Technique);
+
+impl FromStr for MaskingName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Technique::named(text).map(Self).ok_or_else(|| {
+            format!(
+                "unknown masking {text:?}; expected {}, or another size of window",
+                masking::names().join(", ")
             )
         })
     }

@@ -1,38 +1,17 @@
-//! `af1 reproduce`, `af1 run`, `af1 waiting`, `af1 transfer`, `af1 necessity`, `af1 heads`: the experiments.
+//! `af1 reproduce`, `af1 run`, `af1 waiting`, `af1 transfer`, `af1 necessity`, `af1 heads`,
+//! `af1 alternatives`, `af1 attention`: the experiments.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::args::{
-    AblationArgs, AblationName, Format, InterventionArgs, Layers, ModelArgs, OutputArgs,
-    PromptArgs, check_layers, defaults,
-};
-use super::output::{deliver, print};
+use super::args::{AblationArgs, AblationName, Layers, MaskingName, check_layers, defaults};
+use super::lab::{Common, Lab, Sweep, Unit};
 use super::selfcheck::control;
 use crate::experiment::{
-    Cell, Evaluation, Experiment, Request, empty_subgraphs, evaluate, knockout_windows,
-    knockouts_upward, preflight, prepare, prune, subgraphs, waiting,
+    Experiment, Order, Part, knockout_windows, knockouts_upward, subgraphs, waiting,
 };
-use crate::file::check_writable;
-use crate::intervene::{Ablation, Estimator, Head, Plan, Tail, ablation};
-use crate::model::Model;
-use crate::prompt::{PromptSet, Selection, Styles, Template};
-use crate::record::{self, Measurement, Provenance, measure};
-use crate::runtime::Engine;
-use crate::selfcheck::Row;
+use crate::intervene::{Ablation, Plan, ablation, masking};
+use crate::model::{Model, Preset};
 use crate::{Error, Result, report};
-
-/// What all experiments ask for.
-#[derive(Args, Clone, Debug)]
-pub struct Common {
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    prompts: PromptArgs,
-    #[command(flatten)]
-    intervention: InterventionArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-}
 
 #[derive(Args, Clone, Debug)]
 pub struct Reproduce {
@@ -52,6 +31,17 @@ pub struct Run {
     ablations: AblationArgs,
     #[command(flatten)]
     subgraph: Subgraph,
+    /// The (W, K) of another built-in model
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["wait", "transfer"])]
+    subgraph_of: Option<String>,
+    /// What keeps tokens from looking at each other
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "NAME,...",
+        default_value = "abp"
+    )]
+    masking: Vec<MaskingName>,
 }
 
 /// Which AF1.
@@ -106,15 +96,68 @@ pub struct Necessity {
 pub struct Heads {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    subgraph: OneSubgraph,
+    /// What replaces the residual stream of waiting tokens
+    #[arg(long, value_name = "NAME", default_value = "cama")]
+    ablation: AblationName,
+    /// Which head goes next
+    #[arg(long, value_enum, default_value_t)]
+    order: OrderName,
+    /// Random sets of heads, of the size of the largest pruned set that holds, for comparison
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    controls: u16,
+    /// Choose heads on one half of the prompts and report on the other
+    #[arg(long)]
+    held_out: bool,
+}
+
+/// In which order heads go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum OrderName {
+    /// The one whose loss costs least
+    #[default]
+    Greedy,
+    /// Drawn by --seed
+    Random,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Alternatives {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    subgraph: OneSubgraph,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Attention {
+    #[command(flatten)]
+    common: Common,
+}
+
+/// Which one AF1.
+#[derive(Args, Clone, Debug)]
+pub struct OneSubgraph {
     /// W: layers 0..W wait [default: the model's preset]
     #[arg(long, value_name = "W")]
     wait: Option<usize>,
     /// K: layers W..W+K transfer [default: the model's preset]
     #[arg(long, value_name = "K")]
     transfer: Option<usize>,
-    /// What replaces the residual stream of waiting tokens
-    #[arg(long, value_name = "NAME", default_value = "cama")]
-    ablation: AblationName,
+}
+
+impl OneSubgraph {
+    /// `(W, K)`, which must fit the model.
+    pub fn resolve(&self, model: &Model) -> Result<(usize, usize)> {
+        let one = |layer: Option<usize>| layer.map(|layer| Layers(vec![layer]));
+        let subgraph = Subgraph {
+            wait: one(self.wait),
+            transfer: one(self.transfer),
+        };
+        let (waits, transfers) = subgraph.resolve(model)?;
+        Ok((waits[0], transfers[0]))
+    }
 }
 
 impl Default for Reproduce {
@@ -164,15 +207,17 @@ impl Reproduce {
         let mut plans = waiting(&waits);
         plans.extend(subgraphs(&waits, &transfers));
         let next = next(&lab);
-        let one = waits.len() == 1 && transfers.len() == 1;
-        lab.run(Experiment::Af1, &plans, &self.ablations.chosen(), |m| {
-            let table = if one {
-                report::reproduction(m)
-            } else {
-                report::subgraphs(m)
-            };
-            format!("{}{table}{}{next}", report::heading(m), report::notes(m))
-        })
+        let sweep = sweep(Experiment::Af1, &plans, self.ablations.chosen());
+        lab.run(&sweep, |lines| report::terminal(lines) + &next)
+    }
+}
+
+/// Plans with ablations, on all prompts.
+fn sweep(experiment: Experiment, plans: &[Plan], ablations: Vec<&'static dyn Ablation>) -> Sweep {
+    Sweep {
+        experiment,
+        units: Unit::by_wait(plans, &ablations),
+        part: Part::All,
     }
 }
 
@@ -202,22 +247,38 @@ fn next(lab: &Lab) -> String {
 impl Run {
     pub fn run(self) -> Result<()> {
         let lab = Lab::open(self.common)?;
-        let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
+        let subgraph = match &self.subgraph_of {
+            None => self.subgraph,
+            Some(name) => {
+                let preset = Preset::named(name).ok_or_else(|| {
+                    Error::Usage(format!(
+                        "--subgraph-of {name:?}: no built-in model has this name"
+                    ))
+                })?;
+                Subgraph {
+                    wait: Some(Layers(vec![preset.af1.0])),
+                    transfer: Some(Layers(vec![preset.af1.1])),
+                }
+            }
+        };
+        let (waits, transfers) = subgraph.resolve(&lab.model)?;
         let plans = subgraphs(&waits, &transfers);
-        lab.run(Experiment::Af1, &plans, &self.ablations.chosen(), |m| {
-            report::heading(m) + &report::subgraphs(m) + &report::notes(m)
-        })
+        let masked = plans.iter().flat_map(|plan| {
+            let maskings = self.masking.iter();
+            maskings.map(|masking| plan.clone().with(masking.0))
+        });
+        let plans: Vec<Plan> = masked.collect();
+        let sweep = sweep(Experiment::Af1, &plans, self.ablations.chosen());
+        lab.run(&sweep, report::terminal)
     }
 }
 
 impl Waiting {
     pub fn run(self) -> Result<()> {
         let lab = Lab::open(self.common)?;
-        let waits = lab.waits(self.wait.as_ref())?;
-        let plans = waiting(&waits);
-        lab.run(Experiment::Waiting, &plans, &self.ablations.chosen(), |m| {
-            report::heading(m) + &report::waiting(m) + &report::counts(m)
-        })
+        let plans = waiting(&lab.waits(self.wait.as_ref())?);
+        let sweep = sweep(Experiment::Waiting, &plans, self.ablations.chosen());
+        lab.run(&sweep, report::terminal)
     }
 }
 
@@ -234,12 +295,8 @@ impl Transfer {
             );
             return Err(Error::Usage(reason));
         }
-        lab.run(
-            Experiment::Transfer,
-            &plans,
-            &self.ablations.chosen(),
-            |m| report::heading(m) + &report::transfer(m) + &report::counts(m),
-        )
+        let sweep = sweep(Experiment::Transfer, &plans, self.ablations.chosen());
+        lab.run(&sweep, report::terminal)
     }
 }
 
@@ -257,292 +314,66 @@ impl Necessity {
             return Err(Error::Usage(reason));
         }
         let nothing = ablation::named("identity").expect("it is built in");
-        lab.run(Experiment::Necessity, &plans, &[nothing], |m| {
-            report::heading(m) + &report::necessity(m) + &report::counts(m)
-        })
+        let sweep = sweep(Experiment::Necessity, &plans, vec![nothing]);
+        lab.run(&sweep, report::terminal)
     }
 }
 
 impl Heads {
     pub fn run(self) -> Result<()> {
         let lab = Lab::open(self.common)?;
-        let one = |layer: Option<usize>| layer.map(|layer| Layers(vec![layer]));
-        let subgraph = Subgraph {
-            wait: one(self.wait),
-            transfer: one(self.transfer),
+        let (wait, transfer) = self.subgraph.resolve(&lab.model)?;
+        let seed = lab.args.prompts.seed;
+        let unit = Unit::Heads {
+            wait,
+            transfer,
+            ablation: self.ablation.0,
+            order: match self.order {
+                OrderName::Greedy => Order::Greedy,
+                OrderName::Random => Order::Random(seed),
+            },
+            controls: self.controls.into(),
+            seed,
+            held_out: self.held_out,
         };
-        let (waits, transfers) = subgraph.resolve(&lab.model)?;
-        let (wait, transfer, ablation) = (waits[0], transfers[0], self.ablation.0);
-        let evaluate = |engine: &mut Engine, set: PromptSet, request: &Request<'_>| {
-            let mut evaluation = prepare(engine, set, request, &waits)?;
-            evaluation.add(engine, &request.plans[..1], request.ablations)?;
-            prune(engine, &mut evaluation, ablation, wait, transfer)?;
-            Ok(evaluation)
+        let sweep = Sweep {
+            experiment: Experiment::Heads,
+            units: vec![unit],
+            part: Part::All,
         };
-        // The last one is there for preflight: a mask by head.
-        let all_heads = Head::all(wait..wait + transfer, lab.engine.heads());
-        let plans = [
-            Plan::af1(wait, 0),
-            Plan::pruned(wait, transfer, all_heads.collect()),
-        ];
-        let pruned = |cell: &Cell| matches!(cell.plan.tail, Tail::Pruned { .. });
-        lab.each(
-            Experiment::Heads,
-            &plans,
-            &[ablation],
-            evaluate,
-            pruned,
-            |m| report::heading(m) + &report::heads(m) + &report::counts(m),
-        )
+        lab.run(&sweep, report::terminal)
     }
 }
 
-/// A model that is ready, and its prompts.
-struct Lab {
-    args: Common,
-    /// What was found in planted models; shown before the results.
-    control: Vec<Row>,
-    model: Model,
-    engine: Engine,
-    sets: Vec<(Template, Result<PromptSet>)>,
-    provenance: Provenance,
-}
-
-impl Lab {
-    fn open(args: Common) -> Result<Self> {
-        let prompts = &args.prompts;
-        let styles = match &prompts.styles {
-            Some(path) => Styles::read(path)?,
-            None => Styles::built_in(),
+impl Alternatives {
+    pub fn run(self) -> Result<()> {
+        let lab = Lab::open(self.common)?;
+        let (wait, transfer) = self.subgraph.resolve(&lab.model)?;
+        let af1 = Plan::af1(wait, transfer);
+        let ablations = ablation::ALL.iter().filter(|ablation| ablation.replaces());
+        let alternatives = masking::ALL.iter().skip(1);
+        let masked = alternatives.map(|&masking| af1.clone().with(masking::Technique(masking)));
+        let cama = ablation::named("cama").expect("it is built in");
+        let sweep = Sweep {
+            experiment: Experiment::Alternatives,
+            units: vec![
+                Unit::Plans(vec![af1.clone()], ablations.copied().collect()),
+                Unit::Plans(masked.collect(), vec![cama]),
+            ],
+            part: Part::All,
         };
-        // What is wrong with the command line is said before anything is fetched or loaded.
-        if let Some(out) = &args.output.out {
-            check_writable(out)?;
-        }
-        if prompts.styles.is_some() || !prompts.style.is_empty() {
-            styles.select(&prompts.style, &prompts.operation)?;
-        }
-        let (model, engine) = args.model.engine()?;
-        let preset = model
-            .preset
-            .filter(|_| prompts.styles.is_none() && prompts.style.is_empty());
-        let chosen = match preset {
-            Some(preset) => preset
-                .styles
-                .iter()
-                .map(|&style| style.to_owned())
-                .collect(),
-            None => prompts.style.clone(),
+        lab.run(&sweep, report::terminal)
+    }
+}
+
+impl Attention {
+    pub fn run(self) -> Result<()> {
+        let lab = Lab::open(self.common)?;
+        let sweep = Sweep {
+            experiment: Experiment::Attention,
+            units: vec![Unit::Attention],
+            part: Part::All,
         };
-        let templates = styles.select(&chosen, &prompts.operation)?;
-        let selection = selection(&model, prompts);
-        let bos = model.bos.as_ref().map(|bos| bos.id);
-        let sets = templates.into_iter().map(|template| {
-            let set = PromptSet::build(&template, &model.tokenizer, bos, &selection);
-            (template, set.and_then(|set| fits(set, &model)))
-        });
-        let sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
-        let provenance = provenance(&model, &engine, &styles, &selection, &args);
-        Ok(Self {
-            args,
-            control: Vec::new(),
-            model,
-            engine,
-            sets,
-            provenance,
-        })
-    }
-
-    /// The boundaries of a sweep: those given, else all.
-    fn waits(&self, given: Option<&Layers>) -> Result<Vec<usize>> {
-        let layers = self.model.spec.layers;
-        let waits = given.map_or_else(|| (0..=layers).collect(), |layers| layers.0.clone());
-        for &wait in &waits {
-            check_layers("--wait", wait, layers)?;
-        }
-        Ok(waits)
-    }
-
-    /// Evaluates the plans on every template and delivers the results.
-    fn run(
-        self,
-        experiment: Experiment,
-        plans: &[Plan],
-        ablations: &[&'static dyn Ablation],
-        table: impl Fn(&[Measurement]) -> String,
-    ) -> Result<()> {
-        let with_empty = empty_subgraphs(plans);
-        let shown = |cell: &Cell| plans.contains(&cell.plan);
-        self.each(experiment, &with_empty, ablations, evaluate, shown, table)
-    }
-
-    /// The control, as it stands before the results.
-    fn control_text(&self) -> String {
-        match (self.control.is_empty(), self.args.output.format) {
-            (true, _) => String::new(),
-            (false, Format::Json) => report::selfcheck_lines(&self.control),
-            (false, Format::Table) => {
-                let version = self.engine.runtime().version();
-                let heading = report::selfcheck_heading(version, self.engine.device());
-                heading + &report::selfcheck(&self.control) + "\n"
-            }
-        }
-    }
-
-    /// Evaluates every template in some way and delivers the results of the cells that are to be shown.
-    fn each(
-        mut self,
-        experiment: Experiment,
-        plans: &[Plan],
-        ablations: &[&'static dyn Ablation],
-        evaluate: impl Fn(&mut Engine, PromptSet, &Request<'_>) -> Result<Evaluation>,
-        shown: impl Fn(&Cell) -> bool,
-        table: impl Fn(&[Measurement]) -> String,
-    ) -> Result<()> {
-        let args = &self.args;
-        let estimator: Estimator = args.intervention.estimator.into();
-        let request = Request {
-            plans,
-            ablations,
-            estimator,
-            limit: Some(args.intervention.limit as usize),
-            seed: args.prompts.seed,
-            batch: args.intervention.batch as usize,
-        };
-        let run = record::Run {
-            experiment,
-            estimator,
-            model: &self.model.name,
-            layers: self.model.spec.layers,
-            claim: args.intervention.claim,
-            provenance: &self.provenance,
-        };
-        // A template that cannot be evaluated does not take the others with it: it is a row with its error.
-        let (mut all, mut rows, mut failures) = (Vec::new(), self.control_text(), Vec::new());
-        if args.output.out.is_none() {
-            print(&std::mem::take(&mut rows))?;
-        }
-        for (template, set) in self.sets {
-            let evaluated = set.and_then(|set| {
-                preflight(&mut self.engine, &self.model, &set, &request)?;
-                evaluate(&mut self.engine, set, &request)
-            });
-            let row = match evaluated {
-                Err(Error::Interrupted) => return Err(Error::Interrupted),
-                Err(error) => {
-                    let row = failed(experiment, &self.model.name, &template, &error);
-                    failures.push(error);
-                    row
-                }
-                Ok(evaluation) => {
-                    let new = measure(&evaluation, &run, &shown);
-                    let row = lines(&new);
-                    all.extend(new);
-                    row
-                }
-            };
-            // Where nothing came out there is nothing to print but the error.
-            match args.output.format {
-                Format::Table => {}
-                Format::Json if args.output.out.is_none() && !all.is_empty() => {
-                    print(&(std::mem::take(&mut rows) + &row))?;
-                }
-                Format::Json => rows += &row,
-            }
-        }
-        if !all.is_empty() {
-            let out = args.output.out.as_deref();
-            match args.output.format {
-                Format::Json if out.is_none() => {}
-                Format::Json => deliver(out, &rows)?,
-                Format::Table => deliver(out, &(rows + &table(&all)))?,
-            }
-        }
-        let count = failures.len();
-        match failures.into_iter().next() {
-            None => Ok(()),
-            Some(error) => {
-                if count > 1 {
-                    eprintln!("{count} templates could not be evaluated; the first:");
-                }
-                Err(error)
-            }
-        }
-    }
-}
-
-/// The line of a template that could not be evaluated.
-fn failed(experiment: Experiment, model: &str, template: &Template, error: &Error) -> String {
-    let row = serde_json::json!({
-        "schema": record::SCHEMA, "experiment": experiment.to_string(), "model": model, "style": template.style,
-        "operation": template.operation.to_string(), "error": error.to_string(), "exit_code": error.exit_code(),
-    });
-    format!("{row}\n")
-}
-
-/// Passes on prompts that fit the model's context.
-fn fits(set: PromptSet, model: &Model) -> Result<PromptSet> {
-    if set.positions() <= model.spec.context {
-        return Ok(set);
-    }
-    Err(Error::Usage(format!(
-        "style {:?}: prompts of {} tokens do not fit the model's context of {}",
-        set.template.style,
-        set.positions(),
-        model.spec.context
-    )))
-}
-
-fn lines(measurements: &[Measurement]) -> String {
-    let line = |m| serde_json::to_string(m).expect("a measurement is plain data") + "\n";
-    measurements.iter().map(line).collect()
-}
-
-/// The ranges of operands and results where the user gives none: of the authors' demo.
-const OPERANDS: std::ops::RangeInclusive<i64> = 1..=99;
-const RESULTS: std::ops::RangeInclusive<i64> = 0..=299;
-
-/// The prompts that are asked for.
-pub fn selection(model: &Model, args: &PromptArgs) -> Selection {
-    let preset = model.preset;
-    let operands = preset.map_or(OPERANDS, |p| p.operands.0..=p.operands.1);
-    let results = preset.map_or(RESULTS, |p| p.results.0..=p.results.1);
-    Selection {
-        operands: args.operands.clone().map_or(operands, |span| span.0),
-        results: args.results.clone().map_or(results, |span| span.0),
-        contexts: args.contexts as usize,
-        seed: args.seed,
-    }
-}
-
-fn provenance(
-    model: &Model,
-    engine: &Engine,
-    styles: &Styles,
-    selection: &Selection,
-    args: &Common,
-) -> Provenance {
-    let runtime = engine.runtime();
-    Provenance {
-        crate_version: env!("CARGO_PKG_VERSION").to_owned(),
-        model_sha256: model.hash.to_string(),
-        graph_sha256: engine.graph_hash().to_string(),
-        tokenizer_sha256: model.tokenizer.hash().to_string(),
-        styles_sha256: styles.hash().to_string(),
-        runtime: "onnxruntime".to_owned(),
-        runtime_version: runtime.version().to_owned(),
-        runtime_sha256: runtime.hash().to_string(),
-        device: engine.device().to_string(),
-        providers: engine.providers().clone(),
-        dtype: "f32".to_owned(),
-        threads: runtime.threads(),
-        batch: args.intervention.batch as usize,
-        seed: selection.seed,
-        operands: [*selection.operands.start(), *selection.operands.end()],
-        results: [*selection.results.start(), *selection.results.end()],
-        limit: Some(args.intervention.limit as usize),
-        contexts: selection.contexts,
-        bos: model.bos.as_ref().map(|bos| bos.token.clone()),
-        bos_id: model.bos.as_ref().map(|bos| bos.id),
+        lab.run(&sweep, report::terminal)
     }
 }

@@ -4,7 +4,7 @@ use clap::Args;
 use comfy_table::{Table, presets};
 
 use super::args::{Format, ModelArgs, OutputArgs, PromptArgs};
-use super::experiment::selection;
+use super::lab::selection;
 use super::output::deliver;
 use crate::Result;
 use crate::file::check_writable;

@@ -6,6 +6,7 @@ mod experiment;
 mod export;
 mod fetch;
 mod inspect;
+mod lab;
 mod logits;
 mod output;
 mod selfcheck;
@@ -40,6 +41,10 @@ enum Verb {
     Necessity(experiment::Necessity),
     /// Head pruning: which heads of the transfer layers matter?
     Heads(experiment::Heads),
+    /// CAMA and ABP beside everything that could stand in for them
+    Alternatives(experiment::Alternatives),
+    /// Where the last token's attention rests, head by head
+    Attention(experiment::Attention),
     /// Fetch the ONNX Runtime library and the built-in model into the cache
     Fetch(fetch::Fetch),
     /// Write a model as an instrumented ONNX graph
@@ -82,6 +87,8 @@ impl Cli {
             Some(Verb::Transfer(verb)) => verb.run(),
             Some(Verb::Necessity(verb)) => verb.run(),
             Some(Verb::Heads(verb)) => verb.run(),
+            Some(Verb::Alternatives(verb)) => verb.run(),
+            Some(Verb::Attention(verb)) => verb.run(),
             Some(Verb::Fetch(verb)) => verb.run(),
             Some(Verb::Export(verb)) => verb.run(),
             Some(Verb::Inspect(verb)) => verb.run(),

@@ -1,19 +1,19 @@
 //! One template under several interventions, in two passes: estimate the means, then evaluate the plans.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ndarray::{Array2, Array3, ArrayView1, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayView1, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::forward::{
-    Biases, Captured, base_forward, check_finite, first_broken, first_maximum, not_finite,
-    run_plans, streams,
+    Biases, Captured, base_forward, check_finite, first_broken, first_maximum, head_outputs,
+    not_finite, run_plans, streams,
 };
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::{Ablation, Source, Stream, replace};
-use crate::intervene::{Contexts, Estimator, Mask, Means, Plan};
+use crate::intervene::{Contexts, Cut, Estimator, Mask, Means, Plan, Technique};
 use crate::prompt::{Prompt, PromptSet};
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result, progress};
@@ -33,6 +33,34 @@ pub struct Request<'a> {
     pub seed: u64,
     /// Prompts in a batch.
     pub batch: usize,
+    /// Which of the prompts are evaluated.
+    pub part: Part,
+    /// The prompts of the style's other operations, with the same roles at the same positions, for the ablations that need
+    /// their means.
+    pub operations: &'a [PromptSet],
+}
+
+/// A part of the prompts, so that what is chosen on some is reported on others. Means are estimated over all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    #[default]
+    All,
+    /// The half on which something is chosen, drawn by the seed.
+    Development,
+    /// The other half.
+    HeldOut,
+}
+
+impl Part {
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Development => "development",
+            Self::HeldOut => "held-out",
+        }
+    }
 }
 
 /// The answers under one plan and ablation.
@@ -45,6 +73,11 @@ pub struct Cell {
     pub predicted: Vec<u32>,
     /// The logit of the right answer less the largest logit of another token, for every evaluated prompt.
     pub logit_difference: Vec<f32>,
+    /// The Kullback-Leibler divergence of the distribution over all tokens from the unmodified model's, `sum p_base ln(p_base
+    /// / p)`, in nats, for every evaluated prompt.
+    pub kl: Vec<f32>,
+    /// How many other tokens have a larger logit than the right answer, plus one, for every evaluated prompt.
+    pub rank: Vec<u32>,
 }
 
 /// Everything that was observed on one template.
@@ -59,11 +92,25 @@ pub struct Evaluation {
     pub undefined: usize,
     /// Prompts with a token that no other prompt has there, whose "mean" is their own residual.
     pub degenerate: usize,
+    /// The logit difference of the unmodified model, as in [`Cell::logit_difference`], for every evaluated prompt.
+    pub base_logit_difference: Vec<f32>,
+    /// Which of the prompts are evaluated.
+    pub part: Part,
     /// How well the means are known, by boundary.
     pub contexts: BTreeMap<usize, Contexts>,
     /// The answers, plan by plan in the order of the request, ablation by ablation.
     pub cells: Vec<Cell>,
     means: BTreeMap<usize, Means>,
+    /// By boundary, the means of other operations.
+    operations: BTreeMap<usize, Vec<Means>>,
+    /// `resid[L]` of the evaluated prompts at the last position, `[evaluated, d_model]`: from it come the unmodified model's
+    /// logits.
+    last: Array2<f32>,
+    /// Whether each prompt of the set is one of the estimation prompts.
+    estimation: Vec<bool>,
+    /// By layer, the mean of what its heads read, `[head, pos, d_head]`, and over how many prompts; made when it is needed.
+    head_means: Option<(Vec<Array3<f64>>, usize)>,
+    seed: u64,
     /// Residuals of the evaluated prompts, `[evaluated, pos, d_model]` by boundary, if they are few enough to keep.
     kept: Option<Captured>,
     /// For every prompt of the set another one; itself where it is the only one.
@@ -138,18 +185,37 @@ pub fn prepare(
         });
     }
     let biases = Biases::new(set.positions())?;
-    let label = format!("{} {}: means", set.template.style, set.template.operation);
-    let bar = progress::steps(&label, set.len().div_ceil(request.batch) as u64);
-    let first = estimate(engine, &set, &halves, waits, &biases, request.batch, &bar)?;
-    bar.finish_and_clear();
+    let first = estimate(engine, &set, &halves, waits, &biases, request)?;
+    let mut operations: BTreeMap<usize, Vec<Means>> = BTreeMap::new();
+    if request
+        .ablations
+        .iter()
+        .any(|ablation| ablation.needs_operations())
+    {
+        for other in request.operations {
+            let every = Halves::everything(other);
+            let estimated = estimate(engine, other, &every, waits, &biases, request)?;
+            for (wait, means) in estimated.means {
+                operations.entry(wait).or_default().push(means);
+            }
+        }
+    }
+    let base_logit_difference = halves.evaluated.iter().map(|&p| first.logit_difference[p]);
     let contexts = first
         .means
         .iter()
         .map(|(&wait, means)| (wait, means.contexts()))
         .collect();
     Ok(Evaluation {
+        base_logit_difference: base_logit_difference.collect(),
+        part: request.part,
+        operations,
+        last: first.last,
+        head_means: None,
+        seed: request.seed,
         base: first.base,
         others: others(&halves.estimation, request.seed),
+        estimation: halves.estimation,
         undefined: halves.undefined,
         degenerate: halves.degenerate,
         evaluated: halves.evaluated,
@@ -178,20 +244,30 @@ fn others(estimation: &[bool], seed: u64) -> Vec<usize> {
 }
 
 /// Which prompts the means are made of and which are evaluated.
-struct Halves {
+pub(super) struct Halves {
     /// Whether each prompt of the set is one of the estimation prompts.
     estimation: Vec<bool>,
-    evaluated: Vec<usize>,
+    pub(super) evaluated: Vec<usize>,
     undefined: usize,
     degenerate: usize,
 }
 
 impl Halves {
+    /// All prompts for estimation, none for evaluation.
+    fn everything(set: &PromptSet) -> Self {
+        Self {
+            estimation: vec![true; set.len()],
+            evaluated: Vec::new(),
+            undefined: 0,
+            degenerate: 0,
+        }
+    }
+
     /// Splits the prompts as the estimator asks and leaves out those for which it has no mean.
     ///
     /// A prompt is left out by its tokens alone, whichever ablation is evaluated, so that all ablations are compared on
     /// the same prompts.
-    fn new(set: &PromptSet, request: &Request<'_>) -> Self {
+    pub(super) fn new(set: &PromptSet, request: &Request<'_>) -> Self {
         let mut estimation = vec![true; set.len()];
         let mut candidates: Vec<usize> = (0..set.len()).collect();
         let limit = request.limit.unwrap_or(usize::MAX);
@@ -203,6 +279,18 @@ impl Halves {
             for &prompt in &candidates {
                 estimation[prompt] = false;
             }
+        }
+        if request.part != Part::All {
+            // A draw of its own, so that the halves do not depend on the estimator.
+            let mut halves: Vec<usize> = (0..set.len()).collect();
+            halves.shuffle(&mut ChaCha8Rng::seed_from_u64(!request.seed));
+            let (development, held_out) = halves.split_at(set.len() / 2);
+            let part = match request.part {
+                Part::HeldOut => held_out,
+                Part::All | Part::Development => development,
+            };
+            let part: BTreeSet<usize> = part.iter().copied().collect();
+            candidates.retain(|prompt| part.contains(prompt));
         }
         candidates.truncate(limit);
         candidates.sort_unstable();
@@ -247,6 +335,9 @@ fn keys(ids: &[u32]) -> impl Iterator<Item = (usize, u32)> + '_ {
 /// What the first pass finds.
 struct Estimated {
     base: Vec<u32>,
+    /// Of every prompt.
+    logit_difference: Vec<f32>,
+    last: Array2<f32>,
     means: BTreeMap<usize, Means>,
     kept: Option<Captured>,
 }
@@ -258,46 +349,67 @@ fn estimate(
     halves: &Halves,
     waits: &[usize],
     biases: &Biases,
-    batch: usize,
-    bar: &indicatif::ProgressBar,
+    request: &Request<'_>,
 ) -> Result<Estimated> {
+    let label = format!("{} {}: means", set.template.style, set.template.operation);
+    let bar = progress::steps(&label, set.len().div_ceil(request.batch) as u64);
     let shape = (halves.evaluated.len(), set.positions(), engine.d_model());
-    let size = shape.0 * shape.1 * shape.2 * size_of::<f32>() * waits.len();
+    let one = shape.0 * shape.1 * shape.2 * size_of::<f32>();
+    // As if every boundary were asked for: a part of a sweep must not sum in another order than the whole.
+    let keep = one * (engine.layers() + 1) <= KEPT_BYTES;
     let empty = |&wait: &usize| (wait, Array3::zeros(shape));
-    let mut kept: Option<Captured> =
-        (size <= KEPT_BYTES).then(|| waits.iter().map(empty).collect());
-    let mut base = Vec::with_capacity(set.len());
-    let new = |&wait: &usize| (wait, Means::new(set.positions(), engine.d_model()));
+    let mut kept: Option<Captured> = keep.then(|| waits.iter().map(empty).collect());
+    let mut found = Estimated {
+        base: Vec::with_capacity(set.len()),
+        logit_difference: Vec::with_capacity(set.len()),
+        last: Array2::zeros((shape.0, shape.2)),
+        means: BTreeMap::new(),
+        kept: None,
+    };
+    let new = |&wait: &usize| {
+        let means = Means::new(set.positions(), engine.d_model(), request.seed);
+        (wait, means)
+    };
     let mut means: BTreeMap<usize, Means> = waits.iter().map(new).collect();
-    for prompts in all(set).chunks(batch) {
+    let end = engine.layers();
+    let mut boundaries = waits.to_vec();
+    boundaries.push(end);
+    for prompts in all(set).chunks(request.batch) {
         let ids = set.ids(prompts);
-        let (captured, logits) = base_forward(engine, ids.clone(), biases, waits)?;
+        let (captured, logits) = base_forward(engine, ids.clone(), biases, &boundaries)?;
         check_finite(engine, set, ids, biases, (&captured, &logits))?;
-        base.extend(answers(&logits));
+        found.base.extend(answers(&logits));
+        let pairs = logits.outer_iter().zip(prompts);
+        found
+            .logit_difference
+            .extend(pairs.map(|(row, &p)| logit_difference(row, &set.prompts[p].answers)));
         let rows: Vec<usize> = (0..prompts.len())
             .filter(|&row| halves.estimation[prompts[row]])
             .collect();
         let chosen: Vec<usize> = rows.iter().map(|&row| prompts[row]).collect();
-        for (wait, resid) in &captured {
-            let resid = resid.select(Axis(0), &rows);
-            if let Some(means) = means.get_mut(wait) {
-                means.push(set, &chosen, resid.view());
-            }
+        for (wait, means) in &mut means {
+            let resid = captured[wait].select(Axis(0), &rows);
+            means.push(set, &chosen, resid.view());
         }
         for (row, prompt) in prompts.iter().enumerate() {
-            let (Some(kept), Ok(at)) = (&mut kept, halves.evaluated.binary_search(prompt)) else {
+            let Ok(at) = halves.evaluated.binary_search(prompt) else {
                 continue;
             };
-            for (wait, resid) in &captured {
-                if let Some(kept) = kept.get_mut(wait) {
-                    kept.index_axis_mut(Axis(0), at)
-                        .assign(&resid.index_axis(Axis(0), row));
-                }
+            let last = captured[&end].slice(ndarray::s![row, -1, ..]);
+            found.last.row_mut(at).assign(&last);
+            for (wait, kept) in kept.iter_mut().flatten() {
+                kept.index_axis_mut(Axis(0), at)
+                    .assign(&captured[wait].index_axis(Axis(0), row));
             }
         }
         bar.inc(1);
     }
-    Ok(Estimated { base, means, kept })
+    bar.finish_and_clear();
+    Ok(Estimated {
+        means,
+        kept,
+        ..found
+    })
 }
 
 impl Evaluation {
@@ -322,15 +434,22 @@ impl Evaluation {
                     plan: plan.clone(),
                     predicted: Vec::with_capacity(self.evaluated.len()),
                     logit_difference: Vec::with_capacity(self.evaluated.len()),
+                    kl: Vec::with_capacity(self.evaluated.len()),
+                    rank: Vec::with_capacity(self.evaluated.len()),
                 })
             })
             .collect();
-        self.run(engine, plans, ablations, |cell, prompts, logits| {
+        self.run(engine, plans, ablations, |cell, prompts, base, logits| {
             let cell = &mut cells[cell];
             cell.predicted.extend(answers(logits));
-            let pairs = logits.outer_iter().zip(prompts);
-            cell.logit_difference
-                .extend(pairs.map(|(logits, prompt)| logit_difference(logits, &prompt.answers)));
+            for ((logits, base), prompt) in logits.outer_iter().zip(base.outer_iter()).zip(prompts)
+            {
+                let answers = &prompt.answers;
+                cell.logit_difference
+                    .push(logit_difference(logits, answers));
+                cell.rank.push(rank(logits, answers));
+                cell.kl.push(divergence(base, logits));
+            }
         })?;
         self.cells.extend(cells);
         Ok(())
@@ -347,7 +466,7 @@ impl Evaluation {
         ablation: &'static dyn Ablation,
     ) -> Result<Vec<Array2<f32>>> {
         let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::new(); plans.len()];
-        self.run(engine, plans, &[ablation], |plan, _, logits| {
+        self.run(engine, plans, &[ablation], |plan, _, _, logits| {
             all[plan].push(logits.clone());
         })?;
         let join = |batches: Vec<Array2<f32>>| {
@@ -381,19 +500,24 @@ impl Evaluation {
     }
 
     /// Runs every plan with every ablation on all evaluated prompts; calls `done` with the index of the pair, in the order
-    /// of the plans, and then the ablations, and with the prompts and logits of a batch.
+    /// of the plans, and then the ablations, and with the prompts of a batch, the unmodified model's logits and these.
     fn run(
         &mut self,
         engine: &mut Engine,
         plans: &[Plan],
         ablations: &[&'static dyn Ablation],
-        mut done: impl FnMut(usize, &[&Prompt], &Array2<f32>),
+        mut done: impl FnMut(usize, &[&Prompt], &Array2<f32>, &Array2<f32>),
     ) -> Result<()> {
         self.biases
             .include_plans(plans, engine.layers(), engine.heads())?;
         let mut waits: Vec<usize> = plans.iter().map(|plan| plan.wait).collect();
         waits.sort_unstable();
         waits.dedup();
+        let outputs = |plan: &Plan| plan.masking.0.cut() == Cut::Outputs;
+        let replaces_outputs = plans.iter().any(outputs);
+        if replaces_outputs && self.head_means.is_none() {
+            self.head_means = Some(self.estimate_heads(engine)?);
+        }
         let batches = self.evaluated.len().div_ceil(self.batch);
         let label = format!(
             "{} {}",
@@ -401,7 +525,14 @@ impl Evaluation {
         );
         let bar = progress::steps(&label, (batches * waits.len() * ablations.len()) as u64);
         for begin in (0..self.evaluated.len()).step_by(self.batch) {
-            let chunk = &self.evaluated[begin..self.evaluated.len().min(begin + self.batch)];
+            let end = self.evaluated.len().min(begin + self.batch);
+            if replaces_outputs {
+                self.biases.outputs = self.head_outputs(engine, begin..end)?;
+            }
+            let chunk = &self.evaluated[begin..end];
+            let last = self.last.slice(ndarray::s![begin..end, ..]);
+            let last = last.insert_axis(Axis(1)).to_owned();
+            let base = engine.logits(&Tensor::from_f32(last)?)?;
             let prompts: Vec<&Prompt> = chunk.iter().map(|&p| &self.set.prompts[p]).collect();
             let streams = self.streams(engine, ablations, chunk, begin, &waits)?;
             for &wait in &waits {
@@ -419,7 +550,7 @@ impl Evaluation {
                             broken = Some(plans_here[i]);
                             return Err(not_finite(&self.set, "logits".to_owned(), *bad));
                         }
-                        done(here[i] * ablations.len() + at, &prompts, logits);
+                        done(here[i] * ablations.len() + at, &prompts, &base, logits);
                         Ok(())
                     });
                     if let Some(plan) = broken {
@@ -435,6 +566,57 @@ impl Evaluation {
         }
         bar.finish_and_clear();
         Ok(())
+    }
+
+    /// By layer, the mean of what its heads read over the estimation prompts.
+    fn estimate_heads(&self, engine: &mut Engine) -> Result<(Vec<Array3<f64>>, usize)> {
+        let prompts = all(&self.set).into_iter().filter(|&p| self.estimation[p]);
+        let prompts: Vec<usize> = prompts.collect();
+        let mut sums: Vec<Array3<f64>> = Vec::new();
+        for chunk in prompts.chunks(self.batch) {
+            let outputs = head_outputs(engine, self.set.ids(chunk), &self.biases)?;
+            for (layer, outputs) in outputs.into_iter().enumerate() {
+                let sum = outputs.mapv(f64::from).sum_axis(Axis(0));
+                match sums.get_mut(layer) {
+                    Some(sums) => *sums += &sum,
+                    None => sums.push(sum),
+                }
+            }
+        }
+        let count = prompts.len();
+        let means = sums.into_iter().map(|sum| sum / count as f64);
+        Ok((means.collect(), count))
+    }
+
+    /// By layer, what stands in for what the heads read, `[batch, head, pos, d_head]`, of some of the evaluated prompts.
+    fn head_outputs(
+        &self,
+        engine: &mut Engine,
+        part: std::ops::Range<usize>,
+    ) -> Result<BTreeMap<usize, Array4<f32>>> {
+        let (means, count) = self.head_means.as_ref().expect("they were just made");
+        let own = match self.estimator {
+            Estimator::LeaveOneOut => {
+                let ids = self.set.ids(&self.evaluated[part.clone()]);
+                Some(head_outputs(engine, ids, &self.biases)?)
+            }
+            Estimator::PlugIn | Estimator::Split => None,
+        };
+        let n = *count as f64;
+        let of_layer = |(layer, mean): (usize, &Array3<f64>)| {
+            let (heads, pos, d_head) = mean.dim();
+            let shape = (part.len(), heads, pos, d_head);
+            let mean = Array4::from_shape_fn(shape, |(b, h, t, i)| {
+                let mean = mean[[h, t, i]];
+                let mean = match &own {
+                    Some(own) => (n * mean - f64::from(own[layer][[b, h, t, i]])) / (n - 1.0),
+                    None => mean,
+                };
+                mean as f32
+            });
+            (layer, mean)
+        };
+        Ok(means.iter().enumerate().map(of_layer).collect())
     }
 
     /// The streams that the ablations start from, for some prompts; `begin` is the place of the first of them among the
@@ -472,7 +654,14 @@ impl Evaluation {
                         .map(|&wait| (wait, first[&0].clone()))
                         .collect()
                 }
-                Stream::SelfPeek => streams(engine, set, prompts, &Mask::SelfPeek, biases, waits)?,
+                Stream::SelfPeek => streams(
+                    engine,
+                    set,
+                    prompts,
+                    &Mask::SelfPeek(Technique::ABP),
+                    biases,
+                    waits,
+                )?,
                 Stream::Other => {
                     let others: Vec<usize> = prompts.iter().map(|&p| self.others[p]).collect();
                     if others
@@ -508,7 +697,9 @@ impl Evaluation {
         let source = Source {
             set: &self.set,
             means: &self.means[&wait],
+            operations: self.operations.get(&wait).map_or(&[], Vec::as_slice),
             estimator: self.estimator,
+            seed: self.seed,
         };
         let own = streams[&Stream::Own][&wait].view();
         let stream = streams[&ablation.stream()][&wait].view();
@@ -523,6 +714,34 @@ fn all(set: &PromptSet) -> Vec<usize> {
 /// The token with the largest logit of every row.
 fn answers(logits: &Array2<f32>) -> Vec<u32> {
     logits.outer_iter().map(first_maximum).collect()
+}
+
+/// How many tokens that are no right answer have a larger logit than the best right one, plus one.
+fn rank(logits: ArrayView1<'_, f32>, answers: &[u32]) -> u32 {
+    let right = answers.iter().map(|&token| logits[token as usize]);
+    let right = right.fold(f32::NEG_INFINITY, f32::max);
+    let others = logits
+        .indexed_iter()
+        .filter(|(token, _)| !answers.contains(&(*token as u32)));
+    1 + others.filter(|(_, logit)| **logit > right).count() as u32
+}
+
+/// The Kullback-Leibler divergence `sum p ln(p / q)`, in nats, of the distributions with these logits.
+fn divergence(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>) -> f32 {
+    // ln of the sum of exponentials, of each.
+    let normaliser = |logits: ArrayView1<'_, f32>| {
+        let most = f64::from(logits.fold(f32::NEG_INFINITY, |most, &x| most.max(x)));
+        most + logits
+            .fold(0.0, |sum, &x| sum + (f64::from(x) - most).exp())
+            .ln()
+    };
+    let (of_p, of_q) = (normaliser(p), normaliser(q));
+    let terms = p.iter().zip(q).map(|(&p, &q)| {
+        let (ln_p, ln_q) = (f64::from(p) - of_p, f64::from(q) - of_q);
+        ln_p.exp() * (ln_p - ln_q)
+    });
+    // Rounding can leave a little less than nothing.
+    terms.sum::<f64>().max(0.0) as f32
 }
 
 /// The logit of the right answer less the largest logit of another token.

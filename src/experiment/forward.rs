@@ -2,18 +2,21 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ndarray::{Array2, Array3, ArrayView1, Ix3};
+use ndarray::{Array2, Array3, Array4, ArrayView1, Ix3};
 
 use crate::interrupt::interrupted;
-use crate::intervene::{Mask, Plan, Tail};
+use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
 use crate::prompt::PromptSet;
-use crate::runtime::{Engine, Tensor};
+use crate::runtime::{Attention, Engine, Tensor};
 use crate::{Error, Result};
 
 /// The masks for prompts of one length, made once.
 pub struct Biases {
     pos: usize,
     tensors: HashMap<Mask, Tensor>,
+    /// By layer, what stands in for the outputs of heads under [`Cut::Outputs`], `[batch, head, pos, d_head]`, for the
+    /// batch that runs.
+    pub(super) outputs: BTreeMap<usize, Array4<f32>>,
 }
 
 impl Biases {
@@ -25,15 +28,22 @@ impl Biases {
         let mut biases = Self {
             pos,
             tensors: HashMap::new(),
+            outputs: BTreeMap::new(),
         };
-        for mask in [Mask::Causal, Mask::SelfPeek, Mask::Peek, Mask::Knockout] {
+        let abp = Technique::ABP;
+        for mask in [
+            Mask::Causal,
+            Mask::SelfPeek(abp),
+            Mask::Peek(abp),
+            Mask::Knockout,
+        ] {
             biases.include(mask, 1)?;
         }
         Ok(biases)
     }
 
     fn include(&mut self, mask: Mask, heads: usize) -> Result<()> {
-        if !self.tensors.contains_key(&mask) {
+        if mask.cut() == Cut::Scores && !self.tensors.contains_key(&mask) {
             let tensor = Tensor::from_f32(mask.bias(heads, self.pos))?;
             self.tensors.insert(mask, tensor);
         }
@@ -131,7 +141,7 @@ pub fn first_broken(
         }
         if layer < engine.layers() {
             interrupted()?;
-            stream = engine.layer(layer, &stream, biases.of(&plan.mask(layer)))?;
+            stream = step(engine, layer, &stream, &plan.mask(layer), biases)?;
         }
     }
     let logits = engine.logits(&stream)?;
@@ -140,6 +150,90 @@ pub fn first_broken(
         crate::graph::LOGITS.to_owned(),
         bad.copied().unwrap_or(f32::NAN),
     ))
+}
+
+/// `resid[layer + 1]` from `resid[layer]` under a mask.
+fn step(
+    engine: &mut Engine,
+    layer: usize,
+    stream: &Tensor,
+    mask: &Mask,
+    biases: &Biases,
+) -> Result<Tensor> {
+    let (heads, pos) = (engine.heads(), biases.pos);
+    let causal = biases.of(&Mask::Causal);
+    match mask.cut() {
+        Cut::Scores => engine.layer(layer, stream, biases.of(mask)),
+        Cut::Values => {
+            let factor = mask.factor(heads, pos);
+            engine.layer_changed(layer, stream, causal, |attention| match attention {
+                Attention::Weights(weights) => Ok(Some(&weights * &factor)),
+                Attention::Outputs(_) => Ok(None),
+            })
+        }
+        Cut::Outputs => engine.layer_changed(layer, stream, causal, |attention| match attention {
+            Attention::Weights(_) => Ok(None),
+            Attention::Outputs(outputs) => {
+                let means = &biases.outputs[&layer];
+                let mut outputs = outputs.to_owned();
+                for head in 0..heads {
+                    for q in (0..pos).filter(|&q| !mask.sees_all(head, q, pos)) {
+                        let at = ndarray::s![.., head, q, ..];
+                        outputs.slice_mut(at).assign(&means.slice(at));
+                    }
+                }
+                Ok(Some(outputs))
+            }
+        }),
+    }
+}
+
+/// What the heads of every layer read in the unmodified model, `[batch, head, pos, d_head]`.
+///
+/// # Errors
+/// The runtime's reason; a graph that cannot be cut at its attention; an interrupt.
+pub fn head_outputs(
+    engine: &mut Engine,
+    ids: Array2<i64>,
+    biases: &Biases,
+) -> Result<Vec<Array4<f32>>> {
+    let mut all = Vec::new();
+    let mut stream = engine.embed(ids)?;
+    for layer in 0..engine.layers() {
+        interrupted()?;
+        let causal = biases.of(&Mask::Causal);
+        stream = engine.layer_changed(layer, &stream, causal, |attention| {
+            if let Attention::Outputs(outputs) = attention {
+                all.push(outputs.to_owned());
+            }
+            Ok(None)
+        })?;
+    }
+    Ok(all)
+}
+
+/// The attention weights of the last query in every layer of the unmodified model, `[batch, head, k_pos]`.
+///
+/// # Errors
+/// As [`head_outputs`].
+pub fn last_attention(
+    engine: &mut Engine,
+    ids: Array2<i64>,
+    biases: &Biases,
+) -> Result<Vec<Array3<f32>>> {
+    let mut all = Vec::new();
+    let mut stream = engine.embed(ids)?;
+    for layer in 0..engine.layers() {
+        interrupted()?;
+        let causal = biases.of(&Mask::Causal);
+        stream = engine.layer_changed(layer, &stream, causal, |attention| {
+            if let Attention::Weights(weights) = attention {
+                all.push(weights.slice(ndarray::s![.., .., -1, ..]).to_owned());
+            }
+            Ok(None)
+        })?;
+    }
+    Ok(all)
 }
 
 /// Runs layers `0 .. end`; returns the streams at the boundaries `capture`, and `resid[end]`.
@@ -159,7 +253,7 @@ fn run_to(
         }
         if layer < end {
             interrupted()?;
-            stream = engine.layer(layer, &stream, biases.of(mask))?;
+            stream = step(engine, layer, &stream, mask, biases)?;
         }
     }
     Ok((captured, stream))
@@ -176,8 +270,8 @@ fn finish(
     let mut next: Option<Tensor> = None;
     for layer in from..engine.layers() {
         interrupted()?;
-        let bias = biases.of(&plan.mask(layer));
-        next = Some(engine.layer(layer, next.as_ref().unwrap_or(stream), bias)?);
+        let here = next.as_ref().unwrap_or(stream);
+        next = Some(step(engine, layer, here, &plan.mask(layer), biases)?);
     }
     engine.logits(next.as_ref().unwrap_or(stream))
 }
@@ -194,9 +288,14 @@ pub fn run_plans(
     biases: &Biases,
     mut done: impl FnMut(usize, &Array2<f32>) -> Result<()>,
 ) -> Result<()> {
+    // Those of one masking: another one's transfer layers are others.
+    let forking = plans
+        .iter()
+        .find(|plan| matches!(plan.tail, Tail::Af1 { .. }));
+    let masking = forking.map(|plan| plan.masking);
     let forks = |plan: &Plan| match plan.tail {
-        Tail::Af1 { transfer } => Some(transfer),
-        Tail::Causal | Tail::Pruned { .. } | Tail::Knockout { .. } => None,
+        Tail::Af1 { transfer } if Some(plan.masking) == masking => Some(transfer),
+        _ => None,
     };
     // Those that run alone, then AF1 by the number of transfer layers.
     let mut order: Vec<usize> = (0..plans.len()).collect();
@@ -207,7 +306,7 @@ pub fn run_plans(
         let plan = plans[i];
         if let Some(transfer) = forks(plan) {
             while reached < plan.wait + transfer {
-                peeked = engine.layer(reached, &peeked, biases.of(&plan.mask(reached)))?;
+                peeked = step(engine, reached, &peeked, &plan.mask(reached), biases)?;
                 reached += 1;
             }
         }

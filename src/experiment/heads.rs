@@ -1,58 +1,135 @@
-//! Which heads of the transfer layers matter: they are taken out one by one, the least important first.
+//! Which heads of the transfer layers matter: they are taken out one by one, the least important first, or in an order that
+//! is drawn.
 
 use std::collections::BTreeSet;
+
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 
 use super::Evaluation;
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
 use crate::runtime::Engine;
 
-/// AF1(wait, transfer) with fewer and fewer heads that peek: first with all of them, then, one cell a step, without the
-/// head whose loss costs least, until none is left. The cells are added to the evaluation, which must have been prepared
-/// at `wait`; the one that takes out all heads is AF1(wait, 0) by another way.
-///
-/// A head costs least if most of the prompts that the unmodified model answers correctly stay correct; among equals, if
-/// the mean logit difference stays highest; then the first. (Greedy backward elimination, measured anew at every step.)
-///
-/// # Errors
-/// The runtime's reason; NaN or infinity; an interrupt.
-pub fn prune(
-    engine: &mut Engine,
-    evaluation: &mut Evaluation,
-    ablation: &'static dyn Ablation,
+/// In which order heads go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The one whose loss costs least first, measured anew at every step (greedy backward elimination).
+    Greedy,
+    /// An order that is drawn by this seed: the control.
+    Random(u64),
+}
+
+/// AF1(wait, transfer) with fewer and fewer heads that peek: first with all of them, then, a plan a step, without one more,
+/// until none is left; the plan that takes out all heads is AF1(wait, 0) by another way.
+pub struct Pruning {
     wait: usize,
     transfer: usize,
-) -> Result<()> {
-    let mut left: Vec<Head> = Head::all(wait..wait + transfer, engine.heads()).collect();
-    let mut without = BTreeSet::new();
-    let plan = |without: &BTreeSet<Head>| Plan::pruned(wait, transfer, without.clone());
-    evaluation.add(engine, &[plan(&without)], &[ablation])?;
-    while !left.is_empty() {
-        let candidates: Vec<Plan> = left
-            .iter()
-            .map(|&head| {
-                let mut more = without.clone();
-                more.insert(head);
-                plan(&more)
-            })
-            .collect();
-        let known = evaluation.cells.len();
-        evaluation.add(engine, &candidates, &[ablation])?;
-        let mut tried = evaluation.cells.split_off(known);
-        let score = |at: &usize| {
-            let cell = &tried[*at];
-            let sum: f64 = cell.logit_difference.iter().map(|&d| f64::from(d)).sum();
-            (evaluation.kept(cell).1, sum)
-        };
-        let best = (0..tried.len())
-            .rev()
-            .max_by(|a, b| {
-                let (a, b) = (score(a), score(b));
-                a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-            })
-            .expect("there are heads left");
-        without.insert(left.remove(best));
-        evaluation.cells.push(tried.swap_remove(best));
+    order: Order,
+    left: Vec<Head>,
+    without: Option<BTreeSet<Head>>,
+}
+
+impl Pruning {
+    /// All heads of the transfer layers, of which there are so many a layer.
+    pub fn new(wait: usize, transfer: usize, heads: usize, order: Order) -> Self {
+        let mut left: Vec<Head> = Head::all(wait..wait + transfer, heads).collect();
+        if let Order::Random(seed) = order {
+            left.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+        }
+        Self {
+            wait,
+            transfer,
+            order,
+            left,
+            without: None,
+        }
     }
-    Ok(())
+
+    /// Goes on from where these heads are out.
+    pub fn resume(&mut self, without: BTreeSet<Head>) {
+        self.left.retain(|head| !without.contains(head));
+        self.without = Some(without);
+    }
+
+    /// The next plan, chosen on an evaluation that was prepared at `wait`; its cells stay as they are. `None` when no head is
+    /// left.
+    ///
+    /// A head costs least if most of the prompts that the unmodified model answers correctly stay correct; among equals, if
+    /// the mean logit difference stays highest; then the first.
+    ///
+    /// # Errors
+    /// The runtime's reason; NaN or infinity; an interrupt.
+    pub fn next(
+        &mut self,
+        engine: &mut Engine,
+        evaluation: &mut Evaluation,
+        ablation: &'static dyn Ablation,
+    ) -> Result<Option<Plan>> {
+        let (wait, transfer) = (self.wait, self.transfer);
+        let plan = |without: &BTreeSet<Head>| Plan::pruned(wait, transfer, without.clone());
+        let Some(without) = &mut self.without else {
+            let none = BTreeSet::new();
+            let first = plan(&none);
+            self.without = Some(none);
+            return Ok(Some(first));
+        };
+        if self.left.is_empty() {
+            return Ok(None);
+        }
+        let best = match self.order {
+            Order::Random(_) => 0,
+            Order::Greedy => {
+                let candidates: Vec<Plan> = self
+                    .left
+                    .iter()
+                    .map(|&head| {
+                        let mut more = without.clone();
+                        more.insert(head);
+                        plan(&more)
+                    })
+                    .collect();
+                let known = evaluation.cells.len();
+                evaluation.add(engine, &candidates, &[ablation])?;
+                let tried = evaluation.cells.split_off(known);
+                let score = |at: &usize| {
+                    let cell = &tried[*at];
+                    let sum: f64 = cell.logit_difference.iter().map(|&d| f64::from(d)).sum();
+                    (evaluation.kept(cell).1, sum)
+                };
+                (0..tried.len())
+                    .rev()
+                    .max_by(|a, b| {
+                        let (a, b) = (score(a), score(b));
+                        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
+                    })
+                    .expect("there are heads left")
+            }
+        };
+        without.insert(self.left.remove(best));
+        Ok(Some(plan(without)))
+    }
+}
+
+/// Sets of so many heads of the transfer layers, each drawn by itself: controls of the size of a pruned set.
+pub fn random_sets(
+    wait: usize,
+    transfer: usize,
+    heads: usize,
+    size: usize,
+    draws: usize,
+    seed: u64,
+) -> Vec<Plan> {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut all: Vec<Head> = Head::all(wait..wait + transfer, heads).collect();
+    let draw = |_| {
+        all.shuffle(&mut random);
+        Plan::pruned(
+            wait,
+            transfer,
+            all[..size.min(all.len())].iter().copied().collect(),
+        )
+    };
+    (0..draws).map(draw).collect()
 }

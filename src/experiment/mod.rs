@@ -1,6 +1,7 @@
 //! The experiments: which plans are tried on a template, and what the model answers under each. Nothing here formats or
 //! stores results.
 
+mod attention;
 mod evaluate;
 mod forward;
 mod heads;
@@ -8,11 +9,12 @@ mod preflight;
 mod recover;
 mod sweep;
 
-pub use evaluate::{Cell, Evaluation, Request, evaluate, prepare};
-pub use forward::{Biases, base_forward, first_maximum};
-pub use heads::prune;
+pub use attention::{Attended, attention};
+pub use evaluate::{Cell, Evaluation, Part, Request, evaluate, prepare};
+pub use forward::{Biases, base_forward, first_maximum, last_attention};
+pub use heads::{Order, Pruning, random_sets};
 pub use preflight::{CHECKS, preflight};
 pub use recover::{Found, recover};
 pub use sweep::{
-    Experiment, empty_subgraphs, knockout_windows, knockouts_upward, subgraphs, waiting,
+    Experiment, knockout_windows, knockouts_upward, subgraphs, waiting, with_references,
 };

@@ -1,13 +1,13 @@
 //! Preflight: what must hold before any experiment on a template is believed, checked on a handful of its prompts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use ndarray::{Array2, Array3, Array4, ArrayView, ArrayView3, Axis, Dimension, Ix3, s};
 
 use super::forward::{Biases, Captured, base_forward, check_finite};
-use super::{Request, prepare};
+use super::{Part, Request, prepare};
 use crate::intervene::ablation::{Source, named, replace};
-use crate::intervene::{Estimator, Mask, Means, Plan, Tail};
+use crate::intervene::{Estimator, Mask, Means, Plan, Tail, Technique};
 use crate::model::Model;
 use crate::prompt::{PromptSet, Role};
 use crate::runtime::{Engine, Tensor};
@@ -156,17 +156,18 @@ fn roles(model: &Model, set: &PromptSet) -> Result<(), String> {
     Ok(())
 }
 
-/// Every mask that is used lets every query see position 0 and itself, and nothing after itself.
+/// Every mask that is used lets every query see itself and, unless it is there to hide it, position 0, and nothing after
+/// itself.
 fn masks(engine: &Engine, pos: usize, plans: &[Plan]) -> Result<(), String> {
-    let mut used: Vec<Mask> = vec![Mask::Causal, Mask::SelfPeek];
+    let mut used: Vec<Mask> = vec![Mask::Causal, Mask::SelfPeek(Technique::ABP)];
     for plan in plans {
         used.extend((plan.wait..engine.layers()).map(|layer| plan.mask(layer)));
     }
-    let distinct: std::collections::HashSet<Mask> = used.into_iter().collect();
+    let distinct: HashSet<Mask> = used.into_iter().collect();
     for mask in distinct {
         for ((_, head, q, k), bias) in mask.bias(engine.heads(), pos).indexed_iter() {
             let sees = *bias == 0.0;
-            if (k == q || k == 0) && !sees {
+            if (k == q || (k == 0 && mask.keeps_sink())) && !sees {
                 return Err(format!(
                     "{mask:?}, head {head}: query {q} does not see key {k}"
                 ));
@@ -197,12 +198,14 @@ fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static
                 ("position 0", reason)
             })?;
         }
-        let mut means = Means::new(set.positions(), resid.len_of(Axis(2)));
+        let mut means = Means::new(set.positions(), resid.len_of(Axis(2)), 0);
         means.push(set, &all, resid.view());
         let source = Source {
             set,
             means: &means,
+            operations: &[],
             estimator: Estimator::PlugIn,
+            seed: 0,
         };
         let view: ArrayView3<'_, f32> = resid.view();
         let replaced =
@@ -238,6 +241,7 @@ fn interventions(
         // The means of a handful of prompts are of use only with all of them.
         estimator: Estimator::PlugIn,
         limit: None,
+        part: Part::All,
         batch: sample.len(),
         ..*request
     };
@@ -301,14 +305,22 @@ fn interventions(
     {
         return failed("the mask knockout in all layers changes no logit".to_owned());
     }
-    if asked(|tail| tail.transfer().is_some()) {
-        let [alone, peeking] = [of(Plan::af1(0, 0))?, of(Plan::af1(0, layers))?];
+    let restricted = request
+        .plans
+        .iter()
+        .filter(|plan| plan.tail.transfer().is_some());
+    let techniques: HashSet<Technique> = restricted.map(|plan| plan.masking).collect();
+    for by in techniques {
+        let alone = of(Plan::af1(0, 0).with(by))?;
+        let peeking = of(Plan::af1(0, layers).with(by))?;
         if !changed(&alone, unmasked) {
-            return failed("the mask self-peek in all layers changes no logit".to_owned());
+            return failed(format!("{by:?} in all layers changes no logit"));
         }
-        // Of two tokens the last sees position 0 and itself with either mask.
+        // Of two tokens the last sees position 0 and itself either way.
         if sample.positions() > 2 && !changed(&peeking, &alone) {
-            return failed("the mask peek in all layers is no other than self-peek".to_owned());
+            return failed(format!(
+                "peeking under {by:?} in all layers is no other than being alone"
+            ));
         }
     }
     if asked(|tail| matches!(tail, Tail::Pruned { .. })) && heads > 1 && !by_head(engine, captured)?
@@ -331,7 +343,8 @@ fn by_head(engine: &mut Engine, captured: &Captured) -> Result<bool> {
         let pos = stream.len_of(Axis(1));
         let stream = Tensor::from_f32(stream.to_owned())?;
         let mut with = |alone: &dyn Fn(usize) -> bool| -> Result<Array3<f32>> {
-            let [causal, masked] = [Mask::Causal, Mask::SelfPeek].map(|mask| mask.bias(1, pos));
+            let [causal, masked] =
+                [Mask::Causal, Mask::SelfPeek(Technique::ABP)].map(|mask| mask.bias(1, pos));
             let bias = Array4::from_shape_fn((1, heads, pos, pos), |(_, head, q, k)| {
                 let mask = if alone(head) { &masked } else { &causal };
                 mask[[0, 0, q, k]]

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Evaluation, Request, knockout_windows, prepare, prune, subgraphs, waiting};
+use super::{Evaluation, Order, Pruning, Request, knockout_windows, prepare, subgraphs, waiting};
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan, Tail, ablation};
 use crate::prompt::PromptSet;
@@ -75,7 +75,10 @@ pub fn recover(
 
     let mut heads = Vec::new();
     if let Some((wait, transfer)) = af1 {
-        prune(engine, &mut evaluation, cama, wait, transfer)?;
+        let mut pruning = Pruning::new(wait, transfer, engine.heads(), Order::Greedy);
+        while let Some(plan) = pruning.next(engine, &mut evaluation, cama)? {
+            evaluation.add(engine, &[plan], &[cama])?;
+        }
         let fewest = evaluation
             .cells
             .iter()

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::intervene::{Plan, Tail};
+use crate::intervene::{Plan, Tail, Technique};
 
 /// An experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,12 @@ pub enum Experiment {
     Necessity,
     /// Which heads transfer: AF1 with ever fewer of them.
     Heads,
+    /// What stands in for CAMA and for ABP at one AF1.
+    Alternatives,
+    /// `(W, K)` chosen on some prompts, reported on others.
+    Discover,
+    /// Where the last token's attention rests.
+    Attention,
 }
 
 impl fmt::Display for Experiment {
@@ -27,6 +33,9 @@ impl fmt::Display for Experiment {
             Self::Transfer => "transfer",
             Self::Necessity => "necessity",
             Self::Heads => "heads",
+            Self::Alternatives => "alternatives",
+            Self::Discover => "discover",
+            Self::Attention => "attention",
         })
     }
 }
@@ -58,17 +67,19 @@ pub fn knockouts_upward(layers: usize) -> Vec<Plan> {
         .collect()
 }
 
-/// The plans with, for every AF1 among them, the subgraph that never transfers: `AF1(W, 0)` is what an answer without
-/// transfer is worth.
-pub fn empty_subgraphs(plans: &[Plan]) -> Vec<Plan> {
+/// The plans with what they are compared with: for every AF1 the subgraph that never transfers, because `AF1(W, 0)` is what
+/// an answer without transfer is worth, and for one without ABP the same with it.
+pub fn with_references(plans: &[Plan]) -> Vec<Plan> {
     let mut all = plans.to_vec();
-    for plan in plans {
+    for plan in plans.iter().filter(|plan| plan.tail.transfer().is_some()) {
         let empty = Plan {
-            wait: plan.wait,
             tail: Tail::Af1 { transfer: 0 },
+            ..plan.clone()
         };
-        if plan.tail.transfer().is_some() && !all.contains(&empty) {
-            all.push(empty);
+        for reference in [empty, plan.clone().with(Technique::ABP)] {
+            if !all.contains(&reference) {
+                all.push(reference);
+            }
         }
     }
     all

@@ -3,7 +3,7 @@
 //! Shape comments name the axes in the order `batch, pos, head, d_head`; `kv` counts key and value heads and
 //! `group` the query heads that share one of them, so `head = kv * group`.
 
-use super::{Attribute, Builder, Weight};
+use super::{Attribute, Builder, Dim, Dtype, Weight, attn_out, attn_pattern};
 use crate::model::ModelSpec;
 
 /// Root-mean-square norm over the last axis: `x / sqrt(mean(x^2) + eps) * weight`.
@@ -96,7 +96,8 @@ pub struct AttentionWeights<'w> {
     pub output: &'w Weight,
 }
 
-/// Grouped-query attention with an additive mask: `[batch, pos, d_model]` to the same shape.
+/// Grouped-query attention with an additive mask: `[batch, pos, d_model]` to the same shape. The graph can be cut at the
+/// attention weights and at what the heads read.
 pub fn attention(
     b: &mut Builder,
     x: &str,
@@ -104,6 +105,7 @@ pub fn attention(
     (cos, sin): (&str, &str),
     bias: &str,
     spec: &ModelSpec,
+    layer: usize,
 ) -> String {
     let (heads, kv, d_head) = (spec.heads, spec.kv_heads, spec.d_head);
     let query = linear(b, x, weights.query);
@@ -130,12 +132,21 @@ pub fn attention(
     let scores = b.op("Mul", &[&scores, &scale]);
     let scores = b.op("Add", &[&scores, bias]);
     let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
+    let axes = |last| {
+        let symbols = ["batch", "q_pos"].map(Dim::Symbol);
+        let [batch, pos] = symbols;
+        vec![batch, Dim::Fixed(heads), pos, last]
+    };
+    let to_keys = axes(Dim::Symbol("k_pos"));
+    let pattern = b.boundary(&pattern, &attn_pattern(layer), Dtype::F32, to_keys);
 
     let per_kv = b.ints(&[0, kv as i64, -1, 0]);
     let pattern = b.op("Reshape", &[&pattern, &per_kv]); // [batch, kv, group * pos, pos]
     let mixed = b.op("MatMul", &[&pattern, &value]); // [batch, kv, group * pos, d_head]
     let per_head = b.ints(&[0, heads as i64, -1, d_head as i64]);
     let mixed = b.op("Reshape", &[&mixed, &per_head]); // [batch, head, pos, d_head]
+    let read = axes(Dim::Fixed(d_head));
+    let mixed = b.boundary(&mixed, &attn_out(layer), Dtype::F32, read);
     let mixed = b.op_with(
         "Transpose",
         &[&mixed],

@@ -98,6 +98,7 @@ pub fn decoder(spec: &ModelSpec, weights: &Weights, names: &WeightNames) -> Resu
             (&cos, &sin),
             &biases[layer],
             spec,
+            layer,
         );
         let mid = b.op("Add", &[&x, &attended]);
 

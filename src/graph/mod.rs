@@ -30,6 +30,16 @@ pub fn attn_bias(layer: usize) -> String {
     format!("attn_bias.{layer}")
 }
 
+/// The name of the attention weights of layer `layer`, after softmax: `[batch, head, q_pos, k_pos] f32`.
+pub fn attn_pattern(layer: usize) -> String {
+    format!("attn_pattern.{layer}")
+}
+
+/// The name of what the heads of layer `layer` read, before the output projection: `[batch, head, q_pos, d_head] f32`.
+pub fn attn_out(layer: usize) -> String {
+    format!("attn_out.{layer}")
+}
+
 /// The name of the token ids: `[batch, pos] i64`.
 pub const INPUT_IDS: &str = "input_ids";
 /// The name of the positions: `[batch, pos] i64`.

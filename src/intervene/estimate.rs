@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 
 use ndarray::{Array1, ArrayView1, ArrayView3};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
 
 use crate::prompt::PromptSet;
 
@@ -114,19 +116,39 @@ impl Moments {
         Some((self.m2.sum() / (n - 1.0) / n).sqrt())
     }
 
+    /// The standard deviation of every dimension, `[d_model]`. `None` for fewer than two vectors.
+    pub fn deviation(&self) -> Option<Array1<f64>> {
+        let n = self.count as f64;
+        (self.count > 1).then(|| self.m2.mapv(|m2| (m2 / (n - 1.0)).sqrt()))
+    }
+
     fn norm(&self) -> f64 {
         self.mean.dot(&self.mean).sqrt()
     }
 }
 
-/// Means of `resid[W]` of one template: by position and token, and by position alone.
+/// Means of `resid[W]` of one template: by position and token, by position alone, and over all positions from 1 on.
 #[derive(Clone, Debug)]
 pub struct Means {
     /// `[pos]`, by token.
     by_token: Vec<BTreeMap<u32, Moments>>,
+    /// `[pos]`, by token: two of the residuals, drawn by the seed.
+    drawn: Vec<BTreeMap<u32, Drawn>>,
     /// `[pos]`, over all tokens.
     by_position: Vec<Moments>,
+    overall: Moments,
     d_model: usize,
+    seed: u64,
+}
+
+/// The two residuals of a key whose prompts have the smallest draws: the prompt's draw, its index, the residual.
+type Drawn = Vec<(u64, usize, Array1<f32>)>;
+
+/// Keeps the two with the smallest draws.
+fn draw(drawn: &mut Drawn, new: impl Iterator<Item = (u64, usize, Array1<f32>)>) {
+    drawn.extend(new);
+    drawn.sort_by_key(|(draw, prompt, _)| (*draw, *prompt));
+    drawn.truncate(2);
 }
 
 /// How well the means of a boundary are known.
@@ -143,12 +165,15 @@ pub struct Contexts {
 }
 
 impl Means {
-    /// No prompts yet.
-    pub fn new(positions: usize, d_model: usize) -> Self {
+    /// No prompts yet; `seed` draws the residuals that stand for a key's others.
+    pub fn new(positions: usize, d_model: usize, seed: u64) -> Self {
         Self {
             by_token: vec![BTreeMap::new(); positions],
+            drawn: vec![BTreeMap::new(); positions],
             by_position: vec![Moments::new(d_model); positions],
+            overall: Moments::new(d_model),
             d_model,
+            seed,
         }
     }
 
@@ -156,6 +181,16 @@ impl Means {
     pub fn push(&mut self, set: &PromptSet, prompts: &[usize], resid: ArrayView3<'_, f32>) {
         for (row, &prompt) in resid.outer_iter().zip(prompts) {
             for (t, x) in row.outer_iter().enumerate() {
+                if t > 0 {
+                    self.overall.push(x);
+                    let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+                    random.set_stream((t as u64) << 32 | prompt as u64);
+                    let number = random.random();
+                    let drawn = self.drawn[t].entry(set.prompts[prompt].ids[t]).or_default();
+                    if drawn.len() < 2 || drawn.iter().any(|(other, _, _)| number < *other) {
+                        draw(drawn, std::iter::once((number, prompt, x.to_owned())));
+                    }
+                }
                 let token = set.prompts[prompt].ids[t];
                 self.by_token[t]
                     .entry(token)
@@ -178,6 +213,34 @@ impl Means {
         for (mine, theirs) in self.by_position.iter_mut().zip(&other.by_position) {
             mine.merge(theirs);
         }
+        for (mine, theirs) in self.drawn.iter_mut().zip(&other.drawn) {
+            for (&token, drawn) in theirs {
+                draw(mine.entry(token).or_default(), drawn.iter().cloned());
+            }
+        }
+        self.overall.merge(&other.overall);
+    }
+
+    /// The residual of a prompt that was drawn for a key, of another one than `prompt`.
+    pub fn of_other_prompt(
+        &self,
+        position: usize,
+        token: u32,
+        prompt: usize,
+    ) -> Option<ArrayView1<'_, f32>> {
+        let drawn = self.drawn.get(position)?.get(&token)?;
+        let other = drawn.iter().find(|(_, drawn, _)| *drawn != prompt)?;
+        Some(other.2.view())
+    }
+
+    /// The tokens of a position, in ascending order.
+    pub fn tokens(&self, position: usize) -> impl Iterator<Item = u32> + '_ {
+        self.by_token[position].keys().copied()
+    }
+
+    /// The moments over all positions from 1 on.
+    pub fn of_all(&self) -> &Moments {
+        &self.overall
     }
 
     /// The moments of a key, if it was seen.

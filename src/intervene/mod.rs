@@ -4,10 +4,10 @@
 
 pub mod ablation;
 mod estimate;
-mod mask;
+pub mod masking;
 mod plan;
 
 pub use ablation::Ablation;
 pub use estimate::{Contexts, Estimator, Means, Moments};
-pub use mask::Mask;
+pub use masking::{Cut, Mask, Masking, Technique};
 pub use plan::{Head, Plan, Tail, layer_range};

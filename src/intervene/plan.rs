@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::{Serialize, Serializer};
 
-use super::Mask;
+use super::{Mask, Technique};
 
 /// An attention head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -27,6 +27,22 @@ impl Serialize for Head {
     /// As it is printed, `L15H3`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl std::str::FromStr for Head {
+    type Err = String;
+
+    /// As it is printed.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.strip_prefix('L').and_then(|rest| rest.split_once('H'));
+        let head = numbers.and_then(|(layer, head)| {
+            Some(Self {
+                layer: layer.parse().ok()?,
+                head: head.parse().ok()?,
+            })
+        });
+        head.ok_or_else(|| format!("{text:?} is no head; expected a layer and an index, L15H3"))
     }
 }
 
@@ -90,31 +106,42 @@ pub struct Plan {
     pub wait: usize,
     /// What follows.
     pub tail: Tail,
+    /// What keeps tokens from looking at each other in an AF1.
+    pub masking: Technique,
 }
 
 impl Plan {
     /// Every token waits to `wait`, the model's own attention follows.
     pub fn waiting(wait: usize) -> Self {
-        let tail = Tail::Causal;
-        Self { wait, tail }
+        Self::new(wait, Tail::Causal)
     }
 
     /// AF1(W, K).
     pub fn af1(wait: usize, transfer: usize) -> Self {
-        let tail = Tail::Af1 { transfer };
-        Self { wait, tail }
+        Self::new(wait, Tail::Af1 { transfer })
     }
 
     /// AF1(W, K) without some heads of the transfer layers.
     pub fn pruned(wait: usize, transfer: usize, without: BTreeSet<Head>) -> Self {
-        let tail = Tail::Pruned { transfer, without };
-        Self { wait, tail }
+        Self::new(wait, Tail::Pruned { transfer, without })
     }
 
     /// The last token sees no other token in layers `from .. from + layers`.
     pub fn knockout(from: usize, layers: usize) -> Self {
-        let tail = Tail::Knockout { layers };
-        Self { wait: from, tail }
+        Self::new(from, Tail::Knockout { layers })
+    }
+
+    fn new(wait: usize, tail: Tail) -> Self {
+        Self {
+            wait,
+            tail,
+            masking: Technique::ABP,
+        }
+    }
+
+    /// The same with another technique in place of ABP.
+    pub fn with(self, masking: Technique) -> Self {
+        Self { masking, ..self }
     }
 
     /// The mask of a layer at or after the boundary.
@@ -124,14 +151,14 @@ impl Plan {
             Tail::Causal => Mask::Causal,
             Tail::Knockout { .. } if inside => Mask::Knockout,
             Tail::Knockout { .. } => Mask::Causal,
-            Tail::Af1 { .. } | Tail::Pruned { .. } if !inside => Mask::SelfPeek,
-            Tail::Af1 { .. } => Mask::Peek,
+            Tail::Af1 { .. } | Tail::Pruned { .. } if !inside => Mask::SelfPeek(self.masking),
+            Tail::Af1 { .. } => Mask::Peek(self.masking),
             Tail::Pruned { without, .. } => {
                 let here = without.iter().filter(|head| head.layer == layer);
                 let heads: Vec<usize> = here.map(|head| head.head).collect();
                 match heads.is_empty() {
-                    true => Mask::Peek,
-                    false => Mask::PeekWithout(heads),
+                    true => Mask::Peek(self.masking),
+                    false => Mask::PeekWithout(self.masking, heads),
                 }
             }
         }
@@ -157,12 +184,16 @@ pub fn layer_range(first: usize, count: usize) -> String {
 mod tests {
     use super::*;
 
+    const ABP: Technique = Technique::ABP;
+
     #[test]
     fn the_papers_subgraph_peeks_in_layers_15_and_16() {
         let plan = Plan::af1(15, 2);
-        let peeking: Vec<usize> = (15..32).filter(|&l| plan.mask(l) == Mask::Peek).collect();
+        let peeking: Vec<usize> = (15..32)
+            .filter(|&l| plan.mask(l) == Mask::Peek(ABP))
+            .collect();
         assert_eq!(peeking, [15, 16]);
-        assert!((17..32).all(|l| plan.mask(l) == Mask::SelfPeek));
+        assert!((17..32).all(|l| plan.mask(l) == Mask::SelfPeek(ABP)));
         assert_eq!(layer_range(15, 2), "15..=16");
         assert_eq!(layer_range(15, 0), "none");
     }
@@ -180,10 +211,10 @@ mod tests {
         let plan = Plan::pruned(15, 2, without.into());
         let masks: Vec<Mask> = (15..18).map(|layer| plan.mask(layer)).collect();
         let expected = [
-            Mask::PeekWithout(vec![1, 3]),
-            Mask::Peek,
+            Mask::PeekWithout(ABP, vec![1, 3]),
+            Mask::Peek(ABP),
             // A compute layer is alone whatever is pruned.
-            Mask::SelfPeek,
+            Mask::SelfPeek(ABP),
         ];
         assert_eq!(masks, expected);
     }

@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Verdict, judge};
-use crate::experiment::{Cell, Evaluation, Experiment};
-use crate::intervene::{Estimator, Tail, layer_range};
-use crate::stats::{Proportion, discordant, mcnemar_greater};
+use super::{HeadAttention, Verdict, Weight, judge};
+use crate::experiment::{Attended, Cell, Evaluation, Experiment};
+use crate::file::sha256_bytes;
+use crate::intervene::{Estimator, Tail, Technique, layer_range};
+use crate::prompt::PromptSet;
+use crate::stats::{
+    Mean, Proportion, bootstrap_clustered, discordant, mcnemar_greater, mcnemar_two_sided,
+};
 
 /// The version of the schema; raised when a field changes its meaning or goes.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// One line of results. The fields are explained in the schema (module documentation).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -18,17 +22,23 @@ pub const SCHEMA: u32 = 1;
 #[allow(missing_docs)] // documented once, in schema.md
 pub struct Measurement {
     pub schema: u32,
+    /// What the sweep is, and which of its cells this is; filled in by [`super::Sweep`].
+    pub sweep: String,
+    pub cell: usize,
     pub experiment: String,
     pub model: String,
     pub style: String,
     pub operation: String,
     pub ablation: String,
+    pub masking: Option<String>,
     pub estimator: String,
+    pub part: String,
     pub wait: usize,
     pub transfer: Option<usize>,
     pub transfer_layers: Option<String>,
     pub knockout_layers: Option<String>,
     pub pruned_heads: Option<Vec<String>>,
+    pub pruning: Option<String>,
     pub layers: usize,
     pub prompts: usize,
     pub excluded: usize,
@@ -52,8 +62,20 @@ pub struct Measurement {
     pub normalised_faithfulness: Option<f64>,
     pub p_base_above_constant: f64,
     pub p_above_empty: Option<f64>,
+    pub logit_difference: Option<f64>,
+    pub logit_difference_low: Option<f64>,
+    pub logit_difference_high: Option<f64>,
+    pub base_logit_difference: Option<f64>,
+    pub kl_divergence: Option<f64>,
+    pub kl_divergence_low: Option<f64>,
+    pub kl_divergence_high: Option<f64>,
+    pub median_rank: Option<u32>,
+    pub paired: Option<Paired>,
     pub claim: f64,
     pub verdict: Option<Verdict>,
+    pub prompts_sha256: String,
+    pub base_answers: String,
+    pub answers: String,
     pub all_prompts: usize,
     pub all_base_correct: usize,
     pub keys: usize,
@@ -61,6 +83,24 @@ pub struct Measurement {
     pub contexts_median: usize,
     pub largest_relative_standard_error: f64,
     pub provenance: Provenance,
+}
+
+/// A cell against the reference of its plan, on the same prompts: the first ablation, with ABP.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // documented once, in schema.md
+pub struct Paired {
+    pub ablation: String,
+    pub masking: Option<String>,
+    pub only_here: usize,
+    pub only_there: usize,
+    pub p: f64,
+    pub accuracy_difference: f64,
+    pub accuracy_difference_low: Option<f64>,
+    pub accuracy_difference_high: Option<f64>,
+    pub logit_difference: Option<f64>,
+    pub logit_difference_low: Option<f64>,
+    pub logit_difference_high: Option<f64>,
 }
 
 /// Under what a measurement was made.
@@ -114,6 +154,7 @@ pub fn measure(
     shown: impl Fn(&Cell) -> bool,
 ) -> Vec<Measurement> {
     let facts = Facts::of(evaluation);
+    let clusters = Clusters::of(evaluation);
     let cells = evaluation.cells.iter().filter(|cell| shown(cell));
     let mut measurements: Vec<Measurement> = cells
         .map(|cell| {
@@ -125,6 +166,8 @@ pub fn measure(
             let base = Proportion::wilson(facts.base_correct, n);
             let accuracy = Proportion::wilson(numbers.correct, n);
             let faithfulness = Proportion::wilson(numbers.correct_given_base, facts.base_correct);
+            let differences = clusters.mean(&floats(&cell.logit_difference));
+            let divergences = clusters.mean(&floats(&cell.kl));
             Measurement {
                 schema: SCHEMA,
                 experiment: match cell.plan.tail {
@@ -137,7 +180,24 @@ pub fn measure(
                 model: run.model.to_owned(),
                 style: set.template.style.clone(),
                 operation: set.template.operation.to_string(),
+                sweep: String::new(),
+                cell: 0,
                 ablation: cell.ablation.name().to_owned(),
+                masking: transfer.map(|_| cell.plan.masking.name()),
+                part: evaluation.part.name().to_owned(),
+                pruning: None,
+                logit_difference: differences.map(|mean| mean.value),
+                logit_difference_low: differences.and_then(|mean| finite(mean.low)),
+                logit_difference_high: differences.and_then(|mean| finite(mean.high)),
+                base_logit_difference: average(&evaluation.base_logit_difference),
+                kl_divergence: divergences.map(|mean| mean.value),
+                kl_divergence_low: divergences.and_then(|mean| finite(mean.low)),
+                kl_divergence_high: divergences.and_then(|mean| finite(mean.high)),
+                median_rank: median(&cell.rank),
+                paired: pair(evaluation, cell, &clusters),
+                prompts_sha256: facts.prompts_sha256.clone(),
+                base_answers: facts.base_answers.clone(),
+                answers: hex_bits(evaluation.correct(cell)),
                 estimator: run.estimator.name().to_owned(),
                 wait: cell.plan.wait,
                 transfer,
@@ -204,6 +264,8 @@ struct Facts {
     constant_answer: i64,
     constant_correct: usize,
     p_base_above_constant: f64,
+    prompts_sha256: String,
+    base_answers: String,
 }
 
 impl Facts {
@@ -229,13 +291,193 @@ impl Facts {
             .evaluated
             .iter()
             .filter(|&&p| evaluation.base_correct(p));
+        let texts: Vec<&str> = evaluation
+            .evaluated
+            .iter()
+            .map(|&prompt| evaluation.set.prompts[prompt].text.as_str())
+            .collect();
+        let base_answers = evaluation.evaluated.iter();
         Self {
+            prompts_sha256: sha256_bytes(texts.join("\0").as_bytes()).to_string(),
+            base_answers: hex_bits(base_answers.map(|&prompt| evaluation.base_correct(prompt))),
             base_correct: base.count(),
             constant_answer,
             constant_correct,
             p_base_above_constant: mcnemar_greater(wins, losses),
         }
     }
+}
+
+/// The evaluated prompts by each of their operands: prompts that share one are not independent of each other.
+struct Clusters {
+    by_operand: Vec<Vec<i64>>,
+}
+
+/// The seed of the bootstraps; the resamples of a record are the same wherever it is made.
+const BOOTSTRAP_SEED: u64 = 42;
+
+impl Clusters {
+    fn of(evaluation: &Evaluation) -> Self {
+        Self::of_prompts(&evaluation.set, &evaluation.evaluated)
+    }
+
+    fn of_prompts(set: &PromptSet, evaluated: &[usize]) -> Self {
+        let operand = |i: usize| {
+            let prompts = evaluated.iter();
+            prompts
+                .map(|&prompt| set.prompts[prompt].operands[i])
+                .collect()
+        };
+        let by_operand = (0..set.template.operation.operands()).map(operand);
+        Self {
+            by_operand: by_operand.collect(),
+        }
+    }
+
+    /// A mean over the prompts, with the widest of the intervals that come of resampling the values of one operand.
+    fn mean(&self, values: &[f64]) -> Option<Mean> {
+        let of_operand = |groups: &Vec<i64>| {
+            bootstrap_clustered(values, groups, RECORD_RESAMPLES, BOOTSTRAP_SEED)
+        };
+        self.by_operand
+            .iter()
+            .filter_map(of_operand)
+            .reduce(|a, b| Mean {
+                value: a.value,
+                low: a.low.min(b.low),
+                high: a.high.max(b.high),
+            })
+    }
+}
+
+/// The records of all heads' attention on the evaluated prompts of a set.
+pub fn attended(
+    heads: &[Attended],
+    set: &PromptSet,
+    evaluated: &[usize],
+    run: &Run<'_>,
+) -> Vec<HeadAttention> {
+    let clusters = Clusters::of_prompts(set, evaluated);
+    let weight = |values: &Vec<f64>| {
+        let mean = clusters.mean(values);
+        Weight {
+            mean: mean.map_or(0.0, |mean| mean.value),
+            low: mean.and_then(|mean| finite(mean.low)),
+            high: mean.and_then(|mean| finite(mean.high)),
+        }
+    };
+    let record = |head: &Attended| HeadAttention {
+        schema: SCHEMA,
+        sweep: String::new(),
+        cell: 0,
+        experiment: Experiment::Attention.to_string(),
+        model: run.model.to_owned(),
+        style: set.template.style.clone(),
+        operation: set.template.operation.to_string(),
+        layers: run.layers,
+        layer: head.layer,
+        head: head.head,
+        prompts: evaluated.len(),
+        weights: (head.weights.iter())
+            .map(|(name, values)| (name.clone(), weight(values)))
+            .collect(),
+        provenance: run.provenance.clone(),
+    };
+    heads.iter().map(record).collect()
+}
+
+/// Resamples of the intervals in records: enough for two digits, cheap enough for every cell of a grid.
+const RECORD_RESAMPLES: usize = 1000;
+
+/// A cell against the reference of its plan.
+fn pair(evaluation: &Evaluation, cell: &Cell, clusters: &Clusters) -> Option<Paired> {
+    let first = evaluation.cells.first()?.ablation;
+    let reference = evaluation.cells.iter().find(|other| {
+        let plan = &other.plan;
+        other.ablation.name() == first.name()
+            && (plan.wait, &plan.tail) == (cell.plan.wait, &cell.plan.tail)
+            && plan.masking == Technique::ABP
+    })?;
+    if std::ptr::eq(reference, cell) {
+        return None;
+    }
+    let (here, there): (Vec<bool>, Vec<bool>) = (
+        evaluation.correct(cell).collect(),
+        evaluation.correct(reference).collect(),
+    );
+    let (only_here, only_there) = discordant(here.iter().copied().zip(there.iter().copied()));
+    let right = |x: &[bool]| -> Vec<f64> { x.iter().map(|&c| f64::from(u8::from(c))).collect() };
+    let minus =
+        |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
+    let accuracy = clusters.mean(&minus(&right(&here), &right(&there)));
+    let logits = clusters.mean(&minus(
+        &floats(&cell.logit_difference),
+        &floats(&reference.logit_difference),
+    ));
+    Some(Paired {
+        ablation: reference.ablation.name().to_owned(),
+        masking: reference
+            .plan
+            .tail
+            .transfer()
+            .map(|_| reference.plan.masking.name()),
+        only_here,
+        only_there,
+        p: mcnemar_two_sided(only_here, only_there),
+        accuracy_difference: accuracy.map_or(0.0, |mean| mean.value),
+        accuracy_difference_low: accuracy.and_then(|mean| finite(mean.low)),
+        accuracy_difference_high: accuracy.and_then(|mean| finite(mean.high)),
+        logit_difference: logits.map(|mean| mean.value),
+        logit_difference_low: logits.and_then(|mean| finite(mean.low)),
+        logit_difference_high: logits.and_then(|mean| finite(mean.high)),
+    })
+}
+
+fn floats(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// JSON has no infinity: an end of an interval that is not known is null.
+fn finite(x: f64) -> Option<f64> {
+    x.is_finite().then_some(x)
+}
+
+fn average(values: &[f32]) -> Option<f64> {
+    let sum: f64 = floats(values).iter().sum();
+    (!values.is_empty()).then(|| sum / values.len() as f64)
+}
+
+/// The lower median.
+fn median(values: &[u32]) -> Option<u32> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.get(values.len().checked_sub(1)? / 2).copied()
+}
+
+/// Booleans as hexadecimal digits, four a digit, the first the highest bit; the last digit is filled up with zeros.
+pub fn hex_bits(bits: impl Iterator<Item = bool>) -> String {
+    let bits: Vec<bool> = bits.collect();
+    let digit = |four: &[bool]| {
+        let value = (0..4).fold(0, |value, i| {
+            2 * value + u32::from(four.get(i).copied().unwrap_or(false))
+        });
+        char::from_digit(value, 16).expect("four bits are a digit")
+    };
+    bits.chunks(4).map(digit).collect()
+}
+
+/// The first `count` booleans of [`hex_bits`]; `None` where the text is another's.
+pub fn bits_of_hex(text: &str, count: usize) -> Option<Vec<bool>> {
+    if text.len() != count.div_ceil(4) {
+        return None;
+    }
+    let mut bits = Vec::with_capacity(text.len() * 4);
+    for digit in text.chars() {
+        let value = digit.to_digit(16)?;
+        bits.extend((0..4).map(|i| value >> (3 - i) & 1 == 1));
+    }
+    bits.truncate(count);
+    Some(bits)
 }
 
 /// What one cell adds.
@@ -262,6 +504,7 @@ impl Numbers {
             cell.plan.tail.transfer().is_some()
                 && other.plan.tail == (Tail::Af1 { transfer: 0 })
                 && other.plan.wait == cell.plan.wait
+                && other.plan.masking == cell.plan.masking
                 && other.ablation.name() == cell.ablation.name()
         });
         let empty: Option<Vec<bool>> = empty.map(|empty| evaluation.correct(empty).collect());
@@ -275,5 +518,29 @@ impl Numbers {
             }),
             empty_correct: empty.map(|empty| empty.iter().filter(|c| **c).count()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_come_back() {
+        for count in 0..10 {
+            let bits: Vec<bool> = (0..count).map(|i| i % 3 == 0).collect();
+            let text = hex_bits(bits.iter().copied());
+            assert_eq!(bits_of_hex(&text, count), Some(bits));
+        }
+        assert_eq!(hex_bits([true, false, false, true, true].into_iter()), "98");
+        assert_eq!(bits_of_hex("98", 9), None);
+        assert_eq!(bits_of_hex("9x", 8), None);
+    }
+
+    #[test]
+    fn the_median_is_one_of_the_values() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[5, 1, 3]), Some(3));
+        assert_eq!(median(&[4, 1, 3, 2]), Some(2));
     }
 }

@@ -2,8 +2,15 @@
 //! measurements are shown is [`crate::report`]'s business.
 #![doc = include_str!("schema.md")]
 
+mod journal;
 mod measurement;
+mod row;
 mod verdict;
 
-pub use measurement::{Measurement, Provenance, Run, SCHEMA, measure};
+pub use journal::Journal;
+
+pub use measurement::{
+    Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
+};
+pub use row::{Failure, HeadAttention, Line, Row, Weight, merge, read};
 pub use verdict::{Outcome, Verdict, judge};

@@ -2,8 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::record::Measurement;
-use crate::stats::Proportion;
+use crate::record::{HeadAttention, Measurement};
+use crate::stats::{Proportion, holm};
 
 /// What every table begins with: the model, the runtime, the prompts.
 pub fn heading(measurements: &[Measurement]) -> String {
@@ -288,16 +288,25 @@ pub fn heads(measurements: &[Measurement]) -> String {
     for group in by_template(measurements) {
         let m = &group[0];
         text += &format!(
-            "\n{}\nAF1({}, {}) with {}, transfer layers {}: the head whose loss costs least goes first\n",
+            "\n{}\nAF1({}, {}) with {}, transfer layers {}: {}\n",
             baseline(m),
             m.wait,
             m.transfer.unwrap_or(0),
             m.ablation,
             m.transfer_layers.as_deref().unwrap_or("none"),
+            match (m.pruning.as_deref(), &*m.part) {
+                (Some("random-order"), _) => "heads go in an order that was drawn",
+                (_, "held-out") =>
+                    "the head whose loss costs least goes first, chosen on other prompts",
+                _ => "the head whose loss costs least goes first",
+            },
         );
         let mut table = table(&["heads pruned", "the last", "faithfulness", "accuracy"]);
         let mut before: &[String] = &[];
-        for m in group {
+        let (sets, steps): (Vec<&Measurement>, Vec<&Measurement>) = group
+            .iter()
+            .partition(|m| m.pruning.as_deref() == Some("random-set"));
+        for m in &steps {
             let pruned = m.pruned_heads.as_deref().unwrap_or_default();
             let last = pruned.iter().find(|head| !before.contains(head));
             table.add_row([
@@ -307,6 +316,194 @@ pub fn heads(measurements: &[Measurement]) -> String {
                 proportion(m.correct, m.prompts),
             ]);
             before = pruned;
+        }
+        text += &format!("{table}\n");
+        text += &controls(&steps, &sets);
+    }
+    text
+}
+
+/// How random sets of heads do beside the pruned set of their size.
+fn controls(steps: &[&Measurement], sets: &[&Measurement]) -> String {
+    let size = |m: &Measurement| m.pruned_heads.as_ref().map_or(0, Vec::len);
+    let chosen = sets.first().and_then(|set| {
+        let same = |m: &&&Measurement| size(m) == size(set);
+        steps.iter().find(same)
+    });
+    let Some(chosen) = chosen else {
+        return String::new();
+    };
+    let kept = |m: &Measurement| m.correct_given_base;
+    let as_good = sets.iter().filter(|set| kept(set) >= kept(chosen)).count();
+    let mut all: Vec<usize> = sets.iter().map(|set| kept(set)).collect();
+    all.sort_unstable();
+    let p = (1 + as_good) as f64 / (1 + sets.len()) as f64;
+    format!(
+        "without {} heads: {} kept in this order; {} random sets of as many keep {} in the median, {} at most; {as_good} of \
+         them keep as much (p = {p:.3})\n",
+        size(chosen),
+        kept(chosen),
+        sets.len(),
+        all[all.len() / 2],
+        all[all.len() - 1],
+    )
+}
+
+/// What stands in for CAMA and for ABP: a table a template, a row an alternative.
+pub fn alternatives(measurements: &[Measurement]) -> String {
+    let mut text = String::new();
+    for group in by_template(measurements) {
+        let m = &group[0];
+        let names = |m: &Measurement| (m.ablation.clone(), m.masking.clone().unwrap_or_default());
+        text += &format!(
+            "\n{}\nAF1({}, {}) with something else in place of CAMA or of ABP, against the first row on the same prompts (exact \
+             McNemar tests, p after Holm)\n",
+            baseline(m),
+            m.wait,
+            m.transfer.unwrap_or(0),
+        );
+        let mut table = table(&[
+            "replaced by",
+            "masked by",
+            "faithfulness",
+            "accuracy",
+            "accuracy difference",
+            "p",
+            "logit difference",
+            "KL",
+            "rank",
+        ]);
+        let adjusted = adjusted(group);
+        for (m, p) in group.iter().zip(adjusted) {
+            let (ablation, masking) = names(m);
+            let paired = m.paired.as_ref();
+            table.add_row([
+                ablation,
+                masking,
+                faithfulness(m),
+                proportion(m.correct, m.prompts),
+                paired.map_or(String::new(), |paired| {
+                    interval(
+                        signed,
+                        paired.accuracy_difference,
+                        paired.accuracy_difference_low,
+                        paired.accuracy_difference_high,
+                    )
+                }),
+                p.map_or(String::new(), p_value),
+                m.logit_difference.map_or(String::new(), |value| {
+                    let fixed = |x: f64| format!("{x:.1}");
+                    interval(
+                        fixed,
+                        value,
+                        m.logit_difference_low,
+                        m.logit_difference_high,
+                    )
+                }),
+                m.kl_divergence
+                    .map_or(String::new(), |kl| format!("{kl:.2}")),
+                m.median_rank.map_or(String::new(), |rank| rank.to_string()),
+            ]);
+        }
+        text += &format!("{table}\n");
+    }
+    text
+}
+
+/// The p of every comparison after Holm's correction over a group of cells.
+pub(super) fn adjusted(group: &[Measurement]) -> Vec<Option<f64>> {
+    let paired = group.iter().filter_map(|m| m.paired.as_ref());
+    let raw: Vec<f64> = paired.map(|paired| paired.p).collect();
+    let mut corrected = holm(&raw).into_iter();
+    let next = |m: &Measurement| m.paired.as_ref().and_then(|_| corrected.next());
+    group.iter().map(next).collect()
+}
+
+/// A difference with its sign, but for none.
+pub(super) fn signed(x: f64) -> String {
+    let text = format!("{x:+.2}");
+    match text.as_str() {
+        "+0.00" | "-0.00" => "0.00".to_owned(),
+        _ => text,
+    }
+}
+
+/// A p value: two digits, or a bound.
+pub(super) fn p_value(p: f64) -> String {
+    match p {
+        p if p < 0.001 => "<.001".to_owned(),
+        p => format!("{p:.3}"),
+    }
+}
+
+/// A value with its interval, where that is known.
+fn interval(
+    text: impl Fn(f64) -> String,
+    value: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+) -> String {
+    match (low, high) {
+        (Some(low), Some(high)) => format!("{} [{}, {}]", text(value), text(low), text(high)),
+        _ => text(value),
+    }
+}
+
+/// What a table of attention begins with.
+pub fn attention_heading(heads: &[HeadAttention]) -> String {
+    let Some(a) = heads.first() else {
+        return String::new();
+    };
+    let p = &a.provenance;
+    format!(
+        "{}, {} layers, {} on ONNX Runtime {} ({})\n\
+         operands {}..={}, results {}..={}; the unmodified model; 95% intervals over prompts\n",
+        a.model,
+        a.layers,
+        p.dtype,
+        p.runtime_version,
+        p.device,
+        p.operands[0],
+        p.operands[1],
+        p.results[0],
+        p.results[1],
+    )
+}
+
+/// So many heads are in the table, those that attend most to an operand.
+const MOST_HEADS: usize = 12;
+
+/// Where the last token's attention rests: a table a template, a row a head, those that attend most to an operand first.
+pub fn attention(heads: &[HeadAttention]) -> String {
+    let mut text = String::new();
+    let groups = heads.chunk_by(|a, b| a.style == b.style && a.operation == b.operation);
+    for group in groups {
+        let to_operand = |head: &HeadAttention| {
+            let operands = head.weights.iter().filter(|(name, _)| name.len() == 1);
+            operands.fold(0.0, |most, (_, weight)| f64::max(most, weight.mean))
+        };
+        let mut shown: Vec<&HeadAttention> = group.iter().collect();
+        shown.sort_by(|a, b| to_operand(b).total_cmp(&to_operand(a)));
+        shown.truncate(MOST_HEADS);
+        text += &format!(
+            "\n{} {}: attention of the last token, mean over {} prompts; the {} of {} heads that attend most to an operand\n",
+            group[0].style,
+            group[0].operation,
+            group[0].prompts,
+            shown.len(),
+            group.len(),
+        );
+        let names: Vec<&String> = group[0].weights.keys().collect();
+        let mut header = vec!["head"];
+        header.extend(names.iter().map(|name| name.as_str()));
+        let mut table = table(&header);
+        for head in shown {
+            let mut row = vec![format!("L{}H{}", head.layer, head.head)];
+            row.extend(head.weights.values().map(|weight| {
+                let two = |x: f64| format!("{x:.2}");
+                interval(two, weight.mean, weight.low, weight.high)
+            }));
+            table.add_row(row);
         }
         text += &format!("{table}\n");
     }
@@ -331,9 +528,10 @@ pub fn notes(measurements: &[Measurement]) -> String {
     for group in by_template(measurements) {
         text += &counts(group);
         let m = &group[0];
-        // The claim is about the first ablation, CAMA by default; the others are there for comparison.
-        let first = &m.ablation;
-        for m in group.iter().filter(|m| &m.ablation == first) {
+        // The claim is about the first ablation, CAMA by default, and masking; the others are there for comparison.
+        let first = (&m.ablation, group.iter().find_map(|m| m.masking.as_ref()));
+        let claimed = |m: &&Measurement| (&m.ablation, m.masking.as_ref()) == first;
+        for m in group.iter().filter(claimed) {
             let (Some(verdict), Some(transfer)) = (&m.verdict, m.transfer) else {
                 continue;
             };

@@ -4,15 +4,26 @@
 //! in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
-use ndarray::{Array2, Ix2, Ix3};
+use ndarray::{Array2, Array4, ArrayView4, Ix2, Ix3};
 
 use super::{Device, Part, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
-use crate::graph::{Graph, INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
+use crate::graph::{
+    Graph, INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, attn_out, attn_pattern, resid,
+};
 use crate::interrupt::interrupted;
 use crate::model::Model;
 use crate::{Error, Result, progress};
+
+/// What a layer's attention has computed.
+pub enum Attention<'a> {
+    /// The weights after softmax, `[batch, head, q_pos, k_pos]`.
+    Weights(ArrayView4<'a, f32>),
+    /// What the heads read, `[batch, head, q_pos, d_head]`.
+    Outputs(ArrayView4<'a, f32>),
+}
 
 /// A model that is ready to run on a device.
 pub struct Engine {
@@ -21,6 +32,10 @@ pub struct Engine {
     embed: Part,
     layers: Vec<Part>,
     head: Part,
+    /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
+    attention: BTreeMap<usize, [Part; 3]>,
+    graph: Graph,
+    weights: PathBuf,
     graph_hash: Sha256,
     providers: BTreeMap<String, usize>,
     d_model: usize,
@@ -82,6 +97,9 @@ impl Engine {
             embed,
             layers,
             head,
+            attention: BTreeMap::new(),
+            weights: folder,
+            graph,
             graph_hash,
             providers,
             d_model: model.spec.d_model,
@@ -151,6 +169,72 @@ impl Engine {
             (&*attn_bias(layer), bias),
         ];
         self.layers[layer].run(&inputs, &resid(layer + 1))
+    }
+
+    /// As [`Self::layer`], but `change` may replace the attention weights, `[batch, head, q_pos, k_pos]`, and what the heads
+    /// read, `[batch, head, q_pos, d_head]`, where it returns something.
+    ///
+    /// # Errors
+    /// The runtime's reason; a graph without these boundaries; what `change` fails with.
+    pub fn layer_changed(
+        &mut self,
+        layer: usize,
+        stream: &Tensor,
+        bias: &Tensor,
+        mut change: impl FnMut(Attention<'_>) -> Result<Option<Array4<f32>>>,
+    ) -> Result<Tensor> {
+        if !self.attention.contains_key(&layer) {
+            let parts = self.cut_attention(layer)?;
+            self.attention.insert(layer, parts);
+        }
+        let parts = self.attention.get_mut(&layer).expect("it was just made");
+        let (batch, pos, _) = stream.view::<Ix3>()?.dim();
+        let positions = Tensor::from_i64(Array2::from_shape_fn((batch, pos), |(_, t)| t as i64))?;
+        let (before, pattern, read) = (resid(layer), attn_pattern(layer), attn_out(layer));
+        let bias_name = attn_bias(layer);
+        let mut inputs = vec![
+            (&*before, stream),
+            (POSITION_IDS, &positions),
+            (&*bias_name, bias),
+        ];
+        let mut weights = parts[0].run(&inputs, &pattern)?;
+        if let Some(changed) = change(Attention::Weights(weights.view()?))? {
+            weights = Tensor::from_f32(changed)?;
+        }
+        inputs.push((&*pattern, &weights));
+        let mut out = parts[1].run(&inputs, &read)?;
+        if let Some(changed) = change(Attention::Outputs(out.view()?))? {
+            out = Tensor::from_f32(changed)?;
+        }
+        inputs.push((&*read, &out));
+        parts[2].run(&inputs, &resid(layer + 1))
+    }
+
+    /// The three pieces of a layer that is cut at its attention.
+    fn cut_attention(&self, layer: usize) -> Result<[Part; 3]> {
+        let part = |what: &str, inputs: &[String], output: String| {
+            let name = format!("layer {layer}, {what}");
+            let segment = self.graph.cut(&name, inputs, &[output]);
+            let segment = segment.map_err(|missing| Error::Run {
+                part: name.clone(),
+                reason: format!("the graph has no value named {missing:?}"),
+            })?;
+            Part::new(self.runtime, &self.device, &segment, &self.weights)
+        };
+        let (before, pattern, read) = (resid(layer), attn_pattern(layer), attn_out(layer));
+        Ok([
+            part(
+                "attention weights",
+                std::slice::from_ref(&before),
+                pattern.clone(),
+            )?,
+            part(
+                "attention outputs",
+                &[before.clone(), pattern],
+                read.clone(),
+            )?,
+            part("after attention", &[before, read], resid(layer + 1))?,
+        ])
     }
 
     /// The logits at the last position, `[batch, vocab]`, from `resid[L]`.

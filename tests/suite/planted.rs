@@ -1,7 +1,7 @@
 //! The harness against models whose answer is known by construction: it must find what was planted, without a hint.
 
 use af1::experiment::{
-    Evaluation, Experiment, Request, evaluate, knockouts_upward, preflight, prepare, recover,
+    Evaluation, Experiment, Part, Request, evaluate, knockouts_upward, preflight, prepare, recover,
     waiting,
 };
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
@@ -59,6 +59,8 @@ fn request<'a>(
         limit: Some(limit),
         seed: 42,
         batch: 256,
+        part: Part::All,
+        operations: &[],
     }
 }
 
@@ -431,7 +433,7 @@ fn preflight_passes_on_plants() {
             // Where there is nothing to transfer any more, too.
             plans.extend([Plan::af1(3, 2), Plan::af1(8, 0), Plan::knockout(8, 1)]);
             plans.push(Plan::pruned(3, 2, Default::default()));
-            let request = request(&plans, &ablation::ALL, 10);
+            let request = request(&plans, ablation::ALL, 10);
             preflight(&mut engine, &model, &set, &request).unwrap();
         }
     }

@@ -1,7 +1,7 @@
 //! Preflight: what must not be believed is refused, by the check that is there for it.
 
 use af1::Error;
-use af1::experiment::{CHECKS, Request, preflight, waiting};
+use af1::experiment::{CHECKS, Part, Request, preflight, waiting};
 use af1::graph::{Attribute, Constant, Dtype, Graph, attn_bias};
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
 use af1::intervene::{Estimator, Plan};
@@ -32,6 +32,8 @@ fn check(
         limit: None,
         seed: 42,
         batch: 64,
+        part: Part::All,
+        operations: &[],
     };
     preflight(engine, model, set, &request)
 }
@@ -53,7 +55,7 @@ fn assert_fails(found: Result<usize, Error>, check: &str, words: &str) {
 fn a_sound_model_passes_with_every_ablation(#[values("symbolic", "calculate")] style: &str) {
     let (model, mut engine) = tiny("f32");
     let set = build(&model, &template(style, "A+B"), 0..=9, 0..=9);
-    let run = check(&mut engine, &model, &set, &ablation::ALL).unwrap();
+    let run = check(&mut engine, &model, &set, ablation::ALL).unwrap();
     assert!((3..=4).contains(&run), "{run} prompts");
 }
 
@@ -325,6 +327,8 @@ fn a_layer_that_cannot_take_zeros() {
         limit: None,
         seed: 42,
         batch: 64,
+        part: Part::All,
+        operations: &[],
     };
     let error = preflight(&mut engine, &model, &set, &request).unwrap_err();
     assert_eq!(error.exit_code(), af1::error::exit::NOT_FINITE);

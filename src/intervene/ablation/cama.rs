@@ -15,11 +15,6 @@ impl Ablation for Cama {
     }
 
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
-        let token = from.set.prompts[place.prompt].ids[place.position];
-        let key = || format!("token {token} at position {}", place.position);
-        let moments = from.means.of_token(place.position, token);
-        let moments = moments.ok_or_else(|| format!("no estimation prompt has {}", key()))?;
-        from.estimate(moments, place.resid)
-            .ok_or_else(|| format!("no other prompt has {}", key()))
+        from.of_token(place).map(Value::Mean)
     }
 }

@@ -1,32 +1,40 @@
 //! What replaces the residual stream of waiting tokens: one file an ablation.
 //!
 //! An ablation replaces `resid[W]` at the positions from 1 on; position 0, the beginning-of-sequence token, is never
-//! touched. To add one, write a file with a type that implements [`Ablation`] and put it into [`ALL`].
+//! touched. To add one, write a file with a type that implements [`Ablation`] and name it in the list below.
 
-mod cama;
-mod embedding;
-mod identity;
-mod mean;
-mod resample;
-mod self_peek;
-mod zero;
+use ndarray::{Array1, Array3, ArrayView1, ArrayView3};
 
-use ndarray::{Array3, ArrayView1, ArrayView3};
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
 
-use super::{Estimator, Means};
+use super::{Estimator, Means, Moments};
 use crate::prompt::PromptSet;
 use crate::{Error, Result};
 
-/// All ablations, the default first.
-pub const ALL: [&dyn Ablation; 7] = [
-    &cama::Cama,
-    &mean::Mean,
-    &zero::Zero,
-    &resample::Resample,
-    &embedding::Embedding,
-    &self_peek::SelfPeek,
-    &identity::Identity,
-];
+macro_rules! list {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        $(mod $module;)*
+        /// All ablations, the default first.
+        pub const ALL: &[&dyn Ablation] = &[$(&$module::$name),*];
+    };
+}
+
+list! {
+    cama::Cama,
+    mean::Mean,
+    zero::Zero,
+    global_mean::GlobalMean,
+    resample::Resample,
+    token_resample::TokenResample,
+    embedding::Embedding,
+    self_peek::SelfPeek,
+    gaussian::Gaussian,
+    shuffled_key::ShuffledKey,
+    wrong_operator::WrongOperator,
+    operator_pooled::OperatorPooled,
+    identity::Identity,
+}
 
 /// A replacement of the residual stream at a layer boundary.
 pub trait Ablation: Sync {
@@ -41,6 +49,12 @@ pub trait Ablation: Sync {
     /// Whether it replaces anything.
     fn replaces(&self) -> bool {
         true
+    }
+
+    /// Whether it needs the means of the style's other operations, with the same tokens in the same places but for the
+    /// operators.
+    fn needs_operations(&self) -> bool {
+        false
     }
 
     /// Whether it leaves `resid[0]` as it is, because that depends on the token alone.
@@ -74,8 +88,12 @@ pub struct Source<'a> {
     pub set: &'a PromptSet,
     /// Means over the estimation prompts at the boundary.
     pub means: &'a Means,
+    /// The same of every other operation of the style, if an ablation needs them.
+    pub operations: &'a [Means],
     /// How the evaluated prompt is treated.
     pub estimator: Estimator,
+    /// The seed of what is drawn.
+    pub seed: u64,
 }
 
 /// Where a value is needed.
@@ -96,12 +114,12 @@ pub enum Value {
     /// The ablation's stream as it is.
     Keep,
     /// A mean.
-    Mean(ndarray::Array1<f64>),
+    Mean(Array1<f64>),
 }
 
 /// The ablation of that name.
 pub fn named(name: &str) -> Option<&'static dyn Ablation> {
-    ALL.into_iter().find(|ablation| ablation.name() == name)
+    ALL.iter().copied().find(|ablation| ablation.name() == name)
 }
 
 /// The names of all ablations.
@@ -110,12 +128,37 @@ pub fn names() -> Vec<&'static str> {
 }
 
 impl Source<'_> {
+    /// The token of an evaluated prompt.
+    fn token(&self, place: Place<'_>) -> u32 {
+        self.set.prompts[place.prompt].ids[place.position]
+    }
+
     /// The mean that the estimator makes of a group of residuals to which the evaluated prompt belongs.
-    fn estimate(&self, moments: &super::Moments, own: ArrayView1<'_, f32>) -> Option<Value> {
+    fn estimate(&self, moments: &Moments, own: ArrayView1<'_, f32>) -> Option<Array1<f64>> {
         match self.estimator {
-            Estimator::PlugIn | Estimator::Split => Some(Value::Mean(moments.mean().to_owned())),
-            Estimator::LeaveOneOut => moments.mean_without(own).map(Value::Mean),
+            Estimator::PlugIn | Estimator::Split => Some(moments.mean().to_owned()),
+            Estimator::LeaveOneOut => moments.mean_without(own),
         }
+    }
+
+    /// The mean over prompts with the same token at that position.
+    ///
+    /// # Errors
+    /// A token that no estimation prompt has there.
+    fn of_token(&self, place: Place<'_>) -> Result<Array1<f64>, String> {
+        let token = self.token(place);
+        let key = || format!("token {token} at position {}", place.position);
+        let moments = self.means.of_token(place.position, token);
+        let moments = moments.ok_or_else(|| format!("no estimation prompt has {}", key()))?;
+        self.estimate(moments, place.resid)
+            .ok_or_else(|| format!("no other prompt has {}", key()))
+    }
+
+    /// Random numbers of a place, the same in every run with the seed.
+    fn random(&self, position: usize, salt: u64) -> ChaCha8Rng {
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream((position as u64) << 32 | salt);
+        random
     }
 }
 

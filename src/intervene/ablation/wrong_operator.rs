@@ -1,0 +1,30 @@
+//! A control of CAMA: the means of another operation. What a template's means carry of its operation is that of the other one
+//! here.
+
+use super::{Ablation, Place, Source, Value};
+
+/// The mean over the prompts of the style's next operation with the same token at the same position; CAMA where that has
+/// another token, as at the operator itself.
+pub struct WrongOperator;
+
+impl Ablation for WrongOperator {
+    fn name(&self) -> &'static str {
+        "wrong-operator"
+    }
+
+    fn needs_operations(&self) -> bool {
+        true
+    }
+
+    fn keeps_embedding(&self) -> bool {
+        true
+    }
+
+    fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
+        let other = from.operations.first();
+        match other.and_then(|means| means.of_token(place.position, from.token(place))) {
+            Some(moments) => Ok(Value::Mean(moments.mean().to_owned())),
+            None => from.of_token(place).map(Value::Mean),
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! What keeps tokens from looking at each other where AF1 says that they wait, compute alone or peek: attention-based
+//! peeking (paper, section 3) and its alternatives, one file each.
+//!
+//! To add one, write a file with a type that implements [`Masking`] and name it in the list below.
+
+use std::hash::{Hash, Hasher};
+
+mod view;
+
+pub use view::Mask;
+
+macro_rules! list {
+    ($($module:ident :: $name:ident $(($size:literal))?),* $(,)?) => {
+        $(mod $module;)*
+        /// All of them, the default first.
+        pub const ALL: &[&dyn Masking] = &[$(&$module::$name $(($size))?),*];
+    };
+}
+
+list! {
+    abp::Abp,
+    no_sink::NoSink,
+    // Of `A+B=`, the last two tokens are the second operand and `=`: the first operand is out of sight.
+    window::Window(2),
+    value_zero::ValueZero,
+    attention_mean::AttentionMean,
+}
+
+/// A way of keeping tokens from looking at each other.
+pub trait Masking: Sync {
+    /// Its name, on the command line and in records.
+    fn name(&self) -> String;
+
+    /// Whether a query at position `q` that is alone sees the key at position `k <= q`.
+    fn alone(&self, q: usize, k: usize) -> bool {
+        k == q || k == 0
+    }
+
+    /// Whether the last query of a prompt of `pos` tokens sees the key at position `k` in a transfer layer.
+    fn peek(&self, _k: usize, _pos: usize) -> bool {
+        true
+    }
+
+    /// Whether every query sees position 0.
+    fn keeps_sink(&self) -> bool {
+        true
+    }
+
+    /// How what is not seen is taken away.
+    fn cut(&self) -> Cut {
+        Cut::Scores
+    }
+
+    /// The same with another size, where it has one: `window-5`.
+    fn sized(&self, _size: usize) -> Option<&'static dyn Masking> {
+        None
+    }
+}
+
+/// Where in the attention of a layer something is taken away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cut {
+    /// Before softmax: what is not seen has no weight, the rest has all of it.
+    Scores,
+    /// After softmax: what is not seen keeps its weight, and its value is zero.
+    Values,
+    /// The output of a head at a query that does not see everything is its mean over prompts.
+    Outputs,
+}
+
+/// A [`Masking`] as a value: equal to those of its name.
+#[derive(Clone, Copy)]
+pub struct Technique(pub &'static dyn Masking);
+
+impl Technique {
+    /// Attention-based peeking.
+    pub const ABP: Self = Self(&abp::Abp);
+
+    /// The one of that name: of [`ALL`], or one of these in another size.
+    pub fn named(name: &str) -> Option<Self> {
+        let known = ALL.iter().find(|masking| masking.name() == name);
+        let sized = || {
+            let (family, size) = name.rsplit_once('-')?;
+            let size: usize = size.parse().ok()?;
+            let of_family = |masking: &&&dyn Masking| {
+                masking
+                    .name()
+                    .rsplit_once('-')
+                    .is_some_and(|(f, _)| f == family)
+            };
+            ALL.iter().find(of_family)?.sized(size)
+        };
+        known.copied().or_else(sized).map(Self)
+    }
+
+    /// Its name.
+    pub fn name(&self) -> String {
+        self.0.name()
+    }
+}
+
+impl Default for Technique {
+    fn default() -> Self {
+        Self::ABP
+    }
+}
+
+impl std::fmt::Debug for Technique {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name())
+    }
+}
+
+impl PartialEq for Technique {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for Technique {}
+
+impl Hash for Technique {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
+}
+
+/// The names of [`ALL`].
+pub fn names() -> Vec<String> {
+    ALL.iter().map(|masking| masking.name()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_find_their_own() {
+        for name in names() {
+            assert_eq!(Technique::named(&name).unwrap().name(), name);
+        }
+        assert_eq!(Technique::named("window-7").unwrap().name(), "window-7");
+        for unknown in ["window", "window-x", "window-0", "abp-2", ""] {
+            assert!(Technique::named(unknown).is_none(), "{unknown}");
+        }
+    }
+}

@@ -1,0 +1,229 @@
+//! The lines of a file of records: reading them, whatever they are about.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{Measurement, Provenance, SCHEMA};
+use crate::{Error, Result};
+
+/// A line: what it says, and its text, which is never written anew.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Without the end of the line.
+    pub text: String,
+    /// What it says.
+    pub row: Row,
+}
+
+/// What a line is about.
+#[derive(Clone, Debug)]
+pub enum Row {
+    /// A cell of a sweep.
+    Measured(Box<Measurement>),
+    /// A head's attention.
+    Attention(Box<HeadAttention>),
+    /// A template that could not be evaluated, or an ablation that is not defined on it.
+    Failed(Box<Failure>),
+    /// A line of the self-check, which belongs to no sweep.
+    Selfcheck(Value),
+}
+
+/// A template that could not be evaluated, or an ablation that is not defined on it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // documented once, in schema.md
+pub struct Failure {
+    pub schema: u32,
+    pub sweep: String,
+    pub cell: usize,
+    pub experiment: String,
+    pub model: String,
+    pub style: String,
+    pub operation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ablation: Option<String>,
+    pub error: String,
+    pub exit_code: u8,
+}
+
+/// How much of the last token's attention a head gives to what, in the unmodified model.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // documented once, in schema.md
+pub struct HeadAttention {
+    pub schema: u32,
+    pub sweep: String,
+    pub cell: usize,
+    pub experiment: String,
+    pub model: String,
+    pub style: String,
+    pub operation: String,
+    pub layers: usize,
+    pub layer: usize,
+    pub head: usize,
+    pub prompts: usize,
+    pub weights: BTreeMap<String, Weight>,
+    pub provenance: Provenance,
+}
+
+/// A mean attention weight with its 95% interval over prompts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[allow(missing_docs)] // documented once, in schema.md
+pub struct Weight {
+    pub mean: f64,
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+}
+
+impl Line {
+    /// A line that is about to be written.
+    pub fn new(row: Row) -> Self {
+        let text = match &row {
+            Row::Measured(m) => serde_json::to_string(m),
+            Row::Attention(a) => serde_json::to_string(a),
+            Row::Failed(f) => serde_json::to_string(f),
+            Row::Selfcheck(value) => serde_json::to_string(value),
+        };
+        let text = text.expect("a record is plain data");
+        Self { text, row }
+    }
+
+    /// Reads a line.
+    ///
+    /// # Errors
+    /// What is wrong with it, in words.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+        let schema = value.get("schema").and_then(Value::as_u64);
+        match schema {
+            Some(found) if found == u64::from(SCHEMA) => {}
+            Some(1) => {
+                return Err(format!(
+                    "it has schema 1, which has no answers of single prompts; this program reads schema {SCHEMA}: measure \
+                     again, or read it with the version that its provenance names as crate_version"
+                ));
+            }
+            Some(found) => {
+                return Err(format!(
+                    "it has schema {found}, this program reads schema {SCHEMA}: a newer af1 wrote it, use that"
+                ));
+            }
+            None => return Err("it has no schema: it is no record of af1".to_owned()),
+        }
+        let experiment = value.get("experiment").and_then(Value::as_str);
+        // From the text: through a value a number would lose its last digits' form.
+        let fail = |e: serde_json::Error| e.to_string();
+        let row = if experiment == Some("selfcheck") {
+            Row::Selfcheck(value)
+        } else if value.get("error").is_some() {
+            Row::Failed(Box::new(serde_json::from_str(text).map_err(fail)?))
+        } else if experiment == Some("attention") {
+            Row::Attention(Box::new(serde_json::from_str(text).map_err(fail)?))
+        } else {
+            Row::Measured(Box::new(serde_json::from_str(text).map_err(fail)?))
+        };
+        let text = text.to_owned();
+        Ok(Self { text, row })
+    }
+
+    /// Which cell of which sweep it is.
+    pub fn key(&self) -> Option<(&str, usize)> {
+        match &self.row {
+            Row::Measured(m) => Some((&m.sweep, m.cell)),
+            Row::Attention(a) => Some((&a.sweep, a.cell)),
+            Row::Failed(f) => Some((&f.sweep, f.cell)),
+            Row::Selfcheck(_) => None,
+        }
+    }
+
+    /// Whether it says that a template could not be evaluated at all.
+    pub fn failed_as_a_whole(&self) -> bool {
+        matches!(&self.row, Row::Failed(failure) if failure.ablation.is_none())
+    }
+
+    /// Whether it says that something could not be done.
+    pub fn failed(&self) -> bool {
+        matches!(self.row, Row::Failed(_))
+    }
+}
+
+/// Reads a file of records.
+///
+/// # Errors
+/// A file that cannot be read; the first line that is no record of this schema.
+pub fn read(path: &Path) -> Result<Vec<Line>> {
+    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, "record", e))?;
+    read_text(path, &text)
+}
+
+/// Reads the text of a file of records.
+pub(super) fn read_text(path: &Path, text: &str) -> Result<Vec<Line>> {
+    let lines = text.lines().enumerate();
+    let lines = lines.filter(|(_, line)| !line.trim().is_empty());
+    let read = |(i, line): (usize, &str)| {
+        Line::read(line).map_err(|reason| Error::Record {
+            path: path.to_owned(),
+            line: i + 1,
+            reason,
+        })
+    };
+    lines.map(read).collect()
+}
+
+/// Joins files of records: every line once, sweep by sweep in the order in which they first appear, cell by cell. The
+/// shards of a sweep so become what one run of it writes. A failure goes where its cell was measured after all.
+///
+/// # Errors
+/// A file that cannot be read; a cell of which two files say different things.
+pub fn merge(paths: &[std::path::PathBuf]) -> Result<Vec<Line>> {
+    let mut sweeps: Vec<String> = Vec::new();
+    let mut cells: BTreeMap<(usize, usize, bool), Line> = BTreeMap::new();
+    let mut selfchecks: Vec<Line> = Vec::new();
+    for path in paths {
+        for (i, line) in read(path)?.into_iter().enumerate() {
+            let Some((sweep, cell)) = line.key() else {
+                if selfchecks.iter().all(|known| known.text != line.text) {
+                    selfchecks.push(line);
+                }
+                continue;
+            };
+            let sweep = match sweeps.iter().position(|known| known == sweep) {
+                Some(at) => at,
+                None => {
+                    sweeps.push(sweep.to_owned());
+                    sweeps.len() - 1
+                }
+            };
+            let key = (sweep, cell, line.failed());
+            match cells.get(&key) {
+                Some(known) if known.text != line.text && !line.failed() => {
+                    return Err(Error::Record {
+                        path: path.clone(),
+                        line: i + 1,
+                        reason: format!(
+                            "cell {cell} of sweep {} is another one in an earlier file: the runs were not of the same \
+                             program on the same kind of machine",
+                            sweeps[sweep]
+                        ),
+                    });
+                }
+                Some(_) => {}
+                None => {
+                    cells.insert(key, line);
+                }
+            }
+        }
+    }
+    let measured: BTreeSet<(usize, usize)> = cells
+        .keys()
+        .filter(|(_, _, failed)| !failed)
+        .map(|(sweep, cell, _)| (*sweep, *cell))
+        .collect();
+    cells.retain(|(sweep, cell, failed), _| !failed || !measured.contains(&(*sweep, *cell)));
+    selfchecks.extend(cells.into_values());
+    Ok(selfchecks)
+}
