@@ -7,8 +7,12 @@ use std::path::{Path, PathBuf};
 
 /// Exit codes of the `af1` program. They are part of its interface and never change meaning.
 pub mod exit {
-    /// Everything asked for was done.
+    /// Everything asked for was done; of `af1 gate`: every claim passed.
     pub const SUCCESS: u8 = 0;
+    /// Of `af1 gate` only: a claim failed.
+    pub const GATE_FAILED: u8 = 1;
+    /// Of `af1 gate` only: no claim failed, but one could not be decided.
+    pub const GATE_INCONCLUSIVE: u8 = 2;
     /// A path that was given does not exist.
     pub const NOT_FOUND: u8 = 10;
     /// The model name is not a built-in one and not a path.
@@ -25,6 +29,8 @@ pub mod exit {
     pub const TOKENIZER_MISMATCH: u8 = 16;
     /// A file of records holds something else, or records that this version cannot read.
     pub const RECORD: u8 = 17;
+    /// A gate's file claims nothing that can be tested.
+    pub const GATE: u8 = 18;
     /// A style file cannot be used.
     pub const STYLE: u8 = 20;
     /// A prompt does not have its template's length, or its tokens beside the operands.
@@ -275,6 +281,22 @@ pub enum Error {
         /// What is wrong with it and what to do.
         reason: String,
     },
+    /// A gate's file claims nothing that can be tested.
+    #[error("{}: no gate: {reason}", path.display())]
+    Gate {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        reason: String,
+    },
+    /// A claim failed or could not be decided.
+    #[error("gate: {outcome}: {reason}")]
+    Gated {
+        /// Fail or inconclusive.
+        outcome: &'static str,
+        /// Which claims.
+        reason: String,
+    },
     /// Something could not be fetched.
     #[error("cannot fetch {what}: {reason}; {remedy}")]
     Fetch {
@@ -348,6 +370,11 @@ impl Error {
             Self::Preflight { .. } => exit::PREFLIGHT,
             Self::Selfcheck { .. } => exit::SELFCHECK,
             Self::Record { .. } => exit::RECORD,
+            Self::Gate { .. } => exit::GATE,
+            Self::Gated {
+                outcome: "fail", ..
+            } => exit::GATE_FAILED,
+            Self::Gated { .. } => exit::GATE_INCONCLUSIVE,
             Self::Fetch { .. } => exit::FETCH,
             Self::CacheCorrupt { .. } => exit::CACHE_CORRUPT,
             Self::Write { .. } => exit::WRITE,

@@ -20,6 +20,7 @@
 //! | [`experiment`] | which plans are tried, answers under each | |
 //! | [`stats`] | intervals and tests: functions of numbers | `statrs` |
 //! | [`record`] | measurements with provenance, verdicts | `serde_json` |
+//! | [`gate`] | claims in a file, and what measurements say about them | `toml` |
 //! | [`selfcheck`] | the experiments on planted models | |
 //! | [`report`] | tables: functions of measurements | `comfy-table` |
 //! | [`cli`] | one file a verb | `clap` |
@@ -38,6 +39,7 @@ pub mod error;
 pub mod experiment;
 pub mod fetch;
 pub mod file;
+pub mod gate;
 pub mod graph;
 pub mod interrupt;
 pub mod intervene;

@@ -178,15 +178,20 @@ impl From<EstimatorName> for crate::intervene::Estimator {
     }
 }
 
-/// An ablation on the command line.
-#[derive(Clone, Copy)]
-pub struct AblationName(pub &'static dyn Ablation);
-
-impl std::fmt::Debug for AblationName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.0.name())
+impl From<crate::intervene::Estimator> for EstimatorName {
+    fn from(estimator: crate::intervene::Estimator) -> Self {
+        use crate::intervene::Estimator;
+        match estimator {
+            Estimator::PlugIn => Self::PlugIn,
+            Estimator::LeaveOneOut => Self::LeaveOneOut,
+            Estimator::Split => Self::Split,
+        }
     }
 }
+
+/// An ablation on the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct AblationName(pub &'static dyn Ablation);
 
 impl FromStr for AblationName {
     type Err = String;

@@ -18,7 +18,7 @@ use crate::experiment::{
 use crate::file::{check_writable, sha256_bytes};
 use crate::intervene::{Ablation, Estimator, Head, Plan, Tail};
 use crate::model::Model;
-use crate::prompt::{PromptSet, Selection, Styles, Template};
+use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
 use crate::record::{
     self, Failure, Journal, Line, Measurement, Provenance, Row, SCHEMA, attended, measure,
 };
@@ -226,11 +226,9 @@ impl Lab {
         };
         let templates = styles.select(&chosen, &prompts.operation)?;
         let selection = selection(&model, prompts);
-        let bos = model.bos.as_ref().map(|bos| bos.id);
-        let sets = templates.into_iter().map(|template| {
-            let set = PromptSet::build(&template, &model.tokenizer, bos, &selection);
-            (template, set.and_then(|set| fits(set, &model)))
-        });
+        let sets = templates
+            .into_iter()
+            .map(|template| build(template, &model, &selection));
         let sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
         let provenance = provenance(&model, &engine, &styles, &selection, &args);
         Ok(Self {
@@ -255,6 +253,22 @@ impl Lab {
         Ok(waits)
     }
 
+    /// A template by its style and operation.
+    pub fn template_of(&self, style: &str, operation: &Operation) -> Result<Template> {
+        let found = self
+            .styles
+            .select(&[style.to_owned()], std::slice::from_ref(operation))?;
+        Ok(found
+            .into_iter()
+            .next()
+            .expect("a template for what was selected, or an error"))
+    }
+
+    /// The prompts of a template.
+    pub fn prompts(&self, template: Template) -> (Template, Result<PromptSet>) {
+        build(template, &self.model, &self.selection)
+    }
+
     /// The prompts of the style's other operations that have the same roles at the same positions, in the order of the file,
     /// from the next one on.
     fn other_operations(&self, set: &PromptSet) -> Vec<PromptSet> {
@@ -263,14 +277,12 @@ impl Lab {
         let own = templates
             .iter()
             .position(|template| template.operation == set.template.operation);
-        let bos = self.model.bos.as_ref().map(|bos| bos.id);
         let next =
             (1..templates.len()).map(|i| &templates[(own.unwrap_or(0) + i) % templates.len()]);
-        next.filter_map(|template| {
-            PromptSet::build(template, &self.model.tokenizer, bos, &self.selection).ok()
-        })
-        .filter(|other| other.roles == set.roles)
-        .collect()
+        let sets = next.map(|template| build(template.clone(), &self.model, &self.selection).1);
+        sets.filter_map(Result::ok)
+            .filter(|other| other.roles == set.roles)
+            .collect()
     }
 
     /// The control, as it stands before the results.
@@ -672,6 +684,18 @@ fn joined(lines: &[Line]) -> String {
         .iter()
         .map(|line| format!("{}\n", line.text))
         .collect()
+}
+
+/// The prompts of a template.
+fn build(
+    template: Template,
+    model: &Model,
+    selection: &Selection,
+) -> (Template, Result<PromptSet>) {
+    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let set = PromptSet::build(&template, &model.tokenizer, bos, selection);
+    let set = set.and_then(|set| fits(set, model));
+    (template, set)
 }
 
 /// Passes on prompts that fit the model's context.

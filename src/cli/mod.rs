@@ -5,10 +5,13 @@ mod doctor;
 mod experiment;
 mod export;
 mod fetch;
+mod gate;
 mod inspect;
 mod lab;
 mod logits;
+mod merge;
 mod output;
+mod report;
 mod selfcheck;
 
 use std::ffi::OsString;
@@ -45,6 +48,12 @@ enum Verb {
     Alternatives(experiment::Alternatives),
     /// Where the last token's attention rests, head by head
     Attention(experiment::Attention),
+    /// Test claims about a model: exit code 0 pass, 1 fail, 2 inconclusive
+    Gate(gate::Gate),
+    /// Show records again, or beside those of another run; needs no model and no runtime
+    Report(report::Report),
+    /// Join files of records, such as the shards of a sweep
+    Merge(merge::Merge),
     /// Fetch the ONNX Runtime library and the built-in model into the cache
     Fetch(fetch::Fetch),
     /// Write a model as an instrumented ONNX graph
@@ -89,6 +98,9 @@ impl Cli {
             Some(Verb::Heads(verb)) => verb.run(),
             Some(Verb::Alternatives(verb)) => verb.run(),
             Some(Verb::Attention(verb)) => verb.run(),
+            Some(Verb::Gate(verb)) => verb.run(),
+            Some(Verb::Report(verb)) => verb.run(),
+            Some(Verb::Merge(verb)) => verb.run(),
             Some(Verb::Fetch(verb)) => verb.run(),
             Some(Verb::Export(verb)) => verb.run(),
             Some(Verb::Inspect(verb)) => verb.run(),

@@ -21,6 +21,12 @@ pub enum Estimator {
 }
 
 impl Estimator {
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let all = [Self::PlugIn, Self::LeaveOneOut, Self::Split];
+        all.into_iter().find(|estimator| estimator.name() == name)
+    }
+
     /// Its name in records.
     pub fn name(self) -> &'static str {
         match self {

@@ -3,14 +3,16 @@
 #![doc = include_str!("schema.md")]
 
 mod journal;
+mod key;
 mod measurement;
 mod row;
 mod verdict;
 
 pub use journal::Journal;
+pub use key::{Key, key};
 
 pub use measurement::{
     Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
 };
 pub use row::{Failure, HeadAttention, Line, Row, Weight, merge, read};
-pub use verdict::{Outcome, Verdict, judge};
+pub use verdict::{Outcome, Verdict, judge, judge_at};

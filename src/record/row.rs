@@ -27,8 +27,8 @@ pub enum Row {
     Attention(Box<HeadAttention>),
     /// A template that could not be evaluated, or an ablation that is not defined on it.
     Failed(Box<Failure>),
-    /// A line of the self-check, which belongs to no sweep.
-    Selfcheck(Value),
+    /// A line of the self-check or of a gate, which belongs to no sweep.
+    Other(Value),
 }
 
 /// A template that could not be evaluated, or an ablation that is not defined on it.
@@ -86,7 +86,7 @@ impl Line {
             Row::Measured(m) => serde_json::to_string(m),
             Row::Attention(a) => serde_json::to_string(a),
             Row::Failed(f) => serde_json::to_string(f),
-            Row::Selfcheck(value) => serde_json::to_string(value),
+            Row::Other(value) => serde_json::to_string(value),
         };
         let text = text.expect("a record is plain data");
         Self { text, row }
@@ -117,8 +117,8 @@ impl Line {
         let experiment = value.get("experiment").and_then(Value::as_str);
         // From the text: through a value a number would lose its last digits' form.
         let fail = |e: serde_json::Error| e.to_string();
-        let row = if experiment == Some("selfcheck") {
-            Row::Selfcheck(value)
+        let row = if matches!(experiment, Some("selfcheck" | "gate")) {
+            Row::Other(value)
         } else if value.get("error").is_some() {
             Row::Failed(Box::new(serde_json::from_str(text).map_err(fail)?))
         } else if experiment == Some("attention") {
@@ -136,7 +136,7 @@ impl Line {
             Row::Measured(m) => Some((&m.sweep, m.cell)),
             Row::Attention(a) => Some((&a.sweep, a.cell)),
             Row::Failed(f) => Some((&f.sweep, f.cell)),
-            Row::Selfcheck(_) => None,
+            Row::Other(_) => None,
         }
     }
 
@@ -182,12 +182,12 @@ pub(super) fn read_text(path: &Path, text: &str) -> Result<Vec<Line>> {
 pub fn merge(paths: &[std::path::PathBuf]) -> Result<Vec<Line>> {
     let mut sweeps: Vec<String> = Vec::new();
     let mut cells: BTreeMap<(usize, usize, bool), Line> = BTreeMap::new();
-    let mut selfchecks: Vec<Line> = Vec::new();
+    let mut others: Vec<Line> = Vec::new();
     for path in paths {
         for (i, line) in read(path)?.into_iter().enumerate() {
             let Some((sweep, cell)) = line.key() else {
-                if selfchecks.iter().all(|known| known.text != line.text) {
-                    selfchecks.push(line);
+                if others.iter().all(|known| known.text != line.text) {
+                    others.push(line);
                 }
                 continue;
             };
@@ -224,6 +224,6 @@ pub fn merge(paths: &[std::path::PathBuf]) -> Result<Vec<Line>> {
         .map(|(sweep, cell, _)| (*sweep, *cell))
         .collect();
     cells.retain(|(sweep, cell, failed), _| !failed || !measured.contains(&(*sweep, *cell)));
-    selfchecks.extend(cells.into_values());
-    Ok(selfchecks)
+    others.extend(cells.into_values());
+    Ok(others)
 }

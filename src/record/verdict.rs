@@ -38,8 +38,8 @@ pub struct Verdict {
 }
 
 /// The verdict on the claim "AF1(W, K) keeps at least the share `claim` of what the model answers correctly". `None` for
-/// measurements that make no such claim: the waiting sweep, knock-outs, AF1 without transfer, and AF1 with pruned heads,
-/// which were chosen on the same prompts.
+/// measurements that make no such claim: the waiting sweep, knock-outs, AF1 without transfer, and AF1 with pruned heads or on
+/// development prompts, which was chosen on the same prompts.
 ///
 /// In this order: inconclusive where the model cannot do the task; fail where even the upper end of the interval lies
 /// below the claim; inconclusive where AF1 without transfer does as well, because then nothing shows that transfer
@@ -48,16 +48,21 @@ pub struct Verdict {
 /// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
 /// from passing, not from failing.
 pub fn judge(m: &Measurement) -> Option<Verdict> {
+    judge_at(m, m.claim, LEVEL)
+}
+
+/// [`judge`] on another claim than the measurement's, at another level.
+pub fn judge_at(m: &Measurement, claim: f64, level: f64) -> Option<Verdict> {
     let p_above_empty = m.p_above_empty?;
-    if m.transfer? == 0 || m.pruned_heads.is_some() {
+    if m.transfer? == 0 || m.pruned_heads.is_some() || m.part == "development" {
         return None;
     }
-    let claim = m.claim;
-    let passes = |kept: usize| least_passing(m.base_correct, claim).is_some_and(|k| kept >= k);
+    let passes =
+        |kept: usize| least_passing(m.base_correct, claim, level).is_some_and(|k| kept >= k);
     // A degenerate prompt keeps its answer for no merit of the subgraph: at worst none of them would.
     let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
     let best = Proportion::wilson(m.base_correct, m.base_correct);
-    let (outcome, reason) = if m.p_base_above_constant > LEVEL {
+    let (outcome, reason) = if m.p_base_above_constant > level {
         (
             Outcome::Inconclusive,
             format!(
@@ -69,7 +74,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 m.p_base_above_constant
             ),
         )
-    } else if fails(m.correct_given_base, m.base_correct, claim) {
+    } else if fails(m.correct_given_base, m.base_correct, claim, level) {
         (
             Outcome::Fail,
             format!(
@@ -77,7 +82,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 m.faithfulness_high
             ),
         )
-    } else if p_above_empty > LEVEL {
+    } else if p_above_empty > level {
         (
             Outcome::Inconclusive,
             format!(
@@ -119,7 +124,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 "the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
                 m.faithfulness_low,
                 m.faithfulness_high,
-                more(m)
+                more(m, claim)
             ),
         )
     };
@@ -130,9 +135,9 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
 const POWER: f64 = 0.8;
 
 /// How many right answers would decide, if the measured share is the true one.
-fn more(m: &Measurement) -> String {
+fn more(m: &Measurement, claim: f64) -> String {
     let truth = m.faithfulness.unwrap_or(0.0);
-    match sample_size(m.claim, truth, POWER) {
+    match sample_size(claim, truth, POWER) {
         Some(n) => format!(
             "if {truth:.3} is the truth, {n} right answers of the model would show it (power {POWER})"
         ),

@@ -1,8 +1,20 @@
 //! Showing records: pure functions of them. Nothing here measures or writes files.
 
+mod comparison;
+mod csv;
+mod gate;
+mod html;
+mod junit;
+mod markdown;
 mod selfcheck;
 mod table;
 mod terminal;
 
+pub use comparison::comparison;
+pub use csv::csv;
+pub use gate::{gate, gate_heading, gate_junit, gate_lines};
+pub use html::html;
+pub use junit::junit;
+pub use markdown::markdown;
 pub use selfcheck::{selfcheck, selfcheck_heading, selfcheck_lines};
 pub use terminal::terminal;

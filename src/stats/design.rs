@@ -28,12 +28,12 @@ fn at_least(successes: usize, trials: usize, share: f64) -> f64 {
 pub const LEVEL: f64 = 0.05;
 
 /// The fewest successes of so many trials with which a claim passes: its 95% Wilson interval begins at or above the claim,
-/// and the exact test rejects, at [`LEVEL`], that the share is only the claim. (The second follows from the first but for
+/// and the exact test rejects, at the level, that the share is only the claim. (The second follows from the first but for
 /// very few trials: 4 of 4 have an interval from 0.51 on, and one coin in 16 falls so.) `None` where not even `trials`
 /// successes are enough.
-pub fn least_passing(trials: usize, claim: f64) -> Option<usize> {
+pub fn least_passing(trials: usize, claim: f64, level: f64) -> Option<usize> {
     let passes = |k: usize| {
-        Proportion::wilson(k, trials).low >= claim && at_least(k, trials, claim) <= LEVEL
+        Proportion::wilson(k, trials).low >= claim && at_least(k, trials, claim) <= level
     };
     if !passes(trials) {
         return None;
@@ -51,18 +51,18 @@ pub fn least_passing(trials: usize, claim: f64) -> Option<usize> {
     Some(good)
 }
 
-/// Whether a claim fails: the 95% Wilson interval ends below it, and the exact test rejects, at [`LEVEL`], that the share
+/// Whether a claim fails: the 95% Wilson interval ends below it, and the exact test rejects, at the level, that the share
 /// is as large as the claim. (For few trials the second does not follow from the first: at a claim of 0.95 one sample in
 /// ten has 9 or fewer of 11.)
-pub fn fails(successes: usize, trials: usize, claim: f64) -> bool {
+pub fn fails(successes: usize, trials: usize, claim: f64, level: f64) -> bool {
     let at_most = 1.0 - at_least(successes + 1, trials, claim);
-    Proportion::wilson(successes, trials).high < claim && at_most <= LEVEL
+    Proportion::wilson(successes, trials).high < claim && at_most <= level
 }
 
-/// The probability that a claim passes on so many trials if the true share is `truth`: the power where the truth lies
+/// The probability that a claim passes at [`LEVEL`] on so many trials if the true share is `truth`: the power where the truth lies
 /// above the claim, the error where it does not.
 pub fn pass_probability(trials: usize, claim: f64, truth: f64) -> f64 {
-    least_passing(trials, claim).map_or(0.0, |least| at_least(least, trials, truth))
+    least_passing(trials, claim, LEVEL).map_or(0.0, |least| at_least(least, trials, truth))
 }
 
 /// The most trials that [`sample_size`] considers.
@@ -97,16 +97,16 @@ mod tests {
     #[test]
     fn the_least_passing_is_the_least() {
         for (trials, claim) in [(73, 0.95), (100, 0.9), (1000, 0.5), (10, 0.1)] {
-            let least = least_passing(trials, claim).unwrap();
+            let least = least_passing(trials, claim, LEVEL).unwrap();
             let both = |k: usize| {
                 Proportion::wilson(k, trials).low >= claim
                     && noninferiority(k, trials, claim, 0.0) <= LEVEL
             };
             assert!(both(least) && !both(least - 1), "{trials} {claim}");
         }
-        assert_eq!(least_passing(72, 0.95), None);
-        assert_eq!(least_passing(73, 0.95), Some(73));
-        assert_eq!(least_passing(4, 0.5), None);
+        assert_eq!(least_passing(72, 0.95, LEVEL), None);
+        assert_eq!(least_passing(73, 0.95, LEVEL), Some(73));
+        assert_eq!(least_passing(4, 0.5, LEVEL), None);
     }
 
     #[test]
@@ -122,13 +122,13 @@ mod tests {
         for claim in [0.5, 0.8, 0.95, 0.99] {
             for trials in 1..=300 {
                 let least = (0..=trials)
-                    .find(|&k| !fails(k, trials, claim))
+                    .find(|&k| !fails(k, trials, claim, LEVEL))
                     .unwrap_or(0);
                 let error = 1.0 - at_least(least, trials, claim);
                 assert!(error <= LEVEL + 1e-12, "{claim} {trials} {error}");
             }
         }
-        assert!(!fails(9, 11, 0.95) && fails(8, 11, 0.95));
+        assert!(!fails(9, 11, 0.95, LEVEL) && fails(8, 11, 0.95, LEVEL));
     }
 
     #[test]

@@ -118,7 +118,19 @@ fn every_cut_has_what_it_needs_and_no_more() {
     let both = graph
         .cut("both", &[resid(1)], &[resid(2), resid(3)])
         .unwrap();
-    assert_eq!(both.boundaries.len(), 0);
+    let inner: Vec<&str> = both
+        .boundaries
+        .iter()
+        .map(|port| port.name.as_str())
+        .collect();
+    let expected = [
+        "attn_pattern.1",
+        "attn_out.1",
+        "attn_pattern.2",
+        "attn_out.2",
+    ];
+    // resid.2 is given back, not inside.
+    assert_eq!(inner, expected);
     assert_eq!(
         graph.cut("x", &["resid.9".to_owned()], &[resid(2)]),
         Err("resid.9".to_owned())

@@ -69,6 +69,12 @@ pub trait Ablation: Sync {
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String>;
 }
 
+impl std::fmt::Debug for dyn Ablation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
 /// A residual stream at the boundary from which an ablation makes its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stream {

@@ -1,0 +1,33 @@
+//! `af1 merge`: one file of records out of several, such as the shards of a sweep.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::output::deliver;
+use crate::file::check_writable;
+use crate::{Result, record};
+
+#[derive(Args, Clone, Debug)]
+pub struct Merge {
+    /// Files of records
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Write to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+impl Merge {
+    pub fn run(self) -> Result<()> {
+        if let Some(out) = &self.out {
+            check_writable(out)?;
+        }
+        let lines = record::merge(&self.files)?;
+        let text: String = lines
+            .iter()
+            .map(|line| format!("{}\n", line.text))
+            .collect();
+        deliver(self.out.as_deref(), &text)
+    }
+}

@@ -1,0 +1,75 @@
+//! `af1 report`: records shown again, without a model or a runtime, and beside those of another run.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::output::deliver;
+use crate::file::check_writable;
+use crate::record::Line;
+use crate::{Result, record, report};
+
+#[derive(Args, Clone, Debug)]
+pub struct Report {
+    /// Files of records
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// How they are shown
+    #[arg(long, value_enum, default_value_t)]
+    format: Shape,
+    /// Records of an earlier run: what got better, what got worse, and whether that could be chance
+    #[arg(long, value_name = "FILE")]
+    against: Vec<PathBuf>,
+    /// Write to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// A form of a report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Shape {
+    /// As the experiments print them
+    #[default]
+    Table,
+    /// For pull requests and summaries
+    Markdown,
+    /// A line a cell, a column a field
+    Csv,
+    /// The records as they are, merged
+    Json,
+    /// A test a claim: JUnit XML
+    Junit,
+    /// One page with pictures that needs nothing else
+    Html,
+}
+
+impl Report {
+    pub fn run(self) -> Result<()> {
+        if let Some(out) = &self.out {
+            check_writable(out)?;
+        }
+        let lines = record::merge(&self.files)?;
+        let text = match self.against.is_empty() {
+            true => shown(&lines, self.format)?,
+            false => {
+                let earlier = record::merge(&self.against)?;
+                report::comparison(&lines, &earlier, self.format == Shape::Json)
+            }
+        };
+        deliver(self.out.as_deref(), &text)
+    }
+}
+
+fn shown(lines: &[Line], format: Shape) -> Result<String> {
+    Ok(match format {
+        Shape::Table => report::terminal(lines),
+        Shape::Markdown => report::markdown(&report::terminal(lines)),
+        Shape::Csv => report::csv(lines),
+        Shape::Json => lines
+            .iter()
+            .map(|line| format!("{}\n", line.text))
+            .collect(),
+        Shape::Junit => report::junit(lines),
+        Shape::Html => report::html(lines),
+    })
+}

@@ -1,0 +1,66 @@
+//! Cells as comma-separated values: the fields of the records, those inside others with a dot.
+
+use serde_json::Value;
+
+use crate::record::{Line, Row};
+
+/// A line a cell, a column a field; the columns are those of all lines, in the order in which they first appear.
+pub fn csv(lines: &[Line]) -> String {
+    let mut columns: Vec<String> = Vec::new();
+    let mut rows: Vec<Vec<(String, String)>> = Vec::new();
+    for line in lines
+        .iter()
+        .filter(|line| !matches!(line.row, Row::Other(_)))
+    {
+        let value: Value = serde_json::from_str(&line.text).expect("it was read as JSON before");
+        let mut fields = Vec::new();
+        flatten("", &value, &mut fields);
+        for (name, _) in &fields {
+            if !columns.contains(name) {
+                columns.push(name.clone());
+            }
+        }
+        rows.push(fields);
+    }
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    let mut write = |row: Vec<&str>| {
+        writer
+            .write_record(row)
+            .expect("rows have one length and memory does not fail");
+    };
+    write(columns.iter().map(String::as_str).collect());
+    for fields in &rows {
+        let of = |column: &String| {
+            let found = fields.iter().find(|(name, _)| name == column);
+            found.map_or("", |(_, value)| value.as_str())
+        };
+        write(columns.iter().map(of).collect());
+    }
+    let bytes = writer.into_inner().expect("memory does not fail");
+    String::from_utf8(bytes).expect("text was written")
+}
+
+/// The plain values of an object, with the names that lead to them. A list is one value, its items joined by spaces.
+fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
+    let text = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    match value {
+        Value::Object(object) => {
+            for (key, value) in object {
+                let inner = match name {
+                    "" => key.clone(),
+                    name => format!("{name}.{key}"),
+                };
+                flatten(&inner, value, fields);
+            }
+        }
+        Value::Array(items) => {
+            let items: Vec<String> = items.iter().map(text).collect();
+            fields.push((name.to_owned(), items.join(" ")));
+        }
+        value => fields.push((name.to_owned(), text(value))),
+    }
+}
