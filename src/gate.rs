@@ -175,7 +175,7 @@ impl Gate {
 impl ClaimWire {
     fn checked(self, problems: &mut Vec<String>) -> Option<Claim> {
         let least = self.faithful - self.margin;
-        if !(0.0..1.0).contains(&self.margin) || !(least > 0.0 && least < 1.0) {
+        if !((0.0..1.0).contains(&self.margin) && least > 0.0 && least < 1.0) {
             problems.push(format!(
                 "faithful {} with margin {}: expected a difference above 0 and below 1, because no sample can show 1",
                 self.faithful, self.margin
@@ -276,7 +276,18 @@ pub fn answer(
         })
     };
     let mut conditions = Vec::new();
+    let cama = af1("cama");
+    // What a model that cannot do the task keeps or loses says nothing, whichever way it points.
+    let able = cama.is_none_or(|m| m.p_base_above_constant <= level);
     let mut add = |asked: String, (outcome, reason): (Outcome, String)| {
+        let (outcome, reason) = match able {
+            true => (outcome, reason),
+            false if reason.contains("cannot do the task") => (outcome, reason),
+            false => (
+                Outcome::Inconclusive,
+                format!("the model cannot do the task; else: {reason}"),
+            ),
+        };
         conditions.push(Condition {
             asked,
             outcome,
@@ -284,7 +295,6 @@ pub fn answer(
         });
     };
     let missing = || (Outcome::Inconclusive, "it was not measured".to_owned());
-    let cama = af1("cama");
     let least = claim.faithful - claim.margin;
     let asked = match claim.margin {
         0.0 => format!("faithful at least {}", claim.faithful),

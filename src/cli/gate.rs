@@ -81,10 +81,8 @@ impl Gate {
             )?;
         }
         if let Some(summary) = &self.summary {
-            append(
-                summary,
-                &report::markdown(&(heading + &report::gate(&answers))),
-            )?;
+            let text = report::markdown(&(heading + &report::gate(&answers)));
+            append(summary, &format!("## af1 gate\n\n{text}\n"))?;
         }
         // What could not be evaluated is an error of its own; the answers were delivered all the same.
         if let Some(error) = errors.into_iter().next() {

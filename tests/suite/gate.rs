@@ -1,0 +1,198 @@
+//! The gate: its exit code is the answer, and a wrong model does not pass.
+
+use std::path::Path;
+
+use af1::error::exit;
+use rstest::rstest;
+
+use super::fixtures::path;
+use super::program::af1;
+
+/// Runs the example gate on a model; the exit code and what was printed.
+fn gate(model: &str, args: &[&str]) -> (i32, String, String) {
+    let mut run = af1();
+    run.env_remove("GITHUB_STEP_SUMMARY");
+    run.args(["gate", "--model", model, "--config"]);
+    run.arg(path("gate/planted.toml")).args(args);
+    let output = run.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+/// What is claimed is true of the first model only: of the others the routing is later, longer, through another token or by
+/// another token, only nearly faithful, or there is nothing to keep.
+#[rstest]
+#[case("planted-af1", 0)]
+#[case("planted-operator", 0)]
+#[case("planted-heads", 0)]
+#[case("planted-late", 1)]
+#[case("planted-spread", 1)]
+#[case("planted-two-hop", 1)]
+#[case("planted-relay", 1)]
+#[case("planted-noisy", 1)]
+#[case("planted-weak", 2)]
+#[case("planted-constant", 2)]
+fn the_exit_code_is_the_answer(#[case] model: &str, #[case] code: i32) {
+    let folder = tempfile::tempdir().unwrap();
+    let [junit, summary] = ["junit.xml", "summary.md"].map(|name| folder.path().join(name));
+    std::fs::write(&summary, "before\n").unwrap();
+    let [j, s] = [&junit, &summary].map(|path| path.to_str().unwrap());
+    let (found, printed, error) = gate(model, &["--junit", j, "--summary", s]);
+    assert_eq!(found, code, "{printed}{error}");
+    let junit = std::fs::read_to_string(junit).unwrap();
+    let summary = std::fs::read_to_string(summary).unwrap();
+    let (tests, failures, errors) = (
+        6,
+        junit.matches("<failure").count(),
+        junit.matches("<error").count(),
+    );
+    assert_eq!(junit.matches("<testcase").count(), tests);
+    match code {
+        0 => assert_eq!((failures, errors), (0, 0), "{junit}"),
+        1 => assert!(failures > 0, "{junit}"),
+        _ => assert!(failures == 0 && errors > 0, "{junit}"),
+    }
+    assert!(
+        summary.starts_with("before\n## af1 gate\n\ngate: "),
+        "{summary}"
+    );
+    assert_eq!(summary.contains("gate: pass"), code == 0);
+    assert_eq!(printed.contains("gate: pass"), code == 0);
+}
+
+/// Every condition can fail by itself, and then the gate does not pass.
+#[rstest]
+#[case(
+    "faithful = 0.95\nbetter_than = [\"token-resample\"]",
+    2,
+    "more often right with cama than with token-resample"
+)]
+#[case("faithful = 0.95\nright_answers = 1000", 2, "only 900")]
+#[case("faithful = 0.95\nnecessity_drop = 0.999", 2, "900 of 900 lost")]
+#[case("faithful = 0.999", 2, "out of reach of so few prompts")]
+#[case("faithful = 0.999\nmargin = 0.01", 0, "the claim is 0.989")]
+fn a_condition_decides(#[case] claim: &str, #[case] code: i32, #[case] words: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gate.toml");
+    let text = format!(
+        "operands = \"0..=29\"\nresults = \"0..=198\"\n[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\n\
+         transfer = 2\n{claim}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let mut run = af1();
+    run.args(["gate", "--model", "planted-af1", "--config"])
+        .arg(&config);
+    let output = run.env_remove("GITHUB_STEP_SUMMARY").output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{printed}");
+    assert!(printed.contains(words), "{printed}");
+}
+
+/// A baseline: the same model is no worse; a model that lost the answers is; other prompts cannot say.
+#[test]
+fn a_baseline_is_held() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = |model: &str| {
+        let path = folder.path().join(format!("{model}.jsonl"));
+        gate(model, &["--record", path.to_str().unwrap()]);
+        path
+    };
+    let sound = record("planted-af1");
+    let against = |model: &str, baseline: &Path| {
+        gate(
+            model,
+            &["--format", "json", "--baseline", baseline.to_str().unwrap()],
+        )
+    };
+    let (code, same, _) = against("planted-af1", &sound);
+    assert_eq!(code, 0, "{same}");
+    let condition = |text: &str| -> serde_json::Value {
+        let answer: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let conditions = answer["conditions"].as_array().unwrap();
+        conditions.last().unwrap().clone()
+    };
+    assert_eq!(
+        condition(&same)["asked"],
+        "less than 0.05 worse than the baseline"
+    );
+    assert_eq!(condition(&same)["outcome"], "pass");
+    let (code, worse, _) = against("planted-noisy", &sound);
+    assert_eq!((code, &condition(&worse)["outcome"]), (1, &"fail".into()));
+
+    let other = folder.path().join("other.jsonl");
+    let mut run = af1();
+    run.args([
+        "run",
+        "--model",
+        "planted-af1",
+        "--style",
+        "symbolic",
+        "--operands",
+        "0..=19",
+    ]);
+    assert!(
+        run.arg("--record")
+            .arg(&other)
+            .output()
+            .unwrap()
+            .status
+            .success()
+    );
+    let (code, unknown, _) = against("planted-af1", &other);
+    assert_eq!(
+        (code, &condition(&unknown)["outcome"]),
+        (2, &"inconclusive".into())
+    );
+}
+
+/// Everything that is wrong with a gate's file is said at once.
+#[rstest]
+#[case("", &["it claims nothing"])]
+#[case("level = 0.2\nlimit = 0\nestimator = \"best\"\n[[claim]]\nstyle = \"symbolic\"\noperation = \"A?B\"\nwait = 3\ntransfer = 0\nfaithful = 1.0\nbetter_than = [\"cama\", \"nothing\"]\nnecessity_drop = 1.5\nbaseline_margin = 0.0\n",
+    &["level 0.2", "limit 0", "estimator \"best\"", "claim 1: ", "not an operation", "transfer 0", "no sample can show 1", "\"cama\"", "\"nothing\"", "necessity_drop 1.5", "baseline_margin 0"])]
+#[case("[[claim]]\nstyle = \"symbolic\"\nfaithfull = 0.9\n", &["unknown field `faithfull`"])]
+#[case("operands = \"9..=0\"\n[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["empty range"])]
+fn a_wrong_gate(#[case] text: &str, #[case] parts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gate.toml");
+    std::fs::write(&config, text).unwrap();
+    let mut run = af1();
+    let output = run
+        .args(["gate", "--model", "planted-af1", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(exit::GATE.into()), "{error}");
+    for part in parts {
+        assert!(error.contains(part), "no {part:?} in {error}");
+    }
+    assert!(error.contains("gate.toml"), "{error}");
+}
+
+/// A claim that cannot be evaluated ends with the code of what is wrong, never with that of a pass.
+#[test]
+fn what_cannot_be_evaluated_is_no_pass() {
+    let (code, printed, error) = gate("planted-af1", &["--bos", "none"]);
+    assert_ne!(code, 0, "{printed}{error}");
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gate.toml");
+    let claim = "[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n";
+    std::fs::write(&config, format!("operands = \"700..=709\"\n{claim}")).unwrap();
+    let mut run = af1();
+    let output = run
+        .args(["gate", "--model", "planted-af1", "--config"])
+        .arg(&config)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(exit::NO_PROMPTS.into()));
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        printed.contains("gate: inconclusive") && printed.contains("it can be evaluated"),
+        "{printed}"
+    );
+}

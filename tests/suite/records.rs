@@ -1,0 +1,357 @@
+//! Records: a run that is killed goes on where it was, parts of a sweep are the sweep, and what is written is shown again
+//! without a model.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use af1::error::exit;
+use af1::record::{self, Line, Row};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use rstest::rstest;
+
+use super::program::{af1, stdout};
+
+/// Sweeps of a planted model, of every experiment; `instruction` has operations with text at other positions, so that two
+/// controls are not defined on it.
+const SWEEPS: [&[&str]; 7] = [
+    &["run", "--masking", "abp,no-sink"],
+    &["waiting"],
+    &[
+        "transfer",
+        "--wait",
+        "2..=4",
+        "--transfer",
+        "0..=3",
+        "--ablation",
+        "cama,mean",
+    ],
+    &["necessity", "--window", "2"],
+    &["heads", "--controls", "3", "--held-out"],
+    &["alternatives", "--style", "symbolic,instruction"],
+    &["attention"],
+];
+
+/// The arguments of a sweep.
+fn sweep(index: usize) -> Vec<&'static str> {
+    let mut args = SWEEPS[index].to_vec();
+    if !args.contains(&"--style") {
+        args.extend(["--style", "symbolic"]);
+    }
+    args.extend(["--model", "planted-operator", "--operands", "0..=9"]);
+    args
+}
+
+/// What a sweep writes into a new record.
+fn whole(index: usize, folder: &Path) -> (PathBuf, String) {
+    let path = folder.join("whole.jsonl");
+    stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+    let text = std::fs::read_to_string(&path).unwrap();
+    (path, text)
+}
+
+#[rstest]
+fn shards_are_the_sweep(#[values(0, 1, 2, 3, 4, 5, 6)] index: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, expected) = whole(index, folder.path());
+    let lines = record::read(&path).unwrap();
+    let cells: Vec<usize> = lines.iter().map(|line| line.key().unwrap().1).collect();
+    assert_eq!(
+        cells,
+        (0..cells.len()).collect::<Vec<_>>(),
+        "every cell, once"
+    );
+    assert!(cells.len() > 5);
+
+    let shard = |i: usize| {
+        let path = folder.path().join(format!("{i}.jsonl"));
+        let mut run = af1();
+        run.args(sweep(index)).arg("--record").arg(&path);
+        stdout(run.args(["--shard", &format!("{i}/3")]));
+        path
+    };
+    // In any order.
+    let parts = [3, 1, 2].map(shard);
+    let merged = stdout(af1().arg("merge").args(&parts));
+    assert!(merged == expected, "the merged shards are other bytes");
+    // What is merged again, and with itself, stays what it is.
+    let again = stdout(af1().arg("merge").args([&path, &parts[0], &path]));
+    assert!(again == expected);
+}
+
+#[rstest]
+fn a_finished_sweep_is_not_measured_again(#[values(1, 4, 5)] index: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, expected) = whole(index, folder.path());
+    let json = |record: bool| {
+        let mut run = af1();
+        run.args(sweep(index)).args(["--format", "json"]);
+        if record {
+            run.arg("--record").arg(&path);
+        }
+        stdout(&mut run)
+    };
+    assert!(json(true) == expected);
+    assert!(std::fs::read_to_string(&path).unwrap() == expected);
+    // Without a record the same is printed.
+    assert!(json(false) == expected);
+}
+
+/// A run that was stopped anywhere goes on there: the record is cut after any line, and within the next one.
+#[rstest]
+fn any_beginning_is_gone_on_with(#[values(1, 2, 4, 5, 6)] index: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, expected) = whole(index, folder.path());
+    let ends: Vec<usize> = expected.match_indices('\n').map(|(at, _)| at + 1).collect();
+    let mut random = ChaCha8Rng::seed_from_u64(index as u64);
+    for _ in 0..4 {
+        let end = ends[random.random_range(0..ends.len() - 1)];
+        let cut = end + random.random_range(0..20);
+        std::fs::write(&path, &expected[..cut]).unwrap();
+        stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+        assert!(
+            std::fs::read_to_string(&path).unwrap() == expected,
+            "cut at {cut} of {}",
+            expected.len()
+        );
+    }
+}
+
+/// Killed again and again, at moments that are drawn, until a run comes to its end.
+#[rstest]
+fn a_killed_run_loses_nothing_and_repeats_nothing(#[values(1, 2, 4)] index: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let (_, expected) = whole(index, folder.path());
+    let path = folder.path().join("killed.jsonl");
+    let mut random = ChaCha8Rng::seed_from_u64(index as u64);
+    let (mut kills, mut most) = (0, 100u64);
+    loop {
+        let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_af1"))
+            .args(sweep(index))
+            .arg("--record")
+            .arg(&path)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(random.random_range(1..most)));
+        // On Unix this is SIGKILL.
+        child.kill().unwrap();
+        if child.wait().unwrap().success() {
+            break;
+        }
+        kills += 1;
+        let so_far = std::fs::read_to_string(&path).unwrap_or_default();
+        let lines = so_far.rfind('\n').map_or(0, |at| at + 1);
+        assert!(
+            expected.starts_with(&so_far[..lines]),
+            "another order or other cells"
+        );
+        // Slow machines need longer before anything is written at all.
+        most += most / 4;
+    }
+    assert!(kills > 0);
+    assert!(std::fs::read_to_string(&path).unwrap() == expected);
+}
+
+/// Records of two sweeps in one file do not touch each other; another seed is another sweep.
+#[test]
+fn one_file_holds_many_sweeps() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, first) = whole(0, folder.path());
+    stdout(af1().args(sweep(3)).arg("--record").arg(&path));
+    let two = std::fs::read_to_string(&path).unwrap();
+    assert!(two.starts_with(&first) && two.len() > first.len());
+    stdout(
+        af1()
+            .args(sweep(0))
+            .args(["--seed", "7"])
+            .arg("--record")
+            .arg(&path),
+    );
+    let three = record::read(&path).unwrap();
+    let sweeps: std::collections::BTreeSet<&str> =
+        three.iter().map(|line| line.key().unwrap().0).collect();
+    assert_eq!(sweeps.len(), 3);
+}
+
+/// Every undefined cell says so, and why; the others are there.
+#[test]
+fn what_is_not_defined_is_a_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _) = whole(5, folder.path());
+    let lines = record::read(&path).unwrap();
+    let failed: Vec<&Line> = lines.iter().filter(|line| line.failed()).collect();
+    assert_eq!(failed.len(), 4, "two controls, two operations");
+    for line in failed {
+        assert!(
+            line.text.contains("takes the means of another operation"),
+            "{}",
+            line.text
+        );
+        assert!(!line.failed_as_a_whole());
+    }
+}
+
+/// A report needs no model, no cache and no runtime, and the table is the run's own.
+#[rstest]
+fn records_are_shown_again(#[values(0, 1, 2, 3, 4, 5, 6)] index: usize) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.jsonl");
+    let printed = stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+    let report = |format: &str| {
+        let nothing = folder.path().join("nothing");
+        let mut report = af1();
+        report
+            .env("AF1_CACHE", &nothing)
+            .env("ORT_DYLIB_PATH", &nothing);
+        stdout(report.arg("report").arg(&path).args(["--format", format]))
+    };
+    assert_eq!(report("table"), printed);
+    assert_eq!(report("json"), std::fs::read_to_string(&path).unwrap());
+    let lines = record::read(&path).unwrap();
+    let markdown = report("markdown");
+    assert!(
+        markdown.contains("\n| ") && !markdown.contains("<bos>"),
+        "{markdown}"
+    );
+
+    // Every value of the first line is in the table of values, under its name.
+    let csv = report("csv");
+    let mut reader = csv::Reader::from_reader(csv.as_bytes());
+    let header = reader.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(rows.len(), lines.len());
+    let column = |name: &str| header.iter().position(|found| found == name).unwrap();
+    for (row, line) in rows.iter().zip(&lines) {
+        let value: serde_json::Value = serde_json::from_str(&line.text).unwrap();
+        assert_eq!(row[column("cell")], value["cell"].to_string());
+        assert_eq!(row[column("style")], *value["style"].as_str().unwrap());
+        if let Row::Measured(m) = &line.row {
+            assert_eq!(row[column("accuracy")], value["accuracy"].to_string());
+            assert_eq!(
+                row[column("provenance.seed")],
+                m.provenance.seed.to_string()
+            );
+        }
+    }
+
+    // A test for every claim of the first method: none of them can look like a pass that is not one.
+    let junit = report("junit");
+    let failures = junit.matches("<failure").count() + junit.matches("<error").count();
+    let tests = junit.matches("<testcase").count();
+    let passes = lines.iter().filter(|line| match &line.row {
+        Row::Measured(m) => m
+            .verdict
+            .as_ref()
+            .is_some_and(|v| v.outcome == record::Outcome::Pass),
+        _ => false,
+    });
+    assert!(tests - failures <= passes.count(), "{junit}");
+}
+
+/// Two runs beside each other: what the later layers of `planted-late` cost is found, what is the same is not.
+#[test]
+fn two_runs_are_compared_on_the_same_prompts() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |model: &str, operands: &str| {
+        let path = folder.path().join(format!("{model}-{operands}.jsonl"));
+        let args = ["run", "--style", "symbolic", "--operation", "A+B"];
+        let mut run = af1();
+        run.args(args)
+            .args(["--model", model, "--operands", operands]);
+        stdout(run.arg("--record").arg(&path));
+        path
+    };
+    let compare = |new: &Path, old: &Path, format: &str| {
+        let mut report = af1();
+        report.arg("report").arg(new).arg("--against").arg(old);
+        stdout(report.args(["--format", format]))
+    };
+    let (late, sound) = (run("planted-late", "0..=9"), run("planted-af1", "0..=9"));
+    let table = compare(&late, &sound, "table");
+    assert!(
+        table.contains("0 better, 1 worse, 2 without significant change"),
+        "{table}"
+    );
+    let line = compare(&sound, &late, "json");
+    let line: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    assert_eq!(
+        (&line["change"], &line["only_now"]),
+        (&"better".into(), &100.into())
+    );
+    // Half of 100 pairs by chance in the other direction: twice two to the power of -100.
+    assert!(line["p"].as_f64().unwrap() < 1e-29);
+    let others = compare(&run("planted-late", "1..=10"), &sound, "table");
+    assert!(others.contains("3 on other prompts"), "{others}");
+}
+
+#[test]
+fn what_is_no_record_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, text) = whole(0, folder.path());
+    let refuse = |text: &str, parts: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        for args in [vec!["report"], vec!["merge"]] {
+            let output = af1().args(args).arg(&path).output().unwrap();
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(exit::RECORD.into()), "{stderr}");
+            for part in parts {
+                assert!(stderr.contains(part), "{stderr}");
+            }
+        }
+        let mut run = af1();
+        let output = run
+            .args(sweep(0))
+            .arg("--record")
+            .arg(&path)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(exit::RECORD.into()));
+        // It is left as it is.
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    };
+    let first = text.lines().next().unwrap();
+    refuse("hello\n", &["line 1", "expected value"]);
+    refuse(&format!("{first}\n{{}}\n"), &["line 2", "no schema"]);
+    let other =
+        |number: &str| first.replace("\"schema\":2", &format!("\"schema\":{number}")) + "\n";
+    refuse(&other("1"), &["line 1", "schema 1", "measure again"]);
+    refuse(&other("3"), &["schema 3", "newer af1"]);
+    refuse(
+        &(first.replace("\"wait\"", "\"weight\"") + "\n"),
+        &["unknown field `weight`"],
+    );
+
+    // The same cell twice, with another content.
+    let changed = first.replace("\"correct\":", "\"correct\":1");
+    std::fs::write(&path, format!("{first}\n")).unwrap();
+    let second = folder.path().join("second.jsonl");
+    std::fs::write(&second, changed + "\n").unwrap();
+    let output = af1().arg("merge").args([&path, &second]).output().unwrap();
+    assert_eq!(output.status.code(), Some(exit::RECORD.into()));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.contains("second.jsonl: line 1") && stderr.contains("cell 0"),
+        "{stderr}"
+    );
+}
+
+/// Two runs must not write into each other's lines.
+#[test]
+fn a_record_is_one_runs_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.jsonl");
+    let _held = record::Journal::open(&path).unwrap();
+    let mut run = af1();
+    let output = run
+        .args(sweep(0))
+        .arg("--record")
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(exit::WRITE.into()));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("another run appends to it"), "{stderr}");
+}
