@@ -72,7 +72,7 @@ pub struct PromptArgs {
     /// A TOML file of styles [default: the built-in ones]
     #[arg(long, value_name = "FILE")]
     pub styles: Option<PathBuf>,
-    /// Styles [default: the model's preset, or all in the file]
+    /// Styles, or `all` [default: the model's preset, or all in the file]
     #[arg(long, value_delimiter = ',', value_name = "ID,...")]
     pub style: Vec<String>,
     /// Operations, such as A+B,A-B [default: all that the styles have]

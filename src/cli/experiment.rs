@@ -1,5 +1,5 @@
 //! `af1 reproduce`, `af1 run`, `af1 waiting`, `af1 transfer`, `af1 necessity`, `af1 heads`,
-//! `af1 alternatives`, `af1 attention`: the experiments.
+//! `af1 alternatives`, `af1 discover`, `af1 attention`: the experiments.
 
 use clap::{Args, ValueEnum};
 
@@ -128,6 +128,15 @@ pub struct Alternatives {
     common: Common,
     #[command(flatten)]
     subgraph: OneSubgraph,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Discover {
+    #[command(flatten)]
+    common: Common,
+    /// What replaces the residual stream of waiting tokens
+    #[arg(long, value_name = "NAME", default_value = "cama")]
+    ablation: AblationName,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -360,6 +369,18 @@ impl Alternatives {
                 Unit::Plans(vec![af1.clone()], ablations.copied().collect()),
                 Unit::Plans(masked.collect(), vec![cama]),
             ],
+            part: Part::All,
+        };
+        lab.run(&sweep, report::terminal)
+    }
+}
+
+impl Discover {
+    pub fn run(self) -> Result<()> {
+        let lab = Lab::open(self.common)?;
+        let sweep = Sweep {
+            experiment: Experiment::Discover,
+            units: vec![Unit::Discover(self.ablation.0)],
             part: Part::All,
         };
         lab.run(&sweep, report::terminal)

@@ -12,8 +12,8 @@ use super::args::{
 };
 use super::output::{deliver, print};
 use crate::experiment::{
-    Evaluation, Experiment, Order, Part, Pruning, Request, attention, preflight, prepare,
-    random_sets, with_references,
+    Evaluation, Experiment, Order, Part, Pruning, Request, attention, discover, keeps_most,
+    preflight, prepare, random_sets, waiting, with_references,
 };
 use crate::file::{check_writable, sha256_bytes};
 use crate::intervene::{Ablation, Estimator, Head, Plan, Tail};
@@ -110,6 +110,8 @@ pub enum Unit {
         /// Whether heads are chosen on one half of the prompts and reported on the other.
         held_out: bool,
     },
+    /// Choosing W and K on one half of the prompts: a cell for the AF1 there, and one on the other half.
+    Discover(&'static dyn Ablation),
     /// The last token's attention, a cell a head.
     Attention,
 }
@@ -147,6 +149,7 @@ impl Unit {
                 "heads {wait} {transfer} {} {order:?} {controls} {seed} {held_out}",
                 ablation.name()
             ),
+            Self::Discover(ablation) => format!("discover {}", ablation.name()),
             Self::Attention => "attention".to_owned(),
         }
     }
@@ -155,7 +158,7 @@ impl Unit {
     fn ablations(&self) -> Vec<&'static dyn Ablation> {
         match self {
             Self::Plans(_, ablations) => ablations.clone(),
-            Self::Heads { ablation, .. } => vec![*ablation],
+            Self::Heads { ablation, .. } | Self::Discover(ablation) => vec![*ablation],
             Self::Attention => Vec::new(),
         }
     }
@@ -167,6 +170,7 @@ impl Unit {
             Self::Heads {
                 transfer, controls, ..
             } => engine.heads() * transfer + 1 + controls,
+            Self::Discover(_) => 2,
             Self::Attention => engine.layers() * engine.heads(),
         }
     }
@@ -178,6 +182,11 @@ impl Unit {
             Self::Heads { wait, transfer, .. } => {
                 let heads = Head::all(*wait..wait + transfer, engine.heads()).collect();
                 vec![Plan::af1(*wait, 0), Plan::pruned(*wait, *transfer, heads)]
+            }
+            Self::Discover(_) => {
+                let mut plans = waiting(&(0..=engine.layers()).collect::<Vec<_>>());
+                plans.push(Plan::af1(engine.layers() / 2, 1));
+                plans
             }
             Self::Attention => vec![Plan::waiting(0)],
         }
@@ -209,8 +218,10 @@ impl Lab {
         for file in args.output.out.iter().chain(&args.record.record) {
             check_writable(file)?;
         }
+        let all = prompts.style.iter().any(|style| style == "all");
+        let asked = if all { &[] } else { prompts.style.as_slice() };
         if prompts.styles.is_some() || !prompts.style.is_empty() {
-            styles.select(&prompts.style, &prompts.operation)?;
+            styles.select(asked, &prompts.operation)?;
         }
         let (model, engine) = args.model.engine()?;
         let preset = model
@@ -222,7 +233,7 @@ impl Lab {
                 .iter()
                 .map(|&style| style.to_owned())
                 .collect(),
-            None => prompts.style.clone(),
+            None => asked.to_vec(),
         };
         let templates = styles.select(&chosen, &prompts.operation)?;
         let selection = selection(&model, prompts);
@@ -613,6 +624,33 @@ impl Lab {
                         let line = last(&mut report, RANDOM_SET, at);
                         emit(&[line], true)?;
                     }
+                }
+                Unit::Discover(ablation) => {
+                    let part = |part| Request { part, ..request };
+                    let mut lines = Vec::new();
+                    let mut choose =
+                        prepare(engine, set.clone(), &part(Part::Development), &waits)?;
+                    let found = discover(engine, &mut choose, *ablation, run.claim)?;
+                    let chosen = match found.holds {
+                        Some(holds) => Some(holds),
+                        None => keeps_most(engine, &mut choose, *ablation)?,
+                    };
+                    let (wait, transfer) = chosen.ok_or_else(|| {
+                        Error::Usage("a model of one layer has no AF1 to choose".to_owned())
+                    })?;
+                    let plans = with_references(&[Plan::af1(wait, transfer)]);
+                    choose.cells.clear();
+                    choose.add(engine, &plans, &[*ablation])?;
+                    let mut report = prepare(engine, set.clone(), &part(Part::HeldOut), &[wait])?;
+                    report.add(engine, &plans, &[*ablation])?;
+                    for (i, evaluation) in [choose, report].iter().enumerate() {
+                        let measured = measure(evaluation, &run, |cell| cell.plan == plans[0]);
+                        lines.extend(measured.into_iter().map(|m| numbered(m, start + i)));
+                    }
+                    let known = |line: &&Line| todo.known.iter().any(|k| k.key() == line.key());
+                    let new: Vec<Line> = lines.iter().filter(|l| !known(l)).cloned().collect();
+                    emit(&todo.known, false)?;
+                    emit(&new, true)?;
                 }
                 Unit::Attention => {
                     let (heads, evaluated) = attention(engine, &set, &request)?;

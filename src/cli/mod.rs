@@ -46,6 +46,8 @@ enum Verb {
     Heads(experiment::Heads),
     /// CAMA and ABP beside everything that could stand in for them
     Alternatives(experiment::Alternatives),
+    /// Choose W and K on one half of the prompts, report them on the other
+    Discover(experiment::Discover),
     /// Where the last token's attention rests, head by head
     Attention(experiment::Attention),
     /// Test claims about a model: exit code 0 pass, 1 fail, 2 inconclusive
@@ -97,6 +99,7 @@ impl Cli {
             Some(Verb::Necessity(verb)) => verb.run(),
             Some(Verb::Heads(verb)) => verb.run(),
             Some(Verb::Alternatives(verb)) => verb.run(),
+            Some(Verb::Discover(verb)) => verb.run(),
             Some(Verb::Attention(verb)) => verb.run(),
             Some(Verb::Gate(verb)) => verb.run(),
             Some(Verb::Report(verb)) => verb.run(),

@@ -146,6 +146,16 @@ impl Evaluation {
     }
 }
 
+impl Evaluation {
+    /// The share of the right answers that a cell keeps; 0 where there are none.
+    pub fn share_kept(&self, cell: &Cell) -> f64 {
+        match self.kept(cell) {
+            (0, _) => 0.0,
+            (base, kept) => kept as f64 / base as f64,
+        }
+    }
+}
+
 /// Captured residuals are kept from the first pass to the second up to this size; above, they are computed again.
 const KEPT_BYTES: usize = 1 << 30;
 

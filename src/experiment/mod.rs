@@ -2,6 +2,7 @@
 //! stores results.
 
 mod attention;
+mod discover;
 mod evaluate;
 mod forward;
 mod heads;
@@ -10,6 +11,7 @@ mod recover;
 mod sweep;
 
 pub use attention::{Attended, attention};
+pub use discover::{Discovered, discover, keeps_most, needed_layers};
 pub use evaluate::{Cell, Evaluation, Part, Request, evaluate, prepare};
 pub use forward::{Biases, base_forward, first_maximum, last_attention};
 pub use heads::{Order, Pruning, random_sets};

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Evaluation, Order, Pruning, Request, knockout_windows, prepare, subgraphs, waiting};
+use super::{Order, Pruning, Request, discover, needed_layers, prepare};
 use crate::Result;
-use crate::intervene::{Ablation, Head, Plan, Tail, ablation};
+use crate::intervene::{Head, Tail, ablation};
 use crate::prompt::PromptSet;
 use crate::runtime::Engine;
 
@@ -41,37 +41,12 @@ pub fn recover(
     let nothing = ablation::named("identity").expect("it is built in");
     let boundaries: Vec<usize> = (0..=layers).collect();
     let mut evaluation = prepare(engine, set, request, &boundaries)?;
-
-    let sweep = waiting(&boundaries);
-    evaluation.add(engine, &sweep, &[cama])?;
-    let held = sweep
-        .iter()
-        .take_while(|plan| holds(&evaluation, plan, cama, claim))
-        .count();
-    let waits = held.checked_sub(1);
-
-    let single = knockout_windows(layers, 1);
-    evaluation.add(engine, &single, &[nothing])?;
-    let knockouts: Vec<usize> = match waits {
+    let discovered = discover(engine, &mut evaluation, cama, claim)?;
+    let (waits, af1) = (discovered.waits, discovered.holds);
+    let knockouts = match waits {
         None => Vec::new(),
-        Some(_) => (0..layers)
-            .filter(|&layer| !holds(&evaluation, &single[layer], nothing, 0.5))
-            .collect(),
+        Some(_) => needed_layers(engine, &mut evaluation, nothing)?,
     };
-
-    let mut af1 = None;
-    for wait in (0..held).rev() {
-        let transfers: Vec<usize> = (0..=layers - wait).collect();
-        let grid = subgraphs(&[wait], &transfers);
-        evaluation.add(engine, &grid, &[cama])?;
-        let mut holding = grid
-            .iter()
-            .filter(|plan| holds(&evaluation, plan, cama, claim));
-        if let Some(plan) = holding.next() {
-            af1 = plan.tail.transfer().map(|transfer| (wait, transfer));
-            break;
-        }
-    }
 
     let mut heads = Vec::new();
     if let Some((wait, transfer)) = af1 {
@@ -83,7 +58,9 @@ pub fn recover(
             .cells
             .iter()
             .filter_map(|cell| match &cell.plan.tail {
-                Tail::Pruned { without, .. } if share(&evaluation, cell) >= claim => Some(without),
+                Tail::Pruned { without, .. } if evaluation.share_kept(cell) >= claim => {
+                    Some(without)
+                }
                 _ => None,
             })
             .max_by_key(|without| without.len());
@@ -104,19 +81,4 @@ pub fn recover(
         knockouts,
         heads,
     })
-}
-
-fn share(evaluation: &Evaluation, cell: &super::Cell) -> f64 {
-    let (base, kept) = evaluation.kept(cell);
-    match base {
-        0 => 0.0,
-        _ => kept as f64 / base as f64,
-    }
-}
-
-/// Whether the last cell of a plan is faithful at least to that share.
-fn holds(evaluation: &Evaluation, plan: &Plan, ablation: &dyn Ablation, claim: f64) -> bool {
-    let mut cells = evaluation.cells.iter().rev();
-    let cell = cells.find(|cell| cell.plan == *plan && cell.ablation.name() == ablation.name());
-    cell.is_some_and(|cell| share(evaluation, cell) >= claim)
 }

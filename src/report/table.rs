@@ -199,6 +199,38 @@ pub fn subgraphs(measurements: &[Measurement]) -> String {
     format!("{table}\n")
 }
 
+/// W and K that were chosen on the development prompts, and what they are worth on the held-out ones: a row each.
+pub fn discovered(measurements: &[Measurement]) -> String {
+    let mut table = table(&[
+        "style",
+        "op",
+        "prompts",
+        "W",
+        "transfer",
+        "base accuracy",
+        "accuracy",
+        "faithfulness",
+        "verdict",
+    ]);
+    for m in measurements {
+        table.add_row([
+            m.style.clone(),
+            m.operation.clone(),
+            m.part.clone(),
+            m.wait.to_string(),
+            m.transfer_layers.clone().unwrap_or_default(),
+            proportion(m.base_correct, m.prompts),
+            proportion(m.correct, m.prompts),
+            faithfulness(m),
+            verdict(m),
+        ]);
+    }
+    format!(
+        "W and K chosen on the development prompts: the longest wait, and then the fewest transfer layers, with which AF1 keeps \
+         the claim; where none does, those that keep most\n{table}\n"
+    )
+}
+
 /// The waiting sweep: a table a template, a row a boundary, a column an ablation.
 pub fn waiting(measurements: &[Measurement]) -> String {
     let mut text = String::new();

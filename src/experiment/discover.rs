@@ -1,0 +1,113 @@
+//! Choosing an AF1: the rule by which W and K are found on some prompts, so that they can be reported on others.
+
+use super::{Evaluation, knockout_windows, subgraphs, waiting};
+use crate::Result;
+use crate::intervene::{Ablation, Plan};
+use crate::runtime::Engine;
+
+/// What was found on an evaluation that was prepared at every boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discovered {
+    /// The last boundary up to which the ablation holds at every boundary; `None` where the model answers nothing correctly.
+    pub waits: Option<usize>,
+    /// The AF1 that holds with the longest wait, up to `waits`, and then the fewest transfer layers, `(W, K)`.
+    pub holds: Option<(usize, usize)>,
+}
+
+/// Looks for the AF1 that holds: that keeps at least the share `claim` of the right answers. The cells are added to the
+/// evaluation.
+///
+/// # Errors
+/// The runtime's reason; NaN or infinity; an interrupt.
+pub fn discover(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    ablation: &'static dyn Ablation,
+    claim: f64,
+) -> Result<Discovered> {
+    let layers = engine.layers();
+    let sweep = waiting(&(0..=layers).collect::<Vec<_>>());
+    let kept = shares(engine, evaluation, &sweep, ablation)?;
+    let held = kept.iter().take_while(|share| **share >= claim).count();
+    let mut found = Discovered {
+        waits: held.checked_sub(1),
+        holds: None,
+    };
+    for wait in (0..held).rev() {
+        let transfers: Vec<usize> = (0..=layers - wait).collect();
+        let kept = shares(
+            engine,
+            evaluation,
+            &subgraphs(&[wait], &transfers),
+            ablation,
+        )?;
+        if let Some(transfer) = kept.iter().position(|share| *share >= claim) {
+            found.holds = Some((wait, transfer));
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The AF1 that keeps most of the right answers, whether it holds or not, of all that wait and transfer; among equals the one
+/// with the longest wait, and then with the fewest transfer layers. `None` for a model of one layer. The cells of the evaluation
+/// are given up.
+///
+/// # Errors
+/// As [`discover`].
+pub fn keeps_most(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    ablation: &'static dyn Ablation,
+) -> Result<Option<(usize, usize)>> {
+    let layers = engine.layers();
+    let mut best = None;
+    let mut most = f64::NEG_INFINITY;
+    for wait in (1..layers).rev() {
+        let transfers: Vec<usize> = (1..=layers - wait).collect();
+        let kept = shares(
+            engine,
+            evaluation,
+            &subgraphs(&[wait], &transfers),
+            ablation,
+        )?;
+        for (share, transfer) in kept.into_iter().zip(transfers) {
+            if share > most {
+                most = share;
+                best = Some((wait, transfer));
+            }
+        }
+        // Answers of single prompts are of no further use, and there are many cells.
+        evaluation.cells.clear();
+    }
+    Ok(best)
+}
+
+/// The layers whose knock-out, alone, keeps less than half of the right answers.
+///
+/// # Errors
+/// As [`discover`].
+pub fn needed_layers(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    nothing: &'static dyn Ablation,
+) -> Result<Vec<usize>> {
+    let single = knockout_windows(engine.layers(), 1);
+    let kept = shares(engine, evaluation, &single, nothing)?;
+    Ok((0..single.len())
+        .filter(|&layer| kept[layer] < 0.5)
+        .collect())
+}
+
+/// The share of the right answers that every plan keeps; 0 where there are none.
+fn shares(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    plans: &[Plan],
+    ablation: &'static dyn Ablation,
+) -> Result<Vec<f64>> {
+    let known = evaluation.cells.len();
+    evaluation.add(engine, plans, &[ablation])?;
+    let new = &evaluation.cells[known..];
+    Ok(new.iter().map(|cell| evaluation.share_kept(cell)).collect())
+}
