@@ -1,5 +1,6 @@
 //! The integration tests, one program: the ONNX Runtime library is loaded once.
 
+mod alternatives;
 mod bad_input;
 mod experiments;
 mod export;

@@ -1,0 +1,265 @@
+//! What stands in for CAMA and for ABP: against an independent implementation, against what was planted, and beside each other.
+
+use std::collections::BTreeMap;
+
+use af1::experiment::{Evaluation, Part, Request, evaluate, prepare};
+use af1::intervene::masking::{self, Technique};
+use af1::intervene::{Ablation, Estimator, Plan, ablation};
+use af1::model::Model;
+use af1::prompt::{Operation, PromptSet};
+use af1::runtime::Engine;
+use rstest::rstest;
+
+use super::fixtures::{PARITY, build, distance, floats, json, load, template, tiny};
+use super::program::{af1, stdout};
+
+fn named(name: &str) -> &'static dyn Ablation {
+    ablation::named(name).unwrap()
+}
+
+fn request<'a>(
+    plans: &'a [Plan],
+    ablations: &'a [&'static dyn Ablation],
+    operations: &'a [PromptSet],
+) -> Request<'a> {
+    Request {
+        plans,
+        ablations,
+        estimator: Estimator::LeaveOneOut,
+        limit: Some(200),
+        seed: 42,
+        batch: 64,
+        part: Part::All,
+        operations,
+    }
+}
+
+/// Logits of AF1(1, 1) of the tiny model under every alternative that draws nothing at random.
+#[test]
+fn logits_equal_numpys() {
+    let (model, mut engine) = tiny("f32");
+    let set = |operation| build(&model, &template("symbolic", operation), 0..=9, 0..=9);
+    let fixture = json("reference/alternatives.json");
+    let conditions = fixture["logits"].as_object().unwrap();
+    assert_eq!(conditions.len(), 8 + 2 * (masking::ALL.len() - 1));
+    let operations = [set("A-B")];
+    for (condition, expected) in conditions {
+        let (ablation, technique) = condition.split_once(' ').unwrap();
+        let plans = [Plan::af1(1, 1).with(Technique::named(technique).unwrap())];
+        let ablations = [named(ablation)];
+        let request = request(&plans, &ablations, &operations);
+        let mut evaluation = prepare(&mut engine, set("A+B"), &request, &[1]).unwrap();
+        let logits = evaluation
+            .logits(&mut engine, &plans, ablations[0])
+            .unwrap();
+        for (row, &prompt) in evaluation.evaluated.iter().enumerate() {
+            let text = evaluation.set.prompts[prompt].text.trim_end_matches('=');
+            let Some(expected) = expected.get(text) else {
+                continue;
+            };
+            let found = logits[0].row(row).to_vec();
+            let apart = distance(&found, &floats(expected));
+            assert!(apart <= PARITY, "{condition}, {text}: {apart}");
+        }
+    }
+}
+
+/// The accuracy of AF1(3, 2) of a planted model by ablation and masking, and what it answers with the means of the other
+/// operation.
+fn accuracies(model: &Model, engine: &mut Engine, operation: &str) -> BTreeMap<String, f64> {
+    let set = |operation| build(model, &template("symbolic", operation), 0..=19, 0..=198);
+    let other = if operation == "A+B" { "A-B" } else { "A+B" };
+    let operations = [set(other)];
+    let af1 = Plan::af1(3, 2);
+    let mut found = BTreeMap::new();
+    let mut add = |evaluation: &Evaluation| {
+        for cell in &evaluation.cells {
+            let right = evaluation.correct(cell).filter(|correct| *correct).count();
+            let name = format!("{} {}", cell.ablation.name(), cell.plan.masking.name());
+            found.insert(name, right as f64 / evaluation.evaluated.len() as f64);
+        }
+    };
+    let plans = [af1.clone()];
+    let all = request(&plans, ablation::ALL, &operations);
+    add(&evaluate(engine, set(operation), &all).unwrap());
+    let with = |masking: &&'static dyn masking::Masking| af1.clone().with(Technique(*masking));
+    let plans: Vec<Plan> = masking::ALL.iter().map(with).collect();
+    let cama = [named("cama")];
+    add(&evaluate(engine, set(operation), &request(&plans, &cama, &[])).unwrap());
+    found
+}
+
+/// Which of them keep the answer follows from what was planted: nothing but the token and the context that all prompts of a
+/// template share. In `planted-operator` the operation is part of that context: means of the other operation, or of both, lose
+/// it.
+#[rstest]
+fn the_planted_truth_is_found(
+    #[values("planted-af1", "planted-heads", "planted-operator")] name: &str,
+    #[values("A+B", "A-B")] operation: &str,
+) {
+    let (model, mut engine) = load(name);
+    let found = accuracies(&model, &mut engine, operation);
+    assert_eq!(found.len(), ablation::ALL.len() + masking::ALL.len() - 1);
+    let carried = name == "planted-operator";
+    for (method, accuracy) in found {
+        let keeps = match method.as_str() {
+            "cama abp" | "token-resample abp" | "identity abp" => true,
+            "cama no-sink" | "cama value-zero" | "cama attention-mean" => true,
+            "wrong-operator abp" | "operator-pooled abp" => !carried,
+            _ => false,
+        };
+        match keeps {
+            true => assert_eq!(accuracy, 1.0, "{method}"),
+            // Another prompt's answer, or the other operation's, can be the same by chance.
+            false => assert!(accuracy <= 0.12, "{method}: {accuracy}"),
+        }
+    }
+}
+
+/// With the means of the other operation the model does the other operation.
+#[test]
+fn the_wrong_operators_means_make_the_wrong_operation() {
+    let (model, mut engine) = load("planted-operator");
+    let set = |operation| build(&model, &template("symbolic", operation), 0..=19, 0..=198);
+    let operations = [set("A-B")];
+    let (plans, ablations) = ([Plan::af1(3, 2)], [named("wrong-operator")]);
+    let request = request(&plans, &ablations, &operations);
+    let found = evaluate(&mut engine, set("A+B"), &request).unwrap();
+    let minus: Operation = "A-B".parse().unwrap();
+    let mut compared = 0;
+    for (&prompt, &token) in found.evaluated.iter().zip(&found.cells[0].predicted) {
+        let result = minus.evaluate(&found.set.prompts[prompt].operands).unwrap();
+        if result >= 0 {
+            assert_eq!(model.tokenizer.decode(token), result.to_string());
+            compared += 1;
+        }
+    }
+    assert!(compared > 50);
+}
+
+/// The drawn ones are the same for the same seed and others for another.
+#[rstest]
+fn draws_follow_the_seed(
+    #[values("resample", "token-resample", "gaussian", "shuffled-key")] name: &str,
+) {
+    let (model, mut engine) = tiny("f32");
+    let set = build(&model, &template("symbolic", "A+B"), 0..=9, 0..=9);
+    let (plans, ablations) = ([Plan::af1(1, 1)], [named(name)]);
+    let mut logits = |seed| {
+        let request = Request {
+            seed,
+            ..request(&plans, &ablations, &[])
+        };
+        let mut evaluation = prepare(&mut engine, set.clone(), &request, &[1]).unwrap();
+        evaluation
+            .logits(&mut engine, &plans, ablations[0])
+            .unwrap()
+    };
+    let (one, again, other) = (logits(1), logits(1), logits(2));
+    assert_eq!(one, again);
+    assert!(one != other);
+}
+
+/// Nothing is larger than nothing: the unmodified model diverges from itself by rounding alone, its answers rank as they are
+/// right, and the logit difference is the base's.
+#[test]
+fn measures_of_the_unmodified_model() {
+    let (model, mut engine) = load("planted-af1");
+    let set = build(&model, &template("symbolic", "A+B"), 0..=9, 0..=198);
+    let (plans, ablations) = ([Plan::waiting(3)], [named("identity")]);
+    let found = evaluate(&mut engine, set, &request(&plans, &ablations, &[])).unwrap();
+    let cell = &found.cells[0];
+    assert!(cell.kl.iter().all(|kl| (0.0..1e-5).contains(kl)));
+    assert!(cell.rank.iter().all(|rank| *rank == 1));
+    let pairs = cell
+        .logit_difference
+        .iter()
+        .zip(&found.base_logit_difference);
+    assert!(
+        pairs
+            .clone()
+            .all(|(a, b)| (a - b).abs() <= PARITY * b.abs()),
+        "{:?}",
+        pairs.max_by(|a, b| a.0.total_cmp(b.0))
+    );
+}
+
+/// The comparison tables, CAMA against every other ablation and ABP against every other masking.
+#[rstest]
+fn comparison_tables(
+    #[values(
+        "planted-af1",
+        "planted-operator",
+        "planted-late",
+        "smollm2-135m-instruct"
+    )]
+    model: &str,
+) {
+    let (style, operands) = match model.starts_with("planted") {
+        true => ("symbolic", "0..=14"),
+        false => ("calculate", "0..=9"),
+    };
+    let args = [
+        "alternatives",
+        "--model",
+        model,
+        "--style",
+        style,
+        "--operands",
+        operands,
+    ];
+    let text = stdout(af1().args(args));
+    let mut settings = insta::Settings::clone_current();
+    settings.add_filter(r"ONNX Runtime \d+\.\d+\.\d+", "ONNX Runtime [version]");
+    settings.set_snapshot_suffix(model);
+    settings.bind(|| insta::assert_snapshot!(text));
+}
+
+/// The real model, too, keeps more with CAMA than with what takes the context away, on the same prompts.
+#[test]
+fn cama_keeps_more_than_the_others() {
+    let args = [
+        "alternatives",
+        "--style",
+        "calculate",
+        "--operation",
+        "A+B",
+        "--format",
+        "json",
+    ];
+    let text = stdout(af1().args(args));
+    let rows: Vec<af1::record::Line> = text
+        .lines()
+        .map(|line| af1::record::Line::read(line).unwrap())
+        .collect();
+    let mut compared = 0;
+    for row in &rows {
+        let af1::record::Row::Measured(m) = &row.row else {
+            panic!("{}", row.text)
+        };
+        let Some(paired) = &m.paired else { continue };
+        if [
+            "mean",
+            "zero",
+            "global-mean",
+            "resample",
+            "gaussian",
+            "shuffled-key",
+        ]
+        .contains(&&*m.ablation)
+        {
+            assert!(
+                paired.only_here < paired.only_there && paired.p < 0.001,
+                "{}",
+                row.text
+            );
+            assert!(
+                paired.accuracy_difference_high.unwrap() < 0.0,
+                "{}",
+                row.text
+            );
+            compared += 1;
+        }
+    }
+    assert_eq!(compared, 6);
+}
