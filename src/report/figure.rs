@@ -364,7 +364,7 @@ fn transfer(group: &[Measurement], name: &str) -> Markup {
             columns: texts(&waits),
             x: "W: layers that wait".to_owned(),
             rows: texts(&transfers),
-            y: "K: transfer".to_owned(),
+            y: "K: layers that transfer".to_owned(),
             cells: transfers.iter().map(row).collect(),
         }
     };
@@ -516,6 +516,10 @@ fn alternatives(group: &[Measurement], name: &str) -> Markup {
         "A row for every alternative: the difference on the same prompts with its 95% interval; left of 0 the alternative is \
          worse. {SEE_TABLE}"
     );
+    let known = |field: &str, p: Option<f64>| match p {
+        Some(p) => Cell::number(field, p_value(p), Some(p)),
+        None => Cell::words(""),
+    };
     let mut columns = joined([technique(), shares()]);
     columns.extend([
         column("accuracy difference", |m: &Measurement| {
@@ -531,13 +535,11 @@ fn alternatives(group: &[Measurement], name: &str) -> Markup {
             Cell::number("paired.accuracy_difference", text, Some(value)).within(low, high)
         }),
         column("p", |m: &Measurement| {
-            let p = m.paired.as_ref().map(|paired| paired.p);
-            Cell::number("paired.p", p.map_or(String::new(), p_value), p)
+            known("paired.p", m.paired.as_ref().map(|paired| paired.p))
         }),
         column("p after Holm", |m: &Measurement| {
             let at = group.iter().position(|other| other.cell == m.cell);
-            let p = at.and_then(|at| adjusted[at]);
-            Cell::number("p_holm", p.map_or(String::new(), p_value), p)
+            known("p_holm", at.and_then(|at| adjusted[at]))
         }),
     ]);
     columns.extend(joined([logits(), verdict()]));

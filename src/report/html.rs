@@ -31,7 +31,7 @@ pub fn html(lines: &[Line]) -> String {
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 // Nothing is loaded and nothing runs, whatever the records say.
-                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; img-src data:";
                 // A browser asks for a picture of the site unless it is given one.
                 link rel="icon" href="data:,";
                 title { (title) }

@@ -5,6 +5,7 @@ mod experiments;
 mod export;
 mod fetching;
 mod fixtures;
+mod html;
 mod parity;
 mod planted;
 mod preflight;

@@ -213,9 +213,14 @@ impl Frame {
             mesh.axis_style(Ink::Text.code())
                 .bold_line_style(Ink::Grid.code())
                 .label_style(text.clone())
-                .axis_desc_style(text)
-                .x_desc(&self.x.title)
-                .y_desc(&self.y.title);
+                .axis_desc_style(text);
+            // An empty text would still be one.
+            if !self.x.title.is_empty() {
+                mesh.x_desc(&self.x.title);
+            }
+            if !self.y.title.is_empty() {
+                mesh.y_desc(&self.y.title);
+            }
             if !self.grid.0 {
                 mesh.disable_x_mesh();
             }
