@@ -67,7 +67,7 @@ fn column<'a, T>(head: &str, cell: impl Fn(&T) -> Cell + 'a) -> Column<'a, T> {
 }
 
 /// A box that scrolls by itself where the page is too narrow, with the keyboard, too.
-fn scrolling(label: &str, content: &Markup) -> Markup {
+pub fn scrolling(label: &str, content: &Markup) -> Markup {
     html! {
         div.scroll tabindex="0" role="region" aria-label=(label) { (content) }
     }

@@ -158,23 +158,22 @@ fn question(experiment: &str) -> &str {
 
 /// A table of words, the first column of which names the row.
 fn words(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Markup {
-    markup! {
-        div.scroll tabindex="0" role="region" aria-label={ "Table: " (caption) } {
-            table {
-                caption { (caption) }
-                thead { tr { @for head in head { th scope="col" { (head) } } } }
-                tbody {
-                    @for row in rows {
-                        tr {
-                            @for (i, text) in row.iter().enumerate() {
-                                @if i == 0 { th scope="row" { (text) } } @else { td { (text) } }
-                            }
+    let table = markup! {
+        table {
+            caption { (caption) }
+            thead { tr { @for head in head { th scope="col" { (head) } } } }
+            tbody {
+                @for row in rows {
+                    tr {
+                        @for (i, text) in row.iter().enumerate() {
+                            @if i == 0 { th scope="row" { (text) } } @else { td { (text) } }
                         }
                     }
                 }
             }
         }
-    }
+    };
+    figure::scrolling(&format!("Table: {caption}"), &table)
 }
 
 fn measured_on(sweeps: &[Sweep]) -> Markup {

@@ -36,24 +36,23 @@ pub fn curves(what: &str, described: &str, x: &str, y: &str, series: &[Series]) 
         let (right, top) = place(names.len() as f64 - 0.5, 1.0);
         for (i, s) in series.iter().enumerate() {
             let beside = step * (2 * i as i32 - series.len() as i32 + 1) / 2;
-            let at = |(x, e): &(usize, Estimate), value: f64, n: usize| {
+            let at = |x: usize, value: f64, n: usize| {
                 // Points that stand for themselves would hide each other.
                 let scatter = if s.joined { 0 } else { (n as i32 % 5 - 2) * 3 };
-                debug_assert!(e.value.is_finite());
                 let (x, y) = place((x - first) as f64, value);
                 (x + beside + scatter, y)
             };
             if s.joined {
-                let path: Vec<_> = s.points.iter().map(|p| at(p, p.1.value, 0)).collect();
+                let path: Vec<_> = s.points.iter().map(|(x, e)| at(*x, e.value, 0)).collect();
                 let style = Ink::Line(i).code().stroke_width(2);
                 canvas
                     .draw(&PathElement::new(path, style))
                     .expect(IN_MEMORY);
             }
-            for (n, point) in s.points.iter().enumerate() {
-                let (low, high) = point.1.ends();
-                interval(canvas, i, at(point, low, n), at(point, high, n));
-                mark(canvas, i, at(point, point.1.value, n));
+            for (n, &(x, estimate)) in s.points.iter().enumerate() {
+                let (low, high) = estimate.ends();
+                interval(canvas, i, at(x, low, n), at(x, high, n));
+                mark(canvas, i, at(x, estimate.value, n));
             }
             let (x, y) = (right + 14, top + 8 + 20 * i as i32);
             if s.joined {

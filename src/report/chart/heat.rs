@@ -39,10 +39,8 @@ pub fn heat(what: &str, described: &str, map: &Heat) -> String {
         plot: (unit * map.columns.len(), height * map.rows.len()),
         right: 70,
         x: Axis::names(&map.columns, &map.x, unit),
-        y: Axis {
-            // Rows are at least as high as their names.
-            ..Axis::names(&map.rows, &map.y, usize::MAX)
-        },
+        // Every name: rows are as high as their names.
+        y: Axis::names(&map.rows, &map.y, usize::MAX),
         grid: (false, false),
     };
     frame.draw(what, described, |canvas, place| {
