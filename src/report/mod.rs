@@ -1,7 +1,9 @@
 //! Showing records: pure functions of them. Nothing here measures or writes files.
 
+mod chart;
 mod comparison;
 mod csv;
+mod figure;
 mod gate;
 mod html;
 mod junit;

@@ -37,7 +37,7 @@ pub(super) fn table(header: &[&str]) -> Table {
     table
 }
 
-fn proportion(successes: usize, trials: usize) -> String {
+pub(super) fn proportion(successes: usize, trials: usize) -> String {
     let p = Proportion::wilson(successes, trials);
     match p.value {
         None => "none to keep".to_owned(),
@@ -54,7 +54,7 @@ fn proportion(successes: usize, trials: usize) -> String {
 
 /// A share of so many trials without its zero, which says nothing: `.84`, `1.00`. From 200 trials on it has a third
 /// decimal, because an interval is then too narrow for two.
-fn share(value: f64, trials: usize) -> String {
+pub(super) fn share(value: f64, trials: usize) -> String {
     let decimals = if trials < 200 { 2 } else { 3 };
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('0') {
@@ -64,7 +64,7 @@ fn share(value: f64, trials: usize) -> String {
 }
 
 /// What a template is measured against: the unmodified model, and the best constant answer.
-fn baseline(m: &Measurement) -> String {
+pub(super) fn baseline(m: &Measurement) -> String {
     format!(
         "{} {}: base accuracy {}, best constant answer {}/{}",
         m.style,
@@ -75,7 +75,7 @@ fn baseline(m: &Measurement) -> String {
     )
 }
 
-fn faithfulness(m: &Measurement) -> String {
+pub(super) fn faithfulness(m: &Measurement) -> String {
     proportion(m.correct_given_base, m.base_correct)
 }
 
@@ -96,14 +96,14 @@ pub(super) fn outcome(outcome: crate::record::Outcome) -> &'static str {
 }
 
 /// Groups neighbours of one template, in order.
-fn by_template(measurements: &[Measurement]) -> Vec<&[Measurement]> {
+pub(super) fn by_template(measurements: &[Measurement]) -> Vec<&[Measurement]> {
     measurements
         .chunk_by(|a, b| a.style == b.style && a.operation == b.operation)
         .collect()
 }
 
 /// The values of a field in order of appearance, each once.
-fn distinct<'m, T: PartialEq>(
+pub(super) fn distinct<'m, T: PartialEq>(
     measurements: &'m [Measurement],
     field: impl Fn(&'m Measurement) -> T,
 ) -> Vec<T> {
@@ -469,7 +469,7 @@ pub(super) fn p_value(p: f64) -> String {
 }
 
 /// A value with its interval, where that is known.
-fn interval(
+pub(super) fn interval(
     text: impl Fn(f64) -> String,
     value: f64,
     low: Option<f64>,

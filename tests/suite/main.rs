@@ -7,6 +7,7 @@ mod export;
 mod fetching;
 mod fixtures;
 mod gate;
+mod html;
 mod parity;
 mod planted;
 mod preflight;

@@ -1,0 +1,229 @@
+//! The page: it says what the records say, asks for nothing, and runs nothing.
+
+use std::collections::BTreeMap;
+
+use af1::record::{HeadAttention, Line, Measurement, Paired, Row, Weight};
+use af1::report::html;
+use serde_json::Value;
+
+use super::program::{af1, stdout};
+
+/// Every experiment on a planted model whose answers do not all stay or go: two operations, few prompts.
+fn experiments() -> String {
+    let model = [
+        "--model",
+        "planted-noisy",
+        "--operands",
+        "0..=5",
+        "--format",
+        "json",
+    ];
+    let verbs: &[&[&str]] = &[
+        &["waiting", "--wait", "0,3,4"],
+        &[
+            "transfer",
+            "--wait",
+            "2,3",
+            "--transfer",
+            "0..=2",
+            "--ablation",
+            "cama,zero",
+        ],
+        &["necessity"],
+        &["heads", "--controls", "3", "--operation", "A+B"],
+        &["alternatives", "--operation", "A+B"],
+        &["attention", "--operation", "A+B"],
+        &["run", "--masking", "abp,no-sink"],
+    ];
+    let text = |verb: &&[&str]| {
+        let mut command = af1();
+        stdout(
+            command
+                .args(*verb)
+                .args(model)
+                .args(["--style", "symbolic"]),
+        )
+    };
+    verbs.iter().map(text).collect()
+}
+
+fn lines(text: &str) -> Vec<Line> {
+    text.lines().map(|line| Line::read(line).unwrap()).collect()
+}
+
+/// The numbers on a page: of a sweep, a cell and a field the values, as they are written.
+fn numbers(page: &str) -> BTreeMap<(String, String, String), Vec<String>> {
+    let mut all: BTreeMap<_, Vec<String>> = BTreeMap::new();
+    for tag in page.split("<td data-sweep=").skip(1) {
+        let tag = tag.split('>').next().unwrap();
+        let of = |name: &str| {
+            let value = tag.split(&format!("{name}=\"")).nth(1);
+            value
+                .and_then(|rest| rest.split('"').next())
+                .unwrap()
+                .to_owned()
+        };
+        let sweep = tag.split('"').nth(1).unwrap().to_owned();
+        let key = (sweep, of("data-cell"), of("data-field"));
+        all.entry(key).or_default().push(of("data-value"));
+    }
+    all
+}
+
+#[test]
+fn every_number_of_the_records_is_on_the_page() {
+    let text = experiments();
+    let page = html(&lines(&text));
+    let numbers = numbers(&page);
+    // Raw: a number is the digits that stand in the record.
+    let raw = |text: &str, field: &str| -> Option<String> {
+        let rest = text.split(&format!("\"{field}\":")).nth(1)?;
+        Some(rest.split([',', '}']).next()?.to_owned())
+    };
+    let mut seen = BTreeMap::<String, usize>::new();
+    for record in text.lines() {
+        let row: Value = serde_json::from_str(record).unwrap();
+        let experiment = row["experiment"].as_str().unwrap().to_owned();
+        *seen.entry(experiment.clone()).or_default() += 1;
+        let check = |field: &str, value: String| {
+            let sweep = row["sweep"].as_str().unwrap().to_owned();
+            let key = (sweep, row["cell"].to_string(), field.to_owned());
+            let shown = numbers
+                .get(&key)
+                .unwrap_or_else(|| panic!("{key:?} is not there"));
+            assert!(
+                shown.iter().all(|shown| *shown == value),
+                "{key:?}: {shown:?}, not {value}"
+            );
+        };
+        if experiment == "attention" {
+            for (name, weight) in row["weights"].as_object().unwrap() {
+                check(&format!("weights.{name}"), weight["mean"].to_string());
+            }
+            continue;
+        }
+        for field in ["faithfulness", "accuracy"] {
+            check(field, raw(record, field).unwrap());
+        }
+        if experiment == "alternatives" && !row["paired"].is_null() {
+            let difference = &row["paired"]["accuracy_difference"];
+            check("paired.accuracy_difference", difference.to_string());
+        }
+        if let Some(outcome) = row["verdict"]["outcome"].as_str() {
+            let with_verdicts = ["af1", "transfer", "alternatives"];
+            assert!(
+                with_verdicts.contains(&&*experiment),
+                "{experiment} has a verdict"
+            );
+            check("verdict", outcome.to_owned());
+        }
+    }
+    let experiments = "af1 alternatives attention heads necessity transfer waiting";
+    let found: Vec<&str> = seen.keys().map(String::as_str).collect();
+    assert_eq!(found.join(" "), experiments);
+    // What a picture is there for is there: two waiting curves, two templates by two ablations, two necessities, heads,
+    // alternatives, attention by head and by two operands, and two maps a masking and ablation.
+    let pictures = page.matches("<svg role=\"img\" aria-label=").count();
+    assert_eq!(pictures, 2 + 4 + 2 + 1 + 1 + 3 + 6);
+    assert_eq!(page.matches("<figcaption>").count(), pictures);
+    assert_eq!(page, html(&lines(&text)), "equal records make equal bytes");
+    for elsewhere in ["http://", "https://", "<script", "@import", "url(", "src="] {
+        assert!(!page.contains(elsewhere), "{elsewhere} is on the page");
+    }
+}
+
+/// Names come from users and files.
+#[test]
+fn names_are_text() {
+    let hostile = "\"><script>alert('x')</script><b a='&amp;";
+    let measurement = |experiment: &str, cell: usize| {
+        let mut m = Measurement {
+            experiment: experiment.to_owned(),
+            cell,
+            wait: cell,
+            transfer: Some(1),
+            layers: 4,
+            prompts: 10,
+            base_correct: 10,
+            correct: 9,
+            correct_given_base: 9,
+            faithfulness: Some(0.9),
+            accuracy: 0.9,
+            knockout_layers: Some(hostile.to_owned()),
+            transfer_layers: Some(hostile.to_owned()),
+            pruned_heads: Some(vec![hostile.to_owned()]),
+            pruning: Some(hostile.to_owned()),
+            paired: Some(Paired {
+                ablation: hostile.to_owned(),
+                ..Paired::default()
+            }),
+            ..Measurement::default()
+        };
+        for name in [
+            &mut m.sweep,
+            &mut m.model,
+            &mut m.style,
+            &mut m.operation,
+            &mut m.ablation,
+            &mut m.estimator,
+            &mut m.provenance.device,
+            &mut m.provenance.runtime,
+        ] {
+            *name = format!("{experiment}{hostile}");
+        }
+        m.masking = Some(hostile.to_owned());
+        Line::new(Row::Measured(Box::new(m)))
+    };
+    let experiments = [
+        "waiting",
+        "transfer",
+        "necessity",
+        "heads",
+        "alternatives",
+        "af1",
+        hostile,
+    ];
+    let mut all: Vec<Line> = Vec::new();
+    for experiment in experiments {
+        all.extend((0..2).map(|cell| measurement(experiment, cell)));
+    }
+    let weight = Weight {
+        mean: 0.5,
+        low: None,
+        high: None,
+    };
+    all.push(Line::new(Row::Attention(Box::new(HeadAttention {
+        sweep: "attention".to_owned(),
+        model: hostile.to_owned(),
+        style: hostile.to_owned(),
+        weights: [("A".to_owned(), weight), (hostile.to_owned(), weight)].into(),
+        ..HeadAttention::default()
+    }))));
+    let failure = serde_json::json!({
+        "schema": 2, "sweep": "failed", "cell": 0, "experiment": "af1", "model": hostile, "style": hostile,
+        "operation": hostile, "error": hostile, "exit_code": 3,
+    });
+    let selfcheck = serde_json::json!({
+        "schema": 2, "experiment": "selfcheck", "model": hostile, "differences": [hostile],
+    });
+    for row in [failure, selfcheck] {
+        all.push(Line::read(&row.to_string()).unwrap());
+    }
+    let page = html(&all);
+    assert!(page.contains("&lt;script&gt;"));
+    assert!(
+        !page.contains("<script") && !page.contains("<b a="),
+        "a name became markup"
+    );
+    assert_eq!(
+        page.matches("</svg>").count(),
+        page.matches("<svg ").count()
+    );
+}
+
+#[test]
+fn no_records_no_pictures() {
+    let page = html(&[]);
+    assert!(page.contains("no measurements") && !page.contains("<svg"));
+    assert!(page.starts_with("<!DOCTYPE html><html lang=\"en\">"));
+}
