@@ -1,0 +1,156 @@
+//! What is expected of models: a test a value of `fixtures/expect/*.toml`.
+//!
+//! Built-in models are always tested. Others are when `AF1_MODEL` names a folder or file whose name is one of a file's `names`, or
+//! when `AF1_EXPECT` names that file (`meta-llama-3-8b`); until then their tests are shown as ignored: not run is not passed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use af1::model::Preset;
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde::Deserialize;
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    /// What the model's folder may be called.
+    names: Vec<String>,
+    /// A file of styles, beside this file.
+    styles: Option<PathBuf>,
+    operands: Option<String>,
+    results: Option<String>,
+    estimator: Option<String>,
+    value: Vec<Value>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Value {
+    style: String,
+    operation: String,
+    operands: Option<String>,
+    results: Option<String>,
+    wait: Option<usize>,
+    transfer: Option<usize>,
+    /// A field of the records.
+    measure: String,
+    value: f64,
+    /// How far the measured value may be from it.
+    tolerance: f64,
+    /// Where it is from.
+    source: String,
+    /// How sure it is: `construction`, `computed`, `paper`, `report` or `guess`.
+    confidence: String,
+}
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let given = std::env::var("AF1_MODEL").ok();
+    let forced = std::env::var("AF1_EXPECT").ok();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/expect");
+    let files = std::fs::read_dir(&folder).expect("the folder of expectations");
+    let mut files: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
+    files.sort();
+    let mut trials = Vec::new();
+    let mut used = false;
+    for file in files {
+        let name = file
+            .file_stem()
+            .expect("a name")
+            .to_string_lossy()
+            .into_owned();
+        let text = std::fs::read_to_string(&file).expect("a readable file");
+        let expected: Expected = match toml::from_str(&text) {
+            Ok(expected) => expected,
+            Err(e) => panic!("{}: {e}", file.display()),
+        };
+        let built_in = expected
+            .names
+            .iter()
+            .find(|name| Preset::named(name).is_some());
+        let called = |given: &String| {
+            let last = Path::new(given)
+                .file_stem()
+                .unwrap_or_default()
+                .to_string_lossy();
+            expected.names.iter().any(|name| *name == last) || forced.as_ref() == Some(&name)
+        };
+        let given = given.clone().filter(called);
+        used |= given.is_some();
+        let model = given.or_else(|| built_in.cloned());
+        for value in expected.value.clone() {
+            let of = match (value.wait, value.transfer) {
+                (Some(wait), Some(transfer)) => format!(" AF1({wait}, {transfer})"),
+                _ => String::new(),
+            };
+            let title = format!(
+                "{name}: {} {}{of} {}",
+                value.style, value.operation, value.measure
+            );
+            let (expected, folder, model) = (expected.clone(), folder.clone(), model.clone());
+            let run = model.is_some();
+            let test = move || check(&model.unwrap_or_default(), &folder, &expected, &value);
+            trials.push(Trial::test(title, test).with_ignored_flag(!run));
+        }
+    }
+    if let (Some(given), false) = (given, used) {
+        trials.push(Trial::test("AF1_MODEL", move || {
+            Err(Failed::from(format!(
+                "no file of fixtures/expect is about {given:?}; name one with AF1_EXPECT, or write one"
+            )))
+        }));
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+fn check(model: &str, folder: &Path, expected: &Expected, value: &Value) -> Result<(), Failed> {
+    let mut run = Command::new(env!("CARGO_BIN_EXE_af1"));
+    run.args([
+        "run",
+        "--model",
+        model,
+        "--ablation",
+        "cama",
+        "--format",
+        "json",
+    ]);
+    run.args(["--style", &value.style, "--operation", &value.operation]);
+    let mut option = |name: &str, given: Option<&String>| {
+        if let Some(given) = given {
+            run.args([name, given]);
+        }
+    };
+    option(
+        "--operands",
+        value.operands.as_ref().or(expected.operands.as_ref()),
+    );
+    option(
+        "--results",
+        value.results.as_ref().or(expected.results.as_ref()),
+    );
+    option("--estimator", expected.estimator.as_ref());
+    // A base accuracy has no subgraph; any will do.
+    option("--wait", Some(&value.wait.unwrap_or(1).to_string()));
+    option("--transfer", Some(&value.transfer.unwrap_or(1).to_string()));
+    if let Some(styles) = &expected.styles {
+        run.arg("--styles").arg(folder.join(styles));
+    }
+    let output = run.output().map_err(|e| e.to_string())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned().into());
+    }
+    let text = String::from_utf8(output.stdout).map_err(|e| e.to_string())?;
+    let row: serde_json::Value = serde_json::from_str(&text).map_err(|e| e.to_string())?;
+    let field = |name: &str| row[name].as_f64();
+    let found = field(&value.measure).ok_or(format!("no number {:?} in {text}", value.measure))?;
+    if (found - value.value).abs() <= value.tolerance {
+        return Ok(());
+    }
+    let [low, high] =
+        ["low", "high"].map(|end| field(&format!("{}_{end}", value.measure)).unwrap_or(found));
+    Err(format!(
+        "{} is {found:.3} [{low:.3}, {high:.3}], expected {} within {} (source: {}; confidence: {})",
+        value.measure, value.value, value.tolerance, value.source, value.confidence
+    )
+    .into())
+}
