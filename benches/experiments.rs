@@ -37,7 +37,7 @@ const CASES: [Case; 2] = [
         af1: (20, 6),
         prompts: 55,
         base_correct: 50,
-        kept: [42, 2, 0, 42],
+        kept: [41, 2, 0, 42],
     },
     Case {
         model: "planted-af1",

@@ -16,6 +16,8 @@ for path in sys.argv[1:]:
     if {"input_ids", "position_ids"} <= inputs and "logits" in outputs:
         layers = sum(name.startswith("attn_bias.") for name in inputs)
         boundaries = {value.name for value in graph.value_info}
-        missing = {f"resid.{layer}" for layer in range(layers + 1)} - boundaries
+        wanted = {f"resid.{layer}" for layer in range(layers + 1)}
+        wanted |= {f"attn_{what}.{layer}" for what in ["pattern", "out"] for layer in range(layers)}
+        missing = wanted - boundaries
         assert layers > 0 and not missing, f"{path}: missing boundaries {sorted(missing)}"
     print(f"{path}: ok, {len(graph.node)} nodes")

@@ -19,15 +19,15 @@
 //! | [`intervene`] | CAMA tables, ablations, masks, plans | |
 //! | [`experiment`] | which plans are tried, answers under each | |
 //! | [`stats`] | intervals and tests: functions of numbers | `statrs` |
-//! | [`record`] | measurements with provenance, verdicts | `serde_json` |
+//! | [`record`] | measurements with provenance, verdicts; files of them that resume and merge | `serde_json` |
 //! | [`gate`] | claims in a file, and what measurements say about them | `toml` |
 //! | [`selfcheck`] | the experiments on planted models | |
-//! | [`report`] | tables: functions of measurements | `comfy-table` |
+//! | [`report`] | tables, pages, pictures: functions of records | `comfy-table`, `csv`, `quick-junit`, `plotters`, `maud` |
 //! | [`cli`] | one file a verb | `clap` |
 //!
 //! ```text
 //! style + operands -> prompt set -> base forward with capture -> means -> replaced stream -> masked tail -> answers
-//!                                                                 answers -> measurement -> table | JSON lines
+//!                                                                 answers -> measurement -> record -> table | page | gate
 //! ```
 //!
 //! `model` and `graph` know each other: a graph refers to a model's weights, and a model can be written as its graph.

@@ -39,7 +39,7 @@ fn sweep(index: usize) -> Vec<&'static str> {
     if !args.contains(&"--style") {
         args.extend(["--style", "symbolic"]);
     }
-    args.extend(["--model", "planted-operator", "--operands", "0..=9"]);
+    args.extend(["--model", "planted-operator", "--operands", "0..=6"]);
     args
 }
 
@@ -100,7 +100,7 @@ fn a_finished_sweep_is_not_measured_again(#[values(1, 4, 5)] index: usize) {
 
 /// A run that was stopped anywhere goes on there: the record is cut after any line, and within the next one.
 #[rstest]
-fn any_beginning_is_gone_on_with(#[values(1, 2, 4, 5, 6)] index: usize) {
+fn any_beginning_is_gone_on_with(#[values(1, 2, 4, 6)] index: usize) {
     let folder = tempfile::tempdir().unwrap();
     let (path, expected) = whole(index, folder.path());
     let ends: Vec<usize> = expected.match_indices('\n').map(|(at, _)| at + 1).collect();
