@@ -97,6 +97,7 @@ fn bench(c: &mut Criterion, case: &Case) {
         seed: 42,
         batch: set.len(),
         part: Part::All,
+        draw: None,
         operations: &[],
     };
 

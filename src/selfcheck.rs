@@ -203,6 +203,7 @@ fn check_template(
         seed: SEED,
         batch: BATCH,
         part: Part::All,
+        draw: None,
         operations: &[],
     };
     preflight(engine, model, &set, &request)?;

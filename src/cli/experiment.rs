@@ -1,5 +1,6 @@
 //! `af1 reproduce`, `af1 run`, `af1 waiting`, `af1 transfer`, `af1 necessity`, `af1 heads`,
-//! `af1 alternatives`, `af1 discover`, `af1 attention`: the experiments.
+//! `af1 alternatives`, `af1 discover`, `af1 contexts`,
+//! `af1 attention`: the experiments.
 
 use clap::{Args, ValueEnum};
 
@@ -7,7 +8,7 @@ use super::args::{AblationArgs, AblationName, Layers, MaskingName, check_layers,
 use super::lab::{Common, Lab, Sweep, Unit};
 use super::selfcheck::control;
 use crate::experiment::{
-    Experiment, Order, Part, knockout_windows, knockouts_upward, subgraphs, waiting,
+    Draw, Experiment, Order, Part, knockout_windows, knockouts_upward, subgraphs, waiting,
 };
 use crate::intervene::{Ablation, Plan, ablation, masking};
 use crate::model::{Model, Preset};
@@ -137,6 +138,23 @@ pub struct Discover {
     /// What replaces the residual stream of waiting tokens
     #[arg(long, value_name = "NAME", default_value = "cama")]
     ablation: AblationName,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct Contexts {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    subgraph: OneSubgraph,
+    /// What replaces the residual stream of waiting tokens
+    #[arg(long, value_name = "NAME", default_value = "cama")]
+    ablation: AblationName,
+    /// Contexts of a token, the evaluated prompt not counted
+    #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1,2,5,10,20,50,100", value_parser = clap::value_parser!(u32).range(1..))]
+    numbers: Vec<u32>,
+    /// Draws of each number, by --seed and the seeds after it
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
+    draws: u16,
 }
 
 #[derive(Args, Clone, Debug)]
@@ -381,6 +399,31 @@ impl Discover {
         let sweep = Sweep {
             experiment: Experiment::Discover,
             units: vec![Unit::Discover(self.ablation.0)],
+            part: Part::All,
+        };
+        lab.run(&sweep, report::terminal)
+    }
+}
+
+impl Contexts {
+    pub fn run(self) -> Result<()> {
+        let lab = Lab::open(self.common)?;
+        let (wait, transfer) = self.subgraph.resolve(&lab.model)?;
+        let mut numbers: Vec<usize> = self.numbers.iter().map(|&n| n as usize).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        let first = lab.args.prompts.seed;
+        let seeds = (0..u64::from(self.draws)).map(|i| first.wrapping_add(i));
+        let seeds: Vec<u64> = seeds.collect();
+        let of = |&contexts: &usize| seeds.iter().map(move |&seed| Draw { contexts, seed });
+        let draws = numbers.iter().flat_map(of).collect();
+        let sweep = Sweep {
+            experiment: Experiment::Contexts,
+            units: vec![Unit::Contexts(
+                Plan::af1(wait, transfer),
+                self.ablation.0,
+                draws,
+            )],
             part: Part::All,
         };
         lab.run(&sweep, report::terminal)

@@ -12,7 +12,7 @@ use super::args::{
 };
 use super::output::{deliver, print};
 use crate::experiment::{
-    Evaluation, Experiment, Order, Part, Pruning, Request, attention, discover, keeps_most,
+    Draw, Evaluation, Experiment, Order, Part, Pruning, Request, attention, discover, keeps_most,
     preflight, prepare, random_sets, waiting, with_references,
 };
 use crate::file::{check_writable, sha256_bytes};
@@ -112,6 +112,8 @@ pub enum Unit {
     },
     /// Choosing W and K on one half of the prompts: a cell for the AF1 there, and one on the other half.
     Discover(&'static dyn Ablation),
+    /// An AF1 with means over fewer contexts, a cell for every number of them and every seed.
+    Contexts(Plan, &'static dyn Ablation, Vec<Draw>),
     /// The last token's attention, a cell a head.
     Attention,
 }
@@ -150,6 +152,9 @@ impl Unit {
                 ablation.name()
             ),
             Self::Discover(ablation) => format!("discover {}", ablation.name()),
+            Self::Contexts(plan, ablation, draws) => {
+                format!("contexts {plan:?} {} {draws:?}", ablation.name())
+            }
             Self::Attention => "attention".to_owned(),
         }
     }
@@ -158,7 +163,9 @@ impl Unit {
     fn ablations(&self) -> Vec<&'static dyn Ablation> {
         match self {
             Self::Plans(_, ablations) => ablations.clone(),
-            Self::Heads { ablation, .. } | Self::Discover(ablation) => vec![*ablation],
+            Self::Heads { ablation, .. }
+            | Self::Discover(ablation)
+            | Self::Contexts(_, ablation, _) => vec![*ablation],
             Self::Attention => Vec::new(),
         }
     }
@@ -171,6 +178,7 @@ impl Unit {
                 transfer, controls, ..
             } => engine.heads() * transfer + 1 + controls,
             Self::Discover(_) => 2,
+            Self::Contexts(_, _, draws) => draws.len(),
             Self::Attention => engine.layers() * engine.heads(),
         }
     }
@@ -188,6 +196,7 @@ impl Unit {
                 plans.push(Plan::af1(engine.layers() / 2, 1));
                 plans
             }
+            Self::Contexts(plan, _, _) => with_references(std::slice::from_ref(plan)),
             Self::Attention => vec![Plan::waiting(0)],
         }
     }
@@ -472,6 +481,7 @@ impl Lab {
             seed: args.prompts.seed,
             batch: args.intervention.batch as usize,
             part: sweep.part,
+            draw: None,
             operations: &operations,
         };
         let run = record::Run {
@@ -651,6 +661,27 @@ impl Lab {
                     let new: Vec<Line> = lines.iter().filter(|l| !known(l)).cloned().collect();
                     emit(&todo.known, false)?;
                     emit(&new, true)?;
+                }
+                Unit::Contexts(plan, ablation, draws) => {
+                    emit(&todo.known, false)?;
+                    for (i, &draw) in draws.iter().enumerate() {
+                        let cell = start + i;
+                        if todo
+                            .known
+                            .iter()
+                            .any(|line| line.key() == Some((identity, cell)))
+                        {
+                            continue;
+                        }
+                        let draw = Some(draw);
+                        let request = Request { draw, ..request };
+                        let mut evaluation = prepare(engine, set.clone(), &request, &waits)?;
+                        let plans = with_references(std::slice::from_ref(plan));
+                        evaluation.add(engine, &plans, &[*ablation])?;
+                        let measured = measure(&evaluation, &run, |cell| cell.plan == *plan);
+                        let lines = measured.into_iter().map(|m| numbered(m, cell));
+                        emit(&lines.collect::<Vec<Line>>(), true)?;
+                    }
                 }
                 Unit::Attention => {
                     let (heads, evaluated) = attention(engine, &set, &request)?;

@@ -48,6 +48,8 @@ enum Verb {
     Alternatives(experiment::Alternatives),
     /// Choose W and K on one half of the prompts, report them on the other
     Discover(experiment::Discover),
+    /// How many contexts does a mean take?
+    Contexts(experiment::Contexts),
     /// Where the last token's attention rests, head by head
     Attention(experiment::Attention),
     /// Test claims about a model: exit code 0 pass, 1 fail, 2 inconclusive
@@ -100,6 +102,7 @@ impl Cli {
             Some(Verb::Heads(verb)) => verb.run(),
             Some(Verb::Alternatives(verb)) => verb.run(),
             Some(Verb::Discover(verb)) => verb.run(),
+            Some(Verb::Contexts(verb)) => verb.run(),
             Some(Verb::Attention(verb)) => verb.run(),
             Some(Verb::Gate(verb)) => verb.run(),
             Some(Verb::Report(verb)) => verb.run(),

@@ -35,9 +35,21 @@ pub struct Request<'a> {
     pub batch: usize,
     /// Which of the prompts are evaluated.
     pub part: Part,
+    /// Means over fewer contexts than there are; over all where it is `None`.
+    pub draw: Option<Draw>,
     /// The prompts of the style's other operations, with the same roles at the same positions, for the ablations that need
     /// their means.
     pub operations: &'a [PromptSet],
+}
+
+/// A draw of estimation prompts, so that every token has only so many contexts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Contexts of a token at least, the evaluated prompt not counted, or all that there are. Tokens of a template's text have
+    /// more.
+    pub contexts: usize,
+    /// The seed of the draw.
+    pub seed: u64,
 }
 
 /// A part of the prompts, so that what is chosen on some is reported on others. Means are estimated over all of them.
@@ -96,6 +108,8 @@ pub struct Evaluation {
     pub base_logit_difference: Vec<f32>,
     /// Which of the prompts are evaluated.
     pub part: Part,
+    /// If means are over fewer contexts than there are, which.
+    pub draw: Option<Draw>,
     /// How well the means are known, by boundary.
     pub contexts: BTreeMap<usize, Contexts>,
     /// The answers, plan by plan in the order of the request, ablation by ablation.
@@ -219,6 +233,7 @@ pub fn prepare(
     Ok(Evaluation {
         base_logit_difference: base_logit_difference.collect(),
         part: request.part,
+        draw: request.draw,
         operations,
         last: first.last,
         head_means: None,
@@ -304,6 +319,9 @@ impl Halves {
         }
         candidates.truncate(limit);
         candidates.sort_unstable();
+        if let Some(draw) = request.draw {
+            thin_out(set, &mut estimation, draw, request.estimator);
+        }
         let mut contexts: HashMap<(usize, u32), usize> = HashMap::new();
         for (prompt, _) in set.prompts.iter().zip(&estimation).filter(|(_, e)| **e) {
             for key in keys(&prompt.ids) {
@@ -314,13 +332,13 @@ impl Halves {
             let counts = keys(&set.prompts[prompt].ids).map(|key| contexts.get(&key).copied());
             counts.map(Option::unwrap_or_default).min().unwrap_or(0)
         };
-        let needed = match request.estimator {
-            Estimator::PlugIn | Estimator::Split => 1,
-            Estimator::LeaveOneOut => 2,
+        let own = |prompt: usize| match request.estimator {
+            Estimator::PlugIn | Estimator::Split => 0,
+            Estimator::LeaveOneOut => usize::from(estimation[prompt]),
         };
         let (evaluated, undefined): (Vec<usize>, Vec<usize>) = candidates
             .into_iter()
-            .partition(|&prompt| fewest(prompt) >= needed);
+            .partition(|&prompt| fewest(prompt) > own(prompt));
         let degenerate = match request.estimator {
             Estimator::PlugIn => evaluated
                 .iter()
@@ -333,6 +351,28 @@ impl Halves {
             evaluated,
             undefined: undefined.len(),
             degenerate,
+        }
+    }
+}
+
+/// Keeps of the estimation prompts, in an order that is drawn, those with a token that has too few contexts so far.
+fn thin_out(set: &PromptSet, estimation: &mut [bool], draw: Draw, estimator: Estimator) {
+    // One more, because the evaluated prompt's own will be left out.
+    let enough = match estimator {
+        Estimator::LeaveOneOut => draw.contexts + 1,
+        Estimator::PlugIn | Estimator::Split => draw.contexts,
+    };
+    let mut order: Vec<usize> = (0..set.len()).filter(|&p| estimation[p]).collect();
+    order.shuffle(&mut ChaCha8Rng::seed_from_u64(draw.seed));
+    let mut counts: HashMap<(usize, u32), usize> = HashMap::new();
+    for prompt in order {
+        let ids = &set.prompts[prompt].ids;
+        let few = |key| counts.get(&key).copied().unwrap_or(0) < enough;
+        estimation[prompt] = keys(ids).any(few);
+        if estimation[prompt] {
+            for key in keys(ids) {
+                *counts.entry(key).or_insert(0) += 1;
+            }
         }
     }
 }
@@ -618,9 +658,12 @@ impl Evaluation {
             let shape = (part.len(), heads, pos, d_head);
             let mean = Array4::from_shape_fn(shape, |(b, h, t, i)| {
                 let mean = mean[[h, t, i]];
+                let included = self.estimation[self.evaluated[part.start + b]];
                 let mean = match &own {
-                    Some(own) => (n * mean - f64::from(own[layer][[b, h, t, i]])) / (n - 1.0),
-                    None => mean,
+                    Some(own) if included => {
+                        (n * mean - f64::from(own[layer][[b, h, t, i]])) / (n - 1.0)
+                    }
+                    _ => mean,
                 };
                 mean as f32
             });
@@ -709,6 +752,7 @@ impl Evaluation {
             means: &self.means[&wait],
             operations: self.operations.get(&wait).map_or(&[], Vec::as_slice),
             estimator: self.estimator,
+            estimation: &self.estimation,
             seed: self.seed,
         };
         let own = streams[&Stream::Own][&wait].view();

@@ -215,7 +215,7 @@ pub fn head_outputs(
 /// The attention weights of the last query in every layer of the unmodified model, `[batch, head, k_pos]`.
 ///
 /// # Errors
-/// As [`head_outputs`].
+/// The runtime's reason; a graph that cannot be cut at its attention; an interrupt.
 pub fn last_attention(
     engine: &mut Engine,
     ids: Array2<i64>,

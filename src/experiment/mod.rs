@@ -12,7 +12,7 @@ mod sweep;
 
 pub use attention::{Attended, attention};
 pub use discover::{Discovered, discover, keeps_most, needed_layers};
-pub use evaluate::{Cell, Evaluation, Part, Request, evaluate, prepare};
+pub use evaluate::{Cell, Draw, Evaluation, Part, Request, evaluate, prepare};
 pub use forward::{Biases, base_forward, first_maximum, last_attention};
 pub use heads::{Order, Pruning, random_sets};
 pub use preflight::{CHECKS, preflight};

@@ -205,6 +205,7 @@ fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static
             means: &means,
             operations: &[],
             estimator: Estimator::PlugIn,
+            estimation: &vec![true; set.len()],
             seed: 0,
         };
         let view: ArrayView3<'_, f32> = resid.view();
@@ -242,6 +243,7 @@ fn interventions(
         estimator: Estimator::PlugIn,
         limit: None,
         part: Part::All,
+        draw: None,
         batch: sample.len(),
         ..*request
     };

@@ -21,6 +21,8 @@ pub enum Experiment {
     Alternatives,
     /// `(W, K)` chosen on some prompts, reported on others.
     Discover,
+    /// How many contexts a mean takes.
+    Contexts,
     /// Where the last token's attention rests.
     Attention,
 }
@@ -35,6 +37,7 @@ impl fmt::Display for Experiment {
             Self::Heads => "heads",
             Self::Alternatives => "alternatives",
             Self::Discover => "discover",
+            Self::Contexts => "contexts",
             Self::Attention => "attention",
         })
     }

@@ -11,6 +11,7 @@ pub struct Key<'a> {
     masking: Option<&'a str>,
     estimator: &'a str,
     part: &'a str,
+    draw: Option<(usize, u64)>,
     wait: usize,
     transfer: Option<usize>,
     knockout: Option<&'a str>,
@@ -26,6 +27,7 @@ pub fn key(m: &Measurement) -> Key<'_> {
         masking: m.masking.as_deref(),
         estimator: &m.estimator,
         part: &m.part,
+        draw: m.contexts_drawn.zip(m.contexts_seed),
         wait: m.wait,
         transfer: m.transfer,
         knockout: m.knockout_layers.as_deref(),
@@ -46,6 +48,9 @@ impl std::fmt::Display for Key<'_> {
         }
         if let Some(pruned) = self.pruned.filter(|pruned| !pruned.is_empty()) {
             write!(f, " without {}", pruned.join(" "))?;
+        }
+        if let Some((contexts, seed)) = self.draw {
+            write!(f, " of {contexts} contexts, seed {seed}")?;
         }
         if self.part != "all" {
             write!(f, " ({})", self.part)?;

@@ -22,7 +22,7 @@ pub const SCHEMA: u32 = 2;
 #[allow(missing_docs)] // documented once, in schema.md
 pub struct Measurement {
     pub schema: u32,
-    /// What the sweep is, and which of its cells this is; filled in by [`super::Sweep`].
+    /// What the sweep is, and which of its cells this is; filled in by whoever runs the sweep.
     pub sweep: String,
     pub cell: usize,
     pub experiment: String,
@@ -33,6 +33,8 @@ pub struct Measurement {
     pub masking: Option<String>,
     pub estimator: String,
     pub part: String,
+    pub contexts_drawn: Option<usize>,
+    pub contexts_seed: Option<u64>,
     pub wait: usize,
     pub transfer: Option<usize>,
     pub transfer_layers: Option<String>,
@@ -185,6 +187,8 @@ pub fn measure(
                 ablation: cell.ablation.name().to_owned(),
                 masking: transfer.map(|_| cell.plan.masking.name()),
                 part: evaluation.part.name().to_owned(),
+                contexts_drawn: evaluation.draw.map(|draw| draw.contexts),
+                contexts_seed: evaluation.draw.map(|draw| draw.seed),
                 pruning: None,
                 logit_difference: differences.map(|mean| mean.value),
                 logit_difference_low: differences.and_then(|mean| finite(mean.low)),

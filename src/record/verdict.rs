@@ -39,7 +39,7 @@ pub struct Verdict {
 
 /// The verdict on the claim "AF1(W, K) keeps at least the share `claim` of what the model answers correctly". `None` for
 /// measurements that make no such claim: the waiting sweep, knock-outs, AF1 without transfer, and AF1 with pruned heads or on
-/// development prompts, which was chosen on the same prompts.
+/// development prompts, which was chosen on the same prompts; and of means over drawn contexts, one draw of several.
 ///
 /// In this order: inconclusive where the model cannot do the task; fail where even the upper end of the interval lies
 /// below the claim; inconclusive where AF1 without transfer does as well, because then nothing shows that transfer
@@ -54,7 +54,8 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
 /// [`judge`] on another claim than the measurement's, at another level.
 pub fn judge_at(m: &Measurement, claim: f64, level: f64) -> Option<Verdict> {
     let p_above_empty = m.p_above_empty?;
-    if m.transfer? == 0 || m.pruned_heads.is_some() || m.part == "development" {
+    let chosen = m.pruned_heads.is_some() || m.part == "development";
+    if m.transfer? == 0 || chosen || m.contexts_drawn.is_some() {
         return None;
     }
     let passes =

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::chart::{Estimate, Heat, Series, bars, curves, forest, heat};
+use super::chart::{Estimate, Heat, Series, bars, curves, curves_over, forest, heat};
 use super::table::{
-    adjusted, baseline, by_template, counts, distinct, faithfulness, interval, outcome, p_value,
-    proportion, share, signed,
+    adjusted, baseline, by_contexts, by_template, counts, distinct, faithfulness, interval,
+    outcome, over_draws, p_value, proportion, share, signed,
 };
 use crate::record::{HeadAttention, Measurement, Weight};
 
@@ -290,6 +290,8 @@ pub fn sweep(all: &[Measurement]) -> Markup {
                 "necessity" => (each(&cells, necessity)),
                 "heads" => (each(&cells, heads)),
                 "alternatives" => (each(&cells, alternatives)),
+                "contexts" => (each(&cells, contexts)),
+                "discover" => (discovered(&cells)),
                 _ => (subgraphs(&cells)),
             }
         }
@@ -342,6 +344,74 @@ fn waiting(group: &[Measurement], name: &str) -> Markup {
             (picture(&what, curves(&what, &described, "W: layers that wait", "faithfulness", &series)))
         }
         (measurements(&format!("{name}: waiting"), &columns, group))
+    }
+}
+
+/// AF1 by the number of contexts of its means: one point a number, over all draws.
+fn contexts(group: &[Measurement], name: &str) -> Markup {
+    let numbers = by_contexts(group);
+    // Numbers far apart stand side by side: the axis counts them.
+    let estimate = |(place, (_, cells)): (usize, &(usize, Vec<&Measurement>))| {
+        let mean = over_draws(cells)?;
+        let ends = Estimate {
+            value: mean.value,
+            low: Some(mean.low),
+            high: Some(mean.high),
+        };
+        Some((place, ends))
+    };
+    let series = Series {
+        name: group[0].ablation.clone(),
+        points: numbers.iter().enumerate().filter_map(estimate).collect(),
+        joined: true,
+    };
+    let listed: Vec<String> = numbers
+        .iter()
+        .map(|(number, _)| number.to_string())
+        .collect();
+    let what = format!(
+        "{name}: faithfulness of AF1({}, {}) with means over {} contexts of a token",
+        group[0].wait,
+        group[0].transfer.unwrap_or(0),
+        listed.join(", ")
+    );
+    let described = format!(
+        "A curve over numbers of contexts, with 95% intervals over draws and prompts. {SEE_TABLE}"
+    );
+    let drawn: Columns<'_> = vec![
+        column("contexts", |m: &Measurement| {
+            Cell::words(m.contexts_drawn.unwrap_or(0).to_string())
+        }),
+        column("seed", |m: &Measurement| {
+            Cell::words(m.contexts_seed.unwrap_or(0).to_string())
+        }),
+    ];
+    let columns = joined([
+        drawn,
+        technique().into_iter().take(1).collect(),
+        shares(),
+        logits(),
+    ]);
+    let averaged = |(_, cells): &(usize, Vec<&Measurement>)| {
+        let two = |x: f64| share(x, group[0].base_correct);
+        let mean = over_draws(cells);
+        Cell::words(mean.map_or("none to keep".to_owned(), |mean| {
+            interval(two, mean.value, Some(mean.low), Some(mean.high))
+        }))
+    };
+    let over_all: Vec<Column<'_, (usize, Vec<&Measurement>)>> = vec![
+        column("contexts", |(number, _): &(usize, Vec<&Measurement>)| {
+            Cell::words(number.to_string())
+        }),
+        column("draws", |(_, cells): &(usize, Vec<&Measurement>)| {
+            Cell::words(cells.len().to_string())
+        }),
+        column("faithfulness over draws and prompts", averaged),
+    ];
+    html! {
+        (picture(&what, curves_over(&listed, &what, &described, ("contexts of a token", "faithfulness"), &[series])))
+        (rows(&format!("{name}: contexts, all draws together"), &over_all, &numbers, |_| ("", 0)))
+        (measurements(&format!("{name}: contexts, draw by draw"), &columns, group))
     }
 }
 
@@ -548,6 +618,27 @@ fn alternatives(group: &[Measurement], name: &str) -> Markup {
             (picture(&what, forest(&what, &described, "accuracy difference", &shown)))
         }
         (measurements(&format!("{name}: {subgraph} with alternatives to CAMA and ABP"), &columns, group))
+    }
+}
+
+/// W and K chosen on the development prompts, and what they are worth on the others: numbers to read, not to compare in a
+/// picture, because every template has its own subgraph.
+fn discovered(cells: &[Measurement]) -> Markup {
+    let part: Columns<'_> = vec![column("prompts", |m: &Measurement| {
+        Cell::words(m.part.clone())
+    })];
+    let columns = joined([
+        template(),
+        part,
+        subgraph(),
+        technique(),
+        shares(),
+        against_empty(),
+        verdict(),
+    ]);
+    html! {
+        (measurements("AF1 chosen on the development prompts", &columns, cells))
+        p.note { (counts(cells)) }
     }
 }
 

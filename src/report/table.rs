@@ -2,8 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::record::{HeadAttention, Measurement};
-use crate::stats::{Proportion, holm};
+use crate::record::{HeadAttention, Measurement, bits_of_hex};
+use crate::stats::{Mean, Proportion, bootstrap_two_level, holm};
 
 /// What every table begins with: the model, the runtime, the prompts.
 pub fn heading(measurements: &[Measurement]) -> String {
@@ -229,6 +229,88 @@ pub fn discovered(measurements: &[Measurement]) -> String {
         "W and K chosen on the development prompts: the longest wait, and then the fewest transfer layers, with which AF1 keeps \
          the claim; where none does, those that keep most\n{table}\n"
     )
+}
+
+/// AF1 with means over fewer contexts: a table a template, a row a number of contexts.
+pub fn contexts(measurements: &[Measurement]) -> String {
+    let mut text = String::new();
+    for group in by_template(measurements) {
+        let m = &group[0];
+        text += &format!(
+            "\n{}\nAF1({}, {}) with {}, means over so many other contexts of every operand's token; intervals over draws and \
+             prompts (pigeonhole bootstrap)\n",
+            baseline(m),
+            m.wait,
+            m.transfer.unwrap_or(0),
+            m.ablation,
+        );
+        let mut table = table(&["contexts", "draws", "faithfulness", "least", "most"]);
+        for (number, cells) in by_contexts(group) {
+            let shares = || cells.iter().filter_map(|m| m.faithfulness);
+            let two = |x: f64| share(x, m.base_correct);
+            let over_draws = over_draws(&cells);
+            table.add_row([
+                number.to_string(),
+                cells.len().to_string(),
+                over_draws.map_or("none to keep".to_owned(), |mean| {
+                    interval(two, mean.value, Some(mean.low), Some(mean.high))
+                }),
+                shares().reduce(f64::min).map_or(String::new(), two),
+                shares().reduce(f64::max).map_or(String::new(), two),
+            ]);
+        }
+        text += &format!("{table}\n");
+    }
+    text
+}
+
+/// The cells of every number of contexts.
+pub(super) fn by_contexts(group: &[Measurement]) -> Vec<(usize, Vec<&Measurement>)> {
+    let numbers = distinct(group, |m| m.contexts_drawn.unwrap_or(0));
+    let of = |&number: &usize| {
+        let cells = group.iter().filter(|m| m.contexts_drawn == Some(number));
+        (number, cells.collect())
+    };
+    numbers.iter().map(of).collect()
+}
+
+/// Mean faithfulness over several draws of contexts, with an interval over draws and prompts; `None` where there is nothing to
+/// keep, or where the draws are not of the same prompts.
+pub(super) fn over_draws(cells: &[&Measurement]) -> Option<Mean> {
+    let first = cells.first()?;
+    if cells
+        .iter()
+        .any(|m| m.prompts_sha256 != first.prompts_sha256)
+    {
+        return None;
+    }
+    let base = bits_of_hex(&first.base_answers, first.prompts)?;
+    let row = |m: &&Measurement| -> Option<Vec<f64>> {
+        let answers = bits_of_hex(&m.answers, m.prompts)?;
+        let of_base = answers.iter().zip(&base).filter(|(_, base)| **base);
+        Some(
+            of_base
+                .map(|(right, _)| f64::from(u8::from(*right)))
+                .collect(),
+        )
+    };
+    let values: Vec<Vec<f64>> = cells.iter().map(row).collect::<Option<_>>()?;
+    if values.first()?.is_empty() {
+        return None;
+    }
+    let mean = bootstrap_two_level(&values, 1000, 42)?;
+    // A share stays one; with one draw or one prompt nothing is known.
+    let low = if mean.low.is_finite() {
+        mean.low.max(0.0)
+    } else {
+        0.0
+    };
+    let high = if mean.high.is_finite() {
+        mean.high.min(1.0)
+    } else {
+        1.0
+    };
+    Some(Mean { low, high, ..mean })
 }
 
 /// The waiting sweep: a table a template, a row a boundary, a column an ablation.

@@ -54,6 +54,8 @@ fn text(lines: &[&Line]) -> String {
             let transfers = || m.iter().filter_map(|m| m.transfer);
             let body = if of("alternatives") {
                 table::alternatives(&m) + &table::notes(&m)
+            } else if of("contexts") {
+                table::contexts(&m)
             } else if of("discover") {
                 table::discovered(&m) + &table::notes(&m)
             } else if of("af1") && of("waiting") {

@@ -188,20 +188,20 @@ def expected(rows):
         put(row, "faithfulness", row["faithfulness"], proportion(kept, base, *ends("faithfulness")))
         put(row, "accuracy", row["accuracy"], proportion(count("correct"), count("prompts"), *ends("accuracy")))
         experiment = row["experiment"]
-        if experiment in ("waiting", "necessity", "heads", "alternatives"):
+        if experiment in ("waiting", "necessity", "heads", "alternatives", "contexts"):
             one = lambda x: f"{x:.1f}"
             shown = "" if row["logit_difference"] is None else interval(one, *ends("logit_difference"))
             put(row, "logit_difference", row["logit_difference"], shown)
             shown = "" if row["kl_divergence"] is None else f"{get('kl_divergence'):.2f}"
             put(row, "kl_divergence", row["kl_divergence"], shown)
             put(row, "median_rank", row["median_rank"], row["median_rank"] or "")
-        if experiment in ("transfer", "af1"):
+        if experiment in ("transfer", "af1", "discover"):
             value = get("normalised_faithfulness")
             shown = "" if value is None else f"{value:.2f}"
             put(row, "normalised_faithfulness", row["normalised_faithfulness"], shown)
             p = get("p_above_empty")
             put(row, "p_above_empty", row["p_above_empty"], "" if p is None else p_value(p))
-        if experiment in ("transfer", "af1", "alternatives"):
+        if experiment in ("transfer", "af1", "alternatives", "discover"):
             outcome = (row["verdict"] or {}).get("outcome")
             put(row, "verdict", outcome, "FAIL" if outcome == "fail" else outcome or "")
         if experiment == "alternatives" and row["paired"]:

@@ -30,6 +30,7 @@ fn request<'a>(
         seed: 42,
         batch: 64,
         part: Part::All,
+        draw: None,
         operations,
     }
 }

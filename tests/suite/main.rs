@@ -2,6 +2,7 @@
 
 mod alternatives;
 mod bad_input;
+mod choices;
 mod experiments;
 mod export;
 mod fetching;

@@ -60,6 +60,7 @@ fn request<'a>(
         seed: 42,
         batch: 256,
         part: Part::All,
+        draw: None,
         operations: &[],
     }
 }

@@ -33,6 +33,7 @@ fn check(
         seed: 42,
         batch: 64,
         part: Part::All,
+        draw: None,
         operations: &[],
     };
     preflight(engine, model, set, &request)
@@ -328,6 +329,7 @@ fn a_layer_that_cannot_take_zeros() {
         seed: 42,
         batch: 64,
         part: Part::All,
+        draw: None,
         operations: &[],
     };
     let error = preflight(&mut engine, &model, &set, &request).unwrap_err();

@@ -11,7 +11,7 @@ impl Ablation for GlobalMean {
     }
 
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
-        from.estimate(from.means.of_all(), place.resid)
+        from.estimate(from.means.of_all(), place)
             .map(Value::Mean)
             .ok_or_else(|| "there is no other residual".to_owned())
     }

@@ -11,7 +11,7 @@ impl Ablation for Mean {
     }
 
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
-        from.estimate(from.means.of_position(place.position), place.resid)
+        from.estimate(from.means.of_position(place.position), place)
             .map(Value::Mean)
             .ok_or_else(|| "there is no other prompt".to_owned())
     }

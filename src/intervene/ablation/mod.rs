@@ -98,6 +98,8 @@ pub struct Source<'a> {
     pub operations: &'a [Means],
     /// How the evaluated prompt is treated.
     pub estimator: Estimator,
+    /// Whether each prompt of the set is one of those that the means are over.
+    pub estimation: &'a [bool],
     /// The seed of what is drawn.
     pub seed: u64,
 }
@@ -139,11 +141,14 @@ impl Source<'_> {
         self.set.prompts[place.prompt].ids[place.position]
     }
 
-    /// The mean that the estimator makes of a group of residuals to which the evaluated prompt belongs.
-    fn estimate(&self, moments: &Moments, own: ArrayView1<'_, f32>) -> Option<Array1<f64>> {
+    /// The mean that the estimator makes of a group of residuals, to which the evaluated prompt belongs if it is one of the
+    /// estimation prompts.
+    fn estimate(&self, moments: &Moments, place: Place<'_>) -> Option<Array1<f64>> {
         match self.estimator {
-            Estimator::PlugIn | Estimator::Split => Some(moments.mean().to_owned()),
-            Estimator::LeaveOneOut => moments.mean_without(own),
+            Estimator::LeaveOneOut if self.estimation[place.prompt] => {
+                moments.mean_without(place.resid)
+            }
+            _ => (moments.count() > 0).then(|| moments.mean().to_owned()),
         }
     }
 
@@ -156,7 +161,7 @@ impl Source<'_> {
         let key = || format!("token {token} at position {}", place.position);
         let moments = self.means.of_token(place.position, token);
         let moments = moments.ok_or_else(|| format!("no estimation prompt has {}", key()))?;
-        self.estimate(moments, place.resid)
+        self.estimate(moments, place)
             .ok_or_else(|| format!("no other prompt has {}", key()))
     }
 

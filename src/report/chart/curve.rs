@@ -20,13 +20,35 @@ pub struct Series {
 pub fn curves(what: &str, described: &str, x: &str, y: &str, series: &[Series]) -> String {
     let all = || series.iter().flat_map(|s| s.points.iter().map(|p| p.0));
     let (first, last) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
-    let unit = (640 / (last - first + 1)).clamp(16, 72);
     let names: Vec<String> = (first..=last).map(|at| at.to_string()).collect();
+    drawn(&names, first, what, described, (x, y), series)
+}
+
+/// Shares over places with these names, which series count from 0.
+pub fn curves_over(
+    names: &[String],
+    what: &str,
+    described: &str,
+    axes: (&str, &str),
+    series: &[Series],
+) -> String {
+    drawn(names, 0, what, described, axes, series)
+}
+
+fn drawn(
+    names: &[String],
+    first: usize,
+    what: &str,
+    described: &str,
+    (x, y): (&str, &str),
+    series: &[Series],
+) -> String {
+    let unit = (640 / names.len().max(1)).clamp(16, 72);
     let longest = series.iter().map(|s| width(&s.name)).max().unwrap_or(0);
     let frame = Frame {
         plot: (unit * names.len(), 260),
         right: longest + 48,
-        x: Axis::names(&names, x, unit),
+        x: Axis::names(names, x, unit),
         y: Axis::share(y),
         grid: (false, true),
     };

@@ -16,7 +16,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 pub use bar::bars;
-pub use curve::{Series, curves};
+pub use curve::{Series, curves, curves_over};
 pub use forest::forest;
 pub use heat::{Heat, heat};
 

@@ -1,0 +1,256 @@
+//! Experiments that choose, draw or look: what they find in planted models follows from what was planted.
+
+use std::collections::BTreeSet;
+
+use af1::model::planted::{Plant, Truth};
+use af1::model::{Origin, Preset};
+use af1::record::{HeadAttention, Line, Measurement, Outcome, Row};
+use af1::selfcheck::CLAIM;
+use rstest::rstest;
+
+use super::program::{af1, stdout};
+
+fn lines(args: &[&str]) -> Vec<Line> {
+    let text = stdout(af1().args(args).args(["--format", "json"]));
+    text.lines().map(|line| Line::read(line).unwrap()).collect()
+}
+
+fn measured(args: &[&str]) -> Vec<Measurement> {
+    let cells = lines(args).into_iter().map(|line| match line.row {
+        Row::Measured(m) => *m,
+        _ => panic!("{}", line.text),
+    });
+    cells.collect()
+}
+
+fn truth(model: &str) -> (Plant, Truth) {
+    let Origin::Planted(plant) = Preset::named(model).unwrap().origin else {
+        panic!("{model} is planted");
+    };
+    let truth = plant.truth("symbolic", CLAIM).unwrap();
+    (plant, truth)
+}
+
+/// W and K are those that were planted, and they hold on prompts on which they were not chosen; where none holds, what is
+/// reported does not pass.
+#[rstest]
+fn what_is_chosen_is_what_was_planted(
+    #[values(
+        "planted-af1",
+        "planted-operator",
+        "planted-late",
+        "planted-spread",
+        "planted-noisy",
+        "planted-relay"
+    )]
+    model: &str,
+    #[values("A+B", "A-B")] operation: &str,
+) {
+    let args = [
+        "discover",
+        "--model",
+        model,
+        "--style",
+        "symbolic",
+        "--operation",
+        operation,
+    ];
+    let rows = measured(&[&args[..], &["--operands", "0..=24"]].concat());
+    let [development, held_out] = &rows[..] else {
+        panic!("{} rows", rows.len());
+    };
+    assert_eq!(
+        (&*development.part, &*held_out.part),
+        ("development", "held-out")
+    );
+    assert_eq!(
+        development.verdict, None,
+        "what was chosen there is not judged there"
+    );
+    assert_ne!(development.prompts_sha256, held_out.prompts_sha256);
+    let found = held_out.transfer.map(|transfer| (held_out.wait, transfer));
+    assert_eq!(
+        (development.wait, development.transfer),
+        (held_out.wait, held_out.transfer)
+    );
+    let outcome = held_out.verdict.as_ref().map(|verdict| verdict.outcome);
+    match truth(model).1.af1 {
+        Some(planted) => assert_eq!((found, outcome), (Some(planted), Some(Outcome::Pass))),
+        None => assert_ne!(outcome, Some(Outcome::Pass), "{held_out:?}"),
+    }
+}
+
+/// In whatever order heads go, the answers go with the first head that was planted.
+#[rstest]
+fn a_random_order_ends_at_the_first_planted_head(
+    #[values("planted-af1", "planted-heads", "planted-spread")] model: &str,
+    #[values("1", "2")] seed: &str,
+) {
+    let (_, truth) = truth(model);
+    let (wait, transfer) = truth.af1.unwrap();
+    let (w, k) = (wait.to_string(), transfer.to_string());
+    let args = [
+        "heads",
+        "--model",
+        model,
+        "--style",
+        "symbolic",
+        "--operation",
+        "A+B",
+        "--operands",
+        "0..=9",
+    ];
+    let more = [
+        "--wait",
+        &w,
+        "--transfer",
+        &k,
+        "--order",
+        "random",
+        "--seed",
+        seed,
+        "--controls",
+        "6",
+    ];
+    let rows = measured(&[&args[..], &more[..]].concat());
+    let (sets, steps): (Vec<&Measurement>, Vec<&Measurement>) = rows
+        .iter()
+        .partition(|m| m.pruning.as_deref() == Some("random-set"));
+    assert_eq!((steps.len(), sets.len()), (4 * transfer + 1, 6));
+    let planted: BTreeSet<String> = truth
+        .heads
+        .iter()
+        .map(|(l, h)| format!("L{l}H{h}"))
+        .collect();
+    for m in &rows {
+        let pruned = m.pruned_heads.as_ref().unwrap();
+        let lost = pruned.iter().any(|head| planted.contains(head));
+        let kept = m.faithfulness.unwrap();
+        // An answer can be right by chance without its heads.
+        assert!(
+            if lost { kept < 0.2 } else { kept == 1.0 },
+            "{pruned:?}: {kept}"
+        );
+    }
+    // The sets are as large as the largest that held.
+    let held = steps.iter().filter(|m| m.faithfulness == Some(1.0)).count() - 1;
+    assert!(
+        sets.iter()
+            .all(|m| m.pruned_heads.as_ref().unwrap().len() == held)
+    );
+    let orders: BTreeSet<&Vec<String>> = sets
+        .iter()
+        .map(|m| m.pruned_heads.as_ref().unwrap())
+        .collect();
+    assert!(
+        held == 0 || orders.len() > 1,
+        "the sets are drawn one by one"
+    );
+}
+
+/// The heads that fetch the operands give them all their attention, and the table says which.
+#[rstest]
+fn attention_shows_the_planted_heads(#[values("planted-af1", "planted-spread")] model: &str) {
+    let (_, truth) = truth(model);
+    let args = [
+        "attention",
+        "--model",
+        model,
+        "--style",
+        "symbolic",
+        "--operation",
+        "A+B",
+        "--operands",
+        "0..=9",
+    ];
+    let rows: Vec<HeadAttention> = lines(&args)
+        .into_iter()
+        .map(|line| match line.row {
+            Row::Attention(a) => *a,
+            _ => panic!("{}", line.text),
+        })
+        .collect();
+    assert_eq!(rows.len(), rows[0].layers * 4);
+    for a in &rows {
+        let sum: f64 = a.weights.values().map(|weight| weight.mean).sum();
+        assert!((sum - 1.0).abs() < 1e-4, "weights sum to {sum}");
+        let names: Vec<&str> = a.weights.keys().map(String::as_str).collect();
+        assert_eq!(names, ["A", "B", "bos", "last", "text"]);
+        let most = f64::max(a.weights["A"].mean, a.weights["B"].mean);
+        // Those that fetch the operation look at the text between the operands.
+        let planted = truth.heads.contains(&(a.layer, a.head));
+        let operation = a.weights["text"].mean > 0.9;
+        assert_eq!(
+            most > 0.9,
+            planted && !operation,
+            "L{}H{}: {most}",
+            a.layer,
+            a.head
+        );
+    }
+}
+
+/// The planted means are the same whatever the contexts, so that one context is enough; the draws differ, the prompts do not.
+#[test]
+fn few_contexts_are_enough_where_means_are_exact() {
+    let args = [
+        "contexts",
+        "--model",
+        "planted-af1",
+        "--style",
+        "symbolic",
+        "--operation",
+        "A+B",
+    ];
+    let rows = measured(
+        &[
+            &args[..],
+            &["--operands", "0..=9", "--numbers", "1,3,9", "--draws", "3"],
+        ]
+        .concat(),
+    );
+    assert_eq!(rows.len(), 9);
+    let numbers: Vec<Option<usize>> = rows.iter().map(|m| m.contexts_drawn).collect();
+    assert_eq!(numbers, [1, 1, 1, 3, 3, 3, 9, 9, 9].map(Some));
+    for m in &rows {
+        assert_eq!(
+            (m.faithfulness, m.prompts, m.verdict.as_ref()),
+            (Some(1.0), 100, None)
+        );
+        assert_eq!(m.prompts_sha256, rows[0].prompts_sha256);
+        // Leaving one out leaves as many as were asked for.
+        assert!(m.contexts_fewest > m.contexts_drawn.unwrap(), "{m:?}");
+    }
+    assert!(rows[0].contexts_median < rows[8].contexts_median);
+    let seeds: BTreeSet<Option<u64>> = rows.iter().map(|m| m.contexts_seed).collect();
+    assert_eq!(seeds.len(), 3);
+    // Other contexts, other means.
+    assert_ne!(rows[0].logit_difference, rows[1].logit_difference);
+}
+
+/// The subgraph of one model tried on another: where the routing is later it does not hold.
+#[test]
+fn one_models_subgraph_on_another() {
+    let rows = |model: &str, of: &str| {
+        let args = [
+            "run",
+            "--model",
+            model,
+            "--style",
+            "symbolic",
+            "--operation",
+            "A+B",
+            "--ablation",
+            "cama",
+        ];
+        measured(&[&args[..], &["--operands", "0..=9", "--subgraph-of", of]].concat())
+    };
+    let own = rows("planted-af1", "planted-late");
+    assert_eq!(
+        (own[0].wait, own[0].transfer, own[0].faithfulness),
+        (3, Some(2), Some(1.0))
+    );
+    let other = rows("planted-late", "planted-af1");
+    assert_eq!((other[0].wait, other[0].transfer), (3, Some(2)));
+    assert!(other[0].faithfulness.unwrap() < 0.1);
+}
