@@ -32,7 +32,7 @@ class Mutant(NamedTuple):
 MUTANTS = [
     Mutant(
         "mask off by one",
-        "src/intervene/mask.rs",
+        "src/intervene/masking/view.rs",
         "let last = q + 1 == pos;",
         "let last = q + 2 == pos;",
         "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
@@ -53,15 +53,15 @@ MUTANTS = [
     ),
     Mutant(
         "means keyed by position only",
-        "src/intervene/ablation/cama.rs",
-        "let moments = from.means.of_token(place.position, token);",
-        "let moments = Some(from.means.of_position(place.position));",
+        "src/intervene/ablation/mod.rs",
+        "let moments = self.means.of_token(place.position, token);",
+        "let moments = Some(self.means.of_position(place.position));",
         "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
     ),
     Mutant(
         "operator leak: means go on from one operation to the next",
         "src/experiment/evaluate.rs",
-        "    Ok(Estimated { base, means, kept })",
+        "    Ok(Estimated {\n        means,",
         """    static SEEN: std::sync::Mutex<BTreeMap<usize, Means>> = std::sync::Mutex::new(BTreeMap::new());
     for (wait, mine) in &mut means {
         let mut seen = SEEN.lock().expect("one test runs");
@@ -71,14 +71,15 @@ MUTANTS = [
         all.merge(mine);
         *mine = all.clone();
     }
-    Ok(Estimated { base, means, kept })""",
+    Ok(Estimated {
+        means,""",
         "planted::means_carry_the_operation",
     ),
     Mutant(
         "estimator including the prompt itself",
         "src/intervene/ablation/mod.rs",
-        "Estimator::LeaveOneOut => moments.mean_without(own).map(Value::Mean),",
-        "Estimator::LeaveOneOut => moments.mean_without(own).map(|_| Value::Mean(moments.mean().to_owned())),",
+        "moments.mean_without(place.resid)",
+        "moments.mean_without(place.resid).map(|_| moments.mean().to_owned())",
         "planted::leaving_one_out_leaves_the_prompt_out",
     ),
     Mutant(
@@ -93,10 +94,10 @@ MUTANTS = [
     Mutant(
         "argmax over digits only",
         "src/experiment/evaluate.rs",
-        "base.extend(answers(&logits));",
-        """let digits: std::collections::BTreeSet<u32> =
+        "        found.base.extend(answers(&logits));",
+        """        let digits: std::collections::BTreeSet<u32> =
             set.prompts.iter().flat_map(|prompt| prompt.answers.iter().copied()).collect();
-        base.extend(logits.outer_iter().map(|row| {
+        found.base.extend(logits.outer_iter().map(|row| {
             let best = digits.iter().max_by(|a, b| row[**a as usize].total_cmp(&row[**b as usize]));
             best.copied().unwrap_or(0)
         }));""",
