@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use super::output::deliver;
 use crate::file::check_writable;
 use crate::record::Line;
-use crate::{Result, record, report};
+use crate::{Error, Result, record, report};
 
 #[derive(Args, Clone, Debug)]
 pub struct Report {
@@ -53,7 +53,16 @@ impl Report {
             true => shown(&lines, self.format)?,
             false => {
                 let earlier = record::merge(&self.against)?;
-                report::comparison(&lines, &earlier, self.format == Shape::Json)
+                let text = |json| report::comparison(&lines, &earlier, json);
+                match self.format {
+                    Shape::Table => text(false),
+                    Shape::Markdown => report::markdown(&text(false)),
+                    Shape::Json => text(true),
+                    Shape::Csv | Shape::Junit | Shape::Html => {
+                        let reason = "--against is shown as table, markdown or json";
+                        return Err(Error::Usage(reason.to_owned()));
+                    }
+                }
             }
         };
         deliver(self.out.as_deref(), &text)

@@ -76,6 +76,18 @@ struct StyleWire {
 
 const BUILT_IN: &str = include_str!("../../fixtures/styles/builtin.toml");
 
+/// Files that are called by a name instead of a path.
+const NAMED: [(&str, &str); 2] = [
+    (
+        "operations",
+        include_str!("../../fixtures/styles/operations.toml"),
+    ),
+    (
+        "four-shot",
+        include_str!("../../fixtures/styles/four-shot.toml"),
+    ),
+];
+
 impl Styles {
     /// The built-in styles: the six of the paper, and `calculate` for small models.
     pub fn built_in() -> Self {
@@ -83,11 +95,15 @@ impl Styles {
             .expect("the built-in style file is checked by a test")
     }
 
-    /// Reads a file of styles.
+    /// Reads a file of styles; `operations` and `four-shot` are built in, unless there is a file of that name.
     ///
     /// # Errors
     /// A file that cannot be read, is not TOML of the right form, or holds a template that does not fit its operation.
     pub fn read(path: &Path) -> Result<Self> {
+        let named = NAMED.iter().find(|(name, _)| path.as_os_str() == *name);
+        if let (Some((name, text)), false) = (named, path.exists()) {
+            return Self::parse(Path::new(&format!("fixtures/styles/{name}.toml")), text);
+        }
         let text =
             std::fs::read_to_string(path).map_err(|e| Error::reading(path, "style file", e))?;
         Self::parse(path, &text)

@@ -336,3 +336,41 @@ fn doctor_names_every_device() {
         assert!(text.contains(device), "{text}");
     }
 }
+
+/// The eight operations of the paper are built in, three operands among them.
+#[test]
+fn all_eight_operations_can_be_asked() {
+    let model = tiny();
+    let args = [
+        "run",
+        "--model",
+        &model,
+        "--wait",
+        "1",
+        "--transfer",
+        "1",
+        "--styles",
+        "operations",
+        "--style",
+        "symbolic",
+    ];
+    let more = [
+        "--operands",
+        "1..=6",
+        "--results",
+        "0..=99",
+        "--ablation",
+        "cama",
+        "--format",
+        "json",
+    ];
+    let text = stdout(af1().args(args).args(more));
+    let operations: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["operation"].clone())
+        .collect();
+    let expected = [
+        "A+B", "A-B", "A*B", "A/B", "A+B+C", "A+B-C", "A-B+C", "A-B-C",
+    ];
+    assert_eq!(operations, expected);
+}
