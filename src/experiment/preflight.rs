@@ -281,13 +281,16 @@ fn interventions(
         // The middle first: most are found to change something there.
         let mut order = asked;
         order.sort_by_key(|wait| wait.abs_diff(layers / 2));
+        // Whether a model's answer depends on what an ablation takes away is a result. But some change must reach it.
         let mut reaches = order.is_empty();
-        for wait in order {
-            let at = waits.binary_search(&wait).expect("it is one of them");
-            let found = evaluation.logits(engine, &unmodified[at..=at], ablation)?;
-            reaches |= changed(&found[0], &identity[at]);
-            if reaches {
-                break;
+        for by in [ablation, named("zero").expect("it is built in")] {
+            for &wait in &order {
+                if reaches {
+                    break;
+                }
+                let at = waits.binary_search(&wait).expect("it is one of them");
+                let found = evaluation.logits(engine, &unmodified[at..=at], by)?;
+                reaches = changed(&found[0], &identity[at]);
             }
         }
         if !reaches {

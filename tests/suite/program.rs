@@ -1,6 +1,7 @@
 //! The program as a user runs it: what it prints.
 
 use assert_cmd::Command;
+use rstest::rstest;
 use serde_json::Value;
 
 use super::fixtures::path;
@@ -337,14 +338,16 @@ fn doctor_names_every_device() {
     }
 }
 
-/// The eight operations of the paper are built in, three operands among them.
-#[test]
-fn all_eight_operations_can_be_asked() {
-    let model = tiny();
+/// The eight operations of the paper are built in, three operands among them; of a model, too, whose answer to some of them
+/// no context reaches.
+#[rstest]
+#[case::tiny(&tiny())]
+#[case::planted("planted-af1")]
+fn all_eight_operations_can_be_asked(#[case] model: &str) {
     let args = [
         "run",
         "--model",
-        &model,
+        model,
         "--wait",
         "1",
         "--transfer",
@@ -367,7 +370,9 @@ fn all_eight_operations_can_be_asked() {
     let text = stdout(af1().args(args).args(more));
     let operations: Vec<Value> = text
         .lines()
-        .map(|line| serde_json::from_str::<Value>(line).unwrap()["operation"].clone())
+        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+        .inspect(|line| assert_eq!(line["error"], Value::Null, "{line}"))
+        .map(|line| line["operation"].clone())
         .collect();
     let expected = [
         "A+B", "A-B", "A*B", "A/B", "A+B+C", "A+B-C", "A-B+C", "A-B-C",
