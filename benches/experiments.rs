@@ -1,11 +1,11 @@
 //! What the experiments cost, a group a model: a full forward, the capture that means are made of, the waiting tail after CAMA,
-//! mean and zero ablation, and AF1 by masks. Every result is checked before it is timed; a table at the end sums up.
+//! mean and zero ablation, and AF1 by masks and compiled. Every result is checked before it is timed; a table at the end sums up.
 
 use std::hint::black_box;
 use std::path::Path;
 
 use af1::experiment::{
-    Biases, Evaluation, Part, Request, base_forward, evaluate, first_maximum, prepare,
+    Biases, Evaluation, Part, Request, Way, base_forward, evaluate, first_maximum, prepare,
 };
 use af1::fetch::Cache;
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
@@ -96,6 +96,7 @@ fn bench(c: &mut Criterion, case: &Case) {
         limit: None,
         seed: 42,
         batch: set.len(),
+        way: Way::default(),
         part: Part::All,
         draw: None,
         operations: &[],
@@ -111,15 +112,21 @@ fn bench(c: &mut Criterion, case: &Case) {
         (case.prompts, case.base_correct),
         "the forward is wrong"
     );
-    let mut checked = evaluate(&mut engine, set.clone(), &request).expect("an evaluation");
-    checked
-        .add(&mut engine, &af1, &methods[..1])
-        .expect("an evaluation");
-    let found = [0, 1, 2, 3].map(|cell| kept(&checked, cell));
-    assert_eq!(
-        found, case.kept,
-        "the experiments are wrong: they must not be timed"
-    );
+    let masked = Request {
+        way: Way::Masked,
+        ..request
+    };
+    for request in [&request, &masked] {
+        let mut checked = evaluate(&mut engine, set.clone(), request).expect("an evaluation");
+        checked
+            .add(&mut engine, &af1, &methods[..1])
+            .expect("an evaluation");
+        let found = [0, 1, 2, 3].map(|cell| kept(&checked, cell));
+        assert_eq!(
+            found, case.kept,
+            "the experiments are wrong: they must not be timed"
+        );
+    }
 
     let mut group = c.benchmark_group(case.model);
     group.sample_size(10);
@@ -132,21 +139,24 @@ fn bench(c: &mut Criterion, case: &Case) {
     group.bench_function("capture", |b| {
         b.iter(|| prepare(&mut engine, black_box(set.clone()), &request, &[wait]).expect("means"));
     });
-    let mut evaluation = prepare(&mut engine, set.clone(), &request, &[wait]).expect("means");
-    let mut run = |name: &str, plans: &[Plan], method: &'static dyn Ablation| {
-        group.bench_function(name, |b| {
-            b.iter(|| {
-                evaluation.cells.clear();
-                evaluation
-                    .add(&mut engine, black_box(plans), &[method])
-                    .expect("an evaluation");
+    let mut run =
+        |name: &str, request: &Request<'_>, plans: &[Plan], method: &'static dyn Ablation| {
+            let mut evaluation =
+                prepare(&mut engine, set.clone(), request, &[wait]).expect("means");
+            group.bench_function(name, |b| {
+                b.iter(|| {
+                    evaluation.cells.clear();
+                    evaluation
+                        .add(&mut engine, black_box(plans), &[method])
+                        .expect("an evaluation");
+                });
             });
-        });
-    };
+        };
     for method in methods {
-        run(method.name(), &waiting, method);
+        run(method.name(), &request, &waiting, method);
     }
-    run("masked AF1", &af1, methods[0]);
+    run("masked AF1", &masked, &af1, methods[0]);
+    run("compiled AF1", &request, &af1, methods[0]);
     group.finish();
 }
 
@@ -154,7 +164,15 @@ fn bench(c: &mut Criterion, case: &Case) {
 fn summary() {
     let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let folder = Path::new(&folder).join("criterion");
-    let names = ["forward", "capture", "cama", "mean", "zero", "masked AF1"];
+    let names = [
+        "forward",
+        "capture",
+        "cama",
+        "mean",
+        "zero",
+        "masked AF1",
+        "compiled AF1",
+    ];
     println!("| model | {} |", names.join(" | "));
     println!("|---|{}", "---|".repeat(names.len()));
     for case in &CASES {

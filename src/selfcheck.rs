@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 
 use crate::experiment::{
-    Experiment, Found, Part, Request, evaluate, preflight, recover, with_references,
+    Experiment, Found, Part, Request, Way, evaluate, preflight, recover, with_references,
 };
 use crate::fetch::Cache;
 use crate::intervene::{Estimator, Head, Plan, ablation};
@@ -202,6 +202,7 @@ fn check_template(
         limit: None,
         seed: SEED,
         batch: BATCH,
+        way: Way::default(),
         part: Part::All,
         draw: None,
         operations: &[],

@@ -133,6 +133,9 @@ pub struct InterventionArgs {
     /// Prompts in a batch
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub batch: u32,
+    /// Run every layer on whole prompts with its mask, instead of each token that differs once: slower, the same answers
+    #[arg(long)]
+    pub masked: bool,
 }
 
 /// Where results go.

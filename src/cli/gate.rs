@@ -139,6 +139,7 @@ impl Gate {
                 estimator: gate.estimator.into(),
                 limit: gate.limit,
                 batch: self.batch,
+                masked: false,
                 ..defaults()
             },
             record: RecordArgs {

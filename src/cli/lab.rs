@@ -12,8 +12,8 @@ use super::args::{
 };
 use super::output::{deliver, print};
 use crate::experiment::{
-    Draw, Evaluation, Experiment, Order, Part, Pruning, Request, attention, discover, keeps_most,
-    preflight, prepare, random_sets, waiting, with_references,
+    Draw, Evaluation, Experiment, Order, Part, Pruning, Request, Way, attention, discover,
+    keeps_most, preflight, prepare, random_sets, waiting, with_references,
 };
 use crate::file::{check_writable, sha256_bytes};
 use crate::intervene::{Ablation, Estimator, Head, Plan, Tail};
@@ -480,6 +480,10 @@ impl Lab {
             limit: Some(args.intervention.limit as usize),
             seed: args.prompts.seed,
             batch: args.intervention.batch as usize,
+            way: match args.intervention.masked {
+                true => Way::Masked,
+                false => Way::Compiled,
+            },
             part: sweep.part,
             draw: None,
             operations: &operations,
@@ -819,7 +823,7 @@ fn provenance(
         dtype: "f32".to_owned(),
         threads: runtime.threads(),
         batch: args.intervention.batch as usize,
-
+        masked: args.intervention.masked,
         seed: selection.seed,
         operands: [*selection.operands.start(), *selection.operands.end()],
         results: [*selection.results.start(), *selection.results.end()],

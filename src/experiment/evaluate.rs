@@ -2,19 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ndarray::{Array2, Array3, Array4, ArrayView1, Axis};
+use ndarray::{Array2, Array3, Array4, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::compiled::{self, Way};
 use super::forward::{
-    Biases, Captured, base_forward, check_finite, first_broken, first_maximum, head_outputs,
-    not_finite, run_plans, streams,
+    Biases, Captured, base_forward, check_finite, first_broken, head_outputs, not_finite,
+    run_plans, streams,
 };
+use super::scores::{Reference, all_finite, first_maximum, logit_difference, scores};
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::{Ablation, Source, Stream, replace};
 use crate::intervene::{Contexts, Cut, Estimator, Mask, Means, Plan, Technique};
-use crate::prompt::{Prompt, PromptSet};
+use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result, progress};
 
@@ -33,6 +35,8 @@ pub struct Request<'a> {
     pub seed: u64,
     /// Prompts in a batch.
     pub batch: usize,
+    /// How plans are run.
+    pub way: Way,
     /// Which of the prompts are evaluated.
     pub part: Part,
     /// Means over fewer contexts than there are; over all where it is `None`.
@@ -131,6 +135,7 @@ pub struct Evaluation {
     others: Vec<usize>,
     estimator: Estimator,
     batch: usize,
+    way: Way,
     biases: Biases,
 }
 
@@ -168,6 +173,14 @@ impl Evaluation {
             (base, kept) => kept as f64 / base as f64,
         }
     }
+}
+
+/// The evaluated prompts that run together.
+struct Batch<'a> {
+    /// The right answers of each.
+    answers: Vec<&'a [u32]>,
+    /// What the unmodified model says to each.
+    references: Vec<Reference>,
 }
 
 /// Captured residuals are kept from the first pass to the second up to this size; above, they are computed again.
@@ -208,7 +221,10 @@ pub fn prepare(
             ),
         });
     }
-    let biases = Biases::new(set.positions())?;
+    let mut biases = Biases::new(set.positions())?;
+    if request.way == Way::Compiled {
+        biases.share(engine, &set)?;
+    }
     let first = estimate(engine, &set, &halves, waits, &biases, request)?;
     let mut operations: BTreeMap<usize, Vec<Means>> = BTreeMap::new();
     if request
@@ -218,6 +234,10 @@ pub fn prepare(
     {
         for other in request.operations {
             let every = Halves::everything(other);
+            let mut biases = Biases::new(other.positions())?;
+            if request.way == Way::Compiled {
+                biases.share(engine, other)?;
+            }
             let estimated = estimate(engine, other, &every, waits, &biases, request)?;
             for (wait, means) in estimated.means {
                 operations.entry(wait).or_default().push(means);
@@ -250,6 +270,7 @@ pub fn prepare(
         kept: first.kept,
         estimator: request.estimator,
         batch: request.batch,
+        way: request.way,
         biases,
         set,
     })
@@ -489,16 +510,13 @@ impl Evaluation {
                 })
             })
             .collect();
-        self.run(engine, plans, ablations, |cell, prompts, base, logits| {
+        self.run(engine, plans, ablations, |cell, batch, logits| {
             let cell = &mut cells[cell];
-            cell.predicted.extend(answers(logits));
-            for ((logits, base), prompt) in logits.outer_iter().zip(base.outer_iter()).zip(prompts)
-            {
-                let answers = &prompt.answers;
-                cell.logit_difference
-                    .push(logit_difference(logits, answers));
-                cell.rank.push(rank(logits, answers));
-                cell.kl.push(divergence(base, logits));
+            for score in scores(logits, &batch.answers, &batch.references) {
+                cell.predicted.push(score.predicted);
+                cell.logit_difference.push(score.logit_difference);
+                cell.rank.push(score.rank);
+                cell.kl.push(score.kl);
             }
         })?;
         self.cells.extend(cells);
@@ -516,7 +534,7 @@ impl Evaluation {
         ablation: &'static dyn Ablation,
     ) -> Result<Vec<Array2<f32>>> {
         let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::new(); plans.len()];
-        self.run(engine, plans, &[ablation], |plan, _, _, logits| {
+        self.run(engine, plans, &[ablation], |plan, _, logits| {
             all[plan].push(logits.clone());
         })?;
         let join = |batches: Vec<Array2<f32>>| {
@@ -550,13 +568,13 @@ impl Evaluation {
     }
 
     /// Runs every plan with every ablation on all evaluated prompts; calls `done` with the index of the pair, in the order
-    /// of the plans, and then the ablations, and with the prompts of a batch, the unmodified model's logits and these.
+    /// of the plans, and then the ablations, a batch, and its logits, `[batch, vocab]`.
     fn run(
         &mut self,
         engine: &mut Engine,
         plans: &[Plan],
         ablations: &[&'static dyn Ablation],
-        mut done: impl FnMut(usize, &[&Prompt], &Array2<f32>, &Array2<f32>),
+        mut done: impl FnMut(usize, &Batch<'_>, &Array2<f32>),
     ) -> Result<()> {
         self.biases
             .include_plans(plans, engine.layers(), engine.heads())?;
@@ -583,7 +601,11 @@ impl Evaluation {
             let last = self.last.slice(ndarray::s![begin..end, ..]);
             let last = last.insert_axis(Axis(1)).to_owned();
             let base = engine.logits(&Tensor::from_f32(last)?)?;
-            let prompts: Vec<&Prompt> = chunk.iter().map(|&p| &self.set.prompts[p]).collect();
+            let answers = chunk.iter().map(|&p| &*self.set.prompts[p].answers);
+            let batch = Batch {
+                answers: answers.collect(),
+                references: Reference::all(&base),
+            };
             let streams = self.streams(engine, ablations, chunk, begin, &waits)?;
             for &wait in &waits {
                 let here: Vec<usize> = (0..plans.len())
@@ -593,16 +615,37 @@ impl Evaluation {
                 for (at, ablation) in ablations.iter().enumerate() {
                     interrupted()?;
                     let replaced = self.replaced(*ablation, &streams, wait, chunk)?;
-                    let stream = Tensor::from_f32(replaced)?;
                     let mut broken = None;
-                    let ran = run_plans(engine, stream, &plans_here, &self.biases, |i, logits| {
-                        if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
+                    let mut seen = |i: usize, logits: &Array2<f32>| {
+                        if !all_finite(logits) {
+                            let bad = logits.iter().find(|logit| !logit.is_finite());
+                            let bad = bad.unwrap_or(&f32::NAN);
                             broken = Some(plans_here[i]);
                             return Err(not_finite(&self.set, "logits".to_owned(), *bad));
                         }
-                        done(here[i] * ablations.len() + at, &prompts, &base, logits);
+                        done(here[i] * ablations.len() + at, &batch, logits);
                         Ok(())
-                    });
+                    };
+                    let (compiled, masked): (Vec<usize>, Vec<usize>) =
+                        (0..here.len()).partition(|&i| {
+                            self.way == Way::Compiled
+                                && compiled::compiles(engine, plans_here[i], &self.biases)
+                        });
+                    let of = |chosen: &[usize]| -> Vec<&Plan> {
+                        chosen.iter().map(|&i| plans_here[i]).collect()
+                    };
+                    let view = replaced.view();
+                    let biases = &self.biases;
+                    let mut ran =
+                        compiled::run_plans(engine, view, &of(&compiled), biases, |i, logits| {
+                            seen(compiled[i], logits)
+                        });
+                    if ran.is_ok() && !masked.is_empty() {
+                        let stream = Tensor::from_f32(replaced)?;
+                        ran = run_plans(engine, stream, &of(&masked), biases, |i, logits| {
+                            seen(masked[i], logits)
+                        });
+                    }
                     if let Some(plan) = broken {
                         let again = self.replaced(*ablation, &streams, wait, chunk)?;
                         let (at, found) = first_broken(engine, plan, again, &self.biases)?;
@@ -768,44 +811,4 @@ fn all(set: &PromptSet) -> Vec<usize> {
 /// The token with the largest logit of every row.
 fn answers(logits: &Array2<f32>) -> Vec<u32> {
     logits.outer_iter().map(first_maximum).collect()
-}
-
-/// How many tokens that are no right answer have a larger logit than the best right one, plus one.
-fn rank(logits: ArrayView1<'_, f32>, answers: &[u32]) -> u32 {
-    let right = answers.iter().map(|&token| logits[token as usize]);
-    let right = right.fold(f32::NEG_INFINITY, f32::max);
-    let others = logits
-        .indexed_iter()
-        .filter(|(token, _)| !answers.contains(&(*token as u32)));
-    1 + others.filter(|(_, logit)| **logit > right).count() as u32
-}
-
-/// The Kullback-Leibler divergence `sum p ln(p / q)`, in nats, of the distributions with these logits.
-fn divergence(p: ArrayView1<'_, f32>, q: ArrayView1<'_, f32>) -> f32 {
-    // ln of the sum of exponentials, of each.
-    let normaliser = |logits: ArrayView1<'_, f32>| {
-        let most = f64::from(logits.fold(f32::NEG_INFINITY, |most, &x| most.max(x)));
-        most + logits
-            .fold(0.0, |sum, &x| sum + (f64::from(x) - most).exp())
-            .ln()
-    };
-    let (of_p, of_q) = (normaliser(p), normaliser(q));
-    let terms = p.iter().zip(q).map(|(&p, &q)| {
-        let (ln_p, ln_q) = (f64::from(p) - of_p, f64::from(q) - of_q);
-        ln_p.exp() * (ln_p - ln_q)
-    });
-    // Rounding can leave a little less than nothing.
-    terms.sum::<f64>().max(0.0) as f32
-}
-
-/// The logit of the right answer less the largest logit of another token.
-fn logit_difference(logits: ArrayView1<'_, f32>, answers: &[u32]) -> f32 {
-    let (mut right, mut other) = (f32::NEG_INFINITY, f32::NEG_INFINITY);
-    for (token, &logit) in logits.iter().enumerate() {
-        match answers.contains(&(token as u32)) {
-            true => right = right.max(logit),
-            false => other = other.max(logit),
-        }
-    }
-    right - other
 }

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ndarray::{Array2, Array3, Array4, ArrayView1, Ix3};
+use ndarray::{Array2, Array3, Array4, Ix3};
 
+use super::compiled::Prefix;
 use crate::interrupt::interrupted;
 use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
 use crate::prompt::PromptSet;
@@ -17,6 +18,8 @@ pub struct Biases {
     /// By layer, what stands in for the outputs of heads under [`Cut::Outputs`], `[batch, head, pos, d_head]`, for the
     /// batch that runs.
     pub(super) outputs: BTreeMap<usize, Array4<f32>>,
+    /// The tokens that all prompts begin with, if they are run once.
+    prefix: Option<Prefix>,
 }
 
 impl Biases {
@@ -29,6 +32,7 @@ impl Biases {
             pos,
             tensors: HashMap::new(),
             outputs: BTreeMap::new(),
+            prefix: None,
         };
         let abp = Technique::ABP;
         for mask in [
@@ -40,6 +44,31 @@ impl Biases {
             biases.include(mask, 1)?;
         }
         Ok(biases)
+    }
+
+    /// Runs the tokens that all prompts of a set begin with once, for all that follows. Nothing is done for a graph that does
+    /// not name its keys and values.
+    ///
+    /// # Errors
+    /// The runtime's reason; an interrupt.
+    pub fn share(&mut self, engine: &mut Engine, set: &PromptSet) -> Result<()> {
+        let len = set.shared();
+        if len > 0 && engine.takes_keys_values() {
+            let first = set.ids(&[0]);
+            let ids = first.slice(ndarray::s![.., ..len]).to_owned();
+            self.prefix = Some(Prefix::new(engine, ids)?);
+        }
+        Ok(())
+    }
+
+    /// The tokens that all prompts begin with, if they are run once.
+    pub(super) fn prefix(&self) -> Option<&Prefix> {
+        self.prefix.as_ref()
+    }
+
+    /// Tokens in a prompt.
+    pub(super) fn positions(&self) -> usize {
+        self.pos
     }
 
     fn include(&mut self, mask: Mask, heads: usize) -> Result<()> {
@@ -236,7 +265,8 @@ pub fn last_attention(
     Ok(all)
 }
 
-/// Runs layers `0 .. end`; returns the streams at the boundaries `capture`, and `resid[end]`.
+/// Runs layers `0 .. end`; returns the streams at the boundaries `capture`, and `resid[end]`, of the tokens after a shared
+/// prefix if there is one.
 fn run_to(
     engine: &mut Engine,
     ids: Array2<i64>,
@@ -245,6 +275,9 @@ fn run_to(
     capture: &[usize],
     end: usize,
 ) -> Result<(Captured, Tensor)> {
+    if let (Some(prefix), Mask::Causal) = (biases.prefix(), mask) {
+        return prefix.run_to(engine, &ids, capture, end);
+    }
     let mut captured = Captured::new();
     let mut stream = engine.embed(ids)?;
     for layer in 0..=end {
@@ -315,17 +348,6 @@ pub fn run_plans(
     Ok(())
 }
 
-/// The index of the largest logit over the whole vocabulary, the first of equals.
-pub fn first_maximum(logits: ArrayView1<'_, f32>) -> u32 {
-    let mut best = 0;
-    for (i, logit) in logits.iter().enumerate() {
-        if *logit > logits[best] {
-            best = i;
-        }
-    }
-    best as u32
-}
-
 /// Checks the unmodified model's logits and captured streams; where one is broken, names the first residual stream that
 /// is.
 ///
@@ -361,18 +383,5 @@ pub fn not_finite(set: &PromptSet, at: String, found: f32) -> Error {
         found: found.to_string(),
         style: set.template.style.clone(),
         operation: set.template.operation.to_string(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::first_maximum;
-
-    #[test]
-    fn the_first_of_equal_maxima_is_the_answer() {
-        let first = |logits: &[f32]| first_maximum(ndarray::ArrayView1::from(logits));
-        assert_eq!(first(&[0.0, 0.0, 0.0]), 0);
-        assert_eq!(first(&[-3.0, 2.0, 2.0, 1.0]), 1);
-        assert_eq!(first(&[-3.0, -2.0, -9.0]), 1);
     }
 }

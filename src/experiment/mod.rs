@@ -2,21 +2,25 @@
 //! stores results.
 
 mod attention;
+mod compiled;
 mod discover;
 mod evaluate;
 mod forward;
 mod heads;
 mod preflight;
 mod recover;
+mod scores;
 mod sweep;
 
 pub use attention::{Attended, attention};
+pub use compiled::Way;
 pub use discover::{Discovered, discover, keeps_most, needed_layers};
 pub use evaluate::{Cell, Draw, Evaluation, Part, Request, evaluate, prepare};
-pub use forward::{Biases, base_forward, first_maximum, last_attention};
+pub use forward::{Biases, base_forward, last_attention};
 pub use heads::{Order, Pruning, random_sets};
 pub use preflight::{CHECKS, preflight};
 pub use recover::{Found, recover};
+pub use scores::first_maximum;
 pub use sweep::{
     Experiment, knockout_windows, knockouts_upward, subgraphs, waiting, with_references,
 };

@@ -3,7 +3,7 @@
 //! Shape comments name the axes in the order `batch, pos, head, d_head`; `kv` counts key and value heads and
 //! `group` the query heads that share one of them, so `head = kv * group`.
 
-use super::{Attribute, Builder, Dim, Dtype, Weight, attn_out, attn_pattern};
+use super::{Attribute, Builder, Dim, Dtype, Weight, attn_key, attn_out, attn_pattern, attn_value};
 use crate::model::ModelSpec;
 
 /// Root-mean-square norm over the last axis: `x / sqrt(mean(x^2) + eps) * weight`.
@@ -97,7 +97,7 @@ pub struct AttentionWeights<'w> {
 }
 
 /// Grouped-query attention with an additive mask: `[batch, pos, d_model]` to the same shape. The graph can be cut at the
-/// attention weights and at what the heads read.
+/// keys and values, at the attention weights and at what the heads read.
 pub fn attention(
     b: &mut Builder,
     x: &str,
@@ -108,14 +108,22 @@ pub fn attention(
     layer: usize,
 ) -> String {
     let (heads, kv, d_head) = (spec.heads, spec.kv_heads, spec.d_head);
-    let query = linear(b, x, weights.query);
+    // Keys and values have public names, so that a segment can be given those of other tokens.
+    let axes = || {
+        let symbols = ["batch", "k_pos"].map(Dim::Symbol);
+        let [batch, pos] = symbols;
+        vec![batch, Dim::Fixed(kv), pos, Dim::Fixed(d_head)]
+    };
     let key = linear(b, x, weights.key);
-    let value = linear(b, x, weights.value);
-    let query = split_heads(b, &query, heads, d_head);
     let key = split_heads(b, &key, kv, d_head);
-    let value = split_heads(b, &value, kv, d_head);
-    let query = rotate(b, &query, cos, sin);
     let key = rotate(b, &key, cos, sin);
+    let key = b.boundary(&key, &attn_key(layer), Dtype::F32, axes());
+    let value = linear(b, x, weights.value);
+    let value = split_heads(b, &value, kv, d_head);
+    let value = b.boundary(&value, &attn_value(layer), Dtype::F32, axes());
+    let query = linear(b, x, weights.query);
+    let query = split_heads(b, &query, heads, d_head);
+    let query = rotate(b, &query, cos, sin);
 
     // The query heads of one group stand one below the other, so that keys and values are never repeated.
     let grouped = b.ints(&[0, kv as i64, -1, d_head as i64]);

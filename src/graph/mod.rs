@@ -30,6 +30,16 @@ pub fn attn_bias(layer: usize) -> String {
     format!("attn_bias.{layer}")
 }
 
+/// The name of the keys of layer `layer`, rotated to their positions: `[batch, kv, k_pos, d_head] f32`.
+pub fn attn_key(layer: usize) -> String {
+    format!("attn_key.{layer}")
+}
+
+/// The name of the values of layer `layer`: `[batch, kv, k_pos, d_head] f32`.
+pub fn attn_value(layer: usize) -> String {
+    format!("attn_value.{layer}")
+}
+
 /// The name of the attention weights of layer `layer`, after softmax: `[batch, head, q_pos, k_pos] f32`.
 pub fn attn_pattern(layer: usize) -> String {
     format!("attn_pattern.{layer}")

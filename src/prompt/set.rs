@@ -207,6 +207,17 @@ impl PromptSet {
         self.roles.len()
     }
 
+    /// The number of tokens that all prompts begin with, the last one never among them.
+    pub fn shared(&self) -> usize {
+        let Some((first, others)) = self.prompts.split_first() else {
+            return 0;
+        };
+        let same = |t: &usize| others.iter().all(|other| other.ids[*t] == first.ids[*t]);
+        (0..self.positions().saturating_sub(1))
+            .take_while(same)
+            .count()
+    }
+
     /// Some of the prompts, in that order.
     pub fn subset(&self, prompts: &[usize]) -> Self {
         Self {

@@ -123,6 +123,8 @@ pub struct Provenance {
     pub dtype: String,
     pub threads: usize,
     pub batch: usize,
+    #[serde(default = "yes")]
+    pub masked: bool,
     pub seed: u64,
     pub operands: [i64; 2],
     pub results: [i64; 2],
@@ -130,6 +132,11 @@ pub struct Provenance {
     pub contexts: usize,
     pub bos: Option<String>,
     pub bos_id: Option<u32>,
+}
+
+/// Records before there was another way do not say that they were masked.
+fn yes() -> bool {
+    true
 }
 
 /// What all measurements of a run have in common.

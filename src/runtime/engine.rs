@@ -1,7 +1,7 @@
-//! A whole model as a chain of segments: the embedding, one for every layer, the head.
+//! A whole model as a chain of segments: the embedding, two for every layer (keys and values, the rest), the head.
 //!
-//! A segment a layer means that any start, any mask and any capture needs no further session, and that the weights are
-//! in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
+//! Segments of a layer mean that any start, any mask, any capture and any keys and values need no further session, and that the
+//! weights are in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,8 @@ use ndarray::{Array2, Array4, ArrayView4, Ix2, Ix3};
 use super::{Device, Part, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
-    Graph, INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, attn_out, attn_pattern, resid,
+    Graph, INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, attn_key, attn_out, attn_pattern,
+    attn_value, resid,
 };
 use crate::interrupt::interrupted;
 use crate::model::Model;
@@ -25,12 +26,28 @@ pub enum Attention<'a> {
     Outputs(ArrayView4<'a, f32>),
 }
 
+/// A layer, cut at its keys and values where the graph names them.
+struct Layer {
+    /// `resid` to keys and values.
+    keys_values: Option<Part>,
+    /// `resid`, with keys and values where they are made apart, to the next `resid`.
+    rest: Part,
+}
+
+/// The keys and the values of a layer, each `[batch, kv, k_pos, d_head]`.
+pub struct KeysValues {
+    /// The keys, rotated to their positions.
+    pub keys: Tensor,
+    /// The values.
+    pub values: Tensor,
+}
+
 /// A model that is ready to run on a device.
 pub struct Engine {
     runtime: &'static Runtime,
     device: Device,
     embed: Part,
-    layers: Vec<Part>,
+    layers: Vec<Layer>,
     head: Part,
     /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
     attention: BTreeMap<usize, [Part; 3]>,
@@ -64,7 +81,7 @@ impl Engine {
         let graph_hash = sha256_bytes(&graph.to_bytes());
         let (graph, folder) = model.weights.resolve(graph)?;
         let layers = model.spec.layers;
-        let bar = progress::steps("loading the model", layers as u64 + 2);
+        let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
         let mut providers = BTreeMap::new();
         let mut part = |name: String, inputs: &[String], outputs: &[String]| -> Result<Part> {
             interrupted()?;
@@ -83,8 +100,21 @@ impl Engine {
         };
         let embed = part("embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)])?;
         let layers = (0..layers)
-            .map(|l| part(format!("layer {l}"), &[resid(l)], &[resid(l + 1)]))
-            .collect::<Result<Vec<Part>>>()?;
+            .map(|l| {
+                let (start, cut) = (resid(l), [attn_key(l), attn_value(l)]);
+                let apart = cut.iter().all(|name| graph.port(name).is_some());
+                let keys_values = apart
+                    .then(|| {
+                        let name = format!("layer {l}, keys and values");
+                        part(name, std::slice::from_ref(&start), &cut)
+                    })
+                    .transpose()?;
+                let mut inputs = vec![start];
+                inputs.extend(cut.into_iter().filter(|_| apart));
+                let rest = part(format!("layer {l}"), &inputs, &[resid(l + 1)])?;
+                Ok(Layer { keys_values, rest })
+            })
+            .collect::<Result<Vec<Layer>>>()?;
         let head = part(
             "head".to_owned(),
             &[resid(layers.len())],
@@ -144,7 +174,12 @@ impl Engine {
 
     /// Whether the mask of a layer reaches its segment.
     pub fn takes_mask(&self, layer: usize) -> bool {
-        self.layers[layer].has_input(&attn_bias(layer))
+        self.layers[layer].rest.has_input(&attn_bias(layer))
+    }
+
+    /// Whether keys and values can be made apart in every layer: the graph names them.
+    pub fn takes_keys_values(&self) -> bool {
+        self.layers.iter().all(|layer| layer.keys_values.is_some())
     }
 
     /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids`, `[batch, pos]`.
@@ -153,7 +188,8 @@ impl Engine {
     /// The runtime's reason.
     pub fn embed(&mut self, ids: Array2<i64>) -> Result<Tensor> {
         let ids = Tensor::from_i64(ids)?;
-        self.embed.run(&[(INPUT_IDS, &ids)], &resid(0))
+        let [stream] = self.embed.run(&[(INPUT_IDS, &ids)], [&resid(0)])?;
+        Ok(stream)
     }
 
     /// `resid[layer + 1]` from `resid[layer]`, with the additive mask `bias`, `[1|batch, 1|head, q_pos, k_pos]`.
@@ -163,12 +199,65 @@ impl Engine {
     pub fn layer(&mut self, layer: usize, stream: &Tensor, bias: &Tensor) -> Result<Tensor> {
         let (batch, pos, _) = stream.view::<Ix3>()?.dim();
         let positions = Tensor::from_i64(Array2::from_shape_fn((batch, pos), |(_, t)| t as i64))?;
+        if self.layers[layer].keys_values.is_some() {
+            let own = self.keys_values(layer, stream, &positions)?;
+            return self.attend(layer, stream, &positions, &own, bias);
+        }
         let inputs = [
             (&*resid(layer), stream),
             (POSITION_IDS, &positions),
             (&*attn_bias(layer), bias),
         ];
-        self.layers[layer].run(&inputs, &resid(layer + 1))
+        let [next] = self.layers[layer].rest.run(&inputs, [&resid(layer + 1)])?;
+        Ok(next)
+    }
+
+    /// The keys and values of a layer, of the tokens whose `resid[layer]` is `stream`, `[batch, pos, d_model]`, at the
+    /// positions `positions`, `[batch, pos]`.
+    ///
+    /// # Errors
+    /// The runtime's reason; a graph that does not name them.
+    pub fn keys_values(
+        &mut self,
+        layer: usize,
+        stream: &Tensor,
+        positions: &Tensor,
+    ) -> Result<KeysValues> {
+        let (before, key, value) = (resid(layer), attn_key(layer), attn_value(layer));
+        let part = self.layers[layer].keys_values.as_mut();
+        let part = part.ok_or_else(|| Error::Run {
+            part: format!("layer {layer}"),
+            reason: format!("the graph has no values named {key:?} and {value:?}"),
+        })?;
+        let inputs = [(&*before, stream), (POSITION_IDS, positions)];
+        let [keys, values] = part.run(&inputs, [&key, &value])?;
+        Ok(KeysValues { keys, values })
+    }
+
+    /// `resid[layer + 1]` of the tokens whose `resid[layer]` is `stream`, `[batch, pos, d_model]`, at the positions
+    /// `positions`, `[batch, pos]`, which look at `seen`, their own keys and values among them, through the additive mask
+    /// `bias`, `[1|batch, 1|head, pos, k_pos]`. Only for a graph that names keys and values
+    /// ([`Self::takes_keys_values`]).
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn attend(
+        &mut self,
+        layer: usize,
+        stream: &Tensor,
+        positions: &Tensor,
+        seen: &KeysValues,
+        bias: &Tensor,
+    ) -> Result<Tensor> {
+        let inputs = [
+            (&*resid(layer), stream),
+            (POSITION_IDS, positions),
+            (&*attn_key(layer), &seen.keys),
+            (&*attn_value(layer), &seen.values),
+            (&*attn_bias(layer), bias),
+        ];
+        let [next] = self.layers[layer].rest.run(&inputs, [&resid(layer + 1)])?;
+        Ok(next)
     }
 
     /// As [`Self::layer`], but `change` may replace the attention weights, `[batch, head, q_pos, k_pos]`, and what the heads
@@ -197,17 +286,18 @@ impl Engine {
             (POSITION_IDS, &positions),
             (&*bias_name, bias),
         ];
-        let mut weights = parts[0].run(&inputs, &pattern)?;
+        let [mut weights] = parts[0].run(&inputs, [&pattern])?;
         if let Some(changed) = change(Attention::Weights(weights.view()?))? {
             weights = Tensor::from_f32(changed)?;
         }
         inputs.push((&*pattern, &weights));
-        let mut out = parts[1].run(&inputs, &read)?;
+        let [mut out] = parts[1].run(&inputs, [&read])?;
         if let Some(changed) = change(Attention::Outputs(out.view()?))? {
             out = Tensor::from_f32(changed)?;
         }
         inputs.push((&*read, &out));
-        parts[2].run(&inputs, &resid(layer + 1))
+        let [next] = parts[2].run(&inputs, [&resid(layer + 1)])?;
+        Ok(next)
     }
 
     /// The three pieces of a layer that is cut at its attention.
@@ -243,7 +333,7 @@ impl Engine {
     /// The runtime's reason.
     pub fn logits(&mut self, stream: &Tensor) -> Result<Array2<f32>> {
         let name = resid(self.layers.len());
-        let logits = self.head.run(&[(&name, stream)], LOGITS)?;
+        let [logits] = self.head.run(&[(&name, stream)], [LOGITS])?;
         Ok(logits.view::<Ix2>()?.to_owned())
     }
 }

@@ -10,7 +10,7 @@ mod part;
 mod tensor;
 
 pub use device::Device;
-pub use engine::{Attention, Engine};
+pub use engine::{Attention, Engine, KeysValues};
 pub use environment::{Runtime, default_threads};
 pub use library::{DYLIB_VARIABLE, Library, PINNED, Source};
 pub use part::Part;

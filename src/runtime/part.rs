@@ -103,11 +103,15 @@ impl Part {
         self.session.inputs().iter().any(|port| port.name() == name)
     }
 
-    /// Runs the segment and returns one output. Inputs that the segment does not have are passed over.
+    /// Runs the segment and returns some outputs. Inputs that the segment does not have are passed over.
     ///
     /// # Errors
     /// The runtime's reason: an input that is missing or has another shape, no memory.
-    pub fn run(&mut self, inputs: &[(&str, &Tensor)], output: &str) -> Result<Tensor> {
+    pub fn run<const N: usize>(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        outputs: [&str; N],
+    ) -> Result<[Tensor; N]> {
         let fail = |reason: String| Error::Run {
             part: self.name.clone(),
             reason,
@@ -119,11 +123,14 @@ impl Part {
             .filter_map(|port| inputs.iter().find(|(name, _)| *name == port.name()))
             .map(|(name, value)| (Cow::from(*name), SessionInputValue::from(&value.0)))
             .collect();
-        let mut outputs = self.session.run(wanted).map_err(|e| fail(first_line(&e)))?;
-        outputs
-            .remove(output)
-            .map(Tensor)
-            .ok_or_else(|| fail(format!("it returned no {output:?}")))
+        let mut found = self.session.run(wanted).map_err(|e| fail(first_line(&e)))?;
+        let mut tensors = Vec::with_capacity(N);
+        for output in outputs {
+            let value = found.remove(output);
+            let value = value.ok_or_else(|| fail(format!("it returned no {output:?}")))?;
+            tensors.push(Tensor(value));
+        }
+        Ok(tensors.try_into().ok().expect("one for every name"))
     }
 }
 

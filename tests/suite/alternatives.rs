@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use af1::experiment::{Evaluation, Part, Request, evaluate, prepare};
+use af1::experiment::{Evaluation, Part, Request, Way, evaluate, prepare};
 use af1::intervene::masking::{self, Technique};
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::model::Model;
@@ -29,6 +29,7 @@ fn request<'a>(
         limit: Some(200),
         seed: 42,
         batch: 64,
+        way: Way::default(),
         part: Part::All,
         draw: None,
         operations,

@@ -40,7 +40,7 @@ fn segments_agree(model: &Model, engine: &mut Engine) {
             .iter()
             .map(|name| (name.as_str(), biases.of(&Mask::Causal))),
     );
-    let in_one = whole.run(&inputs, LOGITS).unwrap();
+    let [in_one] = whole.run(&inputs, [LOGITS]).unwrap();
     let apart = distance(
         in_one.view::<Ix2>().unwrap().as_slice().unwrap(),
         in_pieces.as_slice().unwrap(),
@@ -69,7 +69,7 @@ fn segments_agree(model: &Model, engine: &mut Engine) {
                 .iter()
                 .map(|name| (name.as_str(), biases.of(&Mask::Causal))),
         );
-        let end = part.run(&inputs, &output).unwrap();
+        let [end] = part.run(&inputs, [&output]).unwrap();
         let end = end.view::<IxDyn>().unwrap();
         let expected = to.map_or(in_pieces.view().into_dyn(), |to| {
             captured[&to].view().into_dyn()
@@ -110,6 +110,16 @@ fn every_cut_has_what_it_needs_and_no_more() {
             .all(|weight| weight.name.starts_with("model.layers.1."))
     );
     assert_eq!(layer.weights.len(), 9);
+    // With keys and values given, neither their weights nor anything of the tokens they are of is left.
+    let seen = ["resid.1", "attn_key.1", "attn_value.1"].map(str::to_owned);
+    let rest = graph.cut("rest", &seen, &[resid(2)]).unwrap();
+    assert_eq!(rest.weights.len(), 7);
+    let made = graph
+        .cut("keys and values", &[resid(1)], &seen[1..])
+        .unwrap();
+    let inputs: Vec<&str> = made.inputs.iter().map(|port| port.name.as_str()).collect();
+    assert_eq!(inputs, ["resid.1", "position_ids"]);
+    assert_eq!(made.weights.len(), 3);
     let head = graph
         .cut("head", &[resid(3)], &[LOGITS.to_owned()])
         .unwrap();
@@ -123,12 +133,10 @@ fn every_cut_has_what_it_needs_and_no_more() {
         .iter()
         .map(|port| port.name.as_str())
         .collect();
-    let expected = [
-        "attn_pattern.1",
-        "attn_out.1",
-        "attn_pattern.2",
-        "attn_out.2",
-    ];
+    let of_layer = |l: usize| {
+        ["attn_key", "attn_value", "attn_pattern", "attn_out"].map(|name| format!("{name}.{l}"))
+    };
+    let expected = [of_layer(1), of_layer(2)].concat();
     // resid.2 is given back, not inside.
     assert_eq!(inner, expected);
     assert_eq!(

@@ -3,6 +3,7 @@
 mod alternatives;
 mod bad_input;
 mod choices;
+mod compiled;
 mod experiments;
 mod export;
 mod fetching;

@@ -1,8 +1,8 @@
 //! The harness against models whose answer is known by construction: it must find what was planted, without a hint.
 
 use af1::experiment::{
-    Evaluation, Experiment, Part, Request, evaluate, knockouts_upward, preflight, prepare, recover,
-    waiting,
+    Evaluation, Experiment, Part, Request, Way, evaluate, knockouts_upward, preflight, prepare,
+    recover, waiting,
 };
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::model::planted::{Plant, Route};
@@ -59,6 +59,7 @@ fn request<'a>(
         limit: Some(limit),
         seed: 42,
         batch: 256,
+        way: Way::default(),
         part: Part::All,
         draw: None,
         operations: &[],

@@ -1,7 +1,7 @@
 //! Preflight: what must not be believed is refused, by the check that is there for it.
 
 use af1::Error;
-use af1::experiment::{CHECKS, Part, Request, preflight, waiting};
+use af1::experiment::{CHECKS, Part, Request, Way, preflight, waiting};
 use af1::graph::{Attribute, Constant, Dtype, Graph, attn_bias};
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
 use af1::intervene::{Estimator, Plan};
@@ -32,6 +32,7 @@ fn check(
         limit: None,
         seed: 42,
         batch: 64,
+        way: Way::default(),
         part: Part::All,
         draw: None,
         operations: &[],
@@ -328,6 +329,7 @@ fn a_layer_that_cannot_take_zeros() {
         limit: None,
         seed: 42,
         batch: 64,
+        way: Way::default(),
         part: Part::All,
         draw: None,
         operations: &[],

@@ -1,0 +1,464 @@
+//! What an AF1 leaves of a model, and nothing else: the compiled way of running a plan, equal to the masked way of
+//! [`super::forward`] up to rounding, and far smaller.
+//!
+//! A token that waits or computes alone sees itself and position 0, so its trajectory depends on its replaced stream
+//! alone: each different one is run once, whatever the number of prompts, as a row of one token. Position 0 is never
+//! touched: its keys and values are those of the unmodified model. In the transfer layers the last token looks at a table
+//! of keys and values, one entry a row; after them it is a row like the others. Prompts with the same rows are one prompt.
+//! Which mask a layer has is decided by the plan, here as there.
+
+use std::collections::HashMap;
+
+use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, Axis, Ix3, Ix4, s};
+
+use super::forward::{Biases, Captured};
+use crate::Result;
+use crate::interrupt::interrupted;
+use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
+use crate::runtime::{Engine, KeysValues, Tensor};
+
+/// How a plan is run; the answers are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// What differs from prompt to prompt is run, and each of it once. Plans that cannot be run so are run masked.
+    #[default]
+    Compiled,
+    /// Every layer runs on whole prompts, with its mask.
+    Masked,
+}
+
+/// Keys and values of a layer, each `[batch, kv, k_pos, d_head]`.
+struct Cache {
+    keys: Array4<f32>,
+    values: Array4<f32>,
+}
+
+impl Cache {
+    fn of(made: &KeysValues) -> Result<Self> {
+        Ok(Self {
+            keys: made.keys.view::<Ix4>()?.to_owned(),
+            values: made.values.view::<Ix4>()?.to_owned(),
+        })
+    }
+}
+
+/// The tokens that all prompts of a template begin with, run once in the unmodified model.
+pub struct Prefix {
+    /// By boundary, `[len, d_model]`.
+    streams: Vec<Array2<f32>>,
+    /// By layer, of a batch of 1.
+    caches: Vec<Cache>,
+}
+
+impl Prefix {
+    /// Runs the tokens `ids`, `[1, len]`, through all layers.
+    ///
+    /// # Errors
+    /// The runtime's reason; an interrupt.
+    pub fn new(engine: &mut Engine, ids: Array2<i64>) -> Result<Self> {
+        let len = ids.ncols();
+        let bias = Tensor::from_f32(Mask::Causal.bias(1, len))?;
+        let positions = positions(1, 0..len)?;
+        let mut stream = engine.embed(ids)?;
+        let (mut streams, mut caches) = (Vec::new(), Vec::new());
+        for layer in 0..=engine.layers() {
+            streams.push(stream.view::<Ix3>()?.index_axis(Axis(0), 0).to_owned());
+            if layer < engine.layers() {
+                interrupted()?;
+                let made = engine.keys_values(layer, &stream, &positions)?;
+                stream = engine.attend(layer, &stream, &positions, &made, &bias)?;
+                caches.push(Cache::of(&made)?);
+            }
+        }
+        Ok(Self { streams, caches })
+    }
+
+    /// The number of tokens.
+    pub fn len(&self) -> usize {
+        self.streams[0].nrows()
+    }
+
+    /// Runs the layers `0 .. end` of the unmodified model on prompts that begin with these tokens; returns the whole
+    /// streams at the boundaries `capture`, and `resid[end]` of the tokens after these.
+    ///
+    /// # Errors
+    /// The runtime's reason; an interrupt.
+    pub fn run_to(
+        &self,
+        engine: &mut Engine,
+        ids: &Array2<i64>,
+        capture: &[usize],
+        end: usize,
+    ) -> Result<(Captured, Tensor)> {
+        let (batch, pos) = ids.dim();
+        let len = self.len();
+        let positions = positions(batch, len..pos)?;
+        let bias = Mask::Causal.bias(1, pos);
+        let bias = Tensor::from_f32(bias.slice(s![.., .., len.., ..]).to_owned())?;
+        let mut captured = Captured::new();
+        let mut stream = engine.embed(ids.slice(s![.., len..]).to_owned())?;
+        for layer in 0..=end {
+            if capture.contains(&layer) {
+                let shared = &self.streams[layer];
+                let mut whole = Array3::zeros((batch, pos, shared.ncols()));
+                whole.slice_mut(s![.., ..len, ..]).assign(shared);
+                whole
+                    .slice_mut(s![.., len.., ..])
+                    .assign(&stream.view::<Ix3>()?);
+                captured.insert(layer, whole);
+            }
+            if layer < end {
+                interrupted()?;
+                let own = engine.keys_values(layer, &stream, &positions)?;
+                let past = &self.caches[layer];
+                let seen = KeysValues {
+                    keys: after(past.keys.view(), own.keys.view()?)?,
+                    values: after(past.values.view(), own.values.view()?)?,
+                };
+                stream = engine.attend(layer, &stream, &positions, &seen, &bias)?;
+            }
+        }
+        Ok((captured, stream))
+    }
+}
+
+/// The positions of some tokens of every prompt of a batch, `[batch, len]`.
+fn positions(batch: usize, range: std::ops::Range<usize>) -> Result<Tensor> {
+    let shape = (batch, range.len());
+    Tensor::from_i64(Array2::from_shape_fn(shape, |(_, t)| {
+        (range.start + t) as i64
+    }))
+}
+
+/// Keys or values of a batch of 1, for every prompt before its own, along `k_pos`.
+fn after(past: ArrayView4<'_, f32>, own: ArrayView4<'_, f32>) -> Result<Tensor> {
+    let (batch, kv, pos, d_head) = own.dim();
+    let len = past.len_of(Axis(2));
+    let mut all = Array4::zeros((batch, kv, len + pos, d_head));
+    let past = past.index_axis(Axis(0), 0);
+    all.slice_mut(s![.., .., ..len, ..]).assign(&past);
+    all.slice_mut(s![.., .., len.., ..]).assign(&own);
+    Tensor::from_f32(all)
+}
+
+/// Whether a plan can be run this way: it is an AF1 in which attention is cut before softmax and every token but the last
+/// one of a transfer layer sees nothing but itself and position 0.
+pub fn compiles(engine: &Engine, plan: &Plan, biases: &Biases) -> bool {
+    let alone = |mask: &Mask| {
+        let pos = biases.positions();
+        (0..pos).all(|q| (1..q).all(|k| !mask.allows(0, q, k, pos)))
+    };
+    plan.tail.transfer().is_some()
+        && plan.masking.0.cut() == Cut::Scores
+        && biases.prefix().is_some()
+        && engine.takes_keys_values()
+        && biases.positions() > 1
+        && alone(&Mask::SelfPeek(plan.masking))
+}
+
+/// The different rows of a batch at a boundary.
+struct Rows {
+    /// The position of each row of a token that is not the last, from 1 on.
+    positions: Vec<usize>,
+    /// Their streams, `[row, 1, d_model]`.
+    others: Array3<f32>,
+    /// Those of last tokens, `[row, 1, d_model]`.
+    last: Array3<f32>,
+    /// Of every different prompt, the row of each position from 1 on, the last token's among [`Self::last`].
+    prompts: Vec<Vec<usize>>,
+    /// Of every prompt of the batch, which of the different ones it is.
+    which: Vec<usize>,
+}
+
+impl Rows {
+    /// Those of the streams `[batch, pos, d_model]`.
+    fn new(replaced: ArrayView3<'_, f32>) -> Self {
+        let pos = replaced.len_of(Axis(1));
+        let mut found: HashMap<(usize, Vec<u32>), usize> = HashMap::new();
+        let mut firsts: Vec<(usize, usize)> = Vec::new();
+        let mut lasts: Vec<usize> = Vec::new();
+        let mut distinct: HashMap<Vec<usize>, usize> = HashMap::new();
+        let (mut prompts, mut which) = (Vec::new(), Vec::new());
+        for (b, prompt) in replaced.outer_iter().enumerate() {
+            let mut row_of = |(t, row): (usize, ndarray::ArrayView1<'_, f32>)| {
+                let bits: Vec<u32> = row.iter().map(|x| x.to_bits()).collect();
+                *found
+                    .entry((t, bits))
+                    .or_insert_with(|| match t + 1 == pos {
+                        true => {
+                            lasts.push(b);
+                            lasts.len() - 1
+                        }
+                        false => {
+                            firsts.push((b, t));
+                            firsts.len() - 1
+                        }
+                    })
+            };
+            let rows: Vec<usize> = prompt
+                .outer_iter()
+                .enumerate()
+                .skip(1)
+                .map(&mut row_of)
+                .collect();
+            let next = distinct.len();
+            let index = *distinct.entry(rows.clone()).or_insert(next);
+            if index == next {
+                prompts.push(rows);
+            }
+            which.push(index);
+        }
+        let stack = |rows: Vec<(usize, usize)>| {
+            let d_model = replaced.len_of(Axis(2));
+            let mut out = Array3::zeros((rows.len(), 1, d_model));
+            for (mut out, (b, t)) in out.outer_iter_mut().zip(rows) {
+                out.row_mut(0).assign(&replaced.slice(s![b, t, ..]));
+            }
+            out
+        };
+        Self {
+            positions: firsts.iter().map(|(_, t)| *t).collect(),
+            others: stack(firsts),
+            last: stack(lasts.into_iter().map(|b| (b, pos - 1)).collect()),
+            prompts,
+            which,
+        }
+    }
+
+    /// The streams of the last token of every different prompt, `[prompt, 1, d_model]`.
+    fn last_of_prompts(&self) -> Array3<f32> {
+        let rows: Vec<usize> = (self.prompts.iter())
+            .map(|rows| *rows.last().expect("a prompt has a last token"))
+            .collect();
+        self.last.select(Axis(0), &rows)
+    }
+}
+
+/// Runs plans that compile, all with the same boundary, from the replaced streams `[batch, pos, d_model]`; calls `done` with
+/// the index of each plan and its logits, `[batch, vocab]`.
+///
+/// # Errors
+/// The runtime's reason; an interrupt; what `done` fails with.
+pub fn run_plans(
+    engine: &mut Engine,
+    replaced: ArrayView3<'_, f32>,
+    plans: &[&Plan],
+    biases: &Biases,
+    mut done: impl FnMut(usize, &Array2<f32>) -> Result<()>,
+) -> Result<()> {
+    let rows = Rows::new(replaced);
+    let mut techniques: Vec<Technique> = plans.iter().map(|plan| plan.masking).collect();
+    techniques.dedup();
+    techniques.sort_by_key(|by| by.0.name());
+    techniques.dedup();
+    for by in techniques {
+        let chosen: Vec<usize> = (0..plans.len())
+            .filter(|&i| plans[i].masking == by)
+            .collect();
+        let mut run = Compiled {
+            engine,
+            rows: &rows,
+            prefix: biases.prefix().expect("only where there is one"),
+            pos: biases.positions(),
+            by,
+        };
+        run.plans(plans, &chosen, &mut done)?;
+    }
+    Ok(())
+}
+
+/// Plans of one technique on the rows of a batch.
+struct Compiled<'a> {
+    engine: &'a mut Engine,
+    rows: &'a Rows,
+    prefix: &'a Prefix,
+    /// Tokens in a prompt.
+    pos: usize,
+    by: Technique,
+}
+
+impl Compiled<'_> {
+    fn plans(
+        &mut self,
+        plans: &[&Plan],
+        chosen: &[usize],
+        done: &mut impl FnMut(usize, &Array2<f32>) -> Result<()>,
+    ) -> Result<()> {
+        let transfer = |i: usize| plans[i].tail.transfer().expect("it compiles");
+        let Some(&first) = chosen.first() else {
+            return Ok(());
+        };
+        let wait = plans[first].wait;
+        let most = chosen.iter().map(|&i| transfer(i)).max().unwrap_or(0);
+        let (tables, trunk) = self.transfer(wait, most)?;
+
+        // The streams of the last tokens with which each plan begins to compute alone: what is pruned leaves the trunk at its
+        // first layer without all heads.
+        let mut starts: Vec<(usize, usize, Array3<f32>)> = Vec::new();
+        for &i in chosen {
+            let until = wait + transfer(i);
+            let start = match &plans[i].tail {
+                Tail::Pruned { without, .. } => {
+                    let pruned = without.iter().map(|head| head.layer);
+                    let fork = pruned.filter(|layer| *layer >= wait).min();
+                    let fork = fork.map_or(until, |layer| layer.min(until));
+                    let mut stream = trunk[fork - wait].clone();
+                    for layer in fork..until {
+                        let mask = plans[i].mask(layer);
+                        stream = self.peek(layer, stream, &tables[layer - wait], &mask)?;
+                    }
+                    stream
+                }
+                // Before any transfer, those of different prompts can still be the same.
+                _ if until == wait => self.rows.last.clone(),
+                _ => trunk[until - wait].clone(),
+            };
+            starts.push((until, i, start));
+        }
+        starts.sort_by_key(|(until, _, _)| *until);
+
+        // All that compute alone in a layer do so together.
+        let bias = self.alone_bias(&[self.pos - 1])?;
+        let mut starts = starts.into_iter().peekable();
+        let mut joined: Vec<(usize, usize)> = Vec::new();
+        let mut pool: Option<Array3<f32>> = None;
+        for layer in wait..=self.engine.layers() {
+            while let Some((_, i, start)) = starts.next_if(|(until, _, _)| *until == layer) {
+                joined.push((i, start.len_of(Axis(0))));
+                pool = Some(match pool {
+                    None => start,
+                    Some(pool) => ndarray::concatenate![Axis(0), pool, start],
+                });
+            }
+            if let Some(stream) = pool.take() {
+                pool = Some(match layer < self.engine.layers() {
+                    true => {
+                        let all = positions(stream.len_of(Axis(0)), self.pos - 1..self.pos)?;
+                        self.alone(layer, stream, &all, &bias)?.0
+                    }
+                    false => stream,
+                });
+            }
+        }
+        let pool = pool.expect("a plan ends at the last layer at the latest");
+        let mut begin = 0;
+        for (i, len) in joined {
+            interrupted()?;
+            let part = pool.slice(s![begin..begin + len, .., ..]).to_owned();
+            begin += len;
+            let logits = self.engine.logits(&Tensor::from_f32(part)?)?;
+            let row = |which: &usize| match transfer(i) {
+                0 => *self.rows.prompts[*which]
+                    .last()
+                    .expect("it has a last token"),
+                _ => *which,
+            };
+            let expanded: Vec<usize> = self.rows.which.iter().map(row).collect();
+            match expanded.iter().copied().eq(0..len) {
+                true => done(i, &logits)?,
+                false => done(i, &logits.select(Axis(0), &expanded))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs `layers` transfer layers from `wait` on: by layer, the keys and values of the rows that the last tokens look at;
+    /// by boundary, the streams of the last tokens, `[prompt, 1, d_model]`.
+    fn transfer(&mut self, wait: usize, layers: usize) -> Result<(Vec<Cache>, Vec<Array3<f32>>)> {
+        let (mut tables, mut trunk) = (Vec::new(), vec![self.rows.last_of_prompts()]);
+        let bias = self.alone_bias(&self.rows.positions)?;
+        let at = self.rows.positions.iter().map(|&t| t as i64).collect();
+        let at = Array2::from_shape_vec((self.rows.positions.len(), 1), at).expect("one a row");
+        let at = Tensor::from_i64(at)?;
+        let mut others = self.rows.others.clone();
+        for layer in wait..wait + layers {
+            let (next, made) = self.alone(layer, others, &at, &bias)?;
+            others = next;
+            let stream = trunk.last().expect("it begins with one").clone();
+            trunk.push(self.peek(layer, stream, &made, &Mask::Peek(self.by))?);
+            tables.push(made);
+        }
+        Ok((tables, trunk))
+    }
+
+    /// Rows of one token that see themselves and position 0, `[row, 1, d_model]`; the next stream, and their own keys and
+    /// values.
+    fn alone(
+        &mut self,
+        layer: usize,
+        stream: Array3<f32>,
+        positions: &Tensor,
+        bias: &Tensor,
+    ) -> Result<(Array3<f32>, Cache)> {
+        interrupted()?;
+        let stream = Tensor::from_f32(stream)?;
+        let own = self.engine.keys_values(layer, &stream, positions)?;
+        let sink = &self.prefix.caches[layer];
+        let seen = KeysValues {
+            keys: after(sink.keys.slice(s![.., .., ..1, ..]), own.keys.view()?)?,
+            values: after(sink.values.slice(s![.., .., ..1, ..]), own.values.view()?)?,
+        };
+        let next = (self.engine).attend(layer, &stream, positions, &seen, bias)?;
+        Ok((next.view::<Ix3>()?.to_owned(), Cache::of(&own)?))
+    }
+
+    /// The last token of every different prompt, `[prompt, 1, d_model]`, looks at the rows of its prompt through a mask.
+    fn peek(
+        &mut self,
+        layer: usize,
+        stream: Array3<f32>,
+        table: &Cache,
+        mask: &Mask,
+    ) -> Result<Array3<f32>> {
+        interrupted()?;
+        let last = self.pos - 1;
+        let positions = positions(stream.len_of(Axis(0)), last..self.pos)?;
+        let bias = mask.bias(self.engine.heads(), self.pos);
+        let bias = Tensor::from_f32(bias.slice(s![.., .., last.., ..]).to_owned())?;
+        let stream = Tensor::from_f32(stream)?;
+        let own = self.engine.keys_values(layer, &stream, &positions)?;
+        let sink = &self.prefix.caches[layer];
+        let gather = |sink: &Array4<f32>, table: &Array4<f32>, own: ArrayView4<'_, f32>| {
+            let (prompts, kv, _, d_head) = own.dim();
+            let mut all = Array4::zeros((prompts, kv, self.pos, d_head));
+            for (prompt, mut all) in all.outer_iter_mut().enumerate() {
+                all.slice_mut(s![.., 0, ..])
+                    .assign(&sink.slice(s![0, .., 0, ..]));
+                for (t, &row) in (1..last).zip(&self.rows.prompts[prompt]) {
+                    all.slice_mut(s![.., t, ..])
+                        .assign(&table.slice(s![row, .., 0, ..]));
+                }
+                all.slice_mut(s![.., last, ..])
+                    .assign(&own.slice(s![prompt, .., 0, ..]));
+            }
+            Tensor::from_f32(all)
+        };
+        let seen = KeysValues {
+            keys: gather(&sink.keys, &table.keys, own.keys.view()?)?,
+            values: gather(&sink.values, &table.values, own.values.view()?)?,
+        };
+        let next = (self.engine).attend(layer, &stream, &positions, &seen, &bias)?;
+        Ok(next.view::<Ix3>()?.to_owned())
+    }
+
+    /// The mask of rows that are alone: position 0, then themselves, `[row, head, 1, 2]`; one row where all are the same.
+    fn alone_bias(&self, positions: &[usize]) -> Result<Tensor> {
+        let whole = Mask::SelfPeek(self.by).bias(self.engine.heads(), self.pos);
+        let heads = whole.len_of(Axis(1));
+        let of = |t: usize| {
+            let pair = whole.slice(s![0, .., t, ..]);
+            Array3::from_shape_fn((heads, 1, 2), |(head, _, i)| pair[[head, [0, t][i]]])
+        };
+        let rows: Vec<Array3<f32>> = positions.iter().map(|&t| of(t)).collect();
+        let rows = match rows.windows(2).all(|pair| pair[0] == pair[1]) {
+            true => &rows[..rows.len().min(1)],
+            false => &rows[..],
+        };
+        let views: Vec<_> = rows.iter().map(|row| row.view()).collect();
+        let bias = match views.is_empty() {
+            true => Array4::zeros((0, 1, 1, 2)),
+            false => ndarray::stack(Axis(0), &views).expect("they have one shape"),
+        };
+        Tensor::from_f32(bias)
+    }
+}

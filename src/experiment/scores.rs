@@ -1,0 +1,235 @@
+//! What is read off the logits of a prompt: the answer, and how far it is from the right one and from the unmodified
+//! model's.
+//!
+//! Every measure is one pass over the vocabulary, in sixteen lanes, so that the compiler can use vector instructions; rows
+//! are shared out among threads. A model's answer costs little more than reading it.
+
+use ndarray::{Array2, ArrayView1};
+
+/// The measures of one prompt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Score {
+    /// The token with the largest logit, the first of equals.
+    pub predicted: u32,
+    /// The largest logit of a right answer less the largest logit of another token.
+    pub logit_difference: f32,
+    /// How many tokens have a larger logit than the best right answer, plus one.
+    pub rank: u32,
+    /// The Kullback-Leibler divergence from the unmodified model, `sum p ln(p / q)`, in nats.
+    pub kl: f32,
+}
+
+/// The unmodified model's distribution over all tokens.
+pub struct Reference {
+    p: Vec<f32>,
+    /// `sum p x` over its logits `x`.
+    mean: f64,
+    normaliser: f64,
+}
+
+impl Reference {
+    fn new(logits: &[f32]) -> Self {
+        let normaliser = normaliser(logits);
+        let p = logits.iter().map(|&x| (x - normaliser as f32).exp());
+        let p: Vec<f32> = p.collect();
+        Self {
+            mean: dot(&p, logits),
+            normaliser,
+            p,
+        }
+    }
+
+    /// Those of some prompts, from their logits, `[batch, vocab]`.
+    pub fn all(logits: &Array2<f32>) -> Vec<Self> {
+        let rows: Vec<&[f32]> = rows(logits);
+        in_parallel(rows.len(), |row| Self::new(rows[row]))
+    }
+}
+
+/// The measures of a batch: its logits, `[batch, vocab]`, the right answers and the reference of every prompt.
+pub fn scores(logits: &Array2<f32>, answers: &[&[u32]], references: &[Reference]) -> Vec<Score> {
+    let rows = rows(logits);
+    in_parallel(rows.len(), |row| {
+        score(rows[row], answers[row], &references[row])
+    })
+}
+
+fn score(logits: &[f32], answers: &[u32], reference: &Reference) -> Score {
+    let right = answers.iter().map(|&token| logits[token as usize]);
+    let right = right.fold(f32::NEG_INFINITY, f32::max);
+    let divergence =
+        (reference.mean - dot(&reference.p, logits)) + (normaliser(logits) - reference.normaliser);
+    Score {
+        predicted: first_maximum(ArrayView1::from(logits)),
+        logit_difference: right - largest_other(logits, answers),
+        // No right answer is larger than the largest one.
+        rank: 1 + lanes(logits, 0u32, |n, x| n + u32::from(x > right), |a, b| a + b),
+        // Rounding can leave a little less than nothing.
+        kl: divergence.max(0.0) as f32,
+    }
+}
+
+/// The logit difference of every prompt.
+pub fn logit_difference(logits: ArrayView1<'_, f32>, answers: &[u32]) -> f32 {
+    let logits = logits.to_slice().expect("logits lie in a row");
+    let right = answers.iter().map(|&token| logits[token as usize]);
+    right.fold(f32::NEG_INFINITY, f32::max) - largest_other(logits, answers)
+}
+
+/// The largest logit of a token that is no right answer.
+fn largest_other(logits: &[f32], answers: &[u32]) -> f32 {
+    let mut bounds: Vec<usize> = answers.iter().map(|&token| token as usize).collect();
+    bounds.sort_unstable();
+    let mut begin = 0;
+    let mut most = f32::NEG_INFINITY;
+    for end in bounds {
+        most = most.max(maximum(&logits[begin..end.max(begin)]));
+        begin = end + 1;
+    }
+    most.max(maximum(&logits[begin.min(logits.len())..]))
+}
+
+/// The index of the largest logit over the whole vocabulary, the first of equals.
+pub fn first_maximum(logits: ArrayView1<'_, f32>) -> u32 {
+    let logits = logits.to_slice().expect("logits lie in a row");
+    let most = maximum(logits);
+    let first = logits.iter().position(|&x| x == most);
+    first.unwrap_or(0) as u32
+}
+
+/// Whether no value is NaN or infinite.
+pub fn all_finite(logits: &Array2<f32>) -> bool {
+    // Nothing times zero is something else than zero but those.
+    let sum = |row: &[f32]| lanes(row, 0.0f32, |sum, x| sum + x * 0.0, |a, b| a + b);
+    rows(logits).into_iter().all(|row| sum(row) == 0.0)
+}
+
+fn maximum(x: &[f32]) -> f32 {
+    let larger = |a: f32, b: f32| if b > a { b } else { a };
+    lanes(x, f32::NEG_INFINITY, larger, larger)
+}
+
+/// `ln sum exp(x)`.
+fn normaliser(x: &[f32]) -> f64 {
+    let most = maximum(x);
+    let sum = x.iter().map(|&x| f64::from((x - most).exp())).sum::<f64>();
+    f64::from(most) + sum.ln()
+}
+
+fn dot(p: &[f32], x: &[f32]) -> f64 {
+    let mut sums = [0.0f64; LANES];
+    let (ps, xs) = (p.chunks_exact(LANES), x.chunks_exact(LANES));
+    let rest = ps.remainder().iter().zip(xs.remainder());
+    let rest: f64 = rest.map(|(&p, &x)| f64::from(p) * f64::from(x)).sum();
+    for (p, x) in ps.zip(xs) {
+        for lane in 0..LANES {
+            sums[lane] += f64::from(p[lane]) * f64::from(x[lane]);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+const LANES: usize = 16;
+
+/// Folds a row in lanes, always in the same order.
+fn lanes<T: Copy>(x: &[f32], start: T, step: impl Fn(T, f32) -> T, join: impl Fn(T, T) -> T) -> T {
+    let mut all = [start; LANES];
+    let chunks = x.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            all[lane] = step(all[lane], chunk[lane]);
+        }
+    }
+    let joined = all[1..].iter().fold(all[0], |a, &b| join(a, b));
+    rest.iter().fold(joined, |all, &x| step(all, x))
+}
+
+fn rows(logits: &Array2<f32>) -> Vec<&[f32]> {
+    let row = |row| ArrayView1::to_slice(&row).expect("logits lie in rows");
+    logits.outer_iter().map(row).collect()
+}
+
+/// One result a row, the rows shared out among the machine's threads.
+fn in_parallel<T: Send>(rows: usize, of: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let share = rows.div_ceil(threads).max(1);
+    if rows < 2 * threads {
+        return (0..rows).map(of).collect();
+    }
+    let of = &of;
+    std::thread::scope(|scope| {
+        let parts: Vec<_> = (0..rows)
+            .step_by(share)
+            .map(|begin| {
+                let end = rows.min(begin + share);
+                scope.spawn(move || (begin..end).map(of).collect::<Vec<T>>())
+            })
+            .collect();
+        let joined = parts.into_iter().flat_map(|part| {
+            part.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        joined.collect()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+
+    #[test]
+    fn the_first_of_equal_maxima_is_the_answer() {
+        let first = |logits: &[f32]| first_maximum(ArrayView1::from(logits));
+        assert_eq!(first(&[0.0, 0.0, 0.0]), 0);
+        assert_eq!(first(&[-3.0, 2.0, 2.0, 1.0]), 1);
+        assert_eq!(first(&[-3.0, -2.0, -9.0]), 1);
+    }
+
+    /// By their definitions, in f64, one token after another.
+    #[test]
+    fn scores_are_those_of_the_definitions() {
+        let vocab = 1003;
+        let noise = |seed: usize, i: usize| ((i * 7919 + seed * 104729) % 10007) as f32 / 700.0;
+        let logits = Array2::from_shape_fn((5, vocab), |(row, i)| noise(row, i));
+        let base = Array2::from_shape_fn((5, vocab), |(row, i)| noise(row + 11, i) - 3.0);
+        let answers: [&[u32]; 5] = [&[0], &[1002], &[17, 18], &[900, 3], &[500]];
+        let found = scores(&logits, &answers, &Reference::all(&base));
+        for (row, found) in found.iter().enumerate() {
+            let (q, p) = (logits.row(row), base.row(row));
+            let right = |i: usize| answers[row].contains(&(i as u32));
+            let most = |wanted: bool| {
+                let chosen = (0..vocab).filter(|&i| right(i) == wanted).map(|i| q[i]);
+                chosen.fold(f32::NEG_INFINITY, f32::max)
+            };
+            let larger = (0..vocab).filter(|&i| !right(i) && q[i] > most(true));
+            let log = |x: ArrayView1<'_, f32>| {
+                let sum: f64 = x.iter().map(|&x| f64::from(x).exp()).sum();
+                x.mapv(|x| f64::from(x) - sum.ln())
+            };
+            let (log_p, log_q) = (log(p), log(q));
+            let kl: f64 = (log_p.iter().zip(&log_q))
+                .map(|(p, q)| p.exp() * (p - q))
+                .sum();
+            assert_eq!(found.logit_difference, most(true) - most(false));
+            assert_eq!(found.rank as usize, 1 + larger.count());
+            assert_eq!(q[found.predicted as usize], most(true).max(most(false)));
+            assert!((f64::from(found.kl) - kl).abs() < 1e-6, "{} {kl}", found.kl);
+        }
+        let same = scores(&base, &answers, &Reference::all(&base));
+        assert!(same.iter().all(|score| score.kl == 0.0));
+    }
+
+    #[test]
+    fn nan_and_infinity_are_seen_wherever_they_stand() {
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            for at in [0, 15, 16, 40] {
+                let mut logits = Array2::from_elem((3, 41), 1.5f32);
+                assert!(all_finite(&logits));
+                logits[[1, at]] = bad;
+                assert!(!all_finite(&logits));
+            }
+        }
+    }
+}
