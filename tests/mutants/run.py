@@ -92,6 +92,13 @@ MUTANTS = [
         "preflight::a_sound_model_passes_with_every_ablation::style_1___symbolic__",
     ),
     Mutant(
+        "a row of another prompt",
+        "src/experiment/compiled.rs",
+        "(1..last).zip(&self.rows.prompts[prompt])",
+        "(1..last).zip(&self.rows.prompts[0])",
+        "compiled::planted_models_answer_the_same_compiled::model_01___planted_af1__",
+    ),
+    Mutant(
         "argmax over digits only",
         "src/experiment/evaluate.rs",
         "        found.base.extend(answers(&logits));",
