@@ -1,13 +1,23 @@
 //! `af1 export`: writes a model, or a segment of it, as an instrumented ONNX graph beside its weights.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ndarray::{ArrayD, Axis, Ix2};
 
-use super::args::{ModelArgs, check_layers};
+use super::args::{ModelArgs, PromptArgs, check_layers};
+use super::lab::selection;
 use super::output::print;
+use crate::experiment::{
+    Part as PromptPart, Request, Tables, Way, first_maximum, preflight, prepare,
+};
 use crate::file::{make_readable, write_atomically};
-use crate::graph::{Graph, INPUT_IDS, LOGITS, resid};
+use crate::graph::{self, Graph, INPUT_IDS, LOGITS, resid};
+use crate::intervene::{Estimator, Plan, ablation, layer_range};
+use crate::model::{Model, Weights};
+use crate::prompt::{PromptSet, Styles};
+use crate::runtime::{Part, Tensor};
 use crate::{Error, Result};
 
 #[derive(Args, Clone, Debug)]
@@ -17,6 +27,11 @@ pub struct Export {
     /// The folder to write to: the model's own, or one into which its weights are copied
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
+    /// Write what AF1(W, K) leaves of the model for one template, with its tables (CAMA, plug-in), as a graph of its own
+    #[arg(long, value_name = "W,K", conflicts_with_all = ["from", "to"])]
+    af1: Option<Pair>,
+    #[command(flatten)]
+    prompts: PromptArgs,
     /// Cut at the input: begin with resid.N instead of the tokens
     #[arg(long, value_name = "N")]
     from: Option<usize>,
@@ -27,6 +42,14 @@ pub struct Export {
 
 impl Export {
     pub fn run(self) -> Result<()> {
+        if let Some(Pair(wait, transfer)) = self.af1 {
+            return self.af1(wait, transfer);
+        }
+        if self.prompts.style.len() + self.prompts.operation.len() > 0 {
+            let reason =
+                "--style and --operation: a model's graph is of no template; add --af1 W,K";
+            return Err(Error::Usage(reason.to_owned()));
+        }
         let model = self.model.load()?;
         let layers = model.spec.layers;
         for (name, given) in [("--from", self.from), ("--to", self.to)] {
@@ -72,6 +95,197 @@ impl Export {
             names(&graph.outputs)
         ))
     }
+}
+
+/// `W,K`.
+#[derive(Clone, Copy, Debug)]
+struct Pair(usize, usize);
+
+impl std::str::FromStr for Pair {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let numbers = text.split_once(',').and_then(|(wait, transfer)| {
+            Some(Self(
+                wait.trim().parse().ok()?,
+                transfer.trim().parse().ok()?,
+            ))
+        });
+        numbers.ok_or_else(|| format!("{text:?} is not W,K; expected two numbers, such as 20,6"))
+    }
+}
+
+impl Export {
+    /// Writes `af1.onnx` and `af1.safetensors`; only what answers every prompt as the masked model does is left there.
+    fn af1(&self, wait: usize, transfer: usize) -> Result<()> {
+        let styles = match &self.prompts.styles {
+            Some(path) => Styles::read(path)?,
+            None => Styles::built_in(),
+        };
+        let templates = styles.select(&self.prompts.style, &self.prompts.operation)?;
+        let [template] = &*templates else {
+            return Err(Error::Usage(format!(
+                "--af1: its tables are of one template, but {} are chosen; add --style and --operation",
+                templates.len()
+            )));
+        };
+        let (model, mut engine) = self.model.engine()?;
+        let spec = &model.spec;
+        let plan = [Plan::af1(wait, transfer)];
+        if !plan[0].fits(spec.layers) || wait == spec.layers {
+            return Err(Error::Usage(format!(
+                "--af1 {wait},{transfer}: the model has {} layers; expected W below it and W + K at most as many",
+                spec.layers
+            )));
+        }
+        let bos = model.bos.as_ref().map(|bos| bos.id);
+        let selection = selection(&model, &self.prompts);
+        let set = PromptSet::build(template, &model.tokenizer, bos, &selection)?;
+        let cama = ablation::named("cama").expect("it is built in");
+        let mut request = Request {
+            plans: &plan,
+            ablations: &[cama],
+            estimator: Estimator::PlugIn,
+            limit: None,
+            seed: self.prompts.seed,
+            batch: BATCH,
+            way: Way::Compiled,
+            part: PromptPart::All,
+            draw: None,
+            operations: &[],
+        };
+        preflight(&mut engine, &model, &set, &request)?;
+        let evaluation = prepare(&mut engine, set.clone(), &request, &[wait])?;
+        let (of, tables) = evaluation.tables(&mut engine, wait, transfer)?;
+        request.way = Way::Masked;
+        request.limit = Some(CHECKED);
+        let mut masked = prepare(&mut engine, set.clone(), &request, &[wait])?;
+        let expected = masked.logits(&mut engine, &plan, cama)?.swap_remove(0);
+
+        std::fs::create_dir_all(&self.out).map_err(|e| Error::writing(&self.out, e))?;
+        // Beside the place, so that nothing half-written is ever there.
+        let staging = tempfile::Builder::new()
+            .prefix(".af1-")
+            .tempdir_in(&self.out)
+            .map_err(|e| Error::writing(&self.out, e))?;
+        let names = used(&model, wait);
+        let file = "af1.safetensors";
+        model
+            .weights
+            .write_some(&names, &named(&of, &tables), &staging.path().join(file))?;
+        let weights = Weights::of_file(staging.path(), file)?;
+        let graph = graph::af1::af1(spec, &weights, &model.names, &of)?;
+        write_atomically(&staging.path().join("af1.onnx"), &graph.to_bytes())?;
+        let runtime = engine.runtime();
+        let mut part = Part::new(runtime, &self.model.runtime.device, &graph, staging.path())?;
+        let (mut apart, mut largest, mut other) = (0.0f32, 0.0f32, 0);
+        for (chunk, rows) in masked
+            .evaluated
+            .chunks(BATCH)
+            .zip(expected.axis_chunks_iter(Axis(0), BATCH))
+        {
+            let ids = Tensor::from_i64(set.ids(chunk))?;
+            let [logits] = part.run(&[(INPUT_IDS, &ids)], [LOGITS])?;
+            for (found, expected) in logits.view::<Ix2>()?.outer_iter().zip(rows.outer_iter()) {
+                other += usize::from(first_maximum(found) != first_maximum(expected));
+                for (a, b) in found.iter().zip(expected) {
+                    largest = largest.max(b.abs());
+                    // NaN is never close.
+                    let difference = (a - b).abs();
+                    apart = apart.max(if difference.is_nan() {
+                        f32::INFINITY
+                    } else {
+                        difference
+                    });
+                }
+            }
+        }
+        if other > 0 || apart > EQUAL * largest {
+            return Err(Error::Run {
+                part: format!("AF1({wait}, {transfer})"),
+                reason: format!(
+                    "as a graph of its own it answers {other} of {} prompts otherwise than masked, and its logits differ by \
+                     {apart} of {largest}; nothing was written",
+                    masked.evaluated.len()
+                ),
+            });
+        }
+        for name in [file, "af1.onnx"] {
+            let target = self.out.join(name);
+            make_readable(&staging.path().join(name)).map_err(|e| Error::writing(&target, e))?;
+            std::fs::rename(staging.path().join(name), &target)
+                .map_err(|e| Error::writing(&target, e))?;
+        }
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
+        let whole: u64 = model.weights.files().map(|file| size(&file)).sum();
+        let (all, left) = (spec.products(0, set.positions()), spec.products(wait, 1));
+        print(&format!(
+            "{}: {} {} under AF1({wait}, {transfer}), layers {} transfer\n\
+             tables: {} tokens at {} positions; the last token alone runs, through {} of {} layers\n\
+             size: {:.1} MB of {:.1} MB; matrix products: {:.3} of {:.3} GFLOP a prompt\n\
+             checked: {} of {} prompts answered as by the masked model, logits up to {:.1} apart by at most {:.0e}\n",
+            self.out.join("af1.onnx").display(),
+            template.style,
+            template.operation,
+            layer_range(wait, transfer),
+            of.rows.len(),
+            of.positions - 2,
+            spec.layers - wait,
+            spec.layers,
+            size(&self.out.join(file)) as f64 / 1e6,
+            whole as f64 / 1e6,
+            left as f64 / 1e9,
+            all as f64 / 1e9,
+            masked.evaluated.len(),
+            set.len(),
+            largest,
+            apart
+        ))
+    }
+}
+
+/// Prompts in a batch.
+const BATCH: usize = 64;
+
+/// At most so many prompts are compared with the masked model.
+const CHECKED: usize = 1000;
+
+/// The largest difference of logits, relative to the largest of them: f32 sums in another order.
+const EQUAL: f32 = 3e-5;
+
+/// The names of the weights from layer `wait` on.
+fn used(model: &Model, wait: usize) -> BTreeSet<&str> {
+    let mut names = BTreeSet::from([&*model.names.final_norm, &*model.names.unembed]);
+    for layer in &model.names.layers[wait..] {
+        names.extend([
+            &*layer.attn_norm,
+            &*layer.query,
+            &*layer.key,
+            &*layer.value,
+            &*layer.output,
+            &*layer.mlp_norm,
+            &*layer.gate,
+            &*layer.up,
+            &*layer.down,
+        ]);
+    }
+    names
+}
+
+/// The tables under the names that the graph reads them by.
+fn named(of: &graph::af1::Af1, tables: &Tables) -> Vec<(String, ArrayD<f32>)> {
+    let mut all = vec![(graph::af1::LAST.to_owned(), tables.last.clone().into_dyn())];
+    for (layer, made) in (of.wait..).zip(&tables.transfer) {
+        for (name, x) in graph::af1::tables(layer).into_iter().zip(made) {
+            all.push((name, x.index_axis(Axis(2), 0).to_owned().into_dyn()));
+        }
+    }
+    for (layer, made) in (of.wait..).zip(&tables.sinks) {
+        for (name, x) in graph::af1::sinks(layer).into_iter().zip(made) {
+            all.push((name, x.clone().into_dyn()));
+        }
+    }
+    all
 }
 
 fn cut(graph: &Graph, name: &str, input: String, output: String) -> Result<Graph> {

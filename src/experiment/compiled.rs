@@ -160,6 +160,8 @@ pub fn compiles(engine: &Engine, plan: &Plan, biases: &Biases) -> bool {
 struct Rows {
     /// The position of each row of a token that is not the last, from 1 on.
     positions: Vec<usize>,
+    /// Where each of them occurs first: the prompt of the batch, the position.
+    firsts: Vec<(usize, usize)>,
     /// Their streams, `[row, 1, d_model]`.
     others: Array3<f32>,
     /// Those of last tokens, `[row, 1, d_model]`.
@@ -208,18 +210,19 @@ impl Rows {
             }
             which.push(index);
         }
-        let stack = |rows: Vec<(usize, usize)>| {
+        let stack = |rows: &[(usize, usize)]| {
             let d_model = replaced.len_of(Axis(2));
             let mut out = Array3::zeros((rows.len(), 1, d_model));
-            for (mut out, (b, t)) in out.outer_iter_mut().zip(rows) {
+            for (mut out, &(b, t)) in out.outer_iter_mut().zip(rows) {
                 out.row_mut(0).assign(&replaced.slice(s![b, t, ..]));
             }
             out
         };
         Self {
             positions: firsts.iter().map(|(_, t)| *t).collect(),
-            others: stack(firsts),
-            last: stack(lasts.into_iter().map(|b| (b, pos - 1)).collect()),
+            others: stack(&firsts),
+            firsts,
+            last: stack(&lasts.iter().map(|&b| (b, pos - 1)).collect::<Vec<_>>()),
             prompts,
             which,
         }
@@ -265,6 +268,51 @@ pub fn run_plans(
         run.plans(plans, &chosen, &mut done)?;
     }
     Ok(())
+}
+
+/// The tables of an AF1 that can be written into a graph of its own.
+pub struct Tables {
+    /// What they are of: rows are named by the prompt and the position where they occur first.
+    pub rows: Vec<(usize, usize)>,
+    /// By transfer layer, the keys and the values of the rows, `[row, kv, 1, d_head]`.
+    pub transfer: Vec<[Array4<f32>; 2]>,
+    /// By layer from `wait` on, the key and the value of position 0, `[1, kv, 1, d_head]`.
+    pub sinks: Vec<[Array4<f32>; 2]>,
+    /// `resid[wait]` of the different last tokens, `[row, 1, d_model]`.
+    pub last: Array3<f32>,
+}
+
+/// The tables of AF1(`wait`, `transfer`) over prompts whose replaced streams are `replaced`, `[batch, pos, d_model]`.
+///
+/// # Errors
+/// The runtime's reason; an interrupt.
+pub fn tables(
+    engine: &mut Engine,
+    replaced: ArrayView3<'_, f32>,
+    (wait, transfer): (usize, usize),
+    biases: &Biases,
+) -> Result<Tables> {
+    let rows = Rows::new(replaced);
+    let prefix = biases.prefix().expect("only where there is one");
+    let layers = wait..engine.layers();
+    let mut run = Compiled {
+        engine,
+        rows: &rows,
+        prefix,
+        pos: biases.positions(),
+        by: Technique::ABP,
+    };
+    let (made, _) = run.transfer(wait, transfer)?;
+    let sink = |layer: usize| {
+        let cache = &prefix.caches[layer];
+        [&cache.keys, &cache.values].map(|x| x.slice(s![.., .., ..1, ..]).to_owned())
+    };
+    Ok(Tables {
+        rows: rows.firsts,
+        transfer: made.into_iter().map(|c| [c.keys, c.values]).collect(),
+        sinks: layers.map(sink).collect(),
+        last: rows.last,
+    })
 }
 
 /// Plans of one technique on the rows of a batch.

@@ -7,14 +7,15 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::compiled::{self, Way};
+use super::compiled::{self, Tables, Way};
 use super::forward::{
     Biases, Captured, base_forward, check_finite, first_broken, head_outputs, not_finite,
     run_plans, streams,
 };
 use super::scores::{Reference, all_finite, first_maximum, logit_difference, scores};
+use crate::graph::af1::Af1;
 use crate::interrupt::interrupted;
-use crate::intervene::ablation::{Ablation, Source, Stream, replace};
+use crate::intervene::ablation::{Ablation, Source, Stream, named, replace};
 use crate::intervene::{Contexts, Cut, Estimator, Mask, Means, Plan, Technique};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
@@ -542,6 +543,73 @@ impl Evaluation {
             ndarray::concatenate(Axis(0), &views).expect("batches have one vocabulary")
         };
         Ok(all.into_iter().map(join).collect())
+    }
+
+    /// The tables of AF1(`wait`, `transfer`) with CAMA, for a graph of its own, and what its rows are: every evaluated token
+    /// where it stands. Only the plug-in estimator's means are the same in every prompt.
+    ///
+    /// # Errors
+    /// Another estimator; means that differ between prompts; last tokens that differ; what cannot be compiled; as
+    /// [`Self::add`].
+    pub fn tables(
+        &self,
+        engine: &mut Engine,
+        wait: usize,
+        transfer: usize,
+    ) -> Result<(Af1, Tables)> {
+        let no = |reason: &str| Error::NoPrompts {
+            style: self.set.template.style.clone(),
+            operation: self.set.template.operation.to_string(),
+            reason: format!("AF1({wait}, {transfer}) cannot be a graph of its own: {reason}"),
+        };
+        if self.estimator != Estimator::PlugIn {
+            return Err(no(
+                "only with --estimator plug-in are a token's means the same in every prompt",
+            ));
+        }
+        if !compiled::compiles(engine, &Plan::af1(wait, transfer), &self.biases) {
+            return Err(no("the model's graph does not name its keys and values"));
+        }
+        // Some prompts in which every token occurs where it can.
+        let mut seen = BTreeSet::new();
+        let mut covering = Vec::new();
+        for &prompt in &self.evaluated {
+            let ids = &self.set.prompts[prompt].ids;
+            if keys(ids).filter(|key| seen.insert(*key)).count() > 0 {
+                covering.push(prompt);
+            }
+        }
+        let biases = &self.biases;
+        let own = streams(engine, &self.set, &covering, &Mask::Causal, biases, &[wait])?;
+        let by = named("cama").expect("it is built in");
+        let all = BTreeMap::from([(Stream::Own, own)]);
+        let replaced = self.replaced(by, &all, wait, &covering)?;
+        let tables = compiled::tables(engine, replaced.view(), (wait, transfer), biases)?;
+        let token = |&(b, t): &(usize, usize)| (t, self.set.prompts[covering[b]].ids[t]);
+        let rows: Vec<(usize, u32)> = tables.rows.iter().map(token).collect();
+        let positions = self.set.positions();
+        let last: Vec<u32> = (seen.iter())
+            .filter(|(t, _)| t + 1 == positions)
+            .map(|(_, token)| *token)
+            .collect();
+        let distinct: BTreeSet<&(usize, u32)> = rows.iter().collect();
+        match (&*last, tables.last.len_of(Axis(0))) {
+            ([last], 1) if distinct.len() == rows.len() => {
+                let last = *last;
+                Ok((
+                    Af1 {
+                        wait,
+                        transfer,
+                        positions,
+                        rows,
+                        last,
+                    },
+                    tables,
+                ))
+            }
+            ([_], 1) => Err(no("a token's mean is not the same in every prompt")),
+            _ => Err(no("its prompts do not all end with the same token")),
+        }
     }
 
     /// The largest change that an ablation makes to `resid[wait]` of the first batch, relative to its largest value at the

@@ -13,7 +13,7 @@ mod scores;
 mod sweep;
 
 pub use attention::{Attended, attention};
-pub use compiled::Way;
+pub use compiled::{Tables, Way};
 pub use discover::{Discovered, discover, keeps_most, needed_layers};
 pub use evaluate::{Cell, Draw, Evaluation, Part, Request, evaluate, prepare};
 pub use forward::{Biases, base_forward, last_attention};

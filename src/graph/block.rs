@@ -97,7 +97,9 @@ pub struct AttentionWeights<'w> {
 }
 
 /// Grouped-query attention with an additive mask: `[batch, pos, d_model]` to the same shape. The graph can be cut at the
-/// keys and values, at the attention weights and at what the heads read.
+/// keys and values, at the attention weights and at what the heads read. `past` are the keys and values of other tokens, each
+/// `[batch, kv, past, d_head]`, which are seen before the own ones.
+#[allow(clippy::too_many_arguments)] // a block's wires
 pub fn attention(
     b: &mut Builder,
     x: &str,
@@ -106,6 +108,7 @@ pub fn attention(
     bias: &str,
     spec: &ModelSpec,
     layer: usize,
+    past: Option<(&str, &str)>,
 ) -> String {
     let (heads, kv, d_head) = (spec.heads, spec.kv_heads, spec.d_head);
     // Keys and values have public names, so that a segment can be given those of other tokens.
@@ -121,6 +124,13 @@ pub fn attention(
     let value = linear(b, x, weights.value);
     let value = split_heads(b, &value, kv, d_head);
     let value = b.boundary(&value, &attn_value(layer), Dtype::F32, axes());
+    let mut after = |past: &str, own: String| {
+        b.op_with("Concat", &[past, &own], vec![("axis", Attribute::Int(2))])
+    };
+    let (key, value) = match past {
+        None => (key, value),
+        Some((keys, values)) => (after(keys, key), after(values, value)),
+    };
     let query = linear(b, x, weights.query);
     let query = split_heads(b, &query, heads, d_head);
     let query = rotate(b, &query, cos, sin);

@@ -49,12 +49,6 @@ pub struct WeightNames {
 /// # Errors
 /// A weight that is missing, has another shape than the configuration promises, or a type that cannot be read.
 pub fn decoder(spec: &ModelSpec, weights: &Weights, names: &WeightNames) -> Result<Graph> {
-    let (d, q, kv) = (
-        spec.d_model,
-        spec.heads * spec.d_head,
-        spec.kv_heads * spec.d_head,
-    );
-    let weight = |name: &str, shape: &[usize]| weights.reference(name, shape);
     let batch_pos = || vec![Dim::Symbol("batch"), Dim::Symbol("pos")];
     let stream = || {
         vec![
@@ -79,47 +73,23 @@ pub fn decoder(spec: &ModelSpec, weights: &Weights, names: &WeightNames) -> Resu
     let (cos, sin) = rotary_angles(&mut b, &positions, spec);
 
     b.scope("embed");
-    let table = b.weight(&weight(&names.embed, &[spec.vocab, d])?);
+    let table = b.weight(&weights.reference(&names.embed, &[spec.vocab, spec.d_model])?);
     let embedded = b.op("Gather", &[&table, &ids]);
     let mut x = b.boundary(&embedded, &resid(0), Dtype::F32, stream());
 
     for (layer, names) in names.layers.iter().enumerate() {
-        b.scope(format!("layer.{layer}/attn"));
-        let normed = rms_norm(&mut b, &x, &weight(&names.attn_norm, &[d])?, spec.norm_eps);
-        let attended = attention(
-            &mut b,
-            &normed,
-            &AttentionWeights {
-                query: &weight(&names.query, &[q, d])?,
-                key: &weight(&names.key, &[kv, d])?,
-                value: &weight(&names.value, &[kv, d])?,
-                output: &weight(&names.output, &[d, q])?,
-            },
-            (&cos, &sin),
-            &biases[layer],
-            spec,
-            layer,
-        );
-        let mid = b.op("Add", &[&x, &attended]);
-
-        b.scope(format!("layer.{layer}/mlp"));
-        let normed = rms_norm(&mut b, &mid, &weight(&names.mlp_norm, &[d])?, spec.norm_eps);
-        let hidden = swiglu(
-            &mut b,
-            &normed,
-            &weight(&names.gate, &[spec.d_mlp, d])?,
-            &weight(&names.up, &[spec.d_mlp, d])?,
-            &weight(&names.down, &[d, spec.d_mlp])?,
-        );
-        let sum = b.op("Add", &[&mid, &hidden]);
+        let wires = Wires {
+            angles: (&cos, &sin),
+            bias: &biases[layer],
+            past: None,
+        };
+        let sum = decoder_layer(&mut b, &x, layer, (spec, weights, names), &wires)?;
         x = b.boundary(&sum, &resid(layer + 1), Dtype::F32, stream());
     }
 
     b.scope("head");
     let last = last_position(&mut b, &x);
-    let final_norm: Weight = weight(&names.final_norm, &[d])?;
-    let normed = rms_norm(&mut b, &last, &final_norm, spec.norm_eps);
-    let logits = linear(&mut b, &normed, &weight(&names.unembed, &[spec.vocab, d])?);
+    let logits = unembed(&mut b, &last, spec, weights, names)?;
     b.output(
         &logits,
         LOGITS,
@@ -129,8 +99,77 @@ pub fn decoder(spec: &ModelSpec, weights: &Weights, names: &WeightNames) -> Resu
     Ok(b.finish(&spec.family.to_string()))
 }
 
+/// What a layer is given besides the residual stream.
+pub(super) struct Wires<'a> {
+    /// Cosine and sine of the rotary angles.
+    pub angles: (&'a str, &'a str),
+    /// The additive mask.
+    pub bias: &'a str,
+    /// Keys and values of other tokens, which are seen before the own ones.
+    pub past: Option<(&'a str, &'a str)>,
+}
+
+/// One layer: attention and MLP, each on a normed stream and added to it.
+pub(super) fn decoder_layer(
+    b: &mut Builder,
+    x: &str,
+    layer: usize,
+    (spec, weights, names): (&ModelSpec, &Weights, &LayerNames),
+    wires: &Wires<'_>,
+) -> Result<String> {
+    let (d, q, kv) = (
+        spec.d_model,
+        spec.heads * spec.d_head,
+        spec.kv_heads * spec.d_head,
+    );
+    let weight = |name: &str, shape: &[usize]| weights.reference(name, shape);
+    b.scope(format!("layer.{layer}/attn"));
+    let normed = rms_norm(b, x, &weight(&names.attn_norm, &[d])?, spec.norm_eps);
+    let attended = attention(
+        b,
+        &normed,
+        &AttentionWeights {
+            query: &weight(&names.query, &[q, d])?,
+            key: &weight(&names.key, &[kv, d])?,
+            value: &weight(&names.value, &[kv, d])?,
+            output: &weight(&names.output, &[d, q])?,
+        },
+        wires.angles,
+        wires.bias,
+        spec,
+        layer,
+        wires.past,
+    );
+    let mid = b.op("Add", &[x, &attended]);
+
+    b.scope(format!("layer.{layer}/mlp"));
+    let normed = rms_norm(b, &mid, &weight(&names.mlp_norm, &[d])?, spec.norm_eps);
+    let hidden = swiglu(
+        b,
+        &normed,
+        &weight(&names.gate, &[spec.d_mlp, d])?,
+        &weight(&names.up, &[spec.d_mlp, d])?,
+        &weight(&names.down, &[d, spec.d_mlp])?,
+    );
+    Ok(b.op("Add", &[&mid, &hidden]))
+}
+
+/// The final norm and the unembedding: `[batch, d_model]` to `[batch, vocab]`.
+pub(super) fn unembed(
+    b: &mut Builder,
+    last: &str,
+    spec: &ModelSpec,
+    weights: &Weights,
+    names: &WeightNames,
+) -> Result<String> {
+    let final_norm: Weight = weights.reference(&names.final_norm, &[spec.d_model])?;
+    let normed = rms_norm(b, last, &final_norm, spec.norm_eps);
+    let table = weights.reference(&names.unembed, &[spec.vocab, spec.d_model])?;
+    Ok(linear(b, &normed, &table))
+}
+
 /// `[batch, pos, d_model]` to `[batch, d_model]` at the last position.
-fn last_position(b: &mut Builder, x: &str) -> String {
+pub(super) fn last_position(b: &mut Builder, x: &str) -> String {
     let (start, end, axis) = (b.ints(&[-1]), b.ints(&[i64::MAX]), b.ints(&[1]));
     let last = b.op("Slice", &[x, &start, &end, &axis]);
     b.op("Squeeze", &[&last, &axis])

@@ -5,6 +5,7 @@
 //! [`decoder()`] builds the whole model as one [`Graph`]. Every layer boundary is a named value, so [`Graph::cut`]
 //! takes out any segment between two of them. The contract that all graphs keep is written in `onnx/CONTRACT.md`.
 
+pub mod af1;
 mod block;
 mod build;
 mod cut;

@@ -54,6 +54,14 @@ impl ModelSpec {
             .collect()
     }
 
+    /// Floating-point operations of the matrix products with weights when so many tokens of a prompt run through the layers
+    /// from `from` on and the last one to the logits, two a multiply-add.
+    pub fn products(&self, from: usize, tokens: usize) -> u64 {
+        let (q, kv) = (self.heads * self.d_head, self.kv_heads * self.d_head);
+        let layer = self.d_model * (2 * q + 2 * kv + 3 * self.d_mlp);
+        2 * ((self.layers - from) * tokens * layer + self.vocab * self.d_model) as u64
+    }
+
     /// The number of weights, tied ones counted once.
     pub fn parameters(&self) -> u64 {
         let (d, q, kv) = (

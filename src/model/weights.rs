@@ -5,6 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
+use safetensors::tensor::TensorView;
 use serde::Deserialize;
 
 use crate::graph::{Dtype, Graph, Weight};
@@ -83,6 +84,64 @@ impl Weights {
             }
         }
         Ok(weights)
+    }
+
+    /// Reads the header of one safetensors file.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn of_file(folder: &Path, file: &str) -> Result<Self> {
+        let mut weights = Self {
+            folder: folder.to_owned(),
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+        };
+        weights.add(file)?;
+        Ok(weights)
+    }
+
+    /// Writes some of the tensors, as they are stored, and some new ones into one safetensors file at `path`.
+    ///
+    /// # Errors
+    /// A tensor that there is not; the files.
+    pub fn write_some(
+        &self,
+        names: &BTreeSet<&str>,
+        new: &[(String, ndarray::ArrayD<f32>)],
+        path: &Path,
+    ) -> Result<()> {
+        let map = |(file, _): &(String, PathBuf)| {
+            let path = self.folder.join(file);
+            let handle = File::open(&path).map_err(|e| Error::reading(&path, "weights", e))?;
+            // SAFETY: as in `add`; the maps are dropped before this function returns.
+            unsafe { memmap2::Mmap::map(&handle) }.map_err(|e| Error::reading(&path, "weights", e))
+        };
+        let maps = (self.files.iter().map(map)).collect::<Result<Vec<_>>>()?;
+        let bytes: Vec<Vec<u8>> = (new.iter())
+            .map(|(_, x)| x.iter().flat_map(|x| x.to_le_bytes()).collect())
+            .collect();
+        let wrong = |e| malformed(path, "weights", e);
+        let mut views = Vec::new();
+        for &name in names {
+            let stored = self.tensors.get(name).ok_or_else(|| Error::Malformed {
+                path: self.folder.clone(),
+                what: "weights".to_owned(),
+                expected: format!("tensor {name:?}"),
+                found: "no such tensor".to_owned(),
+            })?;
+            let range = stored.offset as usize..(stored.offset + stored.length) as usize;
+            let shape = stored.shape.clone();
+            let view = TensorView::new(stored.dtype, shape, &maps[stored.file][range]);
+            views.push((name.to_owned(), view.map_err(wrong)?));
+        }
+        for ((name, x), bytes) in new.iter().zip(&bytes) {
+            let view = TensorView::new(safetensors::Dtype::F32, x.shape().to_vec(), bytes);
+            views.push((name.clone(), view.map_err(wrong)?));
+        }
+        safetensors::serialize_to_file(views, None, path).map_err(|e| match e {
+            safetensors::SafeTensorError::IoError(e) => Error::writing(path, e),
+            other => wrong(other),
+        })
     }
 
     fn add(&mut self, file: &str) -> Result<()> {

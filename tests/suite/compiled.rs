@@ -4,15 +4,16 @@
 use std::collections::BTreeSet;
 
 use af1::experiment::{Part, Request, Way, first_maximum, prepare};
-use af1::graph::Graph;
+use af1::graph::{self, Graph};
 use af1::intervene::{Estimator, Head, Plan, Technique, ablation};
-use af1::model::{BosChoice, Model};
+use af1::model::{BosChoice, Model, Weights};
 use af1::prompt::PromptSet;
-use af1::runtime::{Device, Engine};
+use af1::runtime::{self, Device, Engine};
 use ndarray::Array2;
 use rstest::rstest;
 
 use super::fixtures::{build, cache, distance, load, runtime, smollm2, template};
+use super::program::stdout;
 
 /// The largest difference of logits, relative to the largest of them. The two ways multiply the same numbers in batches of
 /// other shapes, in f32; a mask, a position or a prompt mistaken for another moves logits by more than a hundredth.
@@ -191,4 +192,112 @@ fn what_is_run_once_reaches_every_prompt() {
     let logits = found.logits(&mut engine, &plans, mean).unwrap();
     assert_eq!(logits[0].nrows(), 100);
     assert!(logits[0].outer_iter().all(|row| row == logits[0].row(0)));
+}
+
+/// What AF1 leaves, as a graph of its own, answers as the masked model does, and NaN where it knows a token not.
+#[rstest]
+#[case("planted-af1", 3, 2)]
+#[case("planted-two-hop", 3, 2)]
+#[case("planted-spread", 3, 5)]
+#[case("planted-af1", 3, 0)]
+fn a_graph_of_its_own_answers_the_same(
+    #[case] model: &str,
+    #[case] wait: usize,
+    #[case] transfer: usize,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().to_string_lossy().into_owned();
+    let af1_arg = format!("{wait},{transfer}");
+    let args = [
+        "export",
+        "--af1",
+        &af1_arg,
+        "--model",
+        model,
+        "--style",
+        "calculate",
+    ];
+    let more = ["--operation", "A-B", "--operands", "0..=9", "--out", &out];
+    let text = stdout(super::program::af1().args(args).args(more));
+    assert!(text.contains("checked: 55 of 55 prompts"), "{text}");
+    let files: BTreeSet<_> = (folder.path().read_dir().unwrap())
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(
+        files,
+        ["af1.onnx", "af1.safetensors"].map(str::to_owned).into()
+    );
+
+    // Not by the program's own word: the same graph again, against the masked model.
+    let (model, mut engine) = load(model);
+    let set = prompts(&model, "calculate", "A-B");
+    let cama = ablation::named("cama").unwrap();
+    let plans = [Plan::af1(wait, transfer)];
+    let ablations = [cama];
+    let request = |way| Request {
+        plans: &plans,
+        ablations: &ablations,
+        estimator: Estimator::PlugIn,
+        limit: None,
+        seed: 42,
+        batch: 64,
+        way,
+        part: Part::All,
+        draw: None,
+        operations: &[],
+    };
+    let mut masked = prepare(&mut engine, set.clone(), &request(Way::Masked), &[wait]).unwrap();
+    let expected = masked.logits(&mut engine, &plans, cama).unwrap().remove(0);
+    let compiled = prepare(&mut engine, set.clone(), &request(Way::Compiled), &[wait]).unwrap();
+    let (of, _) = compiled.tables(&mut engine, wait, transfer).unwrap();
+    let weights = Weights::of_file(folder.path(), "af1.safetensors").unwrap();
+    let graph = graph::af1::af1(&model.spec, &weights, &model.names, &of).unwrap();
+    let bytes = std::fs::read(folder.path().join("af1.onnx")).unwrap();
+    assert_eq!(graph.to_bytes(), bytes);
+    let mut part = runtime::Part::new(runtime(), &Device::Cpu, &graph, folder.path()).unwrap();
+    let mut run = |ids: Array2<i64>| {
+        let ids = runtime::Tensor::from_i64(ids).unwrap();
+        let [logits] = part
+            .run(&[(graph::INPUT_IDS, &ids)], [graph::LOGITS])
+            .unwrap();
+        logits.view::<ndarray::Ix2>().unwrap().to_owned()
+    };
+    let all: Vec<usize> = (0..set.len()).collect();
+    let ids = set.ids(&all);
+    let found = run(ids.clone());
+    let largest = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
+    let apart = distance(found.as_slice().unwrap(), expected.as_slice().unwrap());
+    assert!(apart <= SAME * largest, "{apart} of {largest}");
+    // Another token anywhere but at position 0, in the second of two prompts.
+    let pos = set.positions();
+    for t in 1..pos {
+        let mut two = ids.select(ndarray::Axis(0), &[3, 4]);
+        two[[1, t]] = 77;
+        let logits = run(two);
+        assert_eq!(logits.row(0), found.row(3));
+        assert!(logits.row(1).iter().all(|x| x.is_nan()), "position {t}");
+    }
+}
+
+/// Only a token's plug-in mean is the same in every prompt.
+#[test]
+fn means_that_leave_prompts_out_are_no_tables() {
+    let (model, mut engine) = load("planted-af1");
+    let set = prompts(&model, "symbolic", "A+B");
+    let plans = [Plan::af1(3, 2)];
+    let request = Request {
+        plans: &plans,
+        ablations: &[ablation::named("cama").unwrap()],
+        estimator: Estimator::LeaveOneOut,
+        limit: None,
+        seed: 42,
+        batch: 64,
+        way: Way::Compiled,
+        part: Part::All,
+        draw: None,
+        operations: &[],
+    };
+    let found = prepare(&mut engine, set, &request, &[3]).unwrap();
+    let error = found.tables(&mut engine, 3, 2).err().unwrap().to_string();
+    assert!(error.contains("plug-in"), "{error}");
 }
