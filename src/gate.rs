@@ -7,25 +7,19 @@ use serde::{Deserialize, Serialize};
 
 use crate::intervene::{Ablation, Estimator, Plan, ablation};
 use crate::prompt::Operation;
-use crate::record::{Measurement, Outcome, bits_of_hex, judge_at, key};
-use crate::stats::{LEVEL, Proportion, discordant, fails, least_passing, mcnemar_greater};
+use crate::record::{Measurement, Outcome, bits_of_hex, judge, key};
+use crate::stats::{
+    LEVEL, Proportion, difference_bounds, discordant, fails, least_passing, mcnemar_greater,
+};
 use crate::{Error, Result};
 
 /// What a gate asks.
 #[derive(Clone, Debug)]
 pub struct Gate {
-    /// The level of every test, at most [`LEVEL`].
-    pub level: f64,
     /// How means are estimated.
     pub estimator: Estimator,
-    /// Most prompts of a template.
-    pub limit: u32,
     /// The seed of every draw.
     pub seed: u64,
-    /// The values of every operand, as a range.
-    pub operands: Option<String>,
-    /// The values of results, as a range.
-    pub results: Option<String>,
     /// A file of styles.
     pub styles: Option<PathBuf>,
     /// What is claimed, in the order of the file.
@@ -53,14 +47,29 @@ pub struct Claim {
     pub necessity_drop: Option<f64>,
     /// The fewest right answers of the model that are enough.
     pub right_answers: usize,
-    /// By how much the accuracy may fall below that of a baseline.
+    /// By how much an accuracy may fall below that of a baseline.
     pub baseline_margin: f64,
+    /// The share of the prompts in the ranges that must be askable: their operands and answers are single tokens.
+    pub coverage: f64,
+    /// The level of every test, at most [`LEVEL`].
+    pub level: f64,
+    /// Most prompts that are evaluated.
+    pub limit: u32,
+    /// The values of every operand, as a range.
+    pub operands: Option<String>,
+    /// The values of results, as a range.
+    pub results: Option<String>,
 }
 
 impl Claim {
     /// The subgraph.
     pub fn af1(&self) -> Plan {
         Plan::af1(self.wait, self.transfer)
+    }
+
+    /// The share that a pass claims: what is faithful, less the margin.
+    pub fn share(&self) -> f64 {
+        self.faithful - self.margin
     }
 
     /// The knock-out of its transfer layers.
@@ -79,6 +88,7 @@ struct GateWire {
     seed: Option<u64>,
     operands: Option<String>,
     results: Option<String>,
+    coverage: Option<f64>,
     styles: Option<PathBuf>,
     #[serde(default)]
     claim: Vec<ClaimWire>,
@@ -101,7 +111,18 @@ struct ClaimWire {
     right_answers: usize,
     #[serde(default = "baseline_margin")]
     baseline_margin: f64,
+    coverage: Option<f64>,
+    level: Option<f64>,
+    limit: Option<u32>,
+    operands: Option<String>,
+    results: Option<String>,
 }
+
+/// Most of the prompts that are asked for, where the file says nothing.
+const COVERAGE: f64 = 0.5;
+
+/// Most prompts of a template, where the file says nothing.
+const LIMIT: u32 = 1000;
 
 /// Five points, where the file says nothing.
 fn baseline_margin() -> f64 {
@@ -121,12 +142,6 @@ impl Gate {
         };
         let wire: GateWire = toml::from_str(&text).map_err(|e| fail(e.to_string()))?;
         let mut problems = Vec::new();
-        let level = wire.level.unwrap_or(LEVEL);
-        if !(level > 0.0 && level <= LEVEL) {
-            problems.push(format!(
-                "level {level}: expected more than 0 and at most {LEVEL}"
-            ));
-        }
         let estimator = match wire.estimator.as_deref() {
             None => Estimator::default(),
             Some(name) => Estimator::named(name).unwrap_or_else(|| {
@@ -136,16 +151,17 @@ impl Gate {
                 Estimator::default()
             }),
         };
-        let limit = wire.limit.unwrap_or(1000);
-        if limit == 0 {
-            problems.push("limit 0: expected at least 1".to_owned());
-        }
         if wire.claim.is_empty() {
             problems.push("it claims nothing: expected at least one [[claim]]".to_owned());
         }
         let claims = wire.claim.into_iter().enumerate();
         let claims: Vec<Option<Claim>> = claims
-            .map(|(i, claim)| {
+            .map(|(i, mut claim)| {
+                claim.level = claim.level.or(wire.level);
+                claim.limit = claim.limit.or(wire.limit);
+                claim.coverage = claim.coverage.or(wire.coverage);
+                claim.operands = claim.operands.or_else(|| wire.operands.clone());
+                claim.results = claim.results.or_else(|| wire.results.clone());
                 let mut here = Vec::new();
                 let found = claim.checked(&mut here);
                 problems.extend(here.into_iter().map(|p| format!("claim {}: {p}", i + 1)));
@@ -160,12 +176,8 @@ impl Gate {
             None => styles,
         });
         Ok(Self {
-            level,
             estimator,
-            limit,
             seed: wire.seed.unwrap_or(42),
-            operands: wire.operands,
-            results: wire.results,
             styles,
             claims: claims.into_iter().flatten().collect(),
         })
@@ -198,6 +210,20 @@ impl ClaimWire {
                 self.baseline_margin
             ));
         }
+        let level = self.level.unwrap_or(LEVEL);
+        if !(level > 0.0 && level <= LEVEL) {
+            problems.push(format!(
+                "level {level}: expected more than 0 and at most {LEVEL}"
+            ));
+        }
+        let limit = self.limit.unwrap_or(LIMIT);
+        if limit == 0 {
+            problems.push("limit 0: expected at least 1".to_owned());
+        }
+        let coverage = self.coverage.unwrap_or(COVERAGE);
+        if !(0.0..=1.0).contains(&coverage) {
+            problems.push(format!("coverage {coverage}: expected a share from 0 to 1"));
+        }
         let mut better_than = Vec::new();
         for name in &self.better_than {
             match ablation::named(name).filter(|a| a.replaces() && a.name() != "cama") {
@@ -221,12 +247,17 @@ impl ClaimWire {
             necessity_drop: self.necessity_drop,
             right_answers: self.right_answers,
             baseline_margin: self.baseline_margin,
+            coverage,
+            level,
+            limit,
+            operands: self.operands,
+            results: self.results,
         })
     }
 }
 
 /// What a gate says about one condition of a claim.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Condition {
     /// What is asked, in words.
     pub asked: String,
@@ -237,10 +268,14 @@ pub struct Condition {
 }
 
 /// What a gate says about a claim.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The template and the subgraph, in words.
     pub claim: String,
+    /// The sweep of its measurements.
+    pub sweep: String,
+    /// The level of every test.
+    pub level: f64,
     /// Fail if one condition fails, pass if all of them pass.
     pub outcome: Outcome,
     /// Its conditions.
@@ -260,14 +295,14 @@ pub fn all(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
 }
 
 /// What measurements say about a claim: `cells` are those of its template, AF1 with CAMA and with what it is to be better than,
-/// and the knock-out; `baseline` are those of an earlier run.
+/// and the knock-out; `undefined` are ablations that could not be measured, and why; `baseline` are those of an earlier run.
 ///
 /// All conditions must pass, each at the level, so a claim of which one condition is false passes with at most that
 /// probability, however many there are (an intersection-union test).
 pub fn answer(
     claim: &Claim,
-    level: f64,
     cells: &[Measurement],
+    undefined: &[(String, String)],
     baseline: Option<&[Measurement]>,
 ) -> Answer {
     let af1 = |name: &str| {
@@ -275,17 +310,32 @@ pub fn answer(
             m.ablation == name && m.wait == claim.wait && m.transfer == Some(claim.transfer)
         })
     };
-    let mut conditions = Vec::new();
+    let level = claim.level;
     let cama = af1("cama");
+    let missing = || (Outcome::Inconclusive, "it was not measured".to_owned());
+    let asked = match claim.margin {
+        0.0 => format!("faithful at least {}", claim.faithful),
+        margin => format!(
+            "faithful at least {}, less a margin of {margin}",
+            claim.faithful
+        ),
+    };
+    // The verdict says by itself when the model cannot do the task.
+    let faithful = cama.and_then(judge);
+    let (outcome, reason) = faithful.map_or_else(missing, |v| (v.outcome, v.reason));
+    let mut conditions = vec![Condition {
+        asked,
+        outcome,
+        reason,
+    }];
     // What a model that cannot do the task keeps or loses says nothing, whichever way it points.
     let able = cama.is_none_or(|m| m.p_base_above_constant <= level);
     let mut add = |asked: String, (outcome, reason): (Outcome, String)| {
         let (outcome, reason) = match able {
             true => (outcome, reason),
-            false if reason.contains("cannot do the task") => (outcome, reason),
             false => (
                 Outcome::Inconclusive,
-                format!("the model cannot do the task; else: {reason}"),
+                format!("nothing shows that the model can do the task; else: {reason}"),
             ),
         };
         conditions.push(Condition {
@@ -294,19 +344,12 @@ pub fn answer(
             reason,
         });
     };
-    let missing = || (Outcome::Inconclusive, "it was not measured".to_owned());
-    let least = claim.faithful - claim.margin;
-    let asked = match claim.margin {
-        0.0 => format!("faithful at least {}", claim.faithful),
-        margin => format!(
-            "faithful at least {}, less a margin of {margin}",
-            claim.faithful
-        ),
-    };
-    let faithful = cama.and_then(|m| judge_at(m, least, level));
     add(
-        asked,
-        faithful.map_or_else(missing, |v| (v.outcome, v.reason)),
+        format!(
+            "at least {} of the prompts in the ranges can be asked",
+            claim.coverage
+        ),
+        cama.map_or_else(missing, |m| covered(m, claim.coverage)),
     );
     if claim.right_answers > 0 {
         let asked = format!(
@@ -330,7 +373,12 @@ pub fn answer(
         let compared = cama
             .zip(af1(other.name()))
             .map(|(m, o)| better(m, o, level));
-        add(asked, compared.unwrap_or_else(missing));
+        let why = undefined.iter().find(|(name, _)| name == other.name());
+        let because = || match why {
+            Some((_, why)) => (Outcome::Inconclusive, why.clone()),
+            None => missing(),
+        };
+        add(asked, compared.unwrap_or_else(because));
     }
     if let Some(drop) = claim.necessity_drop {
         let asked = format!(
@@ -345,43 +393,77 @@ pub fn answer(
         );
     }
     if let Some(baseline) = baseline {
-        let asked = format!(
-            "less than {} worse than the baseline",
-            claim.baseline_margin
-        );
-        let before = cama.and_then(|m| {
-            let same = |o: &&Measurement| key(o) == key(m);
-            baseline.iter().find(same)
-        });
-        let compared = cama.map(|m| match before {
-            None => (
-                Outcome::Inconclusive,
-                "the baseline has no such cell".to_owned(),
-            ),
-            Some(o) if o.prompts_sha256 != m.prompts_sha256 => (
-                Outcome::Inconclusive,
-                "the baseline was measured on other prompts: the same operands, results, limit and tokenizer are \
-                 needed"
-                    .to_owned(),
-            ),
-            Some(o) => no_worse(m, o, claim.baseline_margin, level),
-        });
-        add(asked, compared.unwrap_or_else(missing));
+        let before = cama.and_then(|m| baseline.iter().find(|o| key(o) == key(m)));
+        for (what, answers) in [
+            ("the model itself", base_answers as fn(&Measurement) -> &str),
+            ("AF1", answers),
+        ] {
+            let asked = format!(
+                "{what} less than {} worse than the baseline",
+                claim.baseline_margin
+            );
+            let compared = cama.map(|m| match before {
+                None => (
+                    Outcome::Inconclusive,
+                    "the baseline has no such cell".to_owned(),
+                ),
+                Some(o) if o.prompts_sha256 != m.prompts_sha256 => (
+                    Outcome::Inconclusive,
+                    "the baseline was measured on other prompts: the same operands, results, limit and tokenizer are \
+                     needed"
+                        .to_owned(),
+                ),
+                Some(o) => no_worse(m, o, answers, claim.baseline_margin, level),
+            });
+            add(asked, compared.unwrap_or_else(missing));
+        }
     }
     Answer {
         claim: format!(
             "{} {} AF1({}, {})",
             claim.style, claim.operation, claim.wait, claim.transfer
         ),
+        sweep: cama.map_or(String::new(), |m| m.sweep.clone()),
+        level,
         outcome: all(conditions.iter().map(|c| c.outcome)),
         conditions,
     }
 }
 
+/// Which prompts are answered rightly under the intervention.
+fn answers(m: &Measurement) -> &str {
+    &m.answers
+}
+
+/// Which prompts the unmodified model answers rightly.
+fn base_answers(m: &Measurement) -> &str {
+    &m.base_answers
+}
+
 /// How many prompts only the first answers correctly, and only the second.
-fn discord(m: &Measurement, o: &Measurement) -> (usize, usize) {
-    let bits = |m: &Measurement| bits_of_hex(&m.answers, m.prompts).unwrap_or_default();
+fn discord(m: &Measurement, o: &Measurement, answers: fn(&Measurement) -> &str) -> (usize, usize) {
+    let bits = |m: &Measurement| bits_of_hex(answers(m), m.prompts).unwrap_or_default();
     discordant(bits(m).into_iter().zip(bits(o)))
+}
+
+/// Whether enough of what is claimed about can be asked at all.
+fn covered(m: &Measurement, least: f64) -> (Outcome, String) {
+    let all = m.all_prompts + m.excluded;
+    let share = m.all_prompts as f64 / all.max(1) as f64;
+    let reason = format!(
+        "{} of {all}, of which {} were evaluated",
+        m.all_prompts, m.prompts
+    );
+    match share >= least {
+        true => (Outcome::Pass, reason),
+        false => (
+            Outcome::Inconclusive,
+            format!(
+                "{reason}; the operands or answers of the others are not single tokens: narrow the ranges, or lower coverage \
+                 to claim something about the few"
+            ),
+        ),
+    }
 }
 
 fn in_words(p: f64) -> String {
@@ -392,7 +474,7 @@ fn in_words(p: f64) -> String {
 }
 
 fn better(m: &Measurement, o: &Measurement, level: f64) -> (Outcome, String) {
-    let (wins, losses) = discord(m, o);
+    let (wins, losses) = discord(m, o, answers);
     let (p, q) = (mcnemar_greater(wins, losses), mcnemar_greater(losses, wins));
     let reason = format!(
         "{} and {} of {} right, {wins} only with cama, {losses} only with {} ({})",
@@ -409,22 +491,32 @@ fn better(m: &Measurement, o: &Measurement, level: f64) -> (Outcome, String) {
     }
 }
 
-/// Worse if so many more are lost than won that it is no chance; no worse if the share of prompts that are newly lost, and with it
-/// the loss of accuracy, is shown to be below the margin.
-fn no_worse(m: &Measurement, o: &Measurement, margin: f64, level: f64) -> (Outcome, String) {
-    let (wins, losses) = discord(m, o);
-    let worse = mcnemar_greater(losses, wins);
+/// Worse if the loss of accuracy is shown to be the margin at least; no worse if it is shown to be below.
+fn no_worse(
+    m: &Measurement,
+    o: &Measurement,
+    answers: fn(&Measurement) -> &str,
+    margin: f64,
+    level: f64,
+) -> (Outcome, String) {
+    let (wins, losses) = discord(m, o, answers);
+    let (low, high) = difference_bounds(losses, wins, m.prompts, 0.025);
+    let right = |m: &Measurement| {
+        let bits = bits_of_hex(answers(m), m.prompts).unwrap_or_default();
+        bits.into_iter().filter(|right| *right).count()
+    };
     let reason = format!(
-        "{} of {} right, {} before; {wins} only now, {losses} only before ({})",
-        m.correct,
+        "{} of {} right, {} in {}; {wins} only now, {losses} only before; loss {:.3}, at least 95% interval [{low:.3}, {high:.3}]",
+        right(m),
         m.prompts,
-        o.correct,
-        in_words(worse)
+        right(o),
+        o.model,
+        (losses as f64 - wins as f64) / m.prompts.max(1) as f64,
     );
-    let least = least_passing(m.prompts, 1.0 - margin, level);
+    let (least, most) = difference_bounds(losses, wins, m.prompts, level);
     match () {
-        () if worse <= level => (Outcome::Fail, reason),
-        () if least.is_some_and(|least| m.prompts - losses >= least) => (Outcome::Pass, reason),
+        () if least >= margin => (Outcome::Fail, reason),
+        () if most < margin => (Outcome::Pass, reason),
         () => (Outcome::Inconclusive, reason),
     }
 }
@@ -471,10 +563,15 @@ mod tests {
             necessity_drop: Some(0.5),
             right_answers: 10,
             baseline_margin: 0.05,
+            coverage: 0.5,
+            level: 0.05,
+            limit: 1000,
+            operands: None,
+            results: None,
         };
-        let answer = answer(&claim, 0.05, &[], Some(&[]));
+        let answer = answer(&claim, &[], &[], Some(&[]));
         assert_eq!(answer.outcome, Inconclusive);
-        assert_eq!(answer.conditions.len(), 5);
+        assert_eq!(answer.conditions.len(), 7);
     }
 
     #[test]
@@ -487,5 +584,34 @@ mod tests {
         assert_eq!(lost(&knocked(190), 0.9, 0.05).0, Pass);
         assert_eq!(lost(&knocked(181), 0.9, 0.05).0, Inconclusive);
         assert_eq!(lost(&knocked(150), 0.9, 0.05).0, Fail);
+    }
+
+    #[test]
+    fn a_claim_about_what_cannot_be_asked_is_not_shown_by_the_rest() {
+        let m = |excluded: usize| Measurement {
+            all_prompts: 55,
+            prompts: 53,
+            excluded,
+            ..Measurement::default()
+        };
+        assert_eq!(covered(&m(0), 0.5).0, Pass);
+        assert_eq!(covered(&m(55), 0.5).0, Pass);
+        assert_eq!(covered(&m(56), 0.5).0, Inconclusive);
+        assert_eq!(covered(&m(9945), 0.0).0, Pass);
+    }
+
+    /// What falls behind by more than the margin fails, by less passes, however significant the loss is.
+    #[test]
+    fn a_loss_is_judged_by_its_margin() {
+        let of = |right: usize| Measurement {
+            prompts: 1000,
+            answers: crate::record::hex_bits((0..1000).map(|i| i < right)),
+            ..Measurement::default()
+        };
+        let judged = |right, margin| no_worse(&of(right), &of(1000), answers, margin, 0.05).0;
+        assert_eq!(judged(900, 0.05), Fail);
+        assert_eq!(judged(900, 0.2), Pass);
+        assert_eq!(judged(980, 0.05), Pass);
+        assert_eq!(judged(950, 0.05), Inconclusive);
     }
 }

@@ -15,6 +15,7 @@ use crate::model::{BosChoice, Model, Origin, Preset};
 use crate::prompt::{Operation, PromptSet, Selection, Styles};
 use crate::record::{Outcome, Provenance, Run, measure};
 use crate::runtime::{Device, Engine, Runtime};
+use crate::stats::LEVEL;
 use crate::{Error, Result};
 
 /// The faithfulness that is claimed.
@@ -215,6 +216,7 @@ fn check_template(
         model: &model.name,
         layers: model.spec.layers,
         claim: CLAIM,
+        level: LEVEL,
         provenance: &Provenance::default(),
     };
     let measured = measure(&evaluation, &run, |cell| cell.plan == claimed);

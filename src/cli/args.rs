@@ -12,6 +12,7 @@ use crate::intervene::masking::{self, Technique};
 use crate::model::{BosChoice, Model, PRESETS};
 use crate::prompt::Operation;
 use crate::runtime::{Device, Engine, Library, Runtime, default_threads};
+use crate::stats::LEVEL;
 use crate::{Error, Result};
 
 /// Which model, and where it runs.
@@ -127,6 +128,9 @@ pub struct InterventionArgs {
     /// The faithfulness that a pass claims
     #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = share)]
     pub claim: f64,
+    /// The level of the tests behind a verdict: a gate may ask for a stricter one
+    #[arg(skip = LEVEL)]
+    pub level: f64,
     /// Most prompts of a template that are evaluated, drawn by --seed; means are taken over all of them
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,

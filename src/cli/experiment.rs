@@ -282,9 +282,10 @@ impl Run {
                         "--subgraph-of {name:?}: no built-in model has this name"
                     ))
                 })?;
+                let (wait, transfer) = preset.own();
                 Subgraph {
-                    wait: Some(Layers(vec![preset.af1.0])),
-                    transfer: Some(Layers(vec![preset.af1.1])),
+                    wait: Some(Layers(vec![wait])),
+                    transfer: Some(Layers(vec![transfer])),
                 }
             }
         };

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::{Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs, Span, defaults};
-use super::lab::{Common, Lab, RecordArgs, Sweep, Unit};
+use super::lab::{Common, Lab, RecordArgs, Sweep, Unit, joined};
 use super::output::{deliver, print};
 use crate::experiment::{Experiment, Part};
 use crate::file::{check_writable, write_atomically};
 use crate::gate::{self, Answer, Condition};
 use crate::intervene::ablation;
-use crate::record::{self, Line, Measurement, Outcome, Row};
+use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
 use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
@@ -57,31 +57,86 @@ impl Gate {
             true => None,
             false => Some(measured(&record::merge(&self.baseline)?)),
         };
-        let mut lab = Lab::open(self.common(&gate)?)?;
-        let (mut answers, mut errors) = (Vec::new(), Vec::new());
+        // A file of an earlier gate must not be taken for the answer of this one.
+        self.say_error("it was stopped before it had an answer", false)?;
+        match self.answered(&gate, baseline.as_deref()) {
+            Err(error) if !matches!(error, Error::Gated { .. } | Error::Interrupted) => {
+                self.say_error(&error.to_string(), true)?;
+                Err(error)
+            }
+            result => result,
+        }
+    }
+
+    /// Writes that there is no answer, and why: as JUnit XML, and into the summary, too, if it is the last word.
+    fn say_error(&self, reason: &str, last: bool) -> Result<()> {
+        if let Some(junit) = &self.junit {
+            let text = report::gate_junit_error(&self.model.model, reason);
+            write_atomically(junit, text.as_bytes())?;
+        }
+        match &self.summary {
+            Some(summary) if last => {
+                let text = report::markdown(&format!("gate: no answer\n{reason}\n"));
+                append(summary, &format!("## af1 gate\n\n{text}\n"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Measures, answers and shows it; the error is the answer, if it is not a pass.
+    fn answered(&self, gate: &gate::Gate, baseline: Option<&[Measurement]>) -> Result<()> {
+        let mut lab = Lab::open(self.common(gate, &gate.claims[0])?)?;
+        // All that is wrong with the claims, before any of them is measured.
+        let mut wrong = Vec::new();
+        let layers = lab.model.spec.layers;
+        for (i, claim) in gate.claims.iter().enumerate() {
+            if let Err(error) = lab.template_of(&claim.style, &claim.operation) {
+                wrong.push(format!("claim {}: {error}", i + 1));
+            }
+            if !claim.af1().fits(layers) {
+                wrong.push(format!(
+                    "claim {}: wait {} and transfer {}, but the model has {layers} layers",
+                    i + 1,
+                    claim.wait,
+                    claim.transfer
+                ));
+            }
+        }
+        if !wrong.is_empty() {
+            return Err(Error::Gate {
+                path: self.config.clone(),
+                reason: wrong.join("; "),
+            });
+        }
+        let (mut answers, mut errors, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         for claim in &gate.claims {
-            let (answer, error) = ask(&mut lab, claim, gate.level, baseline.as_deref())?;
+            let common = self.common(gate, claim)?;
+            lab.ask_for(common.prompts, common.intervention);
+            let (answer, measured, error) = ask(&mut lab, claim, baseline)?;
+            lines.push(report::gate_line(&lab.model.name, &answer, &lab.provenance));
+            lines.extend(measured);
             answers.push(answer);
             errors.extend(error);
         }
+        if let Some(record) = &self.record {
+            Journal::open(record)?.append(&lines)?;
+        }
         let outcome = gate::all(answers.iter().map(|answer| answer.outcome));
         let heading = report::gate_heading(&lab.model.name, &lab.provenance, outcome);
+        let table = heading + &report::terminal(&lines);
         let text = match self.output.format {
-            Format::Table => heading.clone() + &report::gate(&answers),
-            Format::Json => report::gate_lines(&lab.model.name, &answers),
+            Format::Table => table.clone(),
+            Format::Json => joined(&lines),
         };
         match &self.output.out {
             Some(out) => deliver(Some(out), &text)?,
             None => print(&text)?,
         }
         if let Some(junit) = &self.junit {
-            write_atomically(
-                junit,
-                report::gate_junit(&lab.model.name, &answers).as_bytes(),
-            )?;
+            write_atomically(junit, report::junit(&lines).as_bytes())?;
         }
         if let Some(summary) = &self.summary {
-            let text = report::markdown(&(heading + &report::gate(&answers)));
+            let text = report::markdown(&table);
             append(summary, &format!("## af1 gate\n\n{text}\n"))?;
         }
         // What could not be evaluated is an error of its own; the answers were delivered all the same.
@@ -109,8 +164,8 @@ impl Gate {
         }
     }
 
-    /// The arguments of an experiment on what the gate asks for.
-    fn common(&self, gate: &gate::Gate) -> Result<Common> {
+    /// The arguments of an experiment on what a claim of the gate asks for.
+    fn common(&self, gate: &gate::Gate, claim: &gate::Claim) -> Result<Common> {
         let span = |text: &Option<String>| -> Result<Option<Span>> {
             let parsed = text.as_deref().map(str::parse).transpose();
             parsed.map_err(|reason| Error::Gate {
@@ -130,17 +185,18 @@ impl Gate {
             prompts: PromptArgs {
                 styles: gate.styles.clone(),
                 style: styles,
-                operands: span(&gate.operands)?,
-                results: span(&gate.results)?,
+                operands: span(&claim.operands)?,
+                results: span(&claim.results)?,
                 seed: gate.seed,
                 ..defaults()
             },
             intervention: InterventionArgs {
                 estimator: gate.estimator.into(),
-                limit: gate.limit,
+                claim: claim.share(),
+                level: claim.level,
+                limit: claim.limit,
                 batch: self.batch,
                 masked: false,
-                ..defaults()
             },
             record: RecordArgs {
                 record: self.record.clone(),
@@ -151,22 +207,14 @@ impl Gate {
     }
 }
 
-/// Measures what a claim is about and answers it. A template that cannot be evaluated is no answer, and why.
+/// Measures what a claim is about and answers it; the measurements. A template that cannot be evaluated is no answer, and why.
 fn ask(
     lab: &mut Lab,
     claim: &gate::Claim,
-    level: f64,
     baseline: Option<&[Measurement]>,
-) -> Result<(Answer, Option<Error>)> {
+) -> Result<(Answer, Vec<Line>, Option<Error>)> {
     let template = lab.template_of(&claim.style, &claim.operation)?;
     lab.sets = vec![lab.prompts(template)];
-    let layers = lab.model.spec.layers;
-    if !claim.af1().fits(layers) {
-        return Err(Error::Usage(format!(
-            "{} {}: wait {} and transfer {}, but the model has {layers} layers",
-            claim.style, claim.operation, claim.wait, claim.transfer
-        )));
-    }
     let cama = ablation::named("cama").expect("it is built in");
     let nothing = ablation::named("identity").expect("it is built in");
     let mut ablations = vec![cama];
@@ -182,7 +230,12 @@ fn ask(
     };
     let (lines, failures) = lab.measure(&sweep, |_| Ok(()))?;
     let cells = measured(&lines);
-    let mut answer = gate::answer(claim, level, &cells, baseline);
+    let undefined = lines.iter().filter_map(|line| match &line.row {
+        Row::Failed(failure) => Some((failure.ablation.clone()?, failure.error.clone())),
+        _ => None,
+    });
+    let undefined: Vec<(String, String)> = undefined.collect();
+    let mut answer = gate::answer(claim, &cells, &undefined, baseline);
     let error = failures.into_iter().next();
     if let Some(error) = &error {
         answer.conditions = vec![Condition {
@@ -190,8 +243,9 @@ fn ask(
             outcome: Outcome::Inconclusive,
             reason: error.to_string(),
         }];
+        answer.outcome = Outcome::Inconclusive;
     }
-    Ok((answer, error))
+    Ok((answer, lines, error))
 }
 
 fn measured(lines: &[Line]) -> Vec<Measurement> {

@@ -44,7 +44,8 @@ pub struct Common {
 /// Where records are kept while a run goes on.
 #[derive(Args, Clone, Debug)]
 pub struct RecordArgs {
-    /// Append every cell to this file as it is measured; cells that it holds already are not measured again
+    /// Append cells to this file as they are measured (those of a boundary, a pruned head, a draw together); cells that it
+    /// holds already are not measured again
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Measure only the i-th of n parts of the sweep; `af1 merge` joins their records
@@ -227,6 +228,10 @@ impl Lab {
         for file in args.output.out.iter().chain(&args.record.record) {
             check_writable(file)?;
         }
+        if args.output.out.is_some() && args.output.out == args.record.record {
+            let reason = "--record and --out name the same file, and one would replace the other";
+            return Err(Error::Usage(reason.to_owned()));
+        }
         let all = prompts.style.iter().any(|style| style == "all");
         let asked = if all { &[] } else { prompts.style.as_slice() };
         if prompts.styles.is_some() || !prompts.style.is_empty() {
@@ -284,6 +289,20 @@ impl Lab {
             .expect("a template for what was selected, or an error"))
     }
 
+    /// Asks for other prompts and another claim from here on.
+    pub fn ask_for(&mut self, prompts: PromptArgs, intervention: InterventionArgs) {
+        self.args.prompts = prompts;
+        self.args.intervention = intervention;
+        self.selection = selection(&self.model, &self.args.prompts);
+        self.provenance = provenance(
+            &self.model,
+            &self.engine,
+            &self.styles,
+            &self.selection,
+            &self.args,
+        );
+    }
+
     /// The prompts of a template.
     pub fn prompts(&self, template: Template) -> (Template, Result<PromptSet>) {
         build(template, &self.model, &self.selection)
@@ -329,7 +348,7 @@ impl Lab {
             "experiment": sweep.experiment.to_string(), "units": units.collect::<Vec<_>>(), "part": sweep.part.name(),
             "templates": templates.collect::<Vec<_>>(), "model": self.model.name,
             "estimator": Estimator::from(self.args.intervention.estimator).name(),
-            "claim": self.args.intervention.claim, "provenance": self.provenance,
+            "claim": self.args.intervention.claim, "level": self.args.intervention.level, "provenance": self.provenance,
         });
         sha256_bytes(text.to_string().as_bytes()).short().to_owned()
     }
@@ -386,7 +405,17 @@ impl Lab {
         let counts = sweep.units.iter().map(|unit| unit.cells(&self.engine));
         let counts: Vec<usize> = counts.collect();
         let of_template: usize = counts.iter().sum();
+        let cells = of_template * self.sets.len();
         let (mut all, mut failures) = (Vec::new(), Vec::new());
+        let units = self.sets.len() * sweep.units.len();
+        if shard.index >= units {
+            eprintln!(
+                "shard {}/{}: nothing to do, the sweep has {units} part{} that can be measured apart",
+                shard.index + 1,
+                shard.count,
+                if units == 1 { "" } else { "s" }
+            );
+        }
         // A template that cannot be evaluated does not take the others with it: it is a row with its error.
         for (t, (template, set)) in std::mem::take(&mut self.sets).into_iter().enumerate() {
             let mut first = t * of_template;
@@ -405,7 +434,8 @@ impl Lab {
             if todo.is_empty() {
                 continue;
             }
-            let first_cell = todo[0].cells.start;
+            // The same in every shard.
+            let first_cell = t * of_template;
             let mut emit = |lines: &[Line], new: bool| -> Result<()> {
                 if let (Some(journal), true) = (&mut journal, new) {
                     journal.append(lines)?;
@@ -415,7 +445,7 @@ impl Lab {
                 Ok(())
             };
             let evaluated =
-                set.and_then(|set| self.template(sweep, &identity, set, &todo, &mut emit));
+                set.and_then(|set| self.template(sweep, (&identity, cells), set, &todo, &mut emit));
             match evaluated {
                 Ok(()) => {}
                 // Of the program or the machine, not of a template.
@@ -442,7 +472,7 @@ impl Lab {
     fn template(
         &mut self,
         sweep: &Sweep,
-        identity: &str,
+        (identity, cells): (&str, usize),
         set: PromptSet,
         todo: &[Todo<'_>],
         emit: &mut impl FnMut(&[Line], bool) -> Result<()>,
@@ -494,6 +524,7 @@ impl Lab {
             model: &self.model.name,
             layers: self.model.spec.layers,
             claim: args.intervention.claim,
+            level: args.intervention.level,
             provenance: &self.provenance,
         };
         preflight(&mut self.engine, &self.model, &set, &request)?;
@@ -509,6 +540,7 @@ impl Lab {
                 let m = Measurement {
                     sweep: identity.to_owned(),
                     cell,
+                    cells: Some(cells),
                     ..m
                 };
                 Line::new(Row::Measured(Box::new(m)))
@@ -593,7 +625,8 @@ impl Lab {
                         let Row::Measured(m) = &line.row else {
                             continue;
                         };
-                        if m.pruning.as_deref() == Some(RANDOM_SET) {
+                        // Steps follow from each other: behind a gap they are found again.
+                        if m.cell != cell || m.pruning.as_deref() == Some(RANDOM_SET) {
                             continue;
                         }
                         cell += 1;
@@ -624,6 +657,13 @@ impl Lab {
                         emit(&[line], true)?;
                     }
                     let end = todo.cells.end;
+                    if held == 0 && *controls > 0 {
+                        eprintln!(
+                            "{} {}: no head can be pruned, so there are no random sets to compare with",
+                            set.template.style, set.template.operation
+                        );
+                    }
+                    let controls = if held == 0 { &0 } else { controls };
                     let sets =
                         random_sets(*wait, *transfer, engine.heads(), held, *controls, *seed);
                     for (plan, at) in sets.into_iter().zip(end - controls..end) {
@@ -752,7 +792,8 @@ impl Todo<'_> {
     }
 }
 
-fn joined(lines: &[Line]) -> String {
+/// The lines as a file of records has them.
+pub fn joined(lines: &[Line]) -> String {
     lines
         .iter()
         .map(|line| format!("{}\n", line.text))

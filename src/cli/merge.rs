@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::output::deliver;
+use super::output::{deliver, warn_of_missing};
 use crate::file::check_writable;
 use crate::{Result, record};
 
@@ -24,6 +24,7 @@ impl Merge {
             check_writable(out)?;
         }
         let lines = record::merge(&self.files)?;
+        warn_of_missing(&lines);
         let text: String = lines
             .iter()
             .map(|line| format!("{}\n", line.text))

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::file::write_atomically;
+use crate::record::{Line, incomplete};
 use crate::{Error, Result};
 
 /// Prints text, or writes it to a file.
@@ -11,6 +12,19 @@ pub fn deliver(out: Option<&Path>, text: &str) -> Result<()> {
     match out {
         Some(path) => write_atomically(path, text.as_bytes()),
         None => print(text),
+    }
+}
+
+/// Says on standard error where parts of a sweep are missing.
+pub fn warn_of_missing(lines: &[Line]) {
+    let missing = incomplete(lines);
+    for sweep in &missing {
+        eprintln!("{sweep}: a shard is missing, or the run has not ended");
+    }
+    if missing.len() > 1 {
+        eprintln!(
+            "shards of one sweep need the same options on every machine, --threads among them"
+        );
     }
 }
 

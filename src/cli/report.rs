@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::output::deliver;
+use super::output::{deliver, warn_of_missing};
 use crate::file::check_writable;
 use crate::record::Line;
 use crate::{Error, Result, record, report};
@@ -49,6 +49,7 @@ impl Report {
             check_writable(out)?;
         }
         let lines = record::merge(&self.files)?;
+        warn_of_missing(&lines);
         let text = match self.against.is_empty() {
             true => shown(&lines, self.format)?,
             false => {

@@ -62,11 +62,27 @@ fn score(logits: &[f32], answers: &[u32], reference: &Reference) -> Score {
     Score {
         predicted: first_maximum(ArrayView1::from(logits)),
         logit_difference: right - largest_other(logits, answers),
-        // No right answer is larger than the largest one.
-        rank: 1 + lanes(logits, 0u32, |n, x| n + u32::from(x > right), |a, b| a + b),
+        rank: rank(logits, answers, right),
         // Rounding can leave a little less than nothing.
         kl: divergence.max(0.0) as f32,
     }
+}
+
+/// How many tokens stand before the right answer with the largest logit, `right`, plus one: those that are larger, and of equal
+/// ones those that come first, so that exactly what is predicted has rank 1. No right answer is larger than the largest one.
+fn rank(logits: &[f32], answers: &[u32], right: f32) -> u32 {
+    let largest = answers.iter().map(|&token| token as usize);
+    let at = largest.filter(|&token| logits[token] == right).min();
+    let count = |logits: &[f32], before: fn(f32, f32) -> bool| {
+        lanes(
+            logits,
+            0u32,
+            |n, x| n + u32::from(before(x, right)),
+            |a, b| a + b,
+        )
+    };
+    1 + count(logits, |x, right| x > right)
+        + count(&logits[..at.unwrap_or(0)], |x, right| x == right)
 }
 
 /// The logit difference of every prompt.

@@ -109,6 +109,15 @@ const fn planted(
 }
 
 impl Preset {
+    /// The subgraph of its own: of a planted model the layers in which it was planted to transfer, of others the one that is
+    /// tried by default.
+    pub fn own(&self) -> (usize, usize) {
+        match &self.origin {
+            Origin::Planted(plant) => (plant.wait, plant.transfer),
+            Origin::Wheel { .. } => self.af1,
+        }
+    }
+
     /// The preset of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|preset| preset.name == name)

@@ -9,13 +9,17 @@ use super::row::read_text;
 use super::{Line, Row};
 use crate::{Error, Result};
 
+/// What every line of a record begins with.
+const LINE_BEGINS: &[u8] = b"{\"schema\":";
+
 /// A file of records that is open for appending. One program at a time has it.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
     file: File,
     known: BTreeMap<(String, usize), Line>,
-    failures: Vec<String>,
+    /// Lines of which one is enough, whenever they come again.
+    said: Vec<String>,
 }
 
 impl Journal {
@@ -25,6 +29,14 @@ impl Journal {
     /// A file that cannot be read or written, that another program has open, or that holds something else than records.
     pub fn open(path: &Path) -> Result<Self> {
         let writing = |e| Error::writing(path, e);
+        if path.exists() && !path.is_file() {
+            let reason =
+                "a record is read before it is appended to: name a file, not a device or a pipe";
+            return Err(writing(std::io::Error::new(
+                std::io::ErrorKind::InvalidInput,
+                reason,
+            )));
+        }
         let mut options = OpenOptions::new();
         let options = options.read(true).append(true).create(true);
         let mut file = options.open(path).map_err(writing)?;
@@ -45,6 +57,18 @@ impl Journal {
             .iter()
             .rposition(|&b| b == b'\n')
             .map_or(0, |at| at + 1);
+        // Only what a killed run can have left is cut off: every line begins so.
+        let rest = &bytes[whole..];
+        let beginning = &LINE_BEGINS[..rest.len().min(LINE_BEGINS.len())];
+        if !rest.starts_with(beginning) {
+            return Err(Error::Record {
+                path: path.to_owned(),
+                line: bytes[..whole].iter().filter(|&&b| b == b'\n').count() + 1,
+                reason:
+                    "its last line has no end and is no record of af1; the file was left as it is"
+                        .to_owned(),
+            });
+        }
         let text = std::str::from_utf8(&bytes[..whole]).map_err(|e| Error::Record {
             path: path.to_owned(),
             line: bytes[..e.valid_up_to()]
@@ -54,15 +78,26 @@ impl Journal {
                 + 1,
             reason: "it is not UTF-8: it is no record of af1".to_owned(),
         })?;
-        let (mut known, mut failures) = (BTreeMap::new(), Vec::new());
-        for line in read_text(path, text)? {
+        let (mut known, mut said) = (BTreeMap::<(String, usize), Line>::new(), Vec::new());
+        for (i, line) in read_text(path, text)?.into_iter().enumerate() {
+            let other = |(sweep, cell): (&str, usize)| {
+                let before = known.get(&(sweep.to_owned(), cell));
+                before.is_some_and(|before| before.text != line.text)
+            };
+            if !line.failed() && line.key().is_some_and(other) {
+                return Err(Error::Record {
+                    path: path.to_owned(),
+                    line: i + 1,
+                    reason: "it says something else about a cell than an earlier line; remove one of the two".to_owned(),
+                });
+            }
             match line.key() {
                 // A whole template that failed is tried again; what is not defined on it stays so.
-                _ if line.failed_as_a_whole() => failures.push(line.text),
+                _ if line.failed_as_a_whole() => said.push(line.text),
                 Some((sweep, cell)) => {
                     known.insert((sweep.to_owned(), cell), line);
                 }
-                None => {}
+                None => said.push(line.text),
             }
         }
         // Only now: a file that is no record is left as it is.
@@ -73,7 +108,7 @@ impl Journal {
             path: path.to_owned(),
             file,
             known,
-            failures,
+            said,
         })
     }
 
@@ -82,19 +117,23 @@ impl Journal {
         self.known.get(&(sweep.to_owned(), cell))
     }
 
-    /// Appends lines, at once.
+    /// Appends lines, at once; those that it has already are not repeated.
     ///
     /// # Errors
     /// The file cannot be written.
     pub fn append(&mut self, lines: &[Line]) -> Result<()> {
         let mut text = String::new();
         for line in lines {
-            if let Row::Failed(_) = line.row {
-                // A template that fails again says so once.
-                if self.failures.contains(&line.text) {
+            let known = line.key().and_then(|(sweep, cell)| self.cell(sweep, cell));
+            if known.is_some_and(|known| known.text == line.text) {
+                continue;
+            }
+            // A template that fails again says so once, and so does a gate that finds the same.
+            if let Row::Failed(_) | Row::Other(_) = line.row {
+                if self.said.contains(&line.text) {
                     continue;
                 }
-                self.failures.push(line.text.clone());
+                self.said.push(line.text.clone());
             }
             text += &line.text;
             text.push('\n');

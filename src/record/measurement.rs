@@ -10,7 +10,7 @@ use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Tail, Technique, layer_range};
 use crate::prompt::PromptSet;
 use crate::stats::{
-    Mean, Proportion, bootstrap_clustered, discordant, mcnemar_greater, mcnemar_two_sided,
+    LEVEL, Mean, Proportion, bootstrap_clustered, discordant, mcnemar_greater, mcnemar_two_sided,
 };
 
 /// The version of the schema; raised when a field changes its meaning or goes.
@@ -25,6 +25,8 @@ pub struct Measurement {
     /// What the sweep is, and which of its cells this is; filled in by whoever runs the sweep.
     pub sweep: String,
     pub cell: usize,
+    #[serde(default)]
+    pub cells: Option<usize>,
     pub experiment: String,
     pub model: String,
     pub style: String,
@@ -74,6 +76,8 @@ pub struct Measurement {
     pub median_rank: Option<u32>,
     pub paired: Option<Paired>,
     pub claim: f64,
+    #[serde(default = "level")]
+    pub level: f64,
     pub verdict: Option<Verdict>,
     pub prompts_sha256: String,
     pub base_answers: String,
@@ -139,6 +143,11 @@ fn yes() -> bool {
     true
 }
 
+/// Records in which verdicts had no other level do not say it.
+fn level() -> f64 {
+    LEVEL
+}
+
 /// What all measurements of a run have in common.
 pub struct Run<'a> {
     /// The experiment; plans of another kind than AF1 are measured as their own.
@@ -151,6 +160,8 @@ pub struct Run<'a> {
     pub layers: usize,
     /// The faithfulness that verdicts are about.
     pub claim: f64,
+    /// The level of their tests.
+    pub level: f64,
     /// Under what the run is made.
     pub provenance: &'a Provenance,
 }
@@ -191,6 +202,7 @@ pub fn measure(
                 operation: set.template.operation.to_string(),
                 sweep: String::new(),
                 cell: 0,
+                cells: None,
                 ablation: cell.ablation.name().to_owned(),
                 masking: transfer.map(|_| cell.plan.masking.name()),
                 part: evaluation.part.name().to_owned(),
@@ -250,6 +262,7 @@ pub fn measure(
                 p_base_above_constant: facts.p_base_above_constant,
                 p_above_empty: numbers.p_above_empty,
                 claim: run.claim,
+                level: run.level,
                 verdict: None,
                 all_prompts: set.len(),
                 all_base_correct: (0..set.len())

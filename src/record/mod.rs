@@ -14,5 +14,5 @@ pub use key::{Key, key};
 pub use measurement::{
     Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
 };
-pub use row::{Failure, HeadAttention, Line, Row, Weight, merge, read};
-pub use verdict::{Outcome, Verdict, judge, judge_at};
+pub use row::{Failure, HeadAttention, Line, Row, Weight, incomplete, merge, read};
+pub use verdict::{Outcome, Verdict, judge};

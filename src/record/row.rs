@@ -101,15 +101,22 @@ impl Line {
         let schema = value.get("schema").and_then(Value::as_u64);
         match schema {
             Some(found) if found == u64::from(SCHEMA) => {}
-            Some(1) => {
-                return Err(format!(
-                    "it has schema 1, which has no answers of single prompts; this program reads schema {SCHEMA}: measure \
-                     again, or read it with the version that its provenance names as crate_version"
-                ));
-            }
             Some(found) => {
+                let by = value
+                    .pointer("/provenance/crate_version")
+                    .and_then(Value::as_str);
+                let by = by.map_or(String::new(), |version| format!(" {version}"));
+                let what = match found < u64::from(SCHEMA) {
+                    true => "an older af1 wrote it: measure again, or read it with that",
+                    false => "a newer af1 wrote it: use that",
+                };
                 return Err(format!(
-                    "it has schema {found}, this program reads schema {SCHEMA}: a newer af1 wrote it, use that"
+                    "it has schema {found}, and this is af1 {}, which reads schema {SCHEMA}; {what}{}",
+                    env!("CARGO_PKG_VERSION"),
+                    match by.is_empty() {
+                        true => String::new(),
+                        false => format!(" (af1{by}, schema {found})"),
+                    }
                 ));
             }
             None => return Err("it has no schema: it is no record of af1".to_owned()),
@@ -157,6 +164,21 @@ impl Line {
 /// A file that cannot be read; the first line that is no record of this schema.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
     let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, "record", e))?;
+    // A run that is still going on, or was killed while it wrote.
+    let torn = text
+        .lines()
+        .next_back()
+        .filter(|_| !text.is_empty() && !text.ends_with('\n'));
+    if let Some(Err(reason)) = torn.map(Line::read) {
+        return Err(Error::Record {
+            path: path.to_owned(),
+            line: text.lines().count(),
+            reason: format!(
+                "{reason}; the line has no end: if a run was stopped while it wrote it, the same command goes on with this \
+                 --record and mends it"
+            ),
+        });
+    }
     read_text(path, &text)
 }
 
@@ -172,6 +194,38 @@ pub(super) fn read_text(path: &Path, text: &str) -> Result<Vec<Line>> {
         })
     };
     lines.map(read).collect()
+}
+
+/// The sweeps of which cells are missing, in words: a shard that is not there, or a run that has not ended. Pruning ends where
+/// nothing is left to prune, so its cells are not counted; a template that could not be evaluated has none.
+pub fn incomplete(lines: &[Line]) -> Vec<String> {
+    let mut found: BTreeMap<&str, (usize, BTreeSet<usize>)> = BTreeMap::new();
+    let mut excused: BTreeSet<&str> = BTreeSet::new();
+    for line in lines {
+        let Some((sweep, cell)) = line.key() else {
+            continue;
+        };
+        match &line.row {
+            Row::Measured(m) if m.experiment != "heads" => {
+                let of = found.entry(sweep).or_default();
+                of.0 = m.cells.unwrap_or(0);
+                of.1.insert(cell);
+            }
+            Row::Failed(failure) if failure.ablation.is_some() => {
+                found.entry(sweep).or_default().1.insert(cell);
+            }
+            _ => {
+                excused.insert(sweep);
+            }
+        }
+    }
+    let short = found
+        .into_iter()
+        .filter(|(sweep, (all, cells))| !excused.contains(sweep) && cells.len() < *all);
+    let text = |(sweep, (all, cells)): (&str, (usize, BTreeSet<usize>))| {
+        format!("sweep {sweep} has {} of its {all} cells", cells.len())
+    };
+    short.map(text).collect()
 }
 
 /// Joins files of records: every line once, sweep by sweep in the order in which they first appear, cell by cell. The

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
-use crate::stats::{LEVEL, Proportion, fails, least_passing, sample_size};
+use crate::stats::{Proportion, fails, least_passing, mcnemar_greater, sample_size};
 
 /// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,11 +48,7 @@ pub struct Verdict {
 /// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
 /// from passing, not from failing.
 pub fn judge(m: &Measurement) -> Option<Verdict> {
-    judge_at(m, m.claim, LEVEL)
-}
-
-/// [`judge`] on another claim than the measurement's, at another level.
-pub fn judge_at(m: &Measurement, claim: f64, level: f64) -> Option<Verdict> {
+    let (claim, level) = (m.claim, m.level);
     let p_above_empty = m.p_above_empty?;
     let chosen = m.pruned_heads.is_some() || m.part == "development";
     if m.transfer? == 0 || chosen || m.contexts_drawn.is_some() {
@@ -64,10 +60,16 @@ pub fn judge_at(m: &Measurement, claim: f64, level: f64) -> Option<Verdict> {
     let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
     let best = Proportion::wilson(m.base_correct, m.base_correct);
     let (outcome, reason) = if m.p_base_above_constant > level {
+        // Not even the best of models could be told from a constant on so few prompts.
+        let few = mcnemar_greater(m.prompts.saturating_sub(m.constant_correct), 0) > level;
         (
             Outcome::Inconclusive,
             format!(
-                "the model cannot do the task: {}/{} right, always answering {} gets {} (p = {:.2})",
+                "{}: {}/{} right, always answering {} gets {} (p = {:.2})",
+                match few {
+                    true => "too few prompts to tell whether the model can do the task",
+                    false => "the model cannot do the task",
+                },
                 m.base_correct,
                 m.prompts,
                 m.constant_answer,
@@ -181,6 +183,7 @@ mod tests {
             p_base_above_constant: above(base, constant),
             p_above_empty: k.map(|_| above(kept, empty)),
             claim: 0.95,
+            level: 0.05,
             ..Measurement::default()
         }
     }
@@ -232,6 +235,19 @@ mod tests {
         assert_eq!(verdict.outcome, Outcome::Inconclusive);
         assert!(
             verdict.reason.contains("even 50/50 would begin at 0.929"),
+            "{}",
+            verdict.reason
+        );
+    }
+
+    #[test]
+    fn a_model_is_not_blamed_for_too_few_prompts() {
+        let mut m = measurement(4, 1, 4, 0, Some(2));
+        (m.prompts, m.p_base_above_constant) = (4, mcnemar_greater(3, 0));
+        let verdict = judge(&m).unwrap();
+        assert_eq!(verdict.outcome, Outcome::Inconclusive);
+        assert!(
+            verdict.reason.starts_with("too few prompts to tell"),
             "{}",
             verdict.reason
         );

@@ -2,21 +2,93 @@
 
 use serde_json::json;
 
-use super::table::{p_value, signed, table};
+use super::table::{p_value, proportion, signed, table};
 use crate::record::{Line, Measurement, Row, bits_of_hex, key};
-use crate::stats::{discordant, holm, mcnemar_two_sided};
+use crate::stats::{difference_bounds, discordant, holm, mcnemar_two_sided};
 
 /// The level at which a difference counts, after Holm's correction over all cells that are compared.
 const LEVEL: f64 = 0.05;
 
-/// Cells that both runs measured, on the same prompts: a row each, or with `json` an object a line. Cells of other prompts, and
-/// those that one run alone has, are counted, not compared.
+/// Two cells on the same prompts, or the unmodified models on them.
+struct Pair<'a> {
+    name: String,
+    now: &'a Measurement,
+    before: &'a Measurement,
+    /// Whether it is about the unmodified models.
+    base: bool,
+    /// Prompts that only one of them answers correctly.
+    only_now: usize,
+    only_before: usize,
+}
+
+impl<'a> Pair<'a> {
+    fn new(now: &'a Measurement, before: &'a Measurement, base: bool) -> Self {
+        let bits = |m: &Measurement| {
+            let answers = if base { &m.base_answers } else { &m.answers };
+            bits_of_hex(answers, m.prompts).unwrap_or_default()
+        };
+        let (only_now, only_before) = discordant(bits(now).into_iter().zip(bits(before)));
+        Self {
+            name: match base {
+                true => format!("{} {} unmodified", now.style, now.operation),
+                false => key(now).to_string(),
+            },
+            now,
+            before,
+            base,
+            only_now,
+            only_before,
+        }
+    }
+
+    /// How many the one or the other answers correctly.
+    fn right(&self, m: &Measurement) -> usize {
+        if self.base { m.base_correct } else { m.correct }
+    }
+
+    fn share(&self, m: &Measurement) -> f64 {
+        self.right(m) as f64 / m.prompts.max(1) as f64
+    }
+
+    fn p(&self) -> f64 {
+        mcnemar_two_sided(self.only_now, self.only_before)
+    }
+
+    /// Of the accuracies, with its bounds.
+    fn difference(&self) -> (f64, f64, f64) {
+        let (low, high) =
+            difference_bounds(self.only_now, self.only_before, self.now.prompts, 0.025);
+        (self.share(self.now) - self.share(self.before), low, high)
+    }
+
+    /// More right answers are a merit of the model and of AF1, not of a knock-out or of an ablation to compare with.
+    fn change(&self, adjusted: f64) -> &'static str {
+        let merit = self.base || (self.now.ablation == "cama" && self.now.pruning.is_none());
+        match self.only_now > self.only_before {
+            _ if adjusted > LEVEL => "no significant change",
+            true if merit => "better",
+            false if merit => "worse",
+            true => "higher",
+            false => "lower",
+        }
+    }
+}
+
+/// Cells that both runs measured, on the same prompts, and the unmodified models on these: a row each, or with `json` an object a
+/// line. Cells of other prompts, and those that one run alone has, are counted, not compared.
 pub fn comparison(new: &[Line], old: &[Line], json: bool) -> String {
     let (new, old) = (cells(new), cells(old));
-    let (mut pairs, mut other_prompts, mut alone) = (Vec::new(), 0, 0);
+    let (mut pairs, mut other_prompts, mut alone) = (Vec::<Pair<'_>>::new(), 0, 0);
     for m in &new {
         match old.iter().find(|o| key(o) == key(m)) {
-            Some(o) if o.prompts_sha256 == m.prompts_sha256 => pairs.push((*m, *o)),
+            Some(o) if o.prompts_sha256 == m.prompts_sha256 => {
+                let known =
+                    |pair: &Pair<'_>| pair.base && pair.now.prompts_sha256 == m.prompts_sha256;
+                if !pairs.iter().any(known) {
+                    pairs.push(Pair::new(m, o, true));
+                }
+                pairs.push(Pair::new(m, o, false));
+            }
             Some(_) => other_prompts += 1,
             None => alone += 1,
         }
@@ -25,36 +97,42 @@ pub fn comparison(new: &[Line], old: &[Line], json: bool) -> String {
         .iter()
         .filter(|o| new.iter().all(|m| key(m) != key(o)))
         .count();
-    let counts: Vec<(usize, usize)> = pairs.iter().map(|(m, o)| discord(m, o)).collect();
-    let p: Vec<f64> = counts
-        .iter()
-        .map(|(better, worse)| mcnemar_two_sided(*better, *worse))
-        .collect();
+    let p: Vec<f64> = pairs.iter().map(Pair::p).collect();
     let adjusted = holm(&p);
-    let change = |i: usize| match counts[i] {
-        _ if adjusted[i] > LEVEL => "no significant change",
-        (better, worse) if better > worse => "better",
-        _ => "worse",
-    };
     if json {
-        let line = |(i, (m, o)): (usize, &(&Measurement, &Measurement))| {
+        let line = |(i, pair): (usize, &Pair<'_>)| {
+            let (m, o) = (pair.now, pair.before);
+            let (difference, low, high) = pair.difference();
+            let faithful = |m: &Measurement| m.faithfulness.filter(|_| !pair.base);
             let object = json!({
-                "experiment": "comparison", "cell": key(m).to_string(), "model": m.model, "against": o.model,
-                "prompts": m.prompts, "accuracy": m.accuracy, "accuracy_before": o.accuracy,
-                "only_now": counts[i].0, "only_before": counts[i].1, "p": p[i], "p_holm": adjusted[i],
-                "change": change(i),
+                "experiment": "comparison", "cell": pair.name, "model": m.model, "against": o.model,
+                "model_sha256": m.provenance.model_sha256, "model_sha256_before": o.provenance.model_sha256,
+                "prompts": m.prompts, "accuracy": pair.share(m), "accuracy_before": pair.share(o),
+                "faithfulness": faithful(m), "faithfulness_before": faithful(o),
+                "difference": difference, "difference_low": low, "difference_high": high,
+                "only_now": pair.only_now, "only_before": pair.only_before, "p": p[i], "p_holm": adjusted[i],
+                "change": pair.change(adjusted[i]),
             });
             format!("{object}\n")
         };
-        return pairs.iter().enumerate().map(line).collect();
+        let rest = json!({ "experiment": "comparison", "not_compared":
+            { "other_prompts": other_prompts, "only_now": alone, "only_before": gone } });
+        let lines: String = pairs.iter().enumerate().map(line).collect();
+        return lines + &format!("{rest}\n");
     }
     let names = |cells: &[&Measurement]| {
-        let mut names: Vec<&str> = cells.iter().map(|m| m.model.as_str()).collect();
+        let mut names: Vec<String> = (cells.iter())
+            .map(|m| {
+                let hash = &m.provenance.model_sha256;
+                format!("{} ({})", m.model, hash.get(..16).unwrap_or(hash))
+            })
+            .collect();
         names.dedup();
         names.join(", ")
     };
     let mut text = format!(
-        "{} against {}: the same prompts, exact McNemar tests, Holm over {} cells\n",
+        "{} against {}\nthe same prompts; 95% Wilson intervals; differences of accuracy with exact bounds (at least 95%); exact McNemar \
+         tests, p after Holm over {} cells\n",
         names(&new),
         names(&old),
         pairs.len()
@@ -68,27 +146,52 @@ pub fn comparison(new: &[Line], old: &[Line], json: bool) -> String {
         "only before",
         "p",
         "",
+        "faithfulness before",
+        "now",
     ]);
-    for (i, (m, o)) in pairs.iter().enumerate() {
+    for (i, pair) in pairs.iter().enumerate() {
+        let (m, o) = (pair.now, pair.before);
+        let (difference, low, high) = pair.difference();
+        let faithful = |m: &Measurement| match pair.base {
+            true => String::new(),
+            false => proportion(m.correct_given_base, m.base_correct),
+        };
         table.add_row([
-            key(m).to_string(),
-            format!("{}/{}", o.correct, o.prompts),
-            format!("{}/{}", m.correct, m.prompts),
-            signed(m.accuracy - o.accuracy),
-            counts[i].0.to_string(),
-            counts[i].1.to_string(),
+            pair.name.clone(),
+            proportion(pair.right(o), o.prompts),
+            proportion(pair.right(m), m.prompts),
+            format!("{} [{}, {}]", signed(difference), signed(low), signed(high)),
+            pair.only_now.to_string(),
+            pair.only_before.to_string(),
             p_value(adjusted[i]),
-            change(i).to_owned(),
+            pair.change(adjusted[i]).to_owned(),
+            faithful(o),
+            faithful(m),
         ]);
     }
     text += &format!("{table}\n");
-    let of = |wanted: &str| (0..pairs.len()).filter(|&i| change(i) == wanted).count();
+    let mut counts: Vec<String> = Vec::new();
+    for change in [
+        "better",
+        "worse",
+        "higher",
+        "lower",
+        "no significant change",
+    ] {
+        let of = pairs.iter().enumerate();
+        let count = of
+            .filter(|(i, pair)| pair.change(adjusted[*i]) == change)
+            .count();
+        if count > 0 {
+            counts.push(format!("{count} {change}"));
+        }
+    }
     text += &format!(
-        "{} better, {} worse, {} without significant change; not compared: {other_prompts} on other prompts, {alone} only now, \
-         {gone} only before\n",
-        of("better"),
-        of("worse"),
-        of("no significant change")
+        "{}; not compared: {other_prompts} on other prompts, {alone} only now, {gone} only before\n",
+        match counts.is_empty() {
+            true => "no cell in both".to_owned(),
+            false => counts.join(", "),
+        }
     );
     text
 }
@@ -99,10 +202,4 @@ fn cells(lines: &[Line]) -> Vec<&Measurement> {
         _ => None,
     });
     cells.collect()
-}
-
-/// How many prompts only the first answers correctly, and only the second.
-fn discord(m: &Measurement, o: &Measurement) -> (usize, usize) {
-    let bits = |m: &Measurement| bits_of_hex(&m.answers, m.prompts).unwrap_or_default();
-    discordant(bits(m).into_iter().zip(bits(o)))
 }

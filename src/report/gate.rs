@@ -2,10 +2,10 @@
 
 use quick_junit::{Report, TestSuite};
 
-use super::junit::{test, written};
+use super::junit::{errored, suite, test, written};
 use super::table::{outcome, table};
 use crate::gate::Answer;
-use crate::record::{Outcome, Provenance, SCHEMA};
+use crate::record::{Line, Outcome, Provenance, Row, SCHEMA};
 
 /// What stands above the answers: the outcome, and on what it was found.
 pub fn gate_heading(model: &str, p: &Provenance, found: Outcome) -> String {
@@ -20,9 +20,9 @@ pub fn gate_heading(model: &str, p: &Provenance, found: Outcome) -> String {
 }
 
 /// A row a condition.
-pub fn gate(answers: &[Answer]) -> String {
+pub(super) fn gate(answers: &[(String, Answer, Provenance)]) -> String {
     let mut table = table(&["claim", "", "condition", "outcome", "reason"]);
-    for answer in answers {
+    for (_, answer, _) in answers {
         for (i, condition) in answer.conditions.iter().enumerate() {
             let first = |text: &str| {
                 if i == 0 {
@@ -43,31 +43,54 @@ pub fn gate(answers: &[Answer]) -> String {
     format!("{table}\n")
 }
 
-/// One JSON object a claim.
-pub fn gate_lines(model: &str, answers: &[Answer]) -> String {
-    let line = |answer: &Answer| {
-        let object = serde_json::json!({
-            "schema": SCHEMA, "experiment": "gate", "model": model, "claim": answer.claim,
-            "outcome": answer.outcome, "conditions": answer.conditions,
-        });
-        format!("{object}\n")
+/// The line of a record about an answer.
+pub fn gate_line(model: &str, answer: &Answer, provenance: &Provenance) -> Line {
+    let mut object = serde_json::json!({ "schema": SCHEMA, "experiment": "gate", "model": model });
+    let fields = serde_json::to_value(answer).expect("an answer is plain data");
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        object[name] = value.clone();
+    }
+    object["provenance"] = serde_json::to_value(provenance).expect("it is plain data");
+    Line::new(Row::Other(object))
+}
+
+/// The answers of gates among records, each with the model that it is about and under what it was found.
+pub(super) fn answers(lines: &[Line]) -> Vec<(String, Answer, Provenance)> {
+    let answer = |line: &Line| match &line.row {
+        Row::Other(value) if value["experiment"] == "gate" => Some((
+            value["model"].as_str()?.to_owned(),
+            serde_json::from_value(value.clone()).ok()?,
+            serde_json::from_value(value["provenance"].clone()).unwrap_or_default(),
+        )),
+        _ => None,
     };
-    answers.iter().map(line).collect()
+    lines.iter().filter_map(answer).collect()
 }
 
 /// A suite a claim, a test a condition.
-pub fn gate_junit(model: &str, answers: &[Answer]) -> String {
-    let mut report = Report::new("af1 gate");
-    for answer in answers {
-        let mut suite = TestSuite::new(format!("{model} {}", answer.claim));
+pub(super) fn suites(lines: &[Line], report: &mut Report) {
+    for (model, answer, provenance) in answers(lines) {
+        let name = format!("{model} {}", answer.claim);
+        let mut suite = suite(name, &answer.sweep, &provenance);
+        suite.add_property(("level", answer.level.to_string().as_str()));
         for condition in &answer.conditions {
-            suite.add_test_case(test(
+            let mut test = test(
                 condition.asked.clone(),
                 condition.outcome,
                 &condition.reason,
-            ));
+            );
+            test.set_classname(format!("{model}.{}", answer.claim));
+            suite.add_test_case(test);
         }
         report.add_test_suite(suite);
     }
+}
+
+/// That a gate has no answer, and why.
+pub fn gate_junit_error(model: &str, reason: &str) -> String {
+    let mut report = Report::new("af1");
+    let mut suite = TestSuite::new(format!("{model} gate"));
+    suite.add_test_case(errored("the gate has an answer".to_owned(), reason));
+    report.add_test_suite(suite);
     written(&report)
 }

@@ -46,6 +46,7 @@ pub fn html(lines: &[Line]) -> String {
                     (measured_on(&sweeps))
                     (contents(&sweeps))
                     (guide())
+                    (all_gates(lines))
                     (all_verdicts(&sweeps))
                     (all_failures(&failures))
                     (all_selfchecks(&selfchecks))
@@ -152,6 +153,8 @@ fn question(experiment: &str) -> &str {
         "alternatives" => "Does it take CAMA and ABP?",
         "attention" => "Where does the last token look?",
         "af1" => "Is AF1 sufficient?",
+        "discover" => "Which W and K, chosen on other prompts?",
+        "contexts" => "How many contexts does a mean take?",
         other => other,
     }
 }
@@ -281,11 +284,45 @@ fn badge(outcome: Outcome) -> Markup {
     }
 }
 
+/// What gates answered.
+fn all_gates(lines: &[Line]) -> Markup {
+    let answers = super::gate::answers(lines);
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for (model, answer, _) in &answers {
+        let claim = format!("{model}: {}", answer.claim);
+        for condition in &answer.conditions {
+            rows.push(vec![
+                claim.clone(),
+                condition.asked.clone(),
+                super::table::outcome(condition.outcome).to_owned(),
+                condition.reason.clone(),
+            ]);
+        }
+    }
+    markup! {
+        @if !rows.is_empty() {
+            section {
+                h2 { "Gate" }
+                p { @for (_, answer, _) in &answers { (answer.claim) ": " (badge(answer.outcome)) " " } }
+                (words("What is claimed, and what the measurements say", &["claim", "condition", "outcome", "reason"], &rows))
+            }
+        }
+    }
+}
+
+/// The verdicts on what is claimed: of every sweep those of its first ablation and masking; the others are there to compare with,
+/// and a map claims nothing.
 fn all_verdicts(sweeps: &[Sweep]) -> Markup {
-    let cells: Vec<Measurement> = sweeps
-        .iter()
-        .flat_map(|sweep| sweep.cells.clone())
-        .collect();
+    let mut cells: Vec<Measurement> = Vec::new();
+    for sweep in sweeps {
+        let judged = sweep.cells.iter().filter(|m| m.verdict.is_some());
+        let judged: Vec<&Measurement> = judged.filter(|m| m.experiment != "transfer").collect();
+        let first = judged.first().map(|m| (&m.ablation, &m.masking));
+        let claimed = judged
+            .into_iter()
+            .filter(|m| Some((&m.ablation, &m.masking)) == first);
+        cells.extend(claimed.cloned());
+    }
     let of = |outcome: Outcome| {
         let judged = cells.iter().filter_map(|m| m.verdict.as_ref());
         judged.filter(|verdict| verdict.outcome == outcome).count()

@@ -14,7 +14,7 @@ mod terminal;
 
 pub use comparison::comparison;
 pub use csv::csv;
-pub use gate::{gate, gate_heading, gate_junit, gate_lines};
+pub use gate::{gate_heading, gate_junit_error, gate_line};
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;

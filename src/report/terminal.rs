@@ -1,12 +1,19 @@
 //! What an experiment prints for people: for every sweep its heading, its table, and what is to be known about it.
 
-use super::table;
+use super::{gate, table};
 use crate::record::{HeadAttention, Line, Measurement, Row};
 
 /// Everything about the sweeps of these records, in the order in which they first appear.
 pub fn terminal(lines: &[Line]) -> String {
-    let texts: Vec<String> = sweeps(lines).iter().map(|sweep| text(sweep)).collect();
-    texts.join("\n")
+    let gates = gate::answers(lines);
+    let gates = (!gates.is_empty()).then(|| gate::gate(&gates));
+    let texts = sweeps(lines);
+    let texts = texts.iter().map(|sweep| text(sweep));
+    gates
+        .into_iter()
+        .chain(texts)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The lines of every sweep, in the order in which the sweeps first appear.
@@ -49,6 +56,16 @@ fn text(lines: &[&Line]) -> String {
         None if heads.is_empty() => String::new(),
         None => table::attention_heading(&heads) + &table::attention(&heads),
         Some(_) => {
+            // A gate's knock-out stands beside its AF1.
+            let (knocked, m): (Vec<Measurement>, Vec<Measurement>) =
+                match m.iter().all(|m| m.experiment == "necessity") {
+                    true => (Vec::new(), m),
+                    false => m.into_iter().partition(|m| m.experiment == "necessity"),
+                };
+            let beside = match knocked.is_empty() {
+                true => String::new(),
+                false => table::necessity(&knocked),
+            };
             let of = |experiment: &str| m.iter().any(|m| m.experiment == experiment);
             let one = |field: fn(&Measurement) -> usize| m.iter().all(|x| field(x) == field(&m[0]));
             let transfers = || m.iter().filter_map(|m| m.transfer);
@@ -75,7 +92,7 @@ fn text(lines: &[&Line]) -> String {
             } else {
                 table::subgraphs(&m) + &table::notes(&m)
             };
-            table::heading(&m) + &body
+            table::heading(&m) + &body + &beside
         }
     };
     for line in lines {

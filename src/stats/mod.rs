@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | how sure is a proportion? | [`Proportion::wilson`], [`Proportion::clopper_pearson`] | Wilson 1927; Clopper and Pearson 1934 |
 //! | which of two methods is right more often on the same prompts? | [`mcnemar_greater`], [`mcnemar_two_sided`] | McNemar 1947, exact |
+//! | how much more often, and how sure is that? | [`difference_bounds`] | Clopper and Pearson 1934, Bonferroni |
 //! | which of many differences are there? | [`holm`] | Holm 1979 |
 //! | how sure is a mean over prompts? | [`bootstrap`], [`bootstrap_paired`] | Efron 1979; Hesterberg 2015 |
 //! | ... over prompts that share operands? | [`bootstrap_clustered`] | Field and Welsh 2007 |
@@ -23,5 +24,5 @@ pub use bootstrap::{
 };
 pub use design::{LEVEL, fails, least_passing, noninferiority, pass_probability, sample_size};
 pub use multiple::holm;
-pub use paired::{discordant, mcnemar_greater, mcnemar_two_sided};
+pub use paired::{difference_bounds, discordant, mcnemar_greater, mcnemar_two_sided};
 pub use proportion::Proportion;

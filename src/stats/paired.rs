@@ -2,6 +2,8 @@
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
+use super::proportion::exact_bounds;
+
 /// The exact one-sided McNemar test on pairs: the probability of `wins` or more of the `wins + losses` discordant pairs
 /// if both methods were equally good. 1 where no pair is discordant.
 pub fn mcnemar_greater(wins: usize, losses: usize) -> f64 {
@@ -17,6 +19,15 @@ pub fn mcnemar_greater(wins: usize, losses: usize) -> f64 {
 /// direction, if both methods were equally good. 1 where no pair is discordant.
 pub fn mcnemar_two_sided(wins: usize, losses: usize) -> f64 {
     (2.0 * mcnemar_greater(wins.max(losses), wins.min(losses))).min(1.0)
+}
+
+/// A lower and an upper bound of the difference of two shares of successes on the same `trials`, of which `wins` succeeded only
+/// first and `losses` only second; each bound is wrong with probability `tail` at most. It is the difference of the exact
+/// bounds of the two discordant shares, each at half of `tail` (Bonferroni): no approximation, and so a little wide.
+pub fn difference_bounds(wins: usize, losses: usize, trials: usize, tail: f64) -> (f64, f64) {
+    let (win_low, win_high) = exact_bounds(wins, trials, tail / 2.0);
+    let (loss_low, loss_high) = exact_bounds(losses, trials, tail / 2.0);
+    (win_low - loss_high, win_high - loss_low)
 }
 
 /// The number of pairs in which only the first succeeded, and in which only the second did.
@@ -44,5 +55,36 @@ mod tests {
             (false, false),
         ];
         assert_eq!(discordant(pairs), (2, 1));
+    }
+
+    /// Over every outcome of 20 pairs, for shares from rare to common: neither bound is wrong more often than promised.
+    #[test]
+    fn bounds_of_a_difference_hold() {
+        let (n, tail) = (20usize, 0.025);
+        let ln_factorial = |n: usize| (1..=n).map(|i| (i as f64).ln()).sum::<f64>();
+        for (win, loss) in [(0.02, 0.02), (0.3, 0.1), (0.05, 0.5), (0.45, 0.45)] {
+            let (mut below, mut above) = (0.0, 0.0);
+            for wins in 0..=n {
+                for losses in 0..=n - wins {
+                    let rest = n - wins - losses;
+                    let ways = ln_factorial(n)
+                        - ln_factorial(wins)
+                        - ln_factorial(losses)
+                        - ln_factorial(rest);
+                    let log = |count: usize, share: f64| count as f64 * f64::ln(share);
+                    let p =
+                        (ways + log(wins, win) + log(losses, loss) + log(rest, 1.0 - win - loss))
+                            .exp();
+                    let (low, high) = difference_bounds(wins, losses, n, tail);
+                    below += if win - loss < low { p } else { 0.0 };
+                    above += if win - loss > high { p } else { 0.0 };
+                }
+            }
+            assert!(
+                below <= tail && above <= tail,
+                "{win} {loss}: {below} {above}"
+            );
+        }
+        assert_eq!(difference_bounds(0, 0, 0, tail), (-1.0, 1.0));
     }
 }

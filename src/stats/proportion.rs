@@ -40,19 +40,7 @@ impl Proportion {
         if trials == 0 {
             return Self::nothing();
         }
-        let quantile = |a: usize, b: usize, q: f64| {
-            let beta = Beta::new(a as f64, b as f64).expect("both shapes are at least 1");
-            beta.inverse_cdf(q)
-        };
-        let failures = trials - successes;
-        let low = match successes {
-            0 => 0.0,
-            _ => quantile(successes, failures + 1, 0.025),
-        };
-        let high = match failures {
-            0 => 1.0,
-            _ => quantile(successes + 1, failures, 0.975),
-        };
+        let (low, high) = exact_bounds(successes, trials, 0.025);
         Self::new(successes, trials, low, high)
     }
 
@@ -81,6 +69,25 @@ impl Proportion {
             },
         }
     }
+}
+
+/// A lower and an upper bound of a proportion, each of which is wrong with probability `tail` at most (Clopper and Pearson
+/// 1934). 0 and 1 without trials.
+pub(super) fn exact_bounds(successes: usize, trials: usize, tail: f64) -> (f64, f64) {
+    let quantile = |a: usize, b: usize, q: f64| {
+        let beta = Beta::new(a as f64, b as f64).expect("both shapes are at least 1");
+        beta.inverse_cdf(q)
+    };
+    let failures = trials - successes;
+    let low = match successes {
+        0 => 0.0,
+        _ => quantile(successes, failures + 1, tail),
+    };
+    let high = match failures {
+        0 => 1.0,
+        _ => quantile(successes + 1, failures, 1.0 - tail),
+    };
+    (low, high)
 }
 
 #[cfg(test)]

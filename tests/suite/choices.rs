@@ -116,7 +116,14 @@ fn a_random_order_ends_at_the_first_planted_head(
     let (sets, steps): (Vec<&Measurement>, Vec<&Measurement>) = rows
         .iter()
         .partition(|m| m.pruning.as_deref() == Some("random-set"));
-    assert_eq!((steps.len(), sets.len()), (4 * transfer + 1, 6));
+    // Where no head can go there is no set of the same size.
+    let held = steps
+        .iter()
+        .filter(|m| m.faithfulness.unwrap() >= 0.95)
+        .map(|m| m.pruned_heads.as_ref().unwrap().len())
+        .max();
+    let controls = if held == Some(0) { 0 } else { 6 };
+    assert_eq!((steps.len(), sets.len()), (4 * transfer + 1, controls));
     let planted: BTreeSet<String> = truth
         .heads
         .iter()
@@ -245,12 +252,21 @@ fn one_models_subgraph_on_another() {
         ];
         measured(&[&args[..], &["--operands", "0..=9", "--subgraph-of", of]].concat())
     };
-    let own = rows("planted-af1", "planted-late");
-    assert_eq!(
-        (own[0].wait, own[0].transfer, own[0].faithfulness),
-        (3, Some(2), Some(1.0))
-    );
-    let other = rows("planted-late", "planted-af1");
-    assert_eq!((other[0].wait, other[0].transfer), (3, Some(2)));
-    assert!(other[0].faithfulness.unwrap() < 0.1);
+    for (model, of, subgraph, holds) in [
+        ("planted-af1", "planted-af1", (3, 2), true),
+        ("planted-late", "planted-late", (5, 2), true),
+        ("planted-spread", "planted-spread", (3, 5), true),
+        ("planted-af1", "planted-late", (5, 2), false),
+        ("planted-late", "planted-af1", (3, 2), false),
+        // More layers than it takes do no harm.
+        ("planted-af1", "planted-spread", (3, 5), true),
+    ] {
+        let m = &rows(model, of)[0];
+        assert_eq!((m.wait, m.transfer), (subgraph.0, Some(subgraph.1)));
+        let kept = m.faithfulness.unwrap();
+        assert!(
+            if holds { kept == 1.0 } else { kept < 0.1 },
+            "{model} {of}: {kept}"
+        );
+    }
 }

@@ -46,11 +46,19 @@ fn the_exit_code_is_the_answer(#[case] model: &str, #[case] code: i32) {
     let junit = std::fs::read_to_string(junit).unwrap();
     let summary = std::fs::read_to_string(summary).unwrap();
     let (tests, failures, errors) = (
-        6,
+        8,
         junit.matches("<failure").count(),
         junit.matches("<error").count(),
     );
     assert_eq!(junit.matches("<testcase").count(), tests);
+    assert!(junit.contains("<property name=\"model_sha256\""), "{junit}");
+    // The numbers, not the outcomes alone.
+    for text in [&summary, &printed] {
+        assert!(
+            text.contains("base accuracy") && text.contains("prompts evaluated"),
+            "{text}"
+        );
+    }
     match code {
         0 => assert_eq!((failures, errors), (0, 0), "{junit}"),
         1 => assert!(failures > 0, "{junit}"),
@@ -111,13 +119,20 @@ fn a_baseline_is_held() {
     let (code, same, _) = against("planted-af1", &sound);
     assert_eq!(code, 0, "{same}");
     let condition = |text: &str| -> serde_json::Value {
-        let answer: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+        let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let answer: serde_json::Value = lines
+            .into_iter()
+            .find(|line: &serde_json::Value| line["experiment"] == "gate")
+            .unwrap();
+        assert_eq!(answer["provenance"]["device"], "cpu");
         let conditions = answer["conditions"].as_array().unwrap();
+        let base = conditions[conditions.len() - 2]["asked"].as_str().unwrap();
+        assert!(base.starts_with("the model itself"), "{base}");
         conditions.last().unwrap().clone()
     };
     assert_eq!(
         condition(&same)["asked"],
-        "less than 0.05 worse than the baseline"
+        "AF1 less than 0.05 worse than the baseline"
     );
     assert_eq!(condition(&same)["outcome"], "pass");
     let (code, worse, _) = against("planted-noisy", &sound);
@@ -172,6 +187,123 @@ fn a_wrong_gate(#[case] text: &str, #[case] parts: &[&str]) {
         assert!(error.contains(part), "no {part:?} in {error}");
     }
     assert!(error.contains("gate.toml"), "{error}");
+}
+
+/// What is measured for a gate is shown again as it was answered: the claim, the level and every condition are in the record.
+#[test]
+fn a_record_says_what_the_gate_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gate.toml");
+    // False of 0.95, true of 0.85.
+    std::fs::write(
+        &config,
+        "[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\noperands = \"0..=29\"\nwait = 3\ntransfer = 2\nfaithful = 0.85\n\
+         necessity_drop = 0.5\nlevel = 0.01\nbetter_than = [\"mean\"]\n",
+    )
+    .unwrap();
+    let record = folder.path().join("record.jsonl");
+    let mut run = af1();
+    run.env_remove("GITHUB_STEP_SUMMARY");
+    run.args(["gate", "--model", "planted-noisy", "--config"])
+        .arg(&config);
+    let output = run.arg("--record").arg(&record).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let report = |format: &str| {
+        let mut run = af1();
+        run.arg("report").arg(&record).args(["--format", format]);
+        super::program::stdout(&mut run)
+    };
+    let table = report("table");
+    for part in [
+        "symbolic A+B AF1(3, 2)",
+        "the interval begins at",
+        "the claim is 0.85",
+        "at least 0.5 of the right answers lost",
+        "when the last token sees itself and position 0 only",
+    ] {
+        assert!(table.contains(part), "no {part:?} in {table}");
+    }
+    assert!(!table.contains("0.95"), "{table}");
+    let junit = report("junit");
+    assert_eq!(junit.matches("<testsuite ").count(), 1, "{junit}");
+    assert!(
+        !junit.contains("<failure") && !junit.contains("<error"),
+        "{junit}"
+    );
+    assert!(report("html").contains("What is claimed, and what the measurements say"));
+    // The same gate again adds nothing.
+    let before = std::fs::read(&record).unwrap();
+    assert_eq!(run.output().unwrap().status.code(), Some(0));
+    assert_eq!(std::fs::read(&record).unwrap(), before);
+}
+
+/// A few prompts that can be asked say nothing about the many that cannot.
+#[test]
+fn what_cannot_be_asked_is_not_passed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gate.toml");
+    let claim = "[[claim]]\nstyle = \"symbolic\"\noperation = \"A-B\"\nwait = 3\ntransfer = 2\nfaithful = 0.5\n";
+    // Negative results are no single tokens: 465 of 900 can be asked.
+    let ranges = "operands = \"0..=29\"\nresults = \"-29..=29\"\n";
+    for (coverage, code) in [("coverage = 0.6\n", 2), ("", 0)] {
+        std::fs::write(&config, format!("{coverage}{ranges}{claim}")).unwrap();
+        let mut run = af1();
+        run.env_remove("GITHUB_STEP_SUMMARY");
+        run.args(["gate", "--model", "planted-af1", "--config"])
+            .arg(&config);
+        let output = run.output().unwrap();
+        let printed = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{printed}");
+        assert!(printed.contains("465 of 900"), "{printed}");
+        assert_eq!(
+            printed.contains("not single tokens"),
+            code == 2,
+            "{printed}"
+        );
+    }
+}
+
+/// A gate that has no answer leaves none of an earlier one behind, and says what is wrong with all of its claims.
+#[test]
+fn no_answer_is_no_earlier_answer() {
+    let folder = tempfile::tempdir().unwrap();
+    let [config, junit, summary] =
+        ["gate.toml", "junit.xml", "summary.md"].map(|name| folder.path().join(name));
+    let claim = |operation: &str, wait: usize| {
+        format!(
+            "[[claim]]\nstyle = \"symbolic\"\noperation = \"{operation}\"\nwait = {wait}\ntransfer = 2\nfaithful = 0.9\n"
+        )
+    };
+    let text = claim("A+B", 3) + &claim("A*B", 3) + &claim("A+B", 12);
+    std::fs::write(&config, text).unwrap();
+    for (model, parts) in [
+        ("planted-af1", &["claim 2: ", "claim 3: wait 12"][..]),
+        ("no/such/model", &["no/such/model"]),
+    ] {
+        std::fs::write(&junit, "<earlier/>").unwrap();
+        let mut run = af1();
+        run.args(["gate", "--model", model, "--config"])
+            .arg(&config);
+        run.arg("--junit")
+            .arg(&junit)
+            .arg("--summary")
+            .arg(&summary);
+        let output = run.output().unwrap();
+        assert!(
+            !matches!(output.status.code(), None | Some(0..=2)),
+            "{output:?}"
+        );
+        let junit = std::fs::read_to_string(&junit).unwrap();
+        let summary = std::fs::read_to_string(&summary).unwrap();
+        assert!(
+            junit.contains("<error") && !junit.contains("earlier"),
+            "{junit}"
+        );
+        for part in parts {
+            assert!(junit.contains(part), "no {part:?} in {junit}");
+            assert!(summary.contains(part), "no {part:?} in {summary}");
+        }
+    }
 }
 
 /// A claim that cannot be evaluated ends with the code of what is wrong, never with that of a pass.

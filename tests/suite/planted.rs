@@ -89,6 +89,7 @@ fn measured(found: &Evaluation, claim: f64) -> Measurement {
         model: "planted",
         layers: 8,
         claim,
+        level: af1::stats::LEVEL,
         provenance: &Provenance::default(),
     };
     measure(found, &run, |cell| cell.plan == Plan::af1(3, 2)).remove(0)

@@ -82,6 +82,60 @@ fn shards_are_the_sweep(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] index: usize) {
     assert!(again == expected);
 }
 
+/// A template that cannot be evaluated is one line, however the sweep is split; a missing shard is said to be missing.
+#[test]
+fn shards_with_a_failing_template_are_the_sweep() {
+    let folder = tempfile::tempdir().unwrap();
+    // No difference of 5 to 9 is 10 or more.
+    let run = |more: &[&str], name: &str| {
+        let path = folder.path().join(name);
+        let args = "waiting --model planted-af1 --style symbolic --operands 5..=9 --results 10..=18 --ablation cama";
+        let mut run = af1();
+        run.args(args.split(' '))
+            .args(more)
+            .arg("--record")
+            .arg(&path);
+        assert_eq!(
+            run.output().unwrap().status.code(),
+            Some(exit::NO_PROMPTS.into())
+        );
+        path
+    };
+    let expected = std::fs::read_to_string(run(&[], "whole")).unwrap();
+    assert_eq!(expected.matches("\"error\":").count(), 1);
+    let parts = ["1/3", "2/3", "3/3"].map(|shard| run(&["--shard", shard], &shard[..1]));
+    assert!(stdout(af1().arg("merge").args(&parts)) == expected);
+
+    let path = folder.path().join("part");
+    let mut run = af1();
+    run.args(sweep(0)).arg("--record").arg(&path);
+    stdout(run.args(["--shard", "1/3"]));
+    for verb in ["merge", "report"] {
+        let output = af1().arg(verb).arg(&path).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(
+            output.status.success() && said.contains("a shard is missing"),
+            "{said}"
+        );
+    }
+}
+
+/// A line that was taken out of the middle is measured again.
+#[test]
+fn a_gap_is_filled() {
+    let folder = tempfile::tempdir().unwrap();
+    for index in [1, 4] {
+        let (path, expected) = whole(index, folder.path());
+        let mut lines: Vec<&str> = expected.lines().collect();
+        lines.remove(2);
+        std::fs::write(&path, lines.join("\n") + "\n").unwrap();
+        let mut run = af1();
+        stdout(run.args(sweep(index)).arg("--record").arg(&path));
+        assert!(stdout(af1().arg("merge").arg(&path)) == expected);
+        std::fs::remove_file(&path).unwrap();
+    }
+}
+
 #[rstest]
 fn a_finished_sweep_is_not_measured_again(#[values(1, 4, 5)] index: usize) {
     let folder = tempfile::tempdir().unwrap();
@@ -274,11 +328,18 @@ fn two_runs_are_compared_on_the_same_prompts() {
     let (late, sound) = (run("planted-late", "0..=9"), run("planted-af1", "0..=9"));
     let table = compare(&late, &sound, "table");
     assert!(
-        table.contains("0 better, 1 worse, 2 without significant change"),
+        table.contains("1 worse, 3 no significant change") && table.contains("unmodified"),
         "{table}"
     );
-    let line = compare(&sound, &late, "json");
-    let line: serde_json::Value = serde_json::from_str(line.lines().next().unwrap()).unwrap();
+    let lines = compare(&sound, &late, "json");
+    let lines: Vec<serde_json::Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let line = &lines[1];
+    assert_eq!(line["difference"], 1.0);
+    assert!(line["difference_low"].as_f64().unwrap() > 0.9);
+    assert_eq!(lines.last().unwrap()["not_compared"]["other_prompts"], 0);
     assert_eq!(
         (&line["change"], &line["only_now"]),
         (&"better".into(), &100.into())
@@ -316,6 +377,9 @@ fn what_is_no_record_is_refused() {
     };
     let first = text.lines().next().unwrap();
     refuse("hello\n", &["line 1", "expected value"]);
+    // Not even where its last line has no end, as that of a killed run.
+    refuse("{\"my\": \"configuration\"}", &["line 1"]);
+    refuse(&format!("{first}\nhello"), &["line 2"]);
     refuse(&format!("{first}\n{{}}\n"), &["line 2", "no schema"]);
     let other =
         |number: &str| first.replace("\"schema\":2", &format!("\"schema\":{number}")) + "\n";

@@ -325,6 +325,7 @@ fn verdicts(n: usize) -> Vec<bool> {
             p_base_above_constant: mcnemar_greater(n - n / 10, 0),
             p_above_empty: Some(mcnemar_greater(kept, 0)),
             claim: 0.95,
+            level: af1::stats::LEVEL,
             ..Measurement::default()
         };
         judge(&m).unwrap().outcome == Outcome::Pass

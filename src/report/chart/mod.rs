@@ -112,15 +112,18 @@ enum Ink {
     Line(usize),
 }
 
-/// So many series have a colour of their own; then they begin anew, with another mark.
+/// So many series have a colour of their own; then they begin anew, with another mark and other dashes.
 const COLOURS: usize = 7;
+
+/// So many series can be told apart.
+const SERIES: usize = 2 * COLOURS;
 
 /// Of the lines, by series. Lines that cannot be told apart by colour differ in these.
 const DASHES: [&str; COLOURS] = ["none", "7 3", "2 2", "9 3 2 3", "4 4", "1 3", "12 3"];
 
 impl Ink {
     fn all() -> impl Iterator<Item = Self> {
-        let series = (0..COLOURS).flat_map(|i| [Self::Mark(i), Self::Line(i)]);
+        let series = (0..SERIES).flat_map(|i| [Self::Mark(i), Self::Line(i)]);
         [Self::Text, Self::Grid].into_iter().chain(series)
     }
 
@@ -129,8 +132,8 @@ impl Ink {
         match self {
             Self::Text => RGBColor(1, 1, 1),
             Self::Grid => RGBColor(2, 2, 2),
-            Self::Mark(series) => RGBColor(3, (series % COLOURS) as u8, 3),
-            Self::Line(series) => RGBColor(4, (series % COLOURS) as u8, 4),
+            Self::Mark(series) => RGBColor(3, (series % SERIES) as u8, 3),
+            Self::Line(series) => RGBColor(4, (series % SERIES) as u8, 4),
         }
     }
 
@@ -139,10 +142,11 @@ impl Ink {
         match self {
             Self::Text => "currentColor\"".to_owned(),
             Self::Grid => "var(--grid, #ccc)\"".to_owned(),
-            Self::Mark(series) => format!("var(--series-{series}, #555)\""),
+            Self::Mark(series) => format!("var(--series-{}, #555)\"", series % COLOURS),
             Self::Line(series) => format!(
-                "var(--series-{series}, #555)\" stroke-dasharray=\"{}\"",
-                DASHES[series]
+                "var(--series-{}, #555)\" stroke-dasharray=\"{}\"",
+                series % COLOURS,
+                DASHES[(series + series / COLOURS * 3) % COLOURS]
             ),
         }
     }
@@ -192,6 +196,8 @@ impl Frame {
         let (left, bottom, margin) = (longest.unwrap_or(0) + title + 12, 48, 10);
         let (plot_width, plot_height) = self.plot;
         let plot_width = plot_width.max(width(&self.x.title));
+        // The title of the y axis stands upright, beside all of the picture.
+        let plot_height = plot_height.max(width(&self.y.title).saturating_sub(bottom));
         let size = (
             (left + plot_width + self.right + 2 * margin) as u32,
             (plot_height + bottom + 2 * margin) as u32,
