@@ -1,0 +1,166 @@
+//! One task of the comparison with other tools, as `benches/peers/run` runs it: `cargo bench --bench peers -- --task NAME`. Prints
+//! one JSON object: how fast it was, the largest resident memory of the process, and what was counted.
+
+use std::time::{Duration, Instant};
+
+use af1::experiment::{Biases, Part, Request, Way, base_forward, first_maximum, prepare};
+use af1::fetch::Cache;
+use af1::intervene::{Estimator, Plan, ablation};
+use af1::model::{BosChoice, Model, PRESETS};
+use af1::prompt::{PromptSet, Selection, Styles};
+use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
+
+/// The subgraph of all tasks.
+const AF1: (usize, usize) = (20, 6);
+
+/// The largest `K` of the grid.
+const MOST_TRANSFER: usize = 8;
+
+/// A task is repeated for as long as this, and at least three times.
+const LONG_ENOUGH: Duration = Duration::from_secs(4);
+
+fn main() {
+    let mut args = std::env::args().skip_while(|arg| arg != "--task").skip(1);
+    let Some(task) = args.next() else {
+        // `cargo bench` without a task has nothing to compare with.
+        println!("benches/peers/run compares af1 with other tools");
+        return;
+    };
+    let cache = Cache::of_user().expect("a cache folder");
+    let library = Library::find_or_fetch(&cache).expect("an ONNX Runtime library");
+    let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
+    let model = Model::load(PRESETS[0].name, &BosChoice::Default, &cache).expect("the model");
+    if task == "folder" {
+        let folder = model.weights.folder();
+        println!("{}", serde_json::json!({ "folder": folder }));
+        return;
+    }
+    let mut engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
+    let fewshot = task.ends_with("-fewshot");
+    let style = if fewshot { "four-shot" } else { "symbolic" };
+    let styles = match fewshot {
+        true => Styles::read("four-shot".as_ref()).expect("built in"),
+        false => Styles::built_in(),
+    };
+    let operation = "A+B".parse().expect("an operation");
+    let template = styles.select(&[style.to_owned()], &[operation]);
+    let template = template.expect("a built-in template").remove(0);
+    let selection = Selection {
+        operands: 0..=9,
+        results: 0..=9,
+        contexts: 100,
+        seed: 42,
+    };
+    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let set = PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts");
+    let all: Vec<usize> = (0..set.len()).collect();
+    let layers = engine.layers();
+    let cama = ablation::named("cama").expect("it is built in");
+    let af1 = [Plan::af1(AF1.0, AF1.1)];
+    let grid: Vec<Plan> = (0..=layers)
+        .flat_map(|wait| (0..=MOST_TRANSFER).map(move |transfer| Plan::af1(wait, transfer)))
+        .filter(|plan| plan.fits(layers))
+        .collect();
+    let request = Request {
+        plans: &af1,
+        ablations: &[cama],
+        estimator: Estimator::PlugIn,
+        limit: None,
+        seed: 42,
+        batch: 64,
+        way: Way::default(),
+        part: Part::All,
+        draw: None,
+        operations: &[],
+    };
+    let right = |tokens: &[u32]| {
+        let pairs = tokens.iter().zip(&set.prompts);
+        pairs
+            .filter(|(token, prompt)| prompt.answers.contains(token))
+            .count()
+    };
+    let mut cells = 1;
+    let (seconds, counts) = match &*task {
+        "forward-fewshot" | "forward-symbolic" => {
+            let biases = Biases::new(set.positions()).expect("masks");
+            measure(|| {
+                let ids = set.ids(&all);
+                let (_, logits) = base_forward(&mut engine, ids, &biases, &[]).expect("a forward");
+                let tokens: Vec<u32> = logits.outer_iter().map(first_maximum).collect();
+                vec![right(&tokens)]
+            })
+        }
+        "base-fewshot" => measure(|| {
+            let found = prepare(&mut engine, set.clone(), &request, &[]).expect("a base");
+            vec![right(&found.base)]
+        }),
+        "capture-fewshot" => measure(|| {
+            let found = prepare(&mut engine, set.clone(), &request, &[AF1.0]).expect("means");
+            vec![found.contexts[&AF1.0].keys]
+        }),
+        "af1-fewshot" | "af1-symbolic" => {
+            let mut found = prepare(&mut engine, set.clone(), &request, &[AF1.0]).expect("means");
+            measure(|| {
+                found.cells.clear();
+                found.add(&mut engine, &af1, &[cama]).expect("answers");
+                vec![right(&found.cells[0].predicted)]
+            })
+        }
+        "grid-fewshot" => {
+            cells = grid.len();
+            let waits: Vec<usize> = (0..=layers).collect();
+            let (seconds, all) = measure(|| {
+                let mut found = prepare(&mut engine, set.clone(), &request, &waits).expect("means");
+                found.add(&mut engine, &grid, &[cama]).expect("answers");
+                found
+                    .cells
+                    .iter()
+                    .map(|cell| right(&cell.predicted))
+                    .collect()
+            });
+            // Those that the other tools are asked for.
+            let sampled = std::env::args().skip_while(|arg| arg != "--cells").nth(1);
+            let sampled = sampled.unwrap_or_default();
+            let pairs = sampled.split(' ').filter_map(|pair| pair.split_once(','));
+            let counts = pairs.map(|(wait, transfer)| {
+                let number = |text: &str| text.parse().expect("a number");
+                let plan = Plan::af1(number(wait), number(transfer));
+                all[grid
+                    .iter()
+                    .position(|p| *p == plan)
+                    .expect("a cell of the grid")]
+            });
+            (seconds, counts.collect())
+        }
+        other => panic!("no task is called {other:?}"),
+    };
+    let line = serde_json::json!({
+        "task": task, "tool": "af1",
+        "prompts_per_second": (set.len() * cells) as f64 / seconds,
+        "peak_rss_mb": peak_rss_mb(), "counts": counts,
+    });
+    println!("{line}");
+}
+
+/// The median time of a task in seconds, and what it counts; the same every time.
+fn measure(mut task: impl FnMut() -> Vec<usize>) -> (f64, Vec<usize>) {
+    let counts = task();
+    let (begin, mut times) = (Instant::now(), Vec::new());
+    while times.len() < 3 || begin.elapsed() < LONG_ENOUGH {
+        let start = Instant::now();
+        assert_eq!(task(), counts, "a task counts the same every time");
+        times.push(start.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    (times[times.len() / 2], counts)
+}
+
+/// The largest resident memory of this process, where the system tells (Linux).
+fn peak_rss_mb() -> Option<f64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kb: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
+    Some(kb / 1024.0)
+}
