@@ -9,7 +9,7 @@
 
 use std::collections::HashMap;
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, ArrayView4, Axis, Ix3, Ix4, s};
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis, Ix2, Ix3, Ix4, s};
 
 use super::forward::{Biases, Captured};
 use crate::Result;
@@ -247,7 +247,7 @@ pub fn run_plans(
     replaced: ArrayView3<'_, f32>,
     plans: &[&Plan],
     biases: &Biases,
-    mut done: impl FnMut(usize, &Array2<f32>) -> Result<()>,
+    mut done: impl FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
 ) -> Result<()> {
     let rows = Rows::new(replaced);
     let mut techniques: Vec<Technique> = plans.iter().map(|plan| plan.masking).collect();
@@ -315,6 +315,9 @@ pub fn tables(
     })
 }
 
+/// So many rows of logits are computed at once, or those of one plan.
+const ROWS: usize = 256;
+
 /// Plans of one technique on the rows of a batch.
 struct Compiled<'a> {
     engine: &'a mut Engine,
@@ -330,7 +333,7 @@ impl Compiled<'_> {
         &mut self,
         plans: &[&Plan],
         chosen: &[usize],
-        done: &mut impl FnMut(usize, &Array2<f32>) -> Result<()>,
+        done: &mut impl FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
     ) -> Result<()> {
         let transfer = |i: usize| plans[i].tail.transfer().expect("it compiles");
         let Some(&first) = chosen.first() else {
@@ -389,23 +392,39 @@ impl Compiled<'_> {
             }
         }
         let pool = pool.expect("a plan ends at the last layer at the latest");
-        let mut begin = 0;
-        for (i, len) in joined {
+        // Several plans' logits at once, as many as a large product needs and memory allows.
+        let (mut begin, mut rest) = (0, &joined[..]);
+        while !rest.is_empty() {
             interrupted()?;
-            let part = pool.slice(s![begin..begin + len, .., ..]).to_owned();
-            begin += len;
-            let logits = self.engine.logits(&Tensor::from_f32(part)?)?;
-            let row = |which: &usize| match transfer(i) {
-                0 => *self.rows.prompts[*which]
-                    .last()
-                    .expect("it has a last token"),
-                _ => *which,
-            };
-            let expanded: Vec<usize> = self.rows.which.iter().map(row).collect();
-            match expanded.iter().copied().eq(0..len) {
-                true => done(i, &logits)?,
-                false => done(i, &logits.select(Axis(0), &expanded))?,
+            let (mut rows, mut count) = (0, 0);
+            for (_, len) in rest {
+                if count > 0 && rows + len > ROWS {
+                    break;
+                }
+                rows += len;
+                count += 1;
             }
+            let part = pool.slice(s![begin..begin + rows, .., ..]).to_owned();
+            begin += rows;
+            let logits = self.engine.logits(&Tensor::from_f32(part)?)?;
+            let logits = logits.view::<Ix2>()?;
+            let mut first = 0;
+            for &(i, len) in &rest[..count] {
+                let logits = logits.slice(s![first..first + len, ..]);
+                first += len;
+                let row = |which: &usize| match transfer(i) {
+                    0 => *self.rows.prompts[*which]
+                        .last()
+                        .expect("it has a last token"),
+                    _ => *which,
+                };
+                let expanded: Vec<usize> = self.rows.which.iter().map(row).collect();
+                match expanded.iter().copied().eq(0..len) {
+                    true => done(i, logits)?,
+                    false => done(i, logits.select(Axis(0), &expanded).view())?,
+                }
+            }
+            rest = &rest[count..];
         }
         Ok(())
     }

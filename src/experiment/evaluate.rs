@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ndarray::{Array2, Array3, Array4, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayView2, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -125,6 +125,8 @@ pub struct Evaluation {
     /// `resid[L]` of the evaluated prompts at the last position, `[evaluated, d_model]`: from it come the unmodified model's
     /// logits.
     last: Array2<f32>,
+    /// By the first prompt of a batch, what the unmodified model says to it, if that is little enough to keep.
+    references: BTreeMap<usize, Vec<Reference>>,
     /// Whether each prompt of the set is one of the estimation prompts.
     estimation: Vec<bool>,
     /// By layer, the mean of what its heads read, `[head, pos, d_head]`, and over how many prompts; made when it is needed.
@@ -181,11 +183,14 @@ struct Batch<'a> {
     /// The right answers of each.
     answers: Vec<&'a [u32]>,
     /// What the unmodified model says to each.
-    references: Vec<Reference>,
+    references: &'a [Reference],
 }
 
 /// Captured residuals are kept from the first pass to the second up to this size; above, they are computed again.
 const KEPT_BYTES: usize = 1 << 30;
+
+/// What the unmodified model says is kept from one sweep to the next up to this size; above, it is computed again.
+const REFERENCE_BYTES: usize = 1 << 28;
 
 /// Evaluates the plans on a template.
 ///
@@ -257,6 +262,7 @@ pub fn prepare(
         draw: request.draw,
         operations,
         last: first.last,
+        references: BTreeMap::new(),
         head_means: None,
         seed: request.seed,
         base: first.base,
@@ -513,7 +519,7 @@ impl Evaluation {
             .collect();
         self.run(engine, plans, ablations, |cell, batch, logits| {
             let cell = &mut cells[cell];
-            for score in scores(logits, &batch.answers, &batch.references) {
+            for score in scores(logits, &batch.answers, batch.references) {
                 cell.predicted.push(score.predicted);
                 cell.logit_difference.push(score.logit_difference);
                 cell.rank.push(score.rank);
@@ -536,7 +542,7 @@ impl Evaluation {
     ) -> Result<Vec<Array2<f32>>> {
         let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::new(); plans.len()];
         self.run(engine, plans, &[ablation], |plan, _, logits| {
-            all[plan].push(logits.clone());
+            all[plan].push(logits.to_owned());
         })?;
         let join = |batches: Vec<Array2<f32>>| {
             let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
@@ -642,7 +648,7 @@ impl Evaluation {
         engine: &mut Engine,
         plans: &[Plan],
         ablations: &[&'static dyn Ablation],
-        mut done: impl FnMut(usize, &Batch<'_>, &Array2<f32>),
+        mut done: impl FnMut(usize, &Batch<'_>, ArrayView2<'_, f32>),
     ) -> Result<()> {
         self.biases
             .include_plans(plans, engine.layers(), engine.heads())?;
@@ -654,6 +660,7 @@ impl Evaluation {
         if replaces_outputs && self.head_means.is_none() {
             self.head_means = Some(self.estimate_heads(engine)?);
         }
+        let mut kept = std::mem::take(&mut self.references);
         let batches = self.evaluated.len().div_ceil(self.batch);
         let label = format!(
             "{} {}",
@@ -666,13 +673,19 @@ impl Evaluation {
                 self.biases.outputs = self.head_outputs(engine, begin..end)?;
             }
             let chunk = &self.evaluated[begin..end];
-            let last = self.last.slice(ndarray::s![begin..end, ..]);
-            let last = last.insert_axis(Axis(1)).to_owned();
-            let base = engine.logits(&Tensor::from_f32(last)?)?;
+            let references = match kept.remove(&begin) {
+                Some(references) => references,
+                None => {
+                    let last = self.last.slice(ndarray::s![begin..end, ..]);
+                    let last = last.insert_axis(Axis(1)).to_owned();
+                    let base = engine.logits(&Tensor::from_f32(last)?)?;
+                    Reference::all(base.view()?)
+                }
+            };
             let answers = chunk.iter().map(|&p| &*self.set.prompts[p].answers);
             let batch = Batch {
                 answers: answers.collect(),
-                references: Reference::all(&base),
+                references: &references,
             };
             let streams = self.streams(engine, ablations, chunk, begin, &waits)?;
             for &wait in &waits {
@@ -684,7 +697,7 @@ impl Evaluation {
                     interrupted()?;
                     let replaced = self.replaced(*ablation, &streams, wait, chunk)?;
                     let mut broken = None;
-                    let mut seen = |i: usize, logits: &Array2<f32>| {
+                    let mut seen = |i: usize, logits: ArrayView2<'_, f32>| {
                         if !all_finite(logits) {
                             let bad = logits.iter().find(|logit| !logit.is_finite());
                             let bad = bad.unwrap_or(&f32::NAN);
@@ -724,8 +737,12 @@ impl Evaluation {
                     bar.inc(1);
                 }
             }
+            if self.evaluated.len() * Reference::bytes(&references) <= REFERENCE_BYTES {
+                kept.insert(begin, references);
+            }
         }
         bar.finish_and_clear();
+        self.references = kept;
         Ok(())
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ndarray::{Array2, Array3, Array4, Ix3};
+use ndarray::{Array2, Array3, Array4, ArrayView2, Ix2, Ix3};
 
 use super::compiled::Prefix;
 use crate::interrupt::interrupted;
@@ -118,7 +118,8 @@ pub fn base_forward(
 ) -> Result<(Captured, Array2<f32>)> {
     let end = engine.layers();
     let (captured, stream) = run_to(engine, ids, &Mask::Causal, biases, capture, end)?;
-    Ok((captured, engine.logits(&stream)?))
+    let logits = engine.logits(&stream)?;
+    Ok((captured, logits.view::<Ix2>()?.to_owned()))
 }
 
 /// The residual streams of some prompts at the boundaries `capture` when every layer has the same mask.
@@ -174,6 +175,7 @@ pub fn first_broken(
         }
     }
     let logits = engine.logits(&stream)?;
+    let logits = logits.view::<Ix2>()?;
     let bad = logits.iter().find(|x| !x.is_finite());
     Ok((
         crate::graph::LOGITS.to_owned(),
@@ -299,7 +301,7 @@ fn finish(
     from: usize,
     stream: &Tensor,
     biases: &Biases,
-) -> Result<Array2<f32>> {
+) -> Result<Tensor> {
     let mut next: Option<Tensor> = None;
     for layer in from..engine.layers() {
         interrupted()?;
@@ -319,7 +321,7 @@ pub fn run_plans(
     stream: Tensor,
     plans: &[&Plan],
     biases: &Biases,
-    mut done: impl FnMut(usize, &Array2<f32>) -> Result<()>,
+    mut done: impl FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
 ) -> Result<()> {
     // Those of one masking: another one's transfer layers are others.
     let forking = plans
@@ -343,7 +345,8 @@ pub fn run_plans(
                 reached += 1;
             }
         }
-        done(i, &finish(engine, plan, reached, &peeked, biases)?)?;
+        let logits = finish(engine, plan, reached, &peeked, biases)?;
+        done(i, logits.view()?)?;
     }
     Ok(())
 }

@@ -4,7 +4,8 @@
 //! Every measure is one pass over the vocabulary, in sixteen lanes, so that the compiler can use vector instructions; rows
 //! are shared out among threads. A model's answer costs little more than reading it.
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{ArrayView1, ArrayView2};
+use wide::f32x8;
 
 /// The measures of one prompt.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +31,8 @@ pub struct Reference {
 impl Reference {
     fn new(logits: &[f32]) -> Self {
         let normaliser = normaliser(logits);
-        let p = logits.iter().map(|&x| (x - normaliser as f32).exp());
-        let p: Vec<f32> = p.collect();
+        let mut p = Vec::with_capacity(logits.len());
+        exps(logits, normaliser as f32, |part| p.extend_from_slice(part));
         Self {
             mean: dot(&p, logits),
             normaliser,
@@ -39,16 +40,25 @@ impl Reference {
         }
     }
 
+    /// The size of one of these.
+    pub fn bytes(all: &[Self]) -> usize {
+        all.first().map_or(0, |one| size_of_val(&*one.p))
+    }
+
     /// Those of some prompts, from their logits, `[batch, vocab]`.
-    pub fn all(logits: &Array2<f32>) -> Vec<Self> {
-        let rows: Vec<&[f32]> = rows(logits);
+    pub fn all(logits: ArrayView2<'_, f32>) -> Vec<Self> {
+        let rows: Vec<&[f32]> = rows(&logits);
         in_parallel(rows.len(), |row| Self::new(rows[row]))
     }
 }
 
 /// The measures of a batch: its logits, `[batch, vocab]`, the right answers and the reference of every prompt.
-pub fn scores(logits: &Array2<f32>, answers: &[&[u32]], references: &[Reference]) -> Vec<Score> {
-    let rows = rows(logits);
+pub fn scores(
+    logits: ArrayView2<'_, f32>,
+    answers: &[&[u32]],
+    references: &[Reference],
+) -> Vec<Score> {
+    let rows = rows(&logits);
     in_parallel(rows.len(), |row| {
         score(rows[row], answers[row], &references[row])
     })
@@ -114,10 +124,12 @@ pub fn first_maximum(logits: ArrayView1<'_, f32>) -> u32 {
 }
 
 /// Whether no value is NaN or infinite.
-pub fn all_finite(logits: &Array2<f32>) -> bool {
+pub fn all_finite(logits: ArrayView2<'_, f32>) -> bool {
     // Nothing times zero is something else than zero but those.
     let sum = |row: &[f32]| lanes(row, 0.0f32, |sum, x| sum + x * 0.0, |a, b| a + b);
-    rows(logits).into_iter().all(|row| sum(row) == 0.0)
+    let rows = rows(&logits);
+    let finite = in_parallel(rows.len(), |row| sum(rows[row]) == 0.0);
+    finite.into_iter().all(|finite| finite)
 }
 
 fn maximum(x: &[f32]) -> f32 {
@@ -128,8 +140,27 @@ fn maximum(x: &[f32]) -> f32 {
 /// `ln sum exp(x)`.
 fn normaliser(x: &[f32]) -> f64 {
     let most = maximum(x);
-    let sum = x.iter().map(|&x| f64::from((x - most).exp())).sum::<f64>();
-    f64::from(most) + sum.ln()
+    let mut sums = [0.0f64; 8];
+    exps(x, most, |part| {
+        for (sum, &x) in sums.iter_mut().zip(part) {
+            *sum += f64::from(x);
+        }
+    });
+    f64::from(most) + sums.iter().sum::<f64>().ln()
+}
+
+/// `exp(x - less)`, at most eight at a time, in order.
+fn exps(x: &[f32], less: f32, mut done: impl FnMut(&[f32])) {
+    let less = f32x8::splat(less);
+    let chunks = x.chunks_exact(8);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        let x = f32x8::new(chunk.try_into().expect("chunks of eight are exact"));
+        done(&(x - less).exp().to_array());
+    }
+    let mut last = [0.0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    done(&(f32x8::new(last) - less).exp().to_array()[..rest.len()]);
 }
 
 fn dot(p: &[f32], x: &[f32]) -> f64 {
@@ -161,9 +192,12 @@ fn lanes<T: Copy>(x: &[f32], start: T, step: impl Fn(T, f32) -> T, join: impl Fn
     rest.iter().fold(joined, |all, &x| step(all, x))
 }
 
-fn rows(logits: &Array2<f32>) -> Vec<&[f32]> {
-    let row = |row| ArrayView1::to_slice(&row).expect("logits lie in rows");
-    logits.outer_iter().map(row).collect()
+fn rows<'a>(logits: &ArrayView2<'a, f32>) -> Vec<&'a [f32]> {
+    let all = logits.to_slice().expect("logits lie in rows");
+    match logits.ncols() {
+        0 => Vec::new(),
+        vocab => all.chunks_exact(vocab).collect(),
+    }
 }
 
 /// One result a row, the rows shared out among the machine's threads.
@@ -211,7 +245,7 @@ mod tests {
         let logits = Array2::from_shape_fn((5, vocab), |(row, i)| noise(row, i));
         let base = Array2::from_shape_fn((5, vocab), |(row, i)| noise(row + 11, i) - 3.0);
         let answers: [&[u32]; 5] = [&[0], &[1002], &[17, 18], &[900, 3], &[500]];
-        let found = scores(&logits, &answers, &Reference::all(&base));
+        let found = scores(logits.view(), &answers, &Reference::all(base.view()));
         for (row, found) in found.iter().enumerate() {
             let (q, p) = (logits.row(row), base.row(row));
             let right = |i: usize| answers[row].contains(&(i as u32));
@@ -233,7 +267,7 @@ mod tests {
             assert_eq!(q[found.predicted as usize], most(true).max(most(false)));
             assert!((f64::from(found.kl) - kl).abs() < 1e-6, "{} {kl}", found.kl);
         }
-        let same = scores(&base, &answers, &Reference::all(&base));
+        let same = scores(base.view(), &answers, &Reference::all(base.view()));
         assert!(same.iter().all(|score| score.kl == 0.0));
     }
 
@@ -242,9 +276,9 @@ mod tests {
         for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
             for at in [0, 15, 16, 40] {
                 let mut logits = Array2::from_elem((3, 41), 1.5f32);
-                assert!(all_finite(&logits));
+                assert!(all_finite(logits.view()));
                 logits[[1, at]] = bad;
-                assert!(!all_finite(&logits));
+                assert!(!all_finite(logits.view()));
             }
         }
     }

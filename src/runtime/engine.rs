@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ndarray::{Array2, Array4, ArrayView4, Ix2, Ix3};
+use ndarray::{Array2, Array4, ArrayView4, Ix3};
 
 use super::{Device, Part, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
@@ -331,9 +331,9 @@ impl Engine {
     ///
     /// # Errors
     /// The runtime's reason.
-    pub fn logits(&mut self, stream: &Tensor) -> Result<Array2<f32>> {
+    pub fn logits(&mut self, stream: &Tensor) -> Result<Tensor> {
         let name = resid(self.layers.len());
         let [logits] = self.head.run(&[(&name, stream)], [LOGITS])?;
-        Ok(logits.view::<Ix2>()?.to_owned())
+        Ok(logits)
     }
 }

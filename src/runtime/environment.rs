@@ -4,6 +4,7 @@ use std::sync::{Mutex, OnceLock};
 
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 
+use super::allocator::share_arena;
 use super::library::{Library, load_error};
 use crate::file::Sha256;
 use crate::{Error, Result};
@@ -63,6 +64,7 @@ impl Runtime {
         let pool = GlobalThreadPoolOptions::default()
             .with_intra_threads(threads)
             .and_then(|pool| pool.with_inter_threads(1))
+            .and_then(|pool| pool.with_spin_control(false))
             .map_err(|e| load_error(library, &e))?;
         let environment = builder
             .with_name("af1")
@@ -70,6 +72,7 @@ impl Runtime {
             .with_global_thread_pool(pool)
             .build()
             .map_err(|e| load_error(library, &e))?;
+        share_arena(&environment).map_err(|e| load_error(library, &e))?;
         // Warnings of the runtime (unused initialisers, suboptimal kernels) are not a user's business.
         environment.set_log_level(ort::logging::LogLevel::Error);
         Ok(RUNTIME.get_or_init(|| Self {

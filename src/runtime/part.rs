@@ -37,6 +37,8 @@ impl Part {
             .map_err(|e| fail(&e))?
             .with_optimization_level(GraphOptimizationLevel::All)
             .map_err(|e| fail(&e))?
+            .with_env_allocators()
+            .map_err(|e| fail(&e))?
             .with_config_entry(assignment::RECORD, "1")
             .map_err(|e| fail(&e))?
             .with_config_entry(WEIGHTS_FOLDER, weights.to_string_lossy())
