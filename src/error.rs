@@ -51,6 +51,8 @@ pub mod exit {
     pub const PREFLIGHT: u8 = 35;
     /// On a planted model the program did not find what was planted.
     pub const SELFCHECK: u8 = 36;
+    /// Of `af1 diff`: the compiled and the masked way of a model come apart.
+    pub const DIFFERS: u8 = 37;
     /// Something could not be fetched.
     pub const FETCH: u8 = 40;
     /// A file in the cache is not what was put there.
@@ -271,6 +273,14 @@ pub enum Error {
         /// The model, what was planted and what was found.
         reason: String,
     },
+    /// The compiled and the masked way of a model come apart.
+    #[error(
+        "compiled and masked are not the same: {reason}; use --masked, and report this with the output of `af1 doctor`"
+    )]
+    Differs {
+        /// The template, the plan and where.
+        reason: String,
+    },
     /// A file of records holds something else, or records that this version cannot read.
     #[error("{}: line {line} cannot be used: {reason}", path.display())]
     Record {
@@ -369,6 +379,7 @@ impl Error {
             Self::NotFinite { .. } => exit::NOT_FINITE,
             Self::Preflight { .. } => exit::PREFLIGHT,
             Self::Selfcheck { .. } => exit::SELFCHECK,
+            Self::Differs { .. } => exit::DIFFERS,
             Self::Record { .. } => exit::RECORD,
             Self::Gate { .. } => exit::GATE,
             Self::Gated {

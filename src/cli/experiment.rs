@@ -47,7 +47,7 @@ pub struct Run {
 
 /// Which AF1.
 #[derive(Args, Clone, Debug)]
-struct Subgraph {
+pub struct Subgraph {
     /// W: layers 0..W wait; a number, list or range [default: the model's preset]
     #[arg(long, value_name = "W,...")]
     wait: Option<Layers>,
@@ -195,7 +195,7 @@ impl Default for Reproduce {
 
 impl Subgraph {
     /// The chosen `(W, K)`, all of which must fit the model.
-    fn resolve(&self, model: &Model) -> Result<(Vec<usize>, Vec<usize>)> {
+    pub fn resolve(&self, model: &Model) -> Result<(Vec<usize>, Vec<usize>)> {
         let preset = model.preset.map(|preset| preset.af1);
         let or_preset = |given: &Option<Layers>, name: &str, preset: Option<usize>| {
             match given {

@@ -10,7 +10,7 @@ use super::args::{ModelArgs, PromptArgs, check_layers};
 use super::lab::selection;
 use super::output::print;
 use crate::experiment::{
-    Part as PromptPart, Request, Tables, Way, first_maximum, preflight, prepare,
+    Part as PromptPart, Request, SAME, Tables, Way, first_maximum, preflight, prepare,
 };
 use crate::file::{make_readable, write_atomically};
 use crate::graph::{self, Graph, INPUT_IDS, LOGITS, resid};
@@ -200,7 +200,7 @@ impl Export {
                 }
             }
         }
-        if other > 0 || apart > EQUAL * largest {
+        if other > 0 || apart > SAME * largest {
             return Err(Error::Run {
                 part: format!("AF1({wait}, {transfer})"),
                 reason: format!(
@@ -249,9 +249,6 @@ const BATCH: usize = 64;
 
 /// At most so many prompts are compared with the masked model.
 const CHECKED: usize = 1000;
-
-/// The largest difference of logits, relative to the largest of them: f32 sums in another order.
-const EQUAL: f32 = 3e-5;
 
 /// The names of the weights from layer `wait` on.
 fn used(model: &Model, wait: usize) -> BTreeSet<&str> {

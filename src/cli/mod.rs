@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Verbs read arguments, call the library and print; they compute nothing.
 
 mod args;
+mod diff;
 mod doctor;
 mod experiment;
 mod export;
@@ -66,6 +67,8 @@ enum Verb {
     Inspect(inspect::Inspect),
     /// Does this program find what was planted? Run it first, on every device
     Selfcheck(selfcheck::Selfcheck),
+    /// Are AF1 compiled and AF1 by masks the same on a model? Names the first layer and position where not
+    Diff(diff::Diff),
     /// What is installed, what is missing, what to do
     Doctor(doctor::Doctor),
     /// The tokens and the logits at the last position of one prompt
@@ -111,6 +114,7 @@ impl Cli {
             Some(Verb::Export(verb)) => verb.run(),
             Some(Verb::Inspect(verb)) => verb.run(),
             Some(Verb::Selfcheck(verb)) => verb.run(),
+            Some(Verb::Diff(verb)) => verb.run(),
             Some(Verb::Doctor(verb)) => verb.run(),
             Some(Verb::Logits(verb)) => verb.run(),
         }

@@ -11,11 +11,15 @@ use std::collections::HashMap;
 
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis, Ix2, Ix3, Ix4, s};
 
-use super::forward::{Biases, Captured};
+use super::forward::{Biases, Captured, Trace};
 use crate::Result;
 use crate::interrupt::interrupted;
 use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
 use crate::runtime::{Engine, KeysValues, Tensor};
+
+/// The largest difference between the two ways, relative to the largest value: they multiply the same numbers in batches of other
+/// shapes, in f32. A mask, a position or a prompt mistaken for another moves logits by more than a hundredth.
+pub const SAME: f32 = 3e-5;
 
 /// How a plan is run; the answers are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -270,6 +274,67 @@ pub fn run_plans(
     Ok(())
 }
 
+/// The streams of an AF1 that is run this way, as those of [`super::forward::trace`]: those of positions from 1 on while they
+/// are looked at, then that of the last one.
+///
+/// # Errors
+/// The runtime's reason; an interrupt.
+pub fn trace(
+    engine: &mut Engine,
+    replaced: ArrayView3<'_, f32>,
+    plan: &Plan,
+    biases: &Biases,
+) -> Result<Trace> {
+    let rows = Rows::new(replaced);
+    let (wait, layers) = (plan.wait, engine.layers());
+    let transfer = plan.tail.transfer().expect("it compiles");
+    let mut run = Compiled {
+        engine,
+        rows: &rows,
+        prefix: biases.prefix().expect("only where there is one"),
+        pos: biases.positions(),
+        by: plan.masking,
+    };
+    let last = biases.positions() - 1;
+    let bias = run.alone_bias(&rows.positions)?;
+    let at = run.positions_of_rows()?;
+    let (mut others, mut stream) = (rows.others.clone(), rows.last_of_prompts());
+    let mut trace = Trace::new();
+    for layer in wait..=layers {
+        let own = |stream: &Array3<f32>| {
+            let of = rows
+                .which
+                .iter()
+                .map(|&which| stream.slice(s![which, 0, ..]));
+            ndarray::stack(Axis(0), &of.collect::<Vec<_>>()).expect("they have one shape")
+        };
+        if layer < wait + transfer {
+            for t in 1..last {
+                let of = rows
+                    .which
+                    .iter()
+                    .map(|&which| others.slice(s![rows.prompts[which][t - 1], 0, ..]));
+                let streams = ndarray::stack(Axis(0), &of.collect::<Vec<_>>());
+                trace.insert((layer, t), streams.expect("they have one shape"));
+            }
+        }
+        trace.insert((layer, last), own(&stream));
+        if layer == layers {
+            break;
+        }
+        stream = if layer < wait + transfer {
+            let (next, made) = run.alone(layer, others, &at, &bias)?;
+            others = next;
+            run.peek(layer, stream, &made, &plan.mask(layer))?
+        } else {
+            let bias = run.alone_bias(&[last])?;
+            let at = positions(stream.len_of(Axis(0)), last..last + 1)?;
+            run.alone(layer, stream, &at, &bias)?.0
+        };
+    }
+    Ok(trace)
+}
+
 /// The tables of an AF1 that can be written into a graph of its own.
 pub struct Tables {
     /// What they are of: rows are named by the prompt and the position where they occur first.
@@ -434,9 +499,7 @@ impl Compiled<'_> {
     fn transfer(&mut self, wait: usize, layers: usize) -> Result<(Vec<Cache>, Vec<Array3<f32>>)> {
         let (mut tables, mut trunk) = (Vec::new(), vec![self.rows.last_of_prompts()]);
         let bias = self.alone_bias(&self.rows.positions)?;
-        let at = self.rows.positions.iter().map(|&t| t as i64).collect();
-        let at = Array2::from_shape_vec((self.rows.positions.len(), 1), at).expect("one a row");
-        let at = Tensor::from_i64(at)?;
+        let at = self.positions_of_rows()?;
         let mut others = self.rows.others.clone();
         for layer in wait..wait + layers {
             let (next, made) = self.alone(layer, others, &at, &bias)?;
@@ -446,6 +509,13 @@ impl Compiled<'_> {
             tables.push(made);
         }
         Ok((tables, trunk))
+    }
+
+    /// The positions of the rows of tokens that are not the last, `[row, 1]`.
+    fn positions_of_rows(&self) -> Result<Tensor> {
+        let at = self.rows.positions.iter().map(|&t| t as i64).collect();
+        let shape = (self.rows.positions.len(), 1);
+        Tensor::from_i64(Array2::from_shape_vec(shape, at).expect("one a row"))
     }
 
     /// Rows of one token that see themselves and position 0, `[row, 1, d_model]`; the next stream, and their own keys and

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 use super::compiled::{self, Tables, Way};
 use super::forward::{
     Biases, Captured, base_forward, check_finite, first_broken, head_outputs, not_finite,
-    run_plans, streams,
+    run_plans, streams, trace,
 };
 use super::scores::{Reference, all_finite, first_maximum, logit_difference, scores};
 use crate::graph::af1::Af1;
@@ -176,6 +176,19 @@ impl Evaluation {
             (base, kept) => kept as f64 / base as f64,
         }
     }
+}
+
+/// Where two ways of running a plan come apart.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Difference {
+    /// `l` of `resid[l]`.
+    pub boundary: usize,
+    /// The token's position.
+    pub position: usize,
+    /// The prompt's text.
+    pub prompt: String,
+    /// By how much of the largest value there.
+    pub apart: f32,
 }
 
 /// The evaluated prompts that run together.
@@ -549,6 +562,66 @@ impl Evaluation {
             ndarray::concatenate(Axis(0), &views).expect("batches have one vocabulary")
         };
         Ok(all.into_iter().map(join).collect())
+    }
+
+    /// Where the compiled and the masked way of a plan first come apart by more than `tolerance` of the largest value of a
+    /// boundary: the boundary, the position, the prompt, and by how much of it. `None` where they do not, or the plan is run
+    /// masked anyway.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn first_difference(
+        &mut self,
+        engine: &mut Engine,
+        plan: &Plan,
+        ablation: &'static dyn Ablation,
+        tolerance: f32,
+    ) -> Result<Option<Difference>> {
+        if !compiled::compiles(engine, plan, &self.biases) {
+            return Ok(None);
+        }
+        let plans = std::slice::from_ref(plan);
+        self.biases
+            .include_plans(plans, engine.layers(), engine.heads())?;
+        let mut first: Option<Difference> = None;
+        for begin in (0..self.evaluated.len()).step_by(self.batch) {
+            let chunk = &self.evaluated[begin..self.evaluated.len().min(begin + self.batch)];
+            let streams = self.streams(engine, &[ablation], chunk, begin, &[plan.wait])?;
+            let replaced = self.replaced(ablation, &streams, plan.wait, chunk)?;
+            let found = compiled::trace(engine, replaced.view(), plan, &self.biases)?;
+            let expected = trace(engine, replaced, plan, &self.biases)?;
+            for (at, found) in &found {
+                let expected = &expected[at];
+                let size = expected
+                    .iter()
+                    .fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
+                for (b, (found, expected)) in
+                    found.outer_iter().zip(expected.outer_iter()).enumerate()
+                {
+                    let apart = found.iter().zip(expected).fold(0.0f32, |most, (a, b)| {
+                        let apart = (a - b).abs() / size;
+                        // NaN is never close.
+                        if apart.is_nan() {
+                            f32::INFINITY
+                        } else {
+                            most.max(apart)
+                        }
+                    });
+                    let earlier = first
+                        .as_ref()
+                        .is_none_or(|d| *at < (d.boundary, d.position));
+                    if apart > tolerance && earlier {
+                        first = Some(Difference {
+                            boundary: at.0,
+                            position: at.1,
+                            prompt: self.set.prompts[chunk[b]].text.clone(),
+                            apart,
+                        });
+                    }
+                }
+            }
+        }
+        Ok(first)
     }
 
     /// The tables of AF1(`wait`, `transfer`) with CAMA, for a graph of its own, and what its rows are: every evaluated token

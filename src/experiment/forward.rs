@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, Ix2, Ix3};
+use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, Ix2, Ix3};
 
 use super::compiled::Prefix;
 use crate::interrupt::interrupted;
@@ -181,6 +181,33 @@ pub fn first_broken(
         crate::graph::LOGITS.to_owned(),
         bad.copied().unwrap_or(f32::NAN),
     ))
+}
+
+/// Residual streams, `[batch, d_model]`, by boundary and position.
+pub type Trace = BTreeMap<(usize, usize), Array2<f32>>;
+
+/// The streams of every position at every boundary of a plan from the replaced one on.
+///
+/// # Errors
+/// The runtime's reason; an interrupt.
+pub fn trace(
+    engine: &mut Engine,
+    replaced: Array3<f32>,
+    plan: &Plan,
+    biases: &Biases,
+) -> Result<Trace> {
+    let mut trace = Trace::new();
+    let mut stream = Tensor::from_f32(replaced)?;
+    for layer in plan.wait..=engine.layers() {
+        for (t, streams) in stream.view::<Ix3>()?.axis_iter(Axis(1)).enumerate() {
+            trace.insert((layer, t), streams.to_owned());
+        }
+        if layer < engine.layers() {
+            interrupted()?;
+            stream = step(engine, layer, &stream, &plan.mask(layer), biases)?;
+        }
+    }
+    Ok(trace)
 }
 
 /// `resid[layer + 1]` from `resid[layer]` under a mask.

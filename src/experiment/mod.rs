@@ -13,9 +13,9 @@ mod scores;
 mod sweep;
 
 pub use attention::{Attended, attention};
-pub use compiled::{Tables, Way};
+pub use compiled::{SAME, Tables, Way};
 pub use discover::{Discovered, discover, keeps_most, needed_layers};
-pub use evaluate::{Cell, Draw, Evaluation, Part, Request, evaluate, prepare};
+pub use evaluate::{Cell, Difference, Draw, Evaluation, Part, Request, evaluate, prepare};
 pub use forward::{Biases, base_forward, last_attention};
 pub use heads::{Order, Pruning, random_sets};
 pub use preflight::{CHECKS, preflight};

@@ -3,6 +3,7 @@
 mod chart;
 mod comparison;
 mod csv;
+mod diff;
 mod figure;
 mod gate;
 mod html;
@@ -14,6 +15,7 @@ mod terminal;
 
 pub use comparison::comparison;
 pub use csv::csv;
+pub use diff::{Beside, diff_lines, diff_table};
 pub use gate::{gate_heading, gate_junit_error, gate_line};
 pub use html::html;
 pub use junit::junit;

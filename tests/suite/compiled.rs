@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use af1::experiment::{Part, Request, Way, first_maximum, prepare};
+use af1::experiment::{Part, Request, SAME, Way, first_maximum, prepare};
 use af1::graph::{self, Graph};
 use af1::intervene::{Estimator, Head, Plan, Technique, ablation};
 use af1::model::{BosChoice, Model, Weights};
@@ -14,10 +14,6 @@ use rstest::rstest;
 
 use super::fixtures::{build, cache, distance, load, runtime, smollm2, template};
 use super::program::stdout;
-
-/// The largest difference of logits, relative to the largest of them. The two ways multiply the same numbers in batches of
-/// other shapes, in f32; a mask, a position or a prompt mistaken for another moves logits by more than a hundredth.
-const SAME: f32 = 3e-5;
 
 /// AF1 with every kind of tail that can be compiled, and one that cannot.
 fn plans(wait: usize, transfer: usize, layers: usize) -> Vec<Plan> {
@@ -300,4 +296,74 @@ fn means_that_leave_prompts_out_are_no_tables() {
     let found = prepare(&mut engine, set, &request, &[3]).unwrap();
     let error = found.tables(&mut engine, 3, 2).err().unwrap().to_string();
     assert!(error.contains("plug-in"), "{error}");
+}
+
+/// `af1 diff` says for every template that the two ways are the same.
+#[rstest]
+fn the_two_ways_are_beside_each_other(
+    #[values("planted-af1", "planted-two-hop", "planted-late")] model: &str,
+) {
+    let mut diff = super::program::af1();
+    diff.args([
+        "diff",
+        "--model",
+        model,
+        "--operands",
+        "0..=6",
+        "--format",
+        "json",
+    ]);
+    let text = stdout(diff.args([
+        "--style",
+        "symbolic,python",
+        "--wait",
+        "2,3",
+        "--transfer",
+        "0..=2",
+    ]));
+    let rows: Vec<serde_json::Value> = (text.lines())
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // Styles, operations, ablations, W, K.
+    assert_eq!(rows.len(), 2 * 2 * 3 * 2 * 3);
+    for row in &rows {
+        assert_eq!(
+            (&row["same"], &row["other_answers"]),
+            (&true.into(), &0.into()),
+            "{row}"
+        );
+        assert_eq!(row["correct"], row["correct_masked"]);
+        assert!(row["first"].is_null(), "{row}");
+    }
+}
+
+/// What comes apart is named by where it does so first.
+#[test]
+fn the_first_difference_is_named() {
+    let (model, mut engine) = load("planted-af1");
+    let set = prompts(&model, "symbolic", "A+B");
+    let plans = [Plan::af1(3, 2)];
+    let cama = ablation::named("cama").unwrap();
+    let request = Request {
+        plans: &plans,
+        ablations: &[cama],
+        estimator: Estimator::PlugIn,
+        limit: None,
+        seed: 42,
+        batch: 64,
+        way: Way::Compiled,
+        part: Part::All,
+        draw: None,
+        operations: &[],
+    };
+    let mut found = prepare(&mut engine, set.clone(), &request, &[3]).unwrap();
+    let mut first = |tolerance| {
+        let first = found.first_difference(&mut engine, &plans[0], cama, tolerance);
+        first.unwrap()
+    };
+    assert_eq!(first(SAME), None);
+    // With less than no tolerance, the first place there is.
+    let place = first(-1.0).unwrap();
+    assert_eq!((place.boundary, place.position), (3, 1));
+    assert_eq!(place.prompt, set.prompts[0].text);
 }

@@ -26,6 +26,7 @@ fn forward(engine: &mut Engine, ids: Array2<i64>) -> (Vec<Tensor>, Array2<f32>) 
         streams.push(next);
     }
     let logits = engine.logits(streams.last().unwrap()).unwrap();
+    let logits = logits.view().unwrap().to_owned();
     (streams, logits)
 }
 

@@ -1,0 +1,122 @@
+//! `af1 diff`: the two ways of running AF1, beside each other on a model's prompts.
+
+use clap::Args;
+
+use super::args::AblationArgs;
+use super::experiment::Subgraph;
+use super::lab::{Common, Lab};
+use super::output::deliver;
+use crate::experiment::{Part, Request, SAME, Way, preflight, prepare, subgraphs};
+use crate::prompt::PromptSet;
+use crate::report::{Beside, diff_lines, diff_table};
+use crate::{Error, Result};
+
+#[derive(Args, Clone, Debug)]
+pub struct Diff {
+    #[command(flatten)]
+    common: Common,
+    #[command(flatten)]
+    ablations: AblationArgs,
+    #[command(flatten)]
+    subgraph: Subgraph,
+}
+
+impl Diff {
+    pub fn run(self) -> Result<()> {
+        for (name, given) in [
+            ("--record", self.common.record.record.is_some()),
+            ("--shard", self.common.record.shard.is_some()),
+            ("--masked", self.common.intervention.masked),
+        ] {
+            if given {
+                let reason = format!("{name}: af1 diff runs both ways, and records nothing");
+                return Err(Error::Usage(reason));
+            }
+        }
+        let (format, out) = (self.common.output.format, self.common.output.out.clone());
+        let mut lab = Lab::open(self.common.clone())?;
+        let mut rows = Vec::new();
+        for (_, set) in std::mem::take(&mut lab.sets) {
+            self.template(&mut lab, set?, &mut rows)?;
+        }
+        let text = match format {
+            super::args::Format::Table => diff_table(&lab.model.name, &rows),
+            super::args::Format::Json => diff_lines(&lab.model.name, &rows, &lab.provenance),
+        };
+        deliver(out.as_deref(), &text)?;
+        match rows.iter().find(|row| !row.same()) {
+            None => Ok(()),
+            Some(row) => Err(Error::Differs {
+                reason: row.to_string(),
+            }),
+        }
+    }
+
+    fn template(&self, lab: &mut Lab, set: PromptSet, rows: &mut Vec<Beside>) -> Result<()> {
+        let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
+        let plans = subgraphs(&waits, &transfers);
+        let args = &lab.args;
+        let mut request = Request {
+            plans: &plans,
+            ablations: &self.ablations.chosen(),
+            estimator: args.intervention.estimator.into(),
+            limit: Some(args.intervention.limit as usize),
+            seed: args.prompts.seed,
+            batch: args.intervention.batch as usize,
+            way: Way::Compiled,
+            part: Part::All,
+            draw: None,
+            operations: &[],
+        };
+        preflight(&mut lab.engine, &lab.model, &set, &request)?;
+        let engine = &mut lab.engine;
+        let mut compiled = prepare(engine, set.clone(), &request, &waits)?;
+        request.way = Way::Masked;
+        let mut masked = prepare(engine, set, &request, &waits)?;
+        for &ablation in request.ablations {
+            for plan in &plans {
+                let one = std::slice::from_ref(plan);
+                let [found, expected] = [&mut compiled, &mut masked].map(|evaluation| {
+                    evaluation.cells.clear();
+                    let logits = evaluation.logits(engine, one, ablation);
+                    let logits = logits.map(|mut logits| logits.swap_remove(0));
+                    logits.and_then(|logits| {
+                        evaluation.add(engine, one, &[ablation])?;
+                        let right = evaluation.correct(&evaluation.cells[0]).collect();
+                        Ok::<(_, Vec<bool>), Error>((logits, right))
+                    })
+                });
+                let ((found, right), (expected, right_masked)) = (found?, expected?);
+                let size = expected
+                    .iter()
+                    .fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
+                let apart = found.iter().zip(&expected).fold(0.0f32, |most, (a, b)| {
+                    let apart = (a - b).abs() / size;
+                    if apart.is_nan() {
+                        f32::INFINITY
+                    } else {
+                        most.max(apart)
+                    }
+                });
+                rows.push(Beside {
+                    style: compiled.set.template.style.clone(),
+                    operation: compiled.set.template.operation.to_string(),
+                    ablation: ablation.name().to_owned(),
+                    wait: plan.wait,
+                    transfer: plan.tail.transfer().unwrap_or(0),
+                    prompts: right.len(),
+                    correct: right.iter().filter(|right| **right).count(),
+                    correct_masked: right_masked.iter().filter(|right| **right).count(),
+                    other_answers: right
+                        .iter()
+                        .zip(&right_masked)
+                        .filter(|(a, b)| a != b)
+                        .count(),
+                    logits_apart: apart,
+                    first: compiled.first_difference(engine, plan, ablation, SAME)?,
+                });
+            }
+        }
+        Ok(())
+    }
+}
