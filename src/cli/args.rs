@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use crate::fetch::Cache;
 use crate::intervene::ablation::{self, Ablation};
 use crate::intervene::masking::{self, Technique};
-use crate::model::{BosChoice, Model, PRESETS};
+use crate::model::{BosChoice, Model, ModelSpec, PRESETS};
 use crate::prompt::Operation;
 use crate::runtime::{Device, Engine, Library, Runtime, default_threads};
 use crate::stats::LEVEL;
@@ -134,12 +134,56 @@ pub struct InterventionArgs {
     /// Most prompts of a template that are evaluated, drawn by --seed; means are taken over all of them
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
-    /// Prompts in a batch
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
-    pub batch: u32,
+    /// Prompts in a batch, or `auto`: as many as a gigabyte of activations has room for
+    #[arg(long, value_name = "N|auto", default_value = "64")]
+    pub batch: BatchSize,
     /// Run every layer on whole prompts with its mask, instead of each token that differs once: slower, the same answers
     #[arg(long)]
     pub masked: bool,
+}
+
+/// How many prompts run together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchSize {
+    /// So many.
+    Prompts(usize),
+    /// As many as there is room for; the same on every machine, because the size of a batch can change the last digits of logits.
+    Auto,
+}
+
+/// What the activations of a batch may take under [`BatchSize::Auto`].
+const ACTIVATIONS: usize = 1 << 30;
+
+/// More prompts in a batch make nothing faster.
+const MOST_PROMPTS: usize = 1024;
+
+impl BatchSize {
+    /// The number of prompts of so many tokens.
+    pub fn of(self, spec: &ModelSpec, pos: usize) -> usize {
+        match self {
+            Self::Prompts(prompts) => prompts,
+            Self::Auto => {
+                // What a layer has at once: streams and their copies, the MLP's products, attention; and the logits.
+                let token = 6 * spec.d_model + 3 * spec.d_mlp + 2 * spec.heads * pos;
+                let prompt = size_of::<f32>() * (pos * token + 3 * spec.vocab);
+                (ACTIVATIONS / prompt.max(1)).clamp(1, MOST_PROMPTS)
+            }
+        }
+    }
+}
+
+impl FromStr for BatchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let prompts = text.parse().ok().filter(|n| (1..=65536).contains(n));
+        prompts
+            .map(Self::Prompts)
+            .ok_or_else(|| format!("{text:?} is no size of a batch; expected 1 to 65536, or auto"))
+    }
 }
 
 /// Where results go.
@@ -346,6 +390,39 @@ mod tests {
                 .unwrap_err()
                 .contains(&format!("{text:?}"))
         );
+    }
+
+    #[test]
+    fn a_batch_is_sized_to_its_prompts() {
+        let large = ModelSpec {
+            family: crate::model::Family::Llama,
+            layers: 32,
+            d_model: 4096,
+            heads: 32,
+            kv_heads: 8,
+            d_head: 128,
+            d_mlp: 14336,
+            vocab: 128_256,
+            context: 8192,
+            norm_eps: 1e-5,
+            rope_theta: 500_000.0,
+            tied: false,
+        };
+        let of = |pos| BatchSize::Auto.of(&large, pos);
+        assert!(
+            of(10) > of(100) && of(100) > of(1000) && of(1000) >= 1,
+            "{}",
+            of(10)
+        );
+        let small = ModelSpec {
+            d_model: 64,
+            d_mlp: 128,
+            vocab: 1000,
+            ..large.clone()
+        };
+        assert_eq!(BatchSize::Auto.of(&small, 5), MOST_PROMPTS);
+        assert_eq!("7".parse(), Ok(BatchSize::Prompts(7)));
+        assert!("0".parse::<BatchSize>().is_err() && "many".parse::<BatchSize>().is_err());
     }
 
     #[test]

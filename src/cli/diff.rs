@@ -62,7 +62,7 @@ impl Diff {
             estimator: args.intervention.estimator.into(),
             limit: Some(args.intervention.limit as usize),
             seed: args.prompts.seed,
-            batch: args.intervention.batch as usize,
+            batch: lab.batch,
             way: Way::Compiled,
             part: Part::All,
             draw: None,

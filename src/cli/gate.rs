@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs, Span, defaults};
+use super::args::{
+    BatchSize, Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs, Span, defaults,
+};
 use super::lab::{Common, Lab, RecordArgs, Sweep, Unit, joined};
 use super::output::{deliver, print};
 use crate::experiment::{Experiment, Part};
@@ -195,7 +197,7 @@ impl Gate {
                 claim: claim.share(),
                 level: claim.level,
                 limit: claim.limit,
-                batch: self.batch,
+                batch: BatchSize::Prompts(self.batch as usize),
                 masked: false,
             },
             record: RecordArgs {

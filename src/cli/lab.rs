@@ -214,6 +214,8 @@ pub struct Lab {
     /// All templates of the styles, for the means of other operations.
     styles: Styles,
     selection: Selection,
+    /// Prompts in a batch.
+    pub batch: usize,
     pub provenance: Provenance,
 }
 
@@ -255,7 +257,15 @@ impl Lab {
             .into_iter()
             .map(|template| build(template, &model, &selection));
         let sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
-        let provenance = provenance(&model, &engine, &styles, &selection, &args);
+        // One for all templates: it is a part of what a run is.
+        let lengths = sets
+            .iter()
+            .filter_map(|(_, set)| Some(set.as_ref().ok()?.positions()));
+        let batch = args
+            .intervention
+            .batch
+            .of(&model.spec, lengths.max().unwrap_or(1));
+        let provenance = provenance(&model, &engine, &styles, &selection, (&args, batch));
         Ok(Self {
             args,
             control: Vec::new(),
@@ -264,6 +274,7 @@ impl Lab {
             sets,
             styles,
             selection,
+            batch,
             provenance,
         })
     }
@@ -299,7 +310,7 @@ impl Lab {
             &self.engine,
             &self.styles,
             &self.selection,
-            &self.args,
+            (&self.args, self.batch),
         );
     }
 
@@ -509,7 +520,7 @@ impl Lab {
             estimator,
             limit: Some(args.intervention.limit as usize),
             seed: args.prompts.seed,
-            batch: args.intervention.batch as usize,
+            batch: self.batch,
             way: match args.intervention.masked {
                 true => Way::Masked,
                 false => Way::Compiled,
@@ -847,7 +858,7 @@ fn provenance(
     engine: &Engine,
     styles: &Styles,
     selection: &Selection,
-    args: &Common,
+    (args, batch): (&Common, usize),
 ) -> Provenance {
     let runtime = engine.runtime();
     Provenance {
@@ -863,7 +874,7 @@ fn provenance(
         providers: engine.providers().clone(),
         dtype: "f32".to_owned(),
         threads: runtime.threads(),
-        batch: args.intervention.batch as usize,
+        batch,
         masked: args.intervention.masked,
         seed: selection.seed,
         operands: [*selection.operands.start(), *selection.operands.end()],
