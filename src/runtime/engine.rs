@@ -98,6 +98,9 @@ impl Engine {
             bar.inc(1);
             Ok(part)
         };
+        // First what is largest: while it is made its weights are in memory as stored, transposed and packed, and what is given
+        // back of that is enough for all that follows.
+        let head = part("head".to_owned(), &[resid(layers)], &[LOGITS.to_owned()])?;
         let embed = part("embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)])?;
         let layers = (0..layers)
             .map(|l| {
@@ -115,11 +118,6 @@ impl Engine {
                 Ok(Layer { keys_values, rest })
             })
             .collect::<Result<Vec<Layer>>>()?;
-        let head = part(
-            "head".to_owned(),
-            &[resid(layers.len())],
-            &[LOGITS.to_owned()],
-        )?;
         bar.finish_and_clear();
         Ok(Self {
             runtime,

@@ -513,7 +513,7 @@ fn a_style_file_with_an_unknown_placeholder() {
 #[case(&["run", "--shard", "4/3"], "not a shard")]
 #[case(&["run", "--masking", "blindfold"], "unknown masking")]
 #[case(&["run", "--subgraph-of", "gpt-9"], "no built-in model has this name")]
-#[case(&["run", "--batch", "0"], "0 is not in 1..=65536")]
+#[case(&["run", "--batch", "0"], "expected 1 to 65536, or auto")]
 #[case(&["dance"], "unrecognized subcommand")]
 #[case(&["export", "--out", "x", "--from", "3", "--to", "3"], "at least one layer")]
 #[case(&["export", "--out", "x", "--to", "31"], "--to 31: the model has 30 layers")]
