@@ -6,6 +6,7 @@ For a model that keeps its claims, one that does not, and one that cannot tell: 
 the job summary, the records and the JUnit file.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -69,8 +70,10 @@ def main():
             assert code == expected, f"{model} {more}: exit code {code}, not {expected}"
             assert output == f"outcome={outcome}\n", output
             assert summary.startswith("## af1 gate\n") and model in summary, summary
-            assert (folder / "af1.jsonl").read_text().count("\n") == 5
-            assert (folder / "af1.xml").read_text().count("<testcase") == 6
+            # Five cells, and what the gate says of each of its two claims: six conditions and two.
+            lines = [json.loads(line) for line in (folder / "af1.jsonl").read_text().splitlines()]
+            assert [line["experiment"] == "gate" for line in lines] == [False] * 5 + [True] * 2
+            assert (folder / "af1.xml").read_text().count("<testcase") == 8
             print(f"{model} {more}: exit code {code}, {outcome}")
     print(f"the action does what it says in {len(cases)} cases")
 
