@@ -174,7 +174,7 @@ def expected(rows):
         values[row["sweep"], row["cell"], field] = ("null" if value is None else value, shown)
 
     for row in rows:
-        if "error" in row or row["experiment"] == "selfcheck":
+        if "error" in row or row["experiment"] in ("selfcheck", "gate"):
             continue
         if row["experiment"] == "attention":
             for name, weight in row["weights"].items():
