@@ -196,8 +196,8 @@ impl Frame {
         let (left, bottom, margin) = (longest.unwrap_or(0) + title + 12, 48, 10);
         let (plot_width, plot_height) = self.plot;
         let plot_width = plot_width.max(width(&self.x.title));
-        // The title of the y axis stands upright, beside all of the picture.
-        let plot_height = plot_height.max(width(&self.y.title).saturating_sub(bottom));
+        // The title of the y axis stands upright, beside the middle of the plot.
+        let plot_height = plot_height.max(width(&self.y.title));
         let size = (
             (left + plot_width + self.right + 2 * margin) as u32,
             (plot_height + bottom + 2 * margin) as u32,
