@@ -7,6 +7,7 @@ use super::experiment::Subgraph;
 use super::lab::{Common, Lab};
 use super::output::deliver;
 use crate::experiment::{Part, Request, SAME, Way, preflight, prepare, subgraphs};
+use crate::intervene::Ablation;
 use crate::prompt::PromptSet;
 use crate::report::{Beside, diff_lines, diff_table};
 use crate::{Error, Result};
@@ -32,6 +33,14 @@ impl Diff {
                 let reason = format!("{name}: af1 diff runs both ways, and records nothing");
                 return Err(Error::Usage(reason));
             }
+        }
+        let other = |ablation: &&&'static dyn Ablation| ablation.needs_operations();
+        if let Some(ablation) = self.ablations.chosen().iter().find(other) {
+            let reason = format!(
+                "--ablation {}: it takes the means of other operations, which af1 diff does not make",
+                ablation.name()
+            );
+            return Err(Error::Usage(reason));
         }
         let (format, out) = (self.common.output.format, self.common.output.out.clone());
         let mut lab = Lab::open(self.common.clone())?;

@@ -54,17 +54,28 @@ pub fn gate_line(model: &str, answer: &Answer, provenance: &Provenance) -> Line 
     Line::new(Row::Other(object))
 }
 
-/// The answers of gates among records, each with the model that it is about and under what it was found.
+/// The answers of gates among records, each with the model that it is about and under what it was found; of one claim that was
+/// asked again the last answer.
 pub(super) fn answers(lines: &[Line]) -> Vec<(String, Answer, Provenance)> {
     let answer = |line: &Line| match &line.row {
         Row::Other(value) if value["experiment"] == "gate" => Some((
             value["model"].as_str()?.to_owned(),
-            serde_json::from_value(value.clone()).ok()?,
+            serde_json::from_value::<Answer>(value.clone()).ok()?,
             serde_json::from_value(value["provenance"].clone()).unwrap_or_default(),
         )),
         _ => None,
     };
-    lines.iter().filter_map(answer).collect()
+    let mut all: Vec<(String, Answer, Provenance)> = Vec::new();
+    for (model, answer, provenance) in lines.iter().filter_map(answer) {
+        let same = |(m, a, p): &(String, Answer, Provenance)| {
+            (m, &a.claim, a.level, p) == (&model, &answer.claim, answer.level, &provenance)
+        };
+        match all.iter().position(same) {
+            Some(at) => all[at].1 = answer,
+            None => all.push((model, answer, provenance)),
+        }
+    }
+    all
 }
 
 /// A suite a claim, a test a condition.
