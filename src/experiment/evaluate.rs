@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -478,19 +478,27 @@ fn estimate(
             .filter(|&row| halves.estimation[prompts[row]])
             .collect();
         let chosen: Vec<usize> = rows.iter().map(|&row| prompts[row]).collect();
-        for (wait, means) in &mut means {
-            let resid = captured[wait].select(Axis(0), &rows);
-            means.push(set, &chosen, resid.view());
-        }
-        for (row, prompt) in prompts.iter().enumerate() {
-            let Ok(at) = halves.evaluated.binary_search(prompt) else {
-                continue;
-            };
-            let last = captured[&end].slice(ndarray::s![row, -1, ..]);
-            found.last.row_mut(at).assign(&last);
-            for (wait, kept) in kept.iter_mut().flatten() {
-                kept.index_axis_mut(Axis(0), at)
-                    .assign(&captured[wait].index_axis(Axis(0), row));
+        let evaluated: Vec<(usize, usize)> = (prompts.iter().enumerate())
+            .filter_map(|(row, prompt)| Some((row, halves.evaluated.binary_search(prompt).ok()?)))
+            .collect();
+        // Boundary by boundary, each given back before the next is kept.
+        for (boundary, resid) in captured {
+            if let Some(means) = means.get_mut(&boundary) {
+                match rows.len() == prompts.len() {
+                    true => means.push(set, &chosen, resid.view()),
+                    false => means.push(set, &chosen, resid.select(Axis(0), &rows).view()),
+                }
+            }
+            let mut kept = kept.as_mut().and_then(|kept| kept.get_mut(&boundary));
+            for &(row, at) in &evaluated {
+                if boundary == end {
+                    let last = resid.slice(ndarray::s![row, -1, ..]);
+                    found.last.row_mut(at).assign(&last);
+                }
+                if let Some(kept) = &mut kept {
+                    let own = resid.index_axis(Axis(0), row);
+                    kept.index_axis_mut(Axis(0), at).assign(&own);
+                }
             }
         }
         bar.inc(1);
@@ -586,8 +594,9 @@ impl Evaluation {
         let mut first: Option<Difference> = None;
         for begin in (0..self.evaluated.len()).step_by(self.batch) {
             let chunk = &self.evaluated[begin..self.evaluated.len().min(begin + self.batch)];
-            let streams = self.streams(engine, &[ablation], chunk, begin, &[plan.wait])?;
-            let replaced = self.replaced(ablation, &streams, plan.wait, chunk)?;
+            let streams = self.streams(engine, &[ablation], chunk, &[plan.wait])?;
+            let replaced =
+                self.replaced(ablation, &streams, plan.wait, begin..begin + chunk.len())?;
             let found = compiled::trace(engine, replaced.view(), plan, &self.biases)?;
             let expected = trace(engine, replaced, plan, &self.biases)?;
             for (at, found) in &found {
@@ -661,8 +670,8 @@ impl Evaluation {
         let biases = &self.biases;
         let own = streams(engine, &self.set, &covering, &Mask::Causal, biases, &[wait])?;
         let by = named("cama").expect("it is built in");
-        let all = BTreeMap::from([(Stream::Own, own)]);
-        let replaced = self.replaced(by, &all, wait, &covering)?;
+        let own = own[&wait].view();
+        let replaced = self.replace(by, wait, &covering, own, own)?;
         let tables = compiled::tables(engine, replaced.view(), (wait, transfer), biases)?;
         let token = |&(b, t): &(usize, usize)| (t, self.set.prompts[covering[b]].ids[t]);
         let rows: Vec<(usize, u32)> = tables.rows.iter().map(token).collect();
@@ -703,11 +712,11 @@ impl Evaluation {
         wait: usize,
     ) -> Result<f32> {
         let chunk = &self.evaluated[..self.evaluated.len().min(self.batch)];
-        let streams = self.streams(engine, &[ablation], chunk, 0, &[wait])?;
-        let replaced = self.replaced(ablation, &streams, wait, chunk)?;
+        let streams = self.streams(engine, &[ablation], chunk, &[wait])?;
+        let replaced = self.replaced(ablation, &streams, wait, 0..chunk.len())?;
         let later = ndarray::s![.., 1.., ..];
-        let own = streams[&Stream::Own][&wait].slice(later);
-        let pairs = own.iter().zip(replaced.slice(later));
+        let own = self.own(&streams, wait, 0..chunk.len());
+        let pairs = own.slice(later).into_iter().zip(replaced.slice(later));
         let (moved, size) = pairs.fold((0.0f32, f32::MIN_POSITIVE), |(moved, size), (a, b)| {
             (moved.max((a - b).abs()), size.max(a.abs()))
         });
@@ -760,7 +769,7 @@ impl Evaluation {
                 answers: answers.collect(),
                 references: &references,
             };
-            let streams = self.streams(engine, ablations, chunk, begin, &waits)?;
+            let streams = self.streams(engine, ablations, chunk, &waits)?;
             for &wait in &waits {
                 let here: Vec<usize> = (0..plans.len())
                     .filter(|&i| plans[i].wait == wait)
@@ -768,7 +777,7 @@ impl Evaluation {
                 let plans_here: Vec<&Plan> = here.iter().map(|&i| &plans[i]).collect();
                 for (at, ablation) in ablations.iter().enumerate() {
                     interrupted()?;
-                    let replaced = self.replaced(*ablation, &streams, wait, chunk)?;
+                    let replaced = self.replaced(*ablation, &streams, wait, begin..end)?;
                     let mut broken = None;
                     let mut seen = |i: usize, logits: ArrayView2<'_, f32>| {
                         if !all_finite(logits) {
@@ -801,7 +810,7 @@ impl Evaluation {
                         });
                     }
                     if let Some(plan) = broken {
-                        let again = self.replaced(*ablation, &streams, wait, chunk)?;
+                        let again = self.replaced(*ablation, &streams, wait, begin..end)?;
                         let (at, found) = first_broken(engine, plan, again, &self.biases)?;
                         let at = format!("{at} after {} at resid.{wait}", ablation.name());
                         return Err(not_finite(&self.set, at, found));
@@ -873,27 +882,20 @@ impl Evaluation {
         Ok(means.iter().enumerate().map(of_layer).collect())
     }
 
-    /// The streams that the ablations start from, for some prompts; `begin` is the place of the first of them among the
-    /// evaluated ones.
+    /// The streams that the ablations start from, for some prompts, but for those that are kept.
     fn streams(
         &self,
         engine: &mut Engine,
         ablations: &[&'static dyn Ablation],
         prompts: &[usize],
-        begin: usize,
         waits: &[usize],
     ) -> Result<BTreeMap<Stream, Captured>> {
         let mut all = BTreeMap::new();
         let (set, biases) = (&self.set, &self.biases);
-        let own = match &self.kept {
-            Some(kept) => {
-                let rows = ndarray::Slice::from(begin..begin + prompts.len());
-                let part = |&wait: &usize| (wait, kept[&wait].slice_axis(Axis(0), rows).to_owned());
-                waits.iter().map(part).collect()
-            }
-            None => streams(engine, set, prompts, &Mask::Causal, biases, waits)?,
-        };
-        all.insert(Stream::Own, own);
+        if self.kept.is_none() {
+            let own = streams(engine, set, prompts, &Mask::Causal, biases, waits)?;
+            all.insert(Stream::Own, own);
+        }
         for ablation in ablations {
             let stream = ablation.stream();
             if all.contains_key(&stream) {
@@ -940,13 +942,43 @@ impl Evaluation {
         Ok(all)
     }
 
-    /// What replaces `resid[wait]` of some prompts, `[batch, pos, d_model]`.
+    /// `resid[wait]` of some of the evaluated prompts, `[batch, pos, d_model]`.
+    fn own<'a>(
+        &'a self,
+        streams: &'a BTreeMap<Stream, Captured>,
+        wait: usize,
+        part: std::ops::Range<usize>,
+    ) -> ArrayView3<'a, f32> {
+        match &self.kept {
+            Some(kept) => kept[&wait].slice(ndarray::s![part, .., ..]),
+            None => streams[&Stream::Own][&wait].view(),
+        }
+    }
+
+    /// What replaces `resid[wait]` of some of the evaluated prompts, `[batch, pos, d_model]`.
     fn replaced(
         &self,
         ablation: &dyn Ablation,
         streams: &BTreeMap<Stream, Captured>,
         wait: usize,
+        part: std::ops::Range<usize>,
+    ) -> Result<Array3<f32>> {
+        let own = self.own(streams, wait, part.clone());
+        let stream = match ablation.stream() {
+            Stream::Own => own,
+            other => streams[&other][&wait].view(),
+        };
+        self.replace(ablation, wait, &self.evaluated[part], own, stream)
+    }
+
+    /// As [`Self::replaced`], of any prompts, from their own stream and the one that the ablation starts from.
+    fn replace(
+        &self,
+        ablation: &dyn Ablation,
+        wait: usize,
         prompts: &[usize],
+        own: ArrayView3<'_, f32>,
+        stream: ArrayView3<'_, f32>,
     ) -> Result<Array3<f32>> {
         let source = Source {
             set: &self.set,
@@ -956,8 +988,6 @@ impl Evaluation {
             estimation: &self.estimation,
             seed: self.seed,
         };
-        let own = streams[&Stream::Own][&wait].view();
-        let stream = streams[&ablation.stream()][&wait].view();
         replace(ablation, &source, prompts, own, stream)
     }
 }

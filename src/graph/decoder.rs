@@ -1,8 +1,9 @@
 //! A whole decoder-only transformer as one instrumented graph.
 
-use super::block::{AttentionWeights, attention, linear, rms_norm, rotary_angles, swiglu};
+use super::block::{AttentionWeights, attention, rms_norm, rotary_angles, swiglu};
 use super::{
-    Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Weight, attn_bias, resid,
+    Attribute, Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Weight, attn_bias,
+    resid,
 };
 use crate::Result;
 use crate::model::{ModelSpec, Weights};
@@ -165,7 +166,10 @@ pub(super) fn unembed(
     let final_norm: Weight = weights.reference(&names.final_norm, &[spec.d_model])?;
     let normed = rms_norm(b, last, &final_norm, spec.norm_eps);
     let table = weights.reference(&names.unembed, &[spec.vocab, spec.d_model])?;
-    Ok(linear(b, &normed, &table))
+    // `Gemm` takes the table as it is stored: the largest weight is not copied to be transposed.
+    let table = b.weight(&table);
+    let transposed = vec![("transB", Attribute::Int(1))];
+    Ok(b.op_with("Gemm", &[&normed, &table], transposed))
 }
 
 /// `[batch, pos, d_model]` to `[batch, d_model]` at the last position.
