@@ -82,8 +82,19 @@ impl Prefix {
         self.streams[0].nrows()
     }
 
-    /// Runs the layers `0 .. end` of the unmodified model on prompts that begin with these tokens; returns the whole
-    /// streams at the boundaries `capture`, and `resid[end]` of the tokens after these.
+    /// Streams at a boundary of the tokens after these, `[batch, pos, d_model]`, with those of these before them.
+    pub fn before(&self, boundary: usize, own: ArrayView3<'_, f32>) -> Array3<f32> {
+        let shared = &self.streams[boundary];
+        let len = self.len();
+        let (batch, pos, d_model) = own.dim();
+        let mut whole = Array3::zeros((batch, len + pos, d_model));
+        whole.slice_mut(s![.., ..len, ..]).assign(shared);
+        whole.slice_mut(s![.., len.., ..]).assign(&own);
+        whole
+    }
+
+    /// Runs the layers `0 .. end` of the unmodified model on prompts that begin with these tokens; returns the streams of the
+    /// tokens after these at the boundaries `capture`, and `resid[end]`.
     ///
     /// # Errors
     /// The runtime's reason; an interrupt.
@@ -103,13 +114,7 @@ impl Prefix {
         let mut stream = engine.embed(ids.slice(s![.., len..]).to_owned())?;
         for layer in 0..=end {
             if capture.contains(&layer) {
-                let shared = &self.streams[layer];
-                let mut whole = Array3::zeros((batch, pos, shared.ncols()));
-                whole.slice_mut(s![.., ..len, ..]).assign(shared);
-                whole
-                    .slice_mut(s![.., len.., ..])
-                    .assign(&stream.view::<Ix3>()?);
-                captured.insert(layer, whole);
+                captured.insert(layer, stream.view::<Ix3>()?.to_owned());
             }
             if layer < end {
                 interrupted()?;

@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis};
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, CowArray, Ix3};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::compiled::{self, Tables, Way};
+use super::compiled::{self, Prefix, Tables, Way};
 use super::forward::{
     Biases, Captured, base_forward, check_finite, first_broken, head_outputs, not_finite,
     run_plans, streams, trace,
@@ -132,7 +132,8 @@ pub struct Evaluation {
     /// By layer, the mean of what its heads read, `[head, pos, d_head]`, and over how many prompts; made when it is needed.
     head_means: Option<(Vec<Array3<f64>>, usize)>,
     seed: u64,
-    /// Residuals of the evaluated prompts, `[evaluated, pos, d_model]` by boundary, if they are few enough to keep.
+    /// Residuals of the evaluated prompts as they were captured, `[evaluated, pos, d_model]` by boundary, if they are few enough
+    /// to keep.
     kept: Option<Captured>,
     /// For every prompt of the set another one; itself where it is the only one.
     others: Vec<usize>,
@@ -444,7 +445,9 @@ fn estimate(
 ) -> Result<Estimated> {
     let label = format!("{} {}: means", set.template.style, set.template.operation);
     let bar = progress::steps(&label, set.len().div_ceil(request.batch) as u64);
-    let shape = (halves.evaluated.len(), set.positions(), engine.d_model());
+    let shared = biases.prefix().map_or(0, Prefix::len);
+    let own = set.positions() - shared;
+    let shape = (halves.evaluated.len(), own, engine.d_model());
     let one = shape.0 * shape.1 * shape.2 * size_of::<f32>();
     // As if every boundary were asked for: a part of a sweep must not sum in another order than the whole.
     let keep = one * (engine.layers() + 1) <= KEPT_BYTES;
@@ -484,9 +487,10 @@ fn estimate(
         // Boundary by boundary, each given back before the next is kept.
         for (boundary, resid) in captured {
             if let Some(means) = means.get_mut(&boundary) {
+                let whole = biases.whole(boundary, resid.view());
                 match rows.len() == prompts.len() {
-                    true => means.push(set, &chosen, resid.view()),
-                    false => means.push(set, &chosen, resid.select(Axis(0), &rows).view()),
+                    true => means.push(set, &chosen, whole.view()),
+                    false => means.push(set, &chosen, whole.select(Axis(0), &rows).view()),
                 }
             }
             let mut kept = kept.as_mut().and_then(|kept| kept.get_mut(&boundary));
@@ -948,10 +952,13 @@ impl Evaluation {
         streams: &'a BTreeMap<Stream, Captured>,
         wait: usize,
         part: std::ops::Range<usize>,
-    ) -> ArrayView3<'a, f32> {
+    ) -> CowArray<'a, f32, Ix3> {
         match &self.kept {
-            Some(kept) => kept[&wait].slice(ndarray::s![part, .., ..]),
-            None => streams[&Stream::Own][&wait].view(),
+            Some(kept) => {
+                let own = kept[&wait].slice(ndarray::s![part, .., ..]);
+                self.biases.whole(wait, own)
+            }
+            None => streams[&Stream::Own][&wait].view().into(),
         }
     }
 
@@ -965,10 +972,10 @@ impl Evaluation {
     ) -> Result<Array3<f32>> {
         let own = self.own(streams, wait, part.clone());
         let stream = match ablation.stream() {
-            Stream::Own => own,
+            Stream::Own => own.view(),
             other => streams[&other][&wait].view(),
         };
-        self.replace(ablation, wait, &self.evaluated[part], own, stream)
+        self.replace(ablation, wait, &self.evaluated[part], own.view(), stream)
     }
 
     /// As [`Self::replaced`], of any prompts, from their own stream and the one that the ablation starts from.

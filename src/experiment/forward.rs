@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, Ix2, Ix3};
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, CowArray, Ix2, Ix3};
 
 use super::compiled::Prefix;
 use crate::interrupt::interrupted;
@@ -71,6 +71,21 @@ impl Biases {
         self.pos
     }
 
+    /// Streams at a boundary as they were captured, `[batch, pos, d_model]`, with those of the tokens that all prompts begin with
+    /// if these are run once.
+    pub(super) fn whole<'a>(
+        &self,
+        boundary: usize,
+        captured: ArrayView3<'a, f32>,
+    ) -> CowArray<'a, f32, Ix3> {
+        match &self.prefix {
+            Some(prefix) if captured.len_of(Axis(1)) < self.pos => {
+                prefix.before(boundary, captured).into()
+            }
+            _ => captured.into(),
+        }
+    }
+
     fn include(&mut self, mask: Mask, heads: usize) -> Result<()> {
         if mask.cut() == Cut::Scores && !self.tensors.contains_key(&mask) {
             let tensor = Tensor::from_f32(mask.bias(heads, self.pos))?;
@@ -103,7 +118,8 @@ impl Biases {
     }
 }
 
-/// The residual streams of a batch at some boundaries, `[batch, pos, d_model]` by boundary.
+/// The residual streams of a batch at some boundaries, `[batch, pos, d_model]` by boundary; of the unmodified model without the
+/// tokens that all prompts begin with if these are run once ([`Biases::whole`]).
 pub type Captured = BTreeMap<usize, Array3<f32>>;
 
 /// The unmodified model: residual streams at the boundaries `capture`, and the logits, `[batch, vocab]`.
@@ -122,7 +138,7 @@ pub fn base_forward(
     Ok((captured, logits.view::<Ix2>()?.to_owned()))
 }
 
-/// The residual streams of some prompts at the boundaries `capture` when every layer has the same mask.
+/// The whole residual streams of some prompts at the boundaries `capture` when every layer has the same mask.
 ///
 /// # Errors
 /// The runtime's reason; NaN or infinity, with the first residual stream that has it; an interrupt.
@@ -143,7 +159,11 @@ pub fn streams(
             return Err(not_finite(set, format!("{at} under {mask:?}"), found));
         }
     }
-    Ok(captured)
+    let whole = |(boundary, resid): (usize, Array3<f32>)| {
+        let whole = biases.whole(boundary, resid.view()).into_owned();
+        (boundary, whole)
+    };
+    Ok(captured.into_iter().map(whole).collect())
 }
 
 /// The first residual stream with NaN or infinity, and which of the two.
@@ -294,8 +314,8 @@ pub fn last_attention(
     Ok(all)
 }
 
-/// Runs layers `0 .. end`; returns the streams at the boundaries `capture`, and `resid[end]`, of the tokens after a shared
-/// prefix if there is one.
+/// Runs layers `0 .. end`; returns the streams at the boundaries `capture`, and `resid[end]`, of the unmodified model those of the
+/// tokens after a shared prefix if there is one.
 fn run_to(
     engine: &mut Engine,
     ids: Array2<i64>,
