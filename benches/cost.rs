@@ -4,13 +4,10 @@
 use std::process::Command;
 use std::time::Instant;
 
-use af1::experiment::{Part, Request, Way, prepare};
-use af1::fetch::Cache;
+use af1::experiment::{Request, Way, prepare};
 use af1::intervene::{Estimator, Plan, ablation};
-use af1::model::planted::{Plant, Route};
-use af1::model::{BosChoice, Model};
-use af1::prompt::{PromptSet, Selection, Styles};
-use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
+
+mod common;
 
 /// Prompts, style, layers of the planted model.
 type Row = (usize, &'static str, usize);
@@ -57,52 +54,13 @@ fn main() {
 }
 
 fn one((prompts, style, layers): Row) {
-    let cache = Cache::of_user().expect("a cache folder");
-    let library = Library::find_or_fetch(&cache).expect("an ONNX Runtime library");
-    let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
-    let plant = Plant {
-        layers,
-        wait: 3,
-        transfer: 2,
-        route: Route::Direct,
-        seed: 42,
-    };
-    let folder = tempfile::tempdir().expect("a folder");
-    plant.write(folder.path()).expect("a planted model");
-    let reference = folder.path().to_string_lossy();
-    let bos = BosChoice::Token("<bos>".to_owned());
-    let model = Model::load(&reference, &bos, &cache).expect("the model");
-    let mut engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
-    let operation = "A+B".parse().expect("an operation");
-    let template = Styles::built_in()
-        .select(&[style.to_owned()], &[operation])
-        .expect("a built-in template")
-        .remove(0);
-    // A square of operands with at least so many prompts.
-    let side = (1..).find(|side| side * side >= prompts).expect("a square") as i64;
-    let selection = Selection {
-        operands: 0..=side - 1,
-        results: 0..=2 * side,
-        contexts: 100,
-        seed: 42,
-    };
-    let id = model.bos.as_ref().map(|bos| bos.id);
-    let mut set = PromptSet::build(&template, &model.tokenizer, id, &selection).expect("prompts");
-    set.prompts.truncate(prompts);
-    assert_eq!(set.len(), prompts);
+    let (mut engine, set) = common::planted(layers, style, prompts);
     let cama = ablation::named("cama").expect("it is built in");
     let plans = [Plan::af1(3, 2)];
     let request = |way| Request {
-        plans: &plans,
-        ablations: std::slice::from_ref(&cama),
         estimator: Estimator::PlugIn,
-        limit: None,
-        seed: 42,
-        batch: 64,
         way,
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(&plans, std::slice::from_ref(&cama))
     };
     let mut seconds = Vec::new();
     for way in [Way::Compiled, Way::Masked] {
@@ -122,15 +80,7 @@ fn one((prompts, style, layers): Row) {
             );
         }
     }
-    let peak = std::fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let line = status
-                .lines()
-                .find_map(|line| line.strip_prefix("VmHWM:"))?;
-            let kb: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-            Some(format!("{:.0} MB", kb / 1024.0))
-        });
+    let peak = common::peak_rss_mb().map(|peak| format!("{peak:.0} MB"));
     let per_second = |seconds: f64| format!("{:.0} prompts/s", prompts as f64 / seconds);
     println!(
         "| {prompts} | {style} | {} | {layers} | {} | {} | {} | {} |",

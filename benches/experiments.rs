@@ -1,18 +1,21 @@
-//! What the experiments cost, a group a model: a full forward, the capture that means are made of, the waiting tail after CAMA,
+//! What the experiments cost, a group a model and a group for each of prompts,
+//! positions and layers: a full forward, the capture that means are made of, the waiting tail after CAMA,
 //! mean and zero ablation, and AF1 by masks and compiled. Every result is checked before it is timed; a table at the end sums up.
 
 use std::hint::black_box;
 use std::path::Path;
 
 use af1::experiment::{
-    Biases, Evaluation, Part, Request, Way, base_forward, evaluate, first_maximum, prepare,
+    Biases, Evaluation, Request, Way, base_forward, evaluate, first_maximum, prepare,
 };
 use af1::fetch::Cache;
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::model::{BosChoice, Model, PRESETS};
 use af1::prompt::{PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
-use criterion::{Criterion, Throughput};
+use criterion::{BenchmarkId, Criterion, Throughput};
+
+mod common;
 
 /// A model, a template of it, an AF1, and what is known of them.
 struct Case {
@@ -90,16 +93,9 @@ fn bench(c: &mut Criterion, case: &Case) {
     let (waiting, af1) = ([Plan::waiting(wait)], [Plan::af1(wait, transfer)]);
     let methods = METHODS.map(named);
     let request = Request {
-        plans: &waiting,
-        ablations: &methods,
         estimator: Estimator::PlugIn,
-        limit: None,
-        seed: 42,
         batch: set.len(),
-        way: Way::default(),
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(&waiting, &methods)
     };
 
     let (_, logits) = base_forward(&mut engine, set.ids(&all), &biases, &[]).expect("a forward");
@@ -160,6 +156,55 @@ fn bench(c: &mut Criterion, case: &Case) {
     group.finish();
 }
 
+/// How the stages grow with prompts, positions and layers, one of the three at a time, on planted models.
+fn scaling(c: &mut Criterion) {
+    let rows = [
+        ("prompts", 10, "symbolic", 8),
+        ("prompts", 100, "symbolic", 8),
+        ("prompts", 1000, "symbolic", 8),
+        ("positions", 100, "symbolic", 8),
+        ("positions", 100, "calculate", 8),
+        ("positions", 100, "word-problem", 8),
+        ("layers", 100, "symbolic", 8),
+        ("layers", 100, "symbolic", 16),
+        ("layers", 100, "symbolic", 32),
+    ];
+    let cama = [named("cama")];
+    let plans = [Plan::af1(3, 2)];
+    let request = Request {
+        estimator: Estimator::PlugIn,
+        ..Request::new(&plans, &cama)
+    };
+    for (what, prompts, style, layers) in rows {
+        let (mut engine, set) = common::planted(layers, style, prompts);
+        let size = match what {
+            "prompts" => prompts,
+            "positions" => set.positions(),
+            _ => layers,
+        };
+        let mut found = evaluate(&mut engine, set.clone(), &request).expect("an evaluation");
+        assert_eq!(kept(&found, 0), prompts, "AF1(3, 2) keeps all sums");
+        let all: Vec<usize> = (0..set.len()).collect();
+        let biases = Biases::new(set.positions()).expect("masks");
+        let mut group = c.benchmark_group(format!("by {what}"));
+        group.sample_size(10);
+        group.throughput(Throughput::Elements(prompts as u64));
+        group.bench_function(BenchmarkId::new("forward", size), |b| {
+            b.iter(|| base_forward(&mut engine, set.ids(&all), &biases, &[]).expect("a forward"));
+        });
+        group.bench_function(BenchmarkId::new("capture", size), |b| {
+            b.iter(|| prepare(&mut engine, set.clone(), &request, &[3]).expect("means"));
+        });
+        group.bench_function(BenchmarkId::new("compiled AF1", size), |b| {
+            b.iter(|| {
+                found.cells.clear();
+                found.add(&mut engine, &plans, &cama).expect("answers");
+            });
+        });
+        group.finish();
+    }
+}
+
 /// The mean times of this run beside each other, and how many prompts a second they are; nothing where nothing was timed.
 fn summary() {
     let folder = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
@@ -203,6 +248,7 @@ fn main() {
     for case in &CASES {
         bench(&mut criterion, case);
     }
+    scaling(&mut criterion);
     criterion.final_summary();
     if !std::env::args().any(|argument| argument == "--test") {
         summary();

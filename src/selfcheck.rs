@@ -6,10 +6,10 @@ use std::ops::RangeInclusive;
 use serde::Serialize;
 
 use crate::experiment::{
-    Experiment, Found, Part, Request, Way, evaluate, preflight, recover, with_references,
+    Experiment, Found, Request, evaluate, preflight, recover, with_references,
 };
 use crate::fetch::Cache;
-use crate::intervene::{Estimator, Head, Plan, ablation};
+use crate::intervene::{Head, Plan, ablation};
 use crate::model::planted::{Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Origin, Preset};
 use crate::prompt::{Operation, PromptSet, Selection, Styles};
@@ -197,16 +197,9 @@ fn check_template(
     let claimed = Plan::af1(wait, transfer);
     let plans = with_references(std::slice::from_ref(&claimed));
     let request = Request {
-        plans: &plans,
-        ablations: &ablations,
-        estimator: Estimator::LeaveOneOut,
-        limit: None,
         seed: SEED,
         batch: BATCH,
-        way: Way::default(),
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(&plans, &ablations)
     };
     preflight(engine, model, &set, &request)?;
     let evaluation = evaluate(engine, set.clone(), &request)?;

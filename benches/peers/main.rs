@@ -3,12 +3,15 @@
 
 use std::time::{Duration, Instant};
 
-use af1::experiment::{Biases, Part, Request, Way, base_forward, first_maximum, prepare};
+use af1::experiment::{Biases, Request, base_forward, first_maximum, prepare};
 use af1::fetch::Cache;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::model::{BosChoice, Model, PRESETS};
 use af1::prompt::{PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
+
+#[path = "../common/mod.rs"]
+mod common;
 
 /// The subgraph of all tasks.
 const AF1: (usize, usize) = (20, 6);
@@ -61,17 +64,10 @@ fn main() {
         .flat_map(|wait| (0..=MOST_TRANSFER).map(move |transfer| Plan::af1(wait, transfer)))
         .filter(|plan| plan.fits(layers))
         .collect();
+    let ablations = [cama];
     let request = Request {
-        plans: &af1,
-        ablations: &[cama],
         estimator: Estimator::PlugIn,
-        limit: None,
-        seed: 42,
-        batch: 64,
-        way: Way::default(),
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(&af1, &ablations)
     };
     let right = |tokens: &[u32]| {
         let pairs = tokens.iter().zip(&set.prompts);
@@ -137,7 +133,7 @@ fn main() {
     let line = serde_json::json!({
         "task": task, "tool": "af1",
         "prompts_per_second": (set.len() * cells) as f64 / seconds,
-        "peak_rss_mb": peak_rss_mb(), "counts": counts,
+        "peak_rss_mb": common::peak_rss_mb(), "counts": counts,
     });
     println!("{line}");
 }
@@ -153,14 +149,4 @@ fn measure(mut task: impl FnMut() -> Vec<usize>) -> (f64, Vec<usize>) {
     }
     times.sort_by(f64::total_cmp);
     (times[times.len() / 2], counts)
-}
-
-/// The largest resident memory of this process, where the system tells (Linux).
-fn peak_rss_mb() -> Option<f64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kb: f64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
-    Some(kb / 1024.0)
 }

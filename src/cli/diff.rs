@@ -6,7 +6,7 @@ use super::args::AblationArgs;
 use super::experiment::Subgraph;
 use super::lab::{Common, Lab};
 use super::output::deliver;
-use crate::experiment::{Part, Request, SAME, Way, preflight, prepare, subgraphs};
+use crate::experiment::{Request, SAME, Way, apart, preflight, prepare, subgraphs};
 use crate::intervene::Ablation;
 use crate::prompt::PromptSet;
 use crate::report::{Beside, diff_lines, diff_table};
@@ -65,17 +65,13 @@ impl Diff {
         let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
         let plans = subgraphs(&waits, &transfers);
         let args = &lab.args;
+        let ablations = self.ablations.chosen();
         let mut request = Request {
-            plans: &plans,
-            ablations: &self.ablations.chosen(),
             estimator: args.intervention.estimator.into(),
             limit: Some(args.intervention.limit as usize),
             seed: args.prompts.seed,
             batch: lab.batch,
-            way: Way::Compiled,
-            part: Part::All,
-            draw: None,
-            operations: &[],
+            ..Request::new(&plans, &ablations)
         };
         preflight(&mut lab.engine, &lab.model, &set, &request)?;
         let engine = &mut lab.engine;
@@ -96,17 +92,6 @@ impl Diff {
                     })
                 });
                 let ((found, right), (expected, right_masked)) = (found?, expected?);
-                let size = expected
-                    .iter()
-                    .fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
-                let apart = found.iter().zip(&expected).fold(0.0f32, |most, (a, b)| {
-                    let apart = (a - b).abs() / size;
-                    if apart.is_nan() {
-                        f32::INFINITY
-                    } else {
-                        most.max(apart)
-                    }
-                });
                 rows.push(Beside {
                     style: compiled.set.template.style.clone(),
                     operation: compiled.set.template.operation.to_string(),
@@ -121,7 +106,7 @@ impl Diff {
                         .zip(&right_masked)
                         .filter(|(a, b)| a != b)
                         .count(),
-                    logits_apart: apart,
+                    logits_apart: apart(&found, &expected),
                     first: compiled.first_difference(engine, plan, ablation, SAME)?,
                 });
             }

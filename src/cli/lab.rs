@@ -515,8 +515,6 @@ impl Lab {
         let waits: BTreeSet<usize> = plans.iter().map(|plan| plan.wait).collect();
         let waits: Vec<usize> = waits.into_iter().collect();
         let request = Request {
-            plans: &plans,
-            ablations: &ablations,
             estimator,
             limit: Some(args.intervention.limit as usize),
             seed: args.prompts.seed,
@@ -526,8 +524,8 @@ impl Lab {
                 false => Way::Compiled,
             },
             part: sweep.part,
-            draw: None,
             operations: &operations,
+            ..Request::new(&plans, &ablations)
         };
         let run = record::Run {
             experiment: sweep.experiment,

@@ -7,6 +7,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::apart::apart;
 use super::compiled::{self, Prefix, Tables, Way};
 use super::forward::{
     Biases, Captured, base_forward, check_finite, first_broken, head_outputs, not_finite,
@@ -45,6 +46,24 @@ pub struct Request<'a> {
     /// The prompts of the style's other operations, with the same roles at the same positions, for the ablations that need
     /// their means.
     pub operations: &'a [PromptSet],
+}
+
+impl<'a> Request<'a> {
+    /// All prompts in one part, leave-one-out over all contexts, seed 42, 64 prompts in a batch, compiled where that can be.
+    pub fn new(plans: &'a [Plan], ablations: &'a [&'static dyn Ablation]) -> Self {
+        Self {
+            plans,
+            ablations,
+            estimator: Estimator::default(),
+            limit: None,
+            seed: 42,
+            batch: 64,
+            way: Way::default(),
+            part: Part::All,
+            draw: None,
+            operations: &[],
+        }
+    }
 }
 
 /// A draw of estimation prompts, so that every token has only so many contexts.
@@ -605,32 +624,20 @@ impl Evaluation {
             let expected = trace(engine, replaced, plan, &self.biases)?;
             for (at, found) in &found {
                 let expected = &expected[at];
-                let size = expected
-                    .iter()
-                    .fold(f32::MIN_POSITIVE, |most, x| most.max(x.abs()));
-                for (b, (found, expected)) in
-                    found.outer_iter().zip(expected.outer_iter()).enumerate()
-                {
-                    let apart = found.iter().zip(expected).fold(0.0f32, |most, (a, b)| {
-                        let apart = (a - b).abs() / size;
-                        // NaN is never close.
-                        if apart.is_nan() {
-                            f32::INFINITY
-                        } else {
-                            most.max(apart)
-                        }
+                let most = apart(found, expected);
+                let earlier = first
+                    .as_ref()
+                    .is_none_or(|d| *at < (d.boundary, d.position));
+                if most > tolerance && earlier {
+                    let of_prompt = |b: &usize| apart(found.row(*b), expected.row(*b));
+                    let worst =
+                        (0..chunk.len()).max_by(|a, b| of_prompt(a).total_cmp(&of_prompt(b)));
+                    first = Some(Difference {
+                        boundary: at.0,
+                        position: at.1,
+                        prompt: self.set.prompts[chunk[worst.unwrap_or(0)]].text.clone(),
+                        apart: most,
                     });
-                    let earlier = first
-                        .as_ref()
-                        .is_none_or(|d| *at < (d.boundary, d.position));
-                    if apart > tolerance && earlier {
-                        first = Some(Difference {
-                            boundary: at.0,
-                            position: at.1,
-                            prompt: self.set.prompts[chunk[b]].text.clone(),
-                            apart,
-                        });
-                    }
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! The experiments: which plans are tried on a template, and what the model answers under each. Nothing here formats or
 //! stores results.
 
+mod apart;
 mod attention;
 mod compiled;
 mod discover;
@@ -12,6 +13,7 @@ mod recover;
 mod scores;
 mod sweep;
 
+pub use apart::apart;
 pub use attention::{Attended, attention};
 pub use compiled::{SAME, Tables, Way};
 pub use discover::{Discovered, discover, keeps_most, needed_layers};

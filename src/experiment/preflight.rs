@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use ndarray::{Array2, Array3, Array4, ArrayView, ArrayView3, Axis, Dimension, Ix3, s};
 
+use super::apart::apart;
 use super::forward::{Biases, Captured, base_forward, check_finite};
 use super::{Part, Request, prepare};
 use crate::intervene::ablation::{Source, named, replace};
@@ -76,7 +77,8 @@ pub fn preflight(
 
     let (_, uncaptured) = base_forward(engine, ids.clone(), &biases, &[])?;
     same(logits.view(), uncaptured.view()).map_err(|apart| {
-        let reason = format!("logits differ by {apart} when no residual stream is captured");
+        let reason =
+            format!("logits differ by {apart} of the largest when no residual stream is captured");
         fail("captured", reason)
     })?;
     let noise = apart(logits.view(), uncaptured.view());
@@ -86,7 +88,7 @@ pub fn preflight(
         let of_batch = logits.select(Axis(0), &[row]);
         same(of_batch.view(), alone.view()).map_err(|apart| {
             let reason = format!(
-                "alone and in a batch of {} the logits of {:?} differ by {apart}",
+                "alone and in a batch of {} the logits of {:?} differ by {apart} of the largest",
                 sample.len(),
                 sample.prompts[row].text
             );
@@ -193,7 +195,7 @@ fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static
             let first = zero.select(Axis(0), &vec![0; set.len()]);
             same(zero, first.view()).map_err(|apart| {
                 let reason = format!(
-                    "resid.{wait} differs by {apart} between prompts: the model looks ahead"
+                    "resid.{wait} differs by {apart} of its largest value between prompts: the model looks ahead"
                 );
                 ("position 0", reason)
             })?;
@@ -213,7 +215,7 @@ fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static
             replace(cama, &source, &all, view, view).map_err(|e| ("position 1", e.to_string()))?;
         let one = s![.., 1..2, ..];
         same(resid.slice(one), replaced.slice(one)).map_err(|apart| {
-            let reason = format!("CAMA moves resid.{wait} by {apart}, where nothing else is seen");
+            let reason = format!("CAMA moves resid.{wait} by {apart} of its largest value, where nothing else is seen");
             ("position 1", reason)
         })?;
     }
@@ -252,7 +254,9 @@ fn interventions(
     let identity = evaluation.logits(engine, &unmodified, nothing)?;
     for (wait, found) in waits.iter().zip(&identity) {
         if let Err(apart) = same(logits.view(), found.view()) {
-            let reason = format!("putting resid.{wait} back where it was moves logits by {apart}");
+            let reason = format!(
+                "putting resid.{wait} back where it was moves logits by {apart} of the largest"
+            );
             return Ok(Err(("identity", reason)));
         }
     }
@@ -374,22 +378,8 @@ fn by_head(engine: &mut Engine, captured: &Captured) -> Result<bool> {
 
 /// Whether two results are the same up to [`SAME`]; how far they are apart otherwise.
 fn same<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> Result<(), f32> {
-    let size = largest(a.view())
-        .max(largest(b.view()))
-        .max(f32::MIN_POSITIVE);
     match apart(a, b) {
-        apart if apart <= SAME * size => Ok(()),
+        apart if apart <= SAME => Ok(()),
         apart => Err(apart),
     }
-}
-
-/// The largest difference.
-fn apart<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> f32 {
-    let most = |most: f32, a: &f32, b: &f32| most.max((a - b).abs());
-    ndarray::Zip::from(&a).and(&b).fold(0.0f32, most)
-}
-
-/// The largest absolute value.
-fn largest<D: Dimension>(x: ArrayView<'_, f32, D>) -> f32 {
-    x.iter().fold(0.0f32, |most, x| most.max(x.abs()))
 }

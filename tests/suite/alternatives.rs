@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use af1::experiment::{Evaluation, Part, Request, Way, evaluate, prepare};
+use af1::experiment::{Evaluation, Request, evaluate, prepare};
 use af1::intervene::masking::{self, Technique};
-use af1::intervene::{Ablation, Estimator, Plan, ablation};
+use af1::intervene::{Ablation, Plan, ablation};
 use af1::model::Model;
 use af1::prompt::{Operation, PromptSet};
 use af1::runtime::Engine;
@@ -23,16 +23,9 @@ fn request<'a>(
     operations: &'a [PromptSet],
 ) -> Request<'a> {
     Request {
-        plans,
-        ablations,
-        estimator: Estimator::LeaveOneOut,
         limit: Some(200),
-        seed: 42,
-        batch: 64,
-        way: Way::default(),
-        part: Part::All,
-        draw: None,
         operations,
+        ..Request::new(plans, ablations)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use af1::experiment::{Part, Request, SAME, Way, first_maximum, prepare};
+use af1::experiment::{Request, SAME, Way, first_maximum, prepare};
 use af1::graph::{self, Graph};
 use af1::intervene::{Estimator, Head, Plan, Technique, ablation};
 use af1::model::{BosChoice, Model, Weights};
@@ -37,17 +37,12 @@ fn same(engine: &mut Engine, set: &PromptSet, plans: &[Plan], estimator: Estimat
         .into_iter()
         .collect();
     let request = |way| Request {
-        plans,
-        ablations: &ablations,
         estimator,
         limit: Some(limit),
-        seed: 42,
         // The last batch is smaller than the others.
         batch: limit * 2 / 3,
         way,
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(plans, &ablations)
     };
     let mut both = [Way::Masked, Way::Compiled]
         .map(|way| prepare(engine, set.clone(), &request(way), &waits).unwrap());
@@ -172,17 +167,10 @@ fn what_is_run_once_reaches_every_prompt() {
     let set = prompts(&model, "symbolic", "A+B");
     let mean = ablation::named("zero").unwrap();
     let plans = [Plan::af1(3, 2)];
+    let ablations = [mean];
     let request = Request {
-        plans: &plans,
-        ablations: &[mean],
         estimator: Estimator::PlugIn,
-        limit: None,
-        seed: 42,
-        batch: 64,
-        way: Way::Compiled,
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(&plans, &ablations)
     };
     let mut found = prepare(&mut engine, set, &request, &[3]).unwrap();
     let logits = found.logits(&mut engine, &plans, mean).unwrap();
@@ -231,16 +219,9 @@ fn a_graph_of_its_own_answers_the_same(
     let plans = [Plan::af1(wait, transfer)];
     let ablations = [cama];
     let request = |way| Request {
-        plans: &plans,
-        ablations: &ablations,
         estimator: Estimator::PlugIn,
-        limit: None,
-        seed: 42,
-        batch: 64,
         way,
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(&plans, &ablations)
     };
     let mut masked = prepare(&mut engine, set.clone(), &request(Way::Masked), &[wait]).unwrap();
     let expected = masked.logits(&mut engine, &plans, cama).unwrap().remove(0);
@@ -281,18 +262,8 @@ fn means_that_leave_prompts_out_are_no_tables() {
     let (model, mut engine) = load("planted-af1");
     let set = prompts(&model, "symbolic", "A+B");
     let plans = [Plan::af1(3, 2)];
-    let request = Request {
-        plans: &plans,
-        ablations: &[ablation::named("cama").unwrap()],
-        estimator: Estimator::LeaveOneOut,
-        limit: None,
-        seed: 42,
-        batch: 64,
-        way: Way::Compiled,
-        part: Part::All,
-        draw: None,
-        operations: &[],
-    };
+    let ablations = [ablation::named("cama").unwrap()];
+    let request = Request::new(&plans, &ablations);
     let found = prepare(&mut engine, set, &request, &[3]).unwrap();
     let error = found.tables(&mut engine, 3, 2).err().unwrap().to_string();
     assert!(error.contains("plug-in"), "{error}");
@@ -344,17 +315,10 @@ fn the_first_difference_is_named() {
     let set = prompts(&model, "symbolic", "A+B");
     let plans = [Plan::af1(3, 2)];
     let cama = ablation::named("cama").unwrap();
+    let ablations = [cama];
     let request = Request {
-        plans: &plans,
-        ablations: &[cama],
         estimator: Estimator::PlugIn,
-        limit: None,
-        seed: 42,
-        batch: 64,
-        way: Way::Compiled,
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(&plans, &ablations)
     };
     let mut found = prepare(&mut engine, set.clone(), &request, &[3]).unwrap();
     let mut first = |tolerance| {

@@ -1,7 +1,7 @@
 //! The experiments against an independent implementation in PyTorch, prompt by prompt, and against their own
 //! definitions.
 
-use af1::experiment::{Evaluation, Part, Request, Way, evaluate, waiting};
+use af1::experiment::{Evaluation, Request, evaluate, waiting};
 use af1::intervene::ablation::{self, Ablation};
 use af1::intervene::{Estimator, Plan, Tail};
 use af1::model::Model;
@@ -35,16 +35,8 @@ fn request<'a>(
     estimator: Estimator,
 ) -> Request<'a> {
     Request {
-        plans,
-        ablations,
         estimator,
-        limit: None,
-        seed: 42,
-        batch: 64,
-        way: Way::default(),
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(plans, ablations)
     }
 }
 

@@ -1,8 +1,8 @@
 //! The harness against models whose answer is known by construction: it must find what was planted, without a hint.
 
 use af1::experiment::{
-    Evaluation, Experiment, Part, Request, Way, evaluate, knockouts_upward, preflight, prepare,
-    recover, waiting,
+    Evaluation, Experiment, Request, evaluate, knockouts_upward, preflight, prepare, recover,
+    waiting,
 };
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::model::planted::{Plant, Route};
@@ -53,16 +53,9 @@ fn request<'a>(
     limit: usize,
 ) -> Request<'a> {
     Request {
-        plans,
-        ablations,
-        estimator: Estimator::LeaveOneOut,
         limit: Some(limit),
-        seed: 42,
         batch: 256,
-        way: Way::default(),
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(plans, ablations)
     }
 }
 

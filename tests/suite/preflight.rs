@@ -1,7 +1,7 @@
 //! Preflight: what must not be believed is refused, by the check that is there for it.
 
 use af1::Error;
-use af1::experiment::{CHECKS, Part, Request, Way, preflight, waiting};
+use af1::experiment::{CHECKS, Request, preflight, waiting};
 use af1::graph::{Attribute, Constant, Dtype, Graph, attn_bias};
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
 use af1::intervene::{Estimator, Plan};
@@ -25,18 +25,7 @@ fn check(
     let mut plans = waiting(&[0, 2]);
     plans.extend([Plan::af1(1, 1), Plan::knockout(1, 2)]);
     plans.push(Plan::pruned(1, 1, Default::default()));
-    let request = Request {
-        plans: &plans,
-        ablations,
-        estimator: Estimator::LeaveOneOut,
-        limit: None,
-        seed: 42,
-        batch: 64,
-        way: Way::default(),
-        part: Part::All,
-        draw: None,
-        operations: &[],
-    };
+    let request = Request::new(&plans, ablations);
     preflight(engine, model, set, &request)
 }
 
@@ -322,17 +311,10 @@ fn a_layer_that_cannot_take_zeros() {
     );
     assert!(mean.is_ok(), "{mean:?}");
     let plans = [Plan::af1(1, 1)];
+    let ablations = [ablation::named("zero").unwrap()];
     let request = Request {
-        plans: &plans,
-        ablations: &[ablation::named("zero").unwrap()],
         estimator: Estimator::PlugIn,
-        limit: None,
-        seed: 42,
-        batch: 64,
-        way: Way::default(),
-        part: Part::All,
-        draw: None,
-        operations: &[],
+        ..Request::new(&plans, &ablations)
     };
     let error = preflight(&mut engine, &model, &set, &request).unwrap_err();
     assert_eq!(error.exit_code(), af1::error::exit::NOT_FINITE);
