@@ -13,19 +13,43 @@ const SAME_AS_REQUESTED: i32 = 1;
 /// The runtime's own default.
 const DEFAULT: i32 = -1;
 
-/// From this size on memory that is freed goes back to the system at once.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-const OWN_PAGES: libc::c_int = 1 << 20;
+/// While it lives, large blocks are taken from the system and given back one by one. Weights are folded and packed while sessions
+/// are made; what is freed of that would else stay between what is kept: 160 MiB more for 513 MiB of weights. Afterwards large
+/// blocks are kept for the next ones, because a run takes many of the same size and fresh pages are slow.
+pub struct Loading(());
 
-/// Has large blocks taken from the system and given back one by one. Weights are folded and packed while a session is made;
-/// what is freed of that would else stay between what is kept: 160 MiB more for 513 MiB of weights.
-pub fn return_large_blocks() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    // SAFETY: the option concerns later allocations only.
-    unsafe {
-        libc::mallopt(libc::M_MMAP_THRESHOLD, OWN_PAGES);
+impl Loading {
+    /// The smallest block that is given back at once while sessions are made.
+    const SMALL: i32 = 1 << 20;
+
+    /// The largest block that is kept afterwards: the most that the allocator would come to by itself.
+    const LARGE: i32 = 1 << 25;
+
+    /// Begins.
+    pub fn begin() -> Self {
+        give_back_from(Self::SMALL);
+        Self(())
     }
 }
+
+impl Drop for Loading {
+    fn drop(&mut self) {
+        give_back_from(Self::LARGE);
+    }
+}
+
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn give_back_from(bytes: i32) {
+    // SAFETY: the options concern what is allocated and freed later.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, bytes);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, bytes.saturating_mul(2));
+    }
+}
+
+/// Other allocators decide for themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+fn give_back_from(_: i32) {}
 
 /// Registers the arena; sessions take it if they say so.
 pub fn share_arena(environment: &Environment) -> ort::Result<()> {

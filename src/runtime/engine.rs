@@ -8,6 +8,7 @@ use std::path::PathBuf;
 
 use ndarray::{Array2, Array4, ArrayView4, Ix3};
 
+use super::allocator::Loading;
 use super::{Device, Part, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
@@ -81,6 +82,7 @@ impl Engine {
         let graph_hash = sha256_bytes(&graph.to_bytes());
         let (graph, folder) = model.weights.resolve(graph)?;
         let layers = model.spec.layers;
+        let _loading = Loading::begin();
         let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
         let mut providers = BTreeMap::new();
         let mut part = |name: String, inputs: &[String], outputs: &[String]| -> Result<Part> {

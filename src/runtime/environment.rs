@@ -4,7 +4,7 @@ use std::sync::{Mutex, OnceLock};
 
 use ort::environment::{Environment, GlobalThreadPoolOptions};
 
-use super::allocator::{return_large_blocks, share_arena};
+use super::allocator::share_arena;
 use super::library::{Library, load_error};
 use crate::file::Sha256;
 use crate::{Error, Result};
@@ -57,7 +57,6 @@ impl Runtime {
             }
             return Ok(runtime);
         }
-        return_large_blocks();
         let version = version(library)?;
         let hash = library.hash()?;
         let builder = ort::init_from(&library.path).map_err(|e| load_error(library, &e))?;
