@@ -65,7 +65,7 @@ fn kept(evaluation: &Evaluation, cell: usize) -> usize {
 
 fn bench(c: &mut Criterion, case: &Case) {
     let cache = Cache::of_user().expect("a cache folder");
-    let library = Library::find_or_fetch(&cache).expect("an ONNX Runtime library");
+    let library = Library::find_or_fetch(&cache, &Device::Cpu).expect("an ONNX Runtime library");
     let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
     let model = Model::load(case.model, &BosChoice::Default, &cache).expect("the model");
     let mut engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");

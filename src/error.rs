@@ -217,7 +217,7 @@ pub enum Error {
     },
     /// Nodes of the graph would run on the CPU although another device was asked for.
     #[error(
-        "device {device}: {part}: {reason}; af1 never mixes devices silently: use --device cpu, or a provider that implements every operator"
+        "device {device}: {part}: {reason}; af1 never mixes devices silently: use --device cpu, a provider that implements every operator, or --allow-cpu-fallback"
     )]
     Fallback {
         /// The device as given.
@@ -230,6 +230,19 @@ pub enum Error {
     /// ONNX Runtime refused a graph or a run.
     #[error("{part}: ONNX Runtime failed: {reason}")]
     Run {
+        /// The part of the graph.
+        part: String,
+        /// The runtime's message.
+        reason: String,
+    },
+    /// The memory of a device is not enough for a batch.
+    #[error(
+        "device {device}: {part}: out of memory: {reason}; take a smaller --batch (it is halved by itself down to one prompt), or a \
+         device with more memory"
+    )]
+    OutOfMemory {
+        /// The device as given.
+        device: String,
         /// The part of the graph.
         part: String,
         /// The runtime's message.
@@ -375,7 +388,7 @@ impl Error {
             Self::RuntimeLibrary { .. } => exit::RUNTIME_LIBRARY,
             Self::Device { .. } => exit::DEVICE,
             Self::Fallback { .. } => exit::FALLBACK,
-            Self::Run { .. } => exit::RUN,
+            Self::OutOfMemory { .. } | Self::Run { .. } => exit::RUN,
             Self::NotFinite { .. } => exit::NOT_FINITE,
             Self::Preflight { .. } => exit::PREFLIGHT,
             Self::Selfcheck { .. } => exit::SELFCHECK,

@@ -14,7 +14,7 @@ use crate::model::planted::{Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Origin, Preset};
 use crate::prompt::{Operation, PromptSet, Selection, Styles};
 use crate::record::{Outcome, Provenance, Run, measure};
-use crate::runtime::{Device, Engine, Runtime};
+use crate::runtime::{Engine, Placement, Runtime};
 use crate::stats::LEVEL;
 use crate::{Error, Result};
 
@@ -152,7 +152,7 @@ pub const OPERATIONS: [&str; 2] = ["A+B", "A-B"];
 pub fn check(
     preset: &'static Preset,
     runtime: &'static Runtime,
-    device: &Device,
+    placement: &Placement,
     cache: &Cache,
     operations: &[&str],
 ) -> Result<Vec<Row>> {
@@ -160,7 +160,7 @@ pub fn check(
         panic!("{} is not planted", preset.name);
     };
     let model = Model::load(preset.name, &BosChoice::Default, cache)?;
-    let mut engine = Engine::new(runtime, device, &model)?;
+    let mut engine = Engine::new(runtime, placement, &model)?;
     let mut rows = Vec::new();
     for style in styles(preset) {
         for operation in operations {

@@ -10,7 +10,7 @@ use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 #[allow(dead_code)] // not every bench needs it
 pub fn planted(layers: usize, style: &str, prompts: usize) -> (Engine, PromptSet) {
     let cache = Cache::of_user().expect("a cache folder");
-    let library = Library::find_or_fetch(&cache).expect("an ONNX Runtime library");
+    let library = Library::find_or_fetch(&cache, &Device::Cpu).expect("an ONNX Runtime library");
     let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
     let plant = Plant {
         layers,

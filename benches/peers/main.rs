@@ -30,7 +30,7 @@ fn main() {
         return;
     };
     let cache = Cache::of_user().expect("a cache folder");
-    let library = Library::find_or_fetch(&cache).expect("an ONNX Runtime library");
+    let library = Library::find_or_fetch(&cache, &Device::Cpu).expect("an ONNX Runtime library");
     let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
     let model = Model::load(PRESETS[0].name, &BosChoice::Default, &cache).expect("the model");
     if task == "folder" {

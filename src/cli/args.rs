@@ -6,12 +6,14 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
+use super::doctor::can_run;
 use crate::fetch::Cache;
+use crate::graph::Precision;
 use crate::intervene::ablation::{self, Ablation};
 use crate::intervene::masking::{self, Technique};
 use crate::model::{BosChoice, Model, ModelSpec, PRESETS};
 use crate::prompt::Operation;
-use crate::runtime::{Device, Engine, Library, Runtime, default_threads};
+use crate::runtime::{Device, Engine, Library, Placement, Runtime, default_threads, probe};
 use crate::stats::LEVEL;
 use crate::{Error, Result};
 
@@ -24,6 +26,9 @@ pub struct ModelArgs {
     /// The token before every prompt; `none` for none [default: the model's own]
     #[arg(long, value_name = "TOKEN|none")]
     pub bos: Option<BosChoice>,
+    /// Multiply with the weights of layers in this precision; all else is f32
+    #[arg(long, value_enum, default_value_t)]
+    pub precision: PrecisionName,
     #[command(flatten)]
     pub runtime: RuntimeArgs,
 }
@@ -31,22 +36,130 @@ pub struct ModelArgs {
 /// Where models run.
 #[derive(Args, Clone, Debug)]
 pub struct RuntimeArgs {
-    /// cpu, cuda[:id], tensorrt[:id], rocm[:id], migraphx[:id], directml[:id], coreml, openvino[:type] or webgpu[:id]
+    /// cpu, cuda[:id], tensorrt[:id], rocm[:id], migraphx[:id], directml[:id], coreml, openvino[:type], webgpu[:id], or auto: the
+    /// first accelerator whose library is there and that runs, else cpu
     #[arg(long, default_value = "cpu")]
-    pub device: Device,
+    device: DeviceChoice,
     /// Threads of one operation [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: Option<u16>,
+    threads: Option<u16>,
+    /// The library of a provider that comes as a plugin [default: the one of the pinned package, fetched where it is needed]
+    #[arg(long, value_name = "FILE")]
+    provider_library: Option<PathBuf>,
+    /// Let nodes that the device's provider does not implement run on the processor, and say so in the records
+    #[arg(long)]
+    allow_cpu_fallback: bool,
+    /// Most memory of the device for the runtime, such as 8GiB (cuda, tensorrt, rocm, migraphx)
+    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    device_memory: Option<u64>,
+    /// Keep compiled engines in this folder (tensorrt, openvino, coreml)
+    #[arg(long, value_name = "DIR")]
+    engine_cache: Option<PathBuf>,
+    /// Round products of f32 matrices to TF32: faster, and other numbers (cuda)
+    #[arg(long)]
+    tf32: bool,
+}
+
+/// A precision on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionName {
+    /// 32 bits
+    #[default]
+    F32,
+    /// 16 bits, IEEE
+    F16,
+    /// 16 bits, brain float
+    Bf16,
+}
+
+impl From<PrecisionName> for Precision {
+    fn from(name: PrecisionName) -> Self {
+        match name {
+            PrecisionName::F32 => Self::F32,
+            PrecisionName::F16 => Self::F16,
+            PrecisionName::Bf16 => Self::Bf16,
+        }
+    }
+}
+
+/// A device, or the best that there is.
+#[derive(Clone, Debug)]
+enum DeviceChoice {
+    Auto,
+    Device(Device),
+}
+
+impl FromStr for DeviceChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            device => device.parse().map(Self::Device),
+        }
+    }
+}
+
+/// A size such as 8GiB, 500MB or 1000000.
+fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
+        "" | "b" => Some(1),
+        "mb" => Some(1_000_000),
+        "gb" => Some(1_000_000_000),
+        "mib" => Some(1 << 20),
+        "gib" => Some(1 << 30),
+        _ => None,
+    };
+    let number = digits.parse::<u64>().ok().filter(|&n| n > 0);
+    number
+        .zip(unit)
+        .and_then(|(number, unit)| number.checked_mul(unit))
+        .ok_or_else(|| format!("{text:?} is no size; expected a number with MB, GB, MiB or GiB"))
 }
 
 impl RuntimeArgs {
-    /// Starts the runtime and checks that the device can run.
-    pub fn start(&self) -> Result<&'static Runtime> {
-        let library = Library::find_or_fetch(&Cache::of_user()?)?;
+    /// A device with the options that were given.
+    pub fn on(&self, device: Device) -> Placement {
+        Placement {
+            device,
+            allow_cpu_fallback: self.allow_cpu_fallback,
+            provider_library: self.provider_library.clone(),
+            memory: self.device_memory,
+            engine_cache: self.engine_cache.clone(),
+            tf32: self.tf32,
+        }
+    }
+
+    /// The device that was asked for, whether it can run or not.
+    pub fn placement(&self, cache: &Cache) -> Result<Placement> {
+        let DeviceChoice::Device(device) = &self.device else {
+            for device in Device::accelerators() {
+                let placement = self.on(device);
+                if can_run(&placement, cache).is_ok() {
+                    eprintln!("device auto: {}", placement.device);
+                    return Ok(placement);
+                }
+            }
+            eprintln!("device auto: cpu, no accelerator runs here (see `af1 doctor`)");
+            return Ok(self.on(Device::Cpu));
+        };
+        Ok(self.on(device.clone()))
+    }
+
+    /// Starts the runtime and checks that the device runs.
+    pub fn start(&self) -> Result<(&'static Runtime, Placement)> {
+        let cache = Cache::of_user()?;
+        let mut placement = self.placement(&cache)?;
+        placement.check_options()?;
+        let library = Library::find_or_fetch(&cache, &placement.device)?;
         let threads = self.threads.map_or_else(default_threads, usize::from);
         let runtime = Runtime::start(&library, threads)?;
-        self.device.check(runtime)?;
-        Ok(runtime)
+        placement.find_plugin(runtime, &cache)?;
+        if placement.device != Device::Cpu {
+            probe(runtime, &placement)?;
+        }
+        Ok((runtime, placement))
     }
 }
 
@@ -54,15 +167,17 @@ impl ModelArgs {
     /// Loads the model without a runtime.
     pub fn load(&self) -> Result<Model> {
         let bos = self.bos.clone().unwrap_or_default();
-        Model::load(&self.model, &bos, &Cache::of_user()?)
+        let mut model = Model::load(&self.model, &bos, &Cache::of_user()?)?;
+        model.precision = self.precision.into();
+        Ok(model)
     }
 
     /// Loads the model and makes it ready to run.
     pub fn engine(&self) -> Result<(Model, Engine)> {
         // The runtime first: a device that cannot run is known before a model is converted.
-        let runtime = self.runtime.start()?;
+        let (runtime, placement) = self.runtime.start()?;
         let model = self.load()?;
-        let engine = Engine::new(runtime, &self.runtime.device, &model)?;
+        let engine = Engine::new(runtime, placement, &model)?;
         Ok((model, engine))
     }
 }

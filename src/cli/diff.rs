@@ -6,7 +6,7 @@ use super::args::AblationArgs;
 use super::experiment::Subgraph;
 use super::lab::{Common, Lab};
 use super::output::deliver;
-use crate::experiment::{Request, SAME, Way, apart, preflight, prepare, subgraphs};
+use crate::experiment::{Request, Way, apart, preflight, prepare, same_up_to, subgraphs};
 use crate::intervene::Ablation;
 use crate::prompt::PromptSet;
 use crate::report::{Beside, diff_lines, diff_table};
@@ -73,6 +73,7 @@ impl Diff {
             batch: lab.batch,
             ..Request::new(&plans, &ablations)
         };
+        let tolerance = same_up_to(lab.engine.precision());
         preflight(&mut lab.engine, &lab.model, &set, &request)?;
         let engine = &mut lab.engine;
         let mut compiled = prepare(engine, set.clone(), &request, &waits)?;
@@ -107,7 +108,8 @@ impl Diff {
                         .filter(|(a, b)| a != b)
                         .count(),
                     logits_apart: apart(&found, &expected),
-                    first: compiled.first_difference(engine, plan, ablation, SAME)?,
+                    tolerance,
+                    first: compiled.first_difference(engine, plan, ablation, tolerance)?,
                 });
             }
         }

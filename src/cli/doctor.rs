@@ -1,18 +1,32 @@
 //! `af1 doctor`: what is there, what is missing, what to do.
 
+use std::process::{Command, Stdio};
+
 use clap::Args;
 
+use super::args::RuntimeArgs;
 use super::output::print;
+use crate::Result;
 use crate::fetch::{Cache, VARIABLE, pip, python};
 use crate::model::{Origin, PRESETS, entry_name};
-use crate::runtime::{DYLIB_VARIABLE, Device, Library, PINNED, Runtime, default_threads};
-use crate::{Error, Result};
+use crate::runtime::{
+    DYLIB_VARIABLE, Device, Library, PINNED, Placement, Runtime, default_threads,
+};
 
 #[derive(Args, Clone, Debug)]
-pub struct Doctor {}
+pub struct Doctor {
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+    /// Only try the device
+    #[arg(long, hide = true)]
+    probe: bool,
+}
 
 impl Doctor {
     pub fn run(self) -> Result<()> {
+        if self.probe {
+            return self.runtime.start().map(drop);
+        }
         let cache = Cache::of_user()?;
         let mut missing = Vec::new();
         let mut text = format!("af1 {}\n", env!("CARGO_PKG_VERSION"));
@@ -34,7 +48,7 @@ impl Doctor {
             }
         }
 
-        match Library::find(&cache) {
+        match Library::find(&cache, &Device::Cpu) {
             Ok(Some(library)) => match Runtime::start(&library, default_threads()) {
                 Ok(runtime) => {
                     text += &format!(
@@ -43,7 +57,7 @@ impl Doctor {
                         library.path.display(),
                         library.source
                     );
-                    text += &devices(runtime);
+                    text += &devices(&cache, &self.runtime);
                 }
                 Err(e) => {
                     text += "ONNX Runtime: unusable\n";
@@ -93,15 +107,53 @@ impl Doctor {
 }
 
 /// A line a device.
-fn devices(runtime: &Runtime) -> String {
+fn devices(cache: &Cache, options: &RuntimeArgs) -> String {
     let mut text = "devices:\n".to_owned();
     for device in Device::all() {
-        let state = match device.check(runtime) {
-            Ok(()) => "can run".to_owned(),
-            Err(Error::Device { reason, .. }) => format!("no: {reason}"),
-            Err(e) => format!("no: {e}"),
+        let state = match can_run(&options.on(device.clone()), cache) {
+            Ok(()) => "runs".to_owned(),
+            Err(reason) => format!("no: {reason}"),
         };
         text += &format!("  {device}: {state}\n");
     }
     text
+}
+
+/// Whether a device runs, without fetching anything; the reason where it does not. Tried in a process of its own: a library that is
+/// loaded cannot be exchanged for another device's, and a broken driver may end the process.
+pub fn can_run(placement: &Placement, cache: &Cache) -> Result<(), String> {
+    match placement.not_fetched(cache) {
+        Ok(None) => {}
+        Ok(Some(package)) => {
+            return Err(format!(
+                "its library is not here; `af1 fetch --device {}` fetches {package}",
+                placement.device
+            ));
+        }
+        Err(e) => return Err(e.to_string()),
+    }
+    let program = std::env::current_exe().map_err(|e| e.to_string())?;
+    let mut command = Command::new(program);
+    command.args(["doctor", "--probe", "--device"]);
+    command.arg(placement.device.to_string());
+    if let Some(library) = &placement.provider_library {
+        command.arg("--provider-library").arg(library);
+    }
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|e| e.to_string())?;
+    if output.status.success() {
+        return Ok(());
+    }
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = (text.lines().rev()).find_map(|line| line.strip_prefix("error: "));
+    match (line, output.status.code()) {
+        (Some(line), _) => {
+            let device = format!("device {}: ", placement.device);
+            Err(line.strip_prefix(&*device).unwrap_or(line).to_owned())
+        }
+        (None, Some(code)) => Err(format!("trying it ended with exit code {code}")),
+        (None, None) => Err(format!("trying it ended the process ({})", output.status)),
+    }
 }

@@ -230,7 +230,7 @@ impl Reproduce {
     pub fn run(self) -> Result<()> {
         let mut lab = Lab::open(self.common)?;
         let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
-        lab.control = control(lab.engine.runtime(), &lab.args.model.runtime.device)?;
+        lab.control = control(lab.engine.runtime(), lab.engine.placement())?;
         let mut plans = waiting(&waits);
         plans.extend(subgraphs(&waits, &transfers));
         let next = next(&lab);

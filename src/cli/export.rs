@@ -9,7 +9,9 @@ use ndarray::{ArrayD, Axis, Ix2};
 use super::args::{ModelArgs, PromptArgs, check_layers};
 use super::lab::selection;
 use super::output::print;
-use crate::experiment::{Request, SAME, Tables, Way, apart, first_maximum, preflight, prepare};
+use crate::experiment::{
+    Request, Tables, Way, apart, first_maximum, preflight, prepare, same_up_to,
+};
 use crate::file::{make_readable, write_atomically};
 use crate::graph::{self, Graph, INPUT_IDS, LOGITS, resid};
 use crate::intervene::{Estimator, Plan, ablation, layer_range};
@@ -170,7 +172,7 @@ impl Export {
         let graph = graph::af1::af1(spec, &weights, &model.names, &of)?;
         write_atomically(&staging.path().join("af1.onnx"), &graph.to_bytes())?;
         let runtime = engine.runtime();
-        let mut part = Part::new(runtime, &self.model.runtime.device, &graph, staging.path())?;
+        let mut part = Part::new(runtime, engine.placement(), &graph, staging.path())?;
         let (mut most, mut other) = (0.0f32, 0);
         for (chunk, rows) in masked
             .evaluated
@@ -186,7 +188,7 @@ impl Export {
                 .filter(|(found, expected)| first_maximum(*found) != first_maximum(*expected))
                 .count();
         }
-        if other > 0 || most > SAME {
+        if other > 0 || most > same_up_to(model.precision) {
             return Err(Error::Run {
                 part: format!("AF1({wait}, {transfer})"),
                 reason: format!(

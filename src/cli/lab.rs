@@ -870,7 +870,7 @@ fn provenance(
         runtime_sha256: runtime.hash().to_string(),
         device: engine.device().to_string(),
         providers: engine.providers().clone(),
-        dtype: "f32".to_owned(),
+        dtype: model.precision.dtype().to_string(),
         threads: runtime.threads(),
         batch,
         masked: args.intervention.masked,

@@ -62,7 +62,7 @@ impl Logits {
                 let object = serde_json::json!({
                     "model": model.name, "model_sha256": model.hash, "graph_sha256": engine.graph_hash(),
                     "runtime_version": engine.runtime().version(), "device": engine.device().to_string(),
-                    "providers": engine.providers(), "dtype": "f32", "threads": engine.runtime().threads(),
+                    "providers": engine.providers(), "dtype": model.precision.dtype().to_string(), "threads": engine.runtime().threads(),
                     "prompt": self.prompt, "tokens": names, "ids": ids, "logits": logits.to_vec(),
                 });
                 format!("{object}\n")

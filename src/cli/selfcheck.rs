@@ -7,7 +7,7 @@ use super::output::deliver;
 use crate::fetch::Cache;
 use crate::file::check_writable;
 use crate::model::{Origin, PRESETS, Preset};
-use crate::runtime::{Device, Runtime};
+use crate::runtime::{Placement, Runtime};
 use crate::selfcheck::{OPERATIONS, Row, check, judge};
 use crate::{Result, report};
 
@@ -31,12 +31,12 @@ impl Selfcheck {
         if let Some(out) = &self.output.out {
             check_writable(out)?;
         }
-        let runtime = self.runtime.start()?;
-        let rows = rows(planted(), runtime, &self.runtime.device, &OPERATIONS)?;
+        let (runtime, placement) = self.runtime.start()?;
+        let rows = rows(planted(), runtime, &placement, &OPERATIONS)?;
         let text = match self.output.format {
             Format::Json => report::selfcheck_lines(&rows),
             Format::Table => {
-                let device = &self.runtime.device;
+                let device = &placement.device;
                 report::selfcheck_heading(runtime.version(), device) + &report::selfcheck(&rows)
             }
         };
@@ -46,10 +46,10 @@ impl Selfcheck {
 }
 
 /// The control of the default run: a model in which the claim is true, one in which it is not, and one that cannot tell.
-pub fn control(runtime: &'static Runtime, device: &Device) -> Result<Vec<Row>> {
+pub fn control(runtime: &'static Runtime, placement: &Placement) -> Result<Vec<Row>> {
     let control = ["planted-af1", "planted-late", "planted-weak"];
     let presets = control.iter().filter_map(|name| Preset::named(name));
-    let rows = rows(presets, runtime, device, &OPERATIONS[..1])?;
+    let rows = rows(presets, runtime, placement, &OPERATIONS[..1])?;
     judge(&rows)?;
     Ok(rows)
 }
@@ -57,13 +57,13 @@ pub fn control(runtime: &'static Runtime, device: &Device) -> Result<Vec<Row>> {
 fn rows(
     presets: impl Iterator<Item = &'static Preset>,
     runtime: &'static Runtime,
-    device: &Device,
+    placement: &Placement,
     operations: &[&str],
 ) -> Result<Vec<Row>> {
     let cache = Cache::of_user()?;
     let mut rows = Vec::new();
     for preset in presets {
-        rows.extend(check(preset, runtime, device, &cache, operations)?);
+        rows.extend(check(preset, runtime, placement, &cache, operations)?);
     }
     Ok(rows)
 }

@@ -13,13 +13,24 @@ use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis, 
 
 use super::forward::{Biases, Captured, Trace};
 use crate::Result;
+use crate::graph::Precision;
 use crate::interrupt::interrupted;
 use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
 use crate::runtime::{Engine, KeysValues, Tensor};
 
 /// The largest difference between the two ways, relative to the largest value: they multiply the same numbers in batches of other
 /// shapes, in f32. A mask, a position or a prompt mistaken for another moves logits by more than a hundredth.
-pub const SAME: f32 = 3e-5;
+const SAME: f32 = 3e-5;
+
+/// The largest difference between the two ways in a precision. Where products are 16 bits wide, a rounding of the last f32 digit can
+/// turn the last one of 16 bits, in every layer.
+pub fn same_up_to(precision: Precision) -> f32 {
+    match precision {
+        Precision::F32 => SAME,
+        Precision::F16 => 5e-3,
+        Precision::Bf16 => 4e-2,
+    }
+}
 
 /// How a plan is run; the answers are the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

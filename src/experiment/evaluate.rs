@@ -264,7 +264,20 @@ pub fn prepare(
     if request.way == Way::Compiled {
         biases.share(engine, &set)?;
     }
-    let first = estimate(engine, &set, &halves, waits, &biases, request)?;
+    let mut request = &Request { ..*request };
+    let mut smaller;
+    let first = loop {
+        match estimate(engine, &set, &halves, waits, &biases, request) {
+            Err(Error::OutOfMemory { .. }) if request.batch.min(set.len()) > 1 => {
+                smaller = Request {
+                    batch: request.batch.min(set.len()) / 2,
+                    ..*request
+                };
+                request = &smaller;
+            }
+            other => break other?,
+        }
+    };
     let mut operations: BTreeMap<usize, Vec<Means>> = BTreeMap::new();
     if request
         .ablations
@@ -548,30 +561,49 @@ impl Evaluation {
         plans: &[Plan],
         ablations: &[&'static dyn Ablation],
     ) -> Result<()> {
-        let mut cells: Vec<Cell> = plans
-            .iter()
-            .flat_map(|plan| {
-                ablations.iter().map(|&ablation| Cell {
-                    ablation,
-                    plan: plan.clone(),
-                    predicted: Vec::with_capacity(self.evaluated.len()),
-                    logit_difference: Vec::with_capacity(self.evaluated.len()),
-                    kl: Vec::with_capacity(self.evaluated.len()),
-                    rank: Vec::with_capacity(self.evaluated.len()),
-                })
-            })
-            .collect();
-        self.run(engine, plans, ablations, |cell, batch, logits| {
-            let cell = &mut cells[cell];
-            for score in scores(logits, &batch.answers, batch.references) {
-                cell.predicted.push(score.predicted);
-                cell.logit_difference.push(score.logit_difference);
-                cell.rank.push(score.rank);
-                cell.kl.push(score.kl);
+        loop {
+            let new = |plan: &Plan, &ablation: &&'static dyn Ablation| Cell {
+                ablation,
+                plan: plan.clone(),
+                predicted: Vec::with_capacity(self.evaluated.len()),
+                logit_difference: Vec::with_capacity(self.evaluated.len()),
+                kl: Vec::with_capacity(self.evaluated.len()),
+                rank: Vec::with_capacity(self.evaluated.len()),
+            };
+            let mut cells: Vec<Cell> = (plans.iter())
+                .flat_map(|plan| ablations.iter().map(move |ablation| new(plan, ablation)))
+                .collect();
+            let ran = self.run(engine, plans, ablations, |cell, batch, logits| {
+                let cell = &mut cells[cell];
+                for score in scores(logits, &batch.answers, batch.references) {
+                    cell.predicted.push(score.predicted);
+                    cell.logit_difference.push(score.logit_difference);
+                    cell.rank.push(score.rank);
+                    cell.kl.push(score.kl);
+                }
+            });
+            match ran {
+                Err(Error::OutOfMemory { .. }) if self.halve() => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    self.cells.extend(cells);
+                    return Ok(());
+                }
             }
-        })?;
-        self.cells.extend(cells);
-        Ok(())
+        }
+    }
+
+    /// The number of prompts in a batch: as asked for, or halved until the memory of the device was enough.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Halves the batch; whether it was more than one prompt.
+    fn halve(&mut self) -> bool {
+        let batch = self.batch.min(self.evaluated.len());
+        self.references.clear();
+        self.batch = (batch / 2).max(1);
+        batch > 1
     }
 
     /// The logits of all evaluated prompts, `[evaluated, vocab]`, under each plan.
@@ -630,12 +662,13 @@ impl Evaluation {
                     .is_none_or(|d| *at < (d.boundary, d.position));
                 if most > tolerance && earlier {
                     let of_prompt = |b: &usize| apart(found.row(*b), expected.row(*b));
-                    let worst =
-                        (0..chunk.len()).max_by(|a, b| of_prompt(a).total_cmp(&of_prompt(b)));
+                    // The first of them that is apart by itself; all of them are little in a boundary with a large value.
+                    let by_itself = (0..chunk.len()).find(|b| of_prompt(b) > tolerance);
+                    let prompt = chunk[by_itself.unwrap_or(0)];
                     first = Some(Difference {
                         boundary: at.0,
                         position: at.1,
-                        prompt: self.set.prompts[chunk[worst.unwrap_or(0)]].text.clone(),
+                        prompt: self.set.prompts[prompt].text.clone(),
                         apart: most,
                     });
                 }

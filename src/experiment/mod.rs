@@ -15,7 +15,7 @@ mod sweep;
 
 pub use apart::apart;
 pub use attention::{Attended, attention};
-pub use compiled::{SAME, Tables, Way};
+pub use compiled::{Tables, Way, same_up_to};
 pub use discover::{Discovered, discover, keeps_most, needed_layers};
 pub use evaluate::{Cell, Difference, Draw, Evaluation, Part, Request, evaluate, prepare};
 pub use forward::{Biases, base_forward, last_attention};

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashSet};
 use ndarray::{Array2, Array3, Array4, ArrayView, ArrayView3, Axis, Dimension, Ix3, s};
 
 use super::apart::apart;
+use super::compiled::same_up_to;
 use super::forward::{Biases, Captured, base_forward, check_finite};
 use super::{Part, Request, prepare};
 use crate::intervene::ablation::{Source, named, replace};
@@ -17,6 +18,11 @@ use crate::{Error, Result};
 /// The largest difference of two results that must be equal, relative to the largest of them. Batches of another size
 /// sum the same products in another order, in f32.
 const SAME: f32 = 1e-4;
+
+/// The same for the precision of a model.
+fn tolerance(engine: &Engine) -> f32 {
+    SAME.max(same_up_to(engine.precision()))
+}
 
 /// An ablation must change a residual stream by more than this, relative to its largest value: more than rounding a mean
 /// of equal vectors does, less than what any other context does to a token.
@@ -76,7 +82,7 @@ pub fn preflight(
     check_finite(engine, set, ids.clone(), &biases, (&captured, &logits))?;
 
     let (_, uncaptured) = base_forward(engine, ids.clone(), &biases, &[])?;
-    same(logits.view(), uncaptured.view()).map_err(|apart| {
+    same(logits.view(), uncaptured.view(), tolerance(engine)).map_err(|apart| {
         let reason =
             format!("logits differ by {apart} of the largest when no residual stream is captured");
         fail("captured", reason)
@@ -86,7 +92,7 @@ pub fn preflight(
         let one = ids.select(Axis(0), &[row]);
         let (_, alone) = base_forward(engine, one, &biases, &[])?;
         let of_batch = logits.select(Axis(0), &[row]);
-        same(of_batch.view(), alone.view()).map_err(|apart| {
+        same(of_batch.view(), alone.view(), tolerance(engine)).map_err(|apart| {
             let reason = format!(
                 "alone and in a batch of {} the logits of {:?} differ by {apart} of the largest",
                 sample.len(),
@@ -95,7 +101,8 @@ pub fn preflight(
             fail("batch", reason)
         })?;
     }
-    first_positions(&sample, &captured).map_err(|(check, reason)| fail(check, reason))?;
+    first_positions(&sample, &captured, tolerance(engine))
+        .map_err(|(check, reason)| fail(check, reason))?;
     interventions(engine, &sample, request, (&captured, &logits), noise)?
         .map_err(|(check, reason)| fail(check, reason))?;
     Ok(sample.len())
@@ -186,14 +193,18 @@ fn masks(engine: &Engine, pos: usize, plans: &[Plan]) -> Result<(), String> {
 
 /// At every boundary position 0 is the same in all prompts, because it sees itself only; and position 1 depends on its own
 /// token alone, so its CAMA value is its own residual.
-fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static str, String)> {
+fn first_positions(
+    set: &PromptSet,
+    captured: &Captured,
+    tolerance: f32,
+) -> Result<(), (&'static str, String)> {
     let cama = named("cama").expect("it is built in");
     let all: Vec<usize> = (0..set.len()).collect();
     for (wait, resid) in captured {
         if set.roles[0] == Role::Bos {
             let zero = resid.slice(s![.., 0, ..]);
             let first = zero.select(Axis(0), &vec![0; set.len()]);
-            same(zero, first.view()).map_err(|apart| {
+            same(zero, first.view(), tolerance).map_err(|apart| {
                 let reason = format!(
                     "resid.{wait} differs by {apart} of its largest value between prompts: the model looks ahead"
                 );
@@ -214,7 +225,7 @@ fn first_positions(set: &PromptSet, captured: &Captured) -> Result<(), (&'static
         let replaced =
             replace(cama, &source, &all, view, view).map_err(|e| ("position 1", e.to_string()))?;
         let one = s![.., 1..2, ..];
-        same(resid.slice(one), replaced.slice(one)).map_err(|apart| {
+        same(resid.slice(one), replaced.slice(one), tolerance).map_err(|apart| {
             let reason = format!("CAMA moves resid.{wait} by {apart} of its largest value, where nothing else is seen");
             ("position 1", reason)
         })?;
@@ -253,7 +264,7 @@ fn interventions(
     let unmodified: Vec<Plan> = waits.iter().map(|&wait| Plan::waiting(wait)).collect();
     let identity = evaluation.logits(engine, &unmodified, nothing)?;
     for (wait, found) in waits.iter().zip(&identity) {
-        if let Err(apart) = same(logits.view(), found.view()) {
+        if let Err(apart) = same(logits.view(), found.view(), tolerance(engine)) {
             let reason = format!(
                 "putting resid.{wait} back where it was moves logits by {apart} of the largest"
             );
@@ -376,10 +387,14 @@ fn by_head(engine: &mut Engine, captured: &Captured) -> Result<bool> {
     Ok(false)
 }
 
-/// Whether two results are the same up to [`SAME`]; how far they are apart otherwise.
-fn same<D: Dimension>(a: ArrayView<'_, f32, D>, b: ArrayView<'_, f32, D>) -> Result<(), f32> {
+/// Whether two results are the same up to a tolerance; how far they are apart otherwise.
+fn same<D: Dimension>(
+    a: ArrayView<'_, f32, D>,
+    b: ArrayView<'_, f32, D>,
+    tolerance: f32,
+) -> Result<(), f32> {
     match apart(a, b) {
-        apart if apart <= SAME => Ok(()),
+        apart if apart <= tolerance => Ok(()),
         apart => Err(apart),
     }
 }

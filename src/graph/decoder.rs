@@ -2,8 +2,8 @@
 
 use super::block::{AttentionWeights, attention, rms_norm, rotary_angles, swiglu};
 use super::{
-    Attribute, Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Weight, attn_bias,
-    resid,
+    Attribute, Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, Weight,
+    attn_bias, resid,
 };
 use crate::Result;
 use crate::model::{ModelSpec, Weights};
@@ -45,11 +45,16 @@ pub struct WeightNames {
 }
 
 /// Builds the graph of a whole model: every layer boundary named, one additive mask a layer, logits at the last
-/// position.
+/// position. Products with the weights of layers are computed in `precision`, all else in f32.
 ///
 /// # Errors
 /// A weight that is missing, has another shape than the configuration promises, or a type that cannot be read.
-pub fn decoder(spec: &ModelSpec, weights: &Weights, names: &WeightNames) -> Result<Graph> {
+pub fn decoder(
+    spec: &ModelSpec,
+    weights: &Weights,
+    names: &WeightNames,
+    precision: Precision,
+) -> Result<Graph> {
     let batch_pos = || vec![Dim::Symbol("batch"), Dim::Symbol("pos")];
     let stream = || {
         vec![
@@ -59,7 +64,7 @@ pub fn decoder(spec: &ModelSpec, weights: &Weights, names: &WeightNames) -> Resu
         ]
     };
 
-    let mut b = Builder::new();
+    let mut b = Builder::with_precision(precision);
     let ids = b.input(INPUT_IDS, Dtype::I64, batch_pos());
     let positions = b.input(POSITION_IDS, Dtype::I64, batch_pos());
     let biases: Vec<String> = (0..spec.layers)
@@ -74,8 +79,10 @@ pub fn decoder(spec: &ModelSpec, weights: &Weights, names: &WeightNames) -> Resu
     let (cos, sin) = rotary_angles(&mut b, &positions, spec);
 
     b.scope("embed");
-    let table = b.weight(&weights.reference(&names.embed, &[spec.vocab, spec.d_model])?);
-    let embedded = b.op("Gather", &[&table, &ids]);
+    let table = weights.reference(&names.embed, &[spec.vocab, spec.d_model])?;
+    let stored = b.stored(&table);
+    let embedded = b.op("Gather", &[&stored, &ids]);
+    let embedded = b.cast(&embedded, table.dtype, Dtype::F32);
     let mut x = b.boundary(&embedded, &resid(0), Dtype::F32, stream());
 
     for (layer, names) in names.layers.iter().enumerate() {

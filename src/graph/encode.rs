@@ -7,7 +7,7 @@ use super::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Weight, proto};
 /// The version of the ONNX intermediate representation that is written.
 pub const IR_VERSION: i64 = 11;
 /// The version of the default operator set that is written.
-pub const OPSET: i64 = 23;
+pub const OPSET: i64 = 21;
 
 /// The number by which ONNX knows an element type.
 pub(super) fn data_type(dtype: Dtype) -> i64 {

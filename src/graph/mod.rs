@@ -19,7 +19,7 @@ mod value;
 pub use build::Builder;
 pub use decoder::{LayerNames, WeightNames, decoder};
 pub use encode::{IR_VERSION, OPSET};
-pub use value::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Weight};
+pub use value::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Precision, Weight};
 
 /// The name of the residual stream entering layer `layer`: `[batch, pos, d_model] f32`.
 pub fn resid(layer: usize) -> String {

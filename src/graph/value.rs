@@ -15,6 +15,30 @@ pub enum Dtype {
     I64,
 }
 
+/// The precision in which activations are multiplied with the weights of layers. Norms, attention scores, the residual stream and
+/// the unembedding are f32 in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// 16 bits, IEEE.
+    F16,
+    /// 16 bits, brain float.
+    Bf16,
+}
+
+impl Precision {
+    /// Its element type.
+    pub fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+            Self::Bf16 => Dtype::Bf16,
+        }
+    }
+}
+
 impl fmt::Display for Dtype {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -10,7 +10,7 @@ use super::llama::{self, Config};
 use super::{ModelSpec, Origin, Preset, Weights};
 use crate::fetch::{Cache, Entry, Staging};
 use crate::file::{Sha256, sha256_bytes, sha256_file};
-use crate::graph::{Graph, WeightNames, decoder};
+use crate::graph::{Graph, Precision, WeightNames, decoder};
 use crate::prompt::Tokenizer;
 use crate::{Error, Result};
 
@@ -63,6 +63,8 @@ pub struct Model {
     pub tokenizer: Tokenizer,
     /// What every prompt begins with.
     pub bos: Option<Bos>,
+    /// The precision in which it is computed.
+    pub precision: Precision,
     /// The preset that it is.
     pub preset: Option<&'static Preset>,
 }
@@ -192,6 +194,7 @@ impl Model {
             weights,
             tokenizer,
             bos: bos.transpose()?,
+            precision: Precision::default(),
             preset,
             spec,
         })
@@ -220,7 +223,7 @@ impl Model {
     /// # Errors
     /// A weight that is missing, has another shape than the configuration promises, or has no place in the graph.
     pub fn graph(&self) -> Result<Graph> {
-        let graph = decoder(&self.spec, &self.weights, &self.names)?;
+        let graph = decoder(&self.spec, &self.weights, &self.names, self.precision)?;
         let ignored = |name: &str| llama::is_no_weight(name, &self.spec);
         self.weights.check_all_used(&graph, ignored)?;
         Ok(graph)

@@ -27,6 +27,8 @@ pub struct Measurement {
     pub cell: usize,
     #[serde(default)]
     pub cells: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch_halved_to: Option<usize>,
     pub experiment: String,
     pub model: String,
     pub style: String,
@@ -203,6 +205,8 @@ pub fn measure(
                 sweep: String::new(),
                 cell: 0,
                 cells: None,
+                batch_halved_to: (evaluation.batch() != run.provenance.batch)
+                    .then_some(evaluation.batch()),
                 ablation: cell.ablation.name().to_owned(),
                 masking: transfer.map(|_| cell.plan.masking.name()),
                 part: evaluation.part.name().to_owned(),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::json;
 
 use super::table::table;
-use crate::experiment::{Difference, SAME};
+use crate::experiment::Difference;
 use crate::record::{Provenance, SCHEMA};
 
 /// What the compiled and the masked way say of one plan.
@@ -31,6 +31,8 @@ pub struct Beside {
     pub other_answers: usize,
     /// The largest difference of logits, relative to the largest of them.
     pub logits_apart: f32,
+    /// How far they may be apart.
+    pub tolerance: f32,
     /// Where residual streams first come apart.
     pub first: Option<Difference>,
 }
@@ -38,7 +40,7 @@ pub struct Beside {
 impl Beside {
     /// Whether they are the same: the logits up to rounding, the answers exactly.
     pub fn same(&self) -> bool {
-        self.other_answers == 0 && self.logits_apart <= SAME && self.first.is_none()
+        self.other_answers == 0 && self.logits_apart <= self.tolerance && self.first.is_none()
     }
 
     fn place(&self) -> String {
@@ -97,8 +99,9 @@ pub fn diff_table(model: &str, rows: &[Beside]) -> String {
         ]);
     }
     let same = rows.iter().filter(|row| row.same()).count();
+    let tolerance = rows.first().map_or(0.0, |row| row.tolerance);
     format!(
-        "{model}: AF1 compiled and AF1 by masks; logits relative to the largest of them\n{table}\n{same} of {} the same (up to {SAME:.0e})\n",
+        "{model}: AF1 compiled and AF1 by masks; logits relative to the largest of them\n{table}\n{same} of {} the same (up to {tolerance:.0e})\n",
         rows.len()
     )
 }
@@ -113,7 +116,7 @@ pub fn diff_lines(model: &str, rows: &[Beside], provenance: &Provenance) -> Stri
             "schema": SCHEMA, "experiment": "diff", "model": model, "style": row.style, "operation": row.operation,
             "ablation": row.ablation, "wait": row.wait, "transfer": row.transfer, "prompts": row.prompts,
             "correct": row.correct, "correct_masked": row.correct_masked, "other_answers": row.other_answers,
-            "logits_apart": row.logits_apart, "tolerance": SAME, "first": first, "same": row.same(),
+            "logits_apart": row.logits_apart, "tolerance": row.tolerance, "first": first, "same": row.same(),
             "provenance": provenance,
         });
         format!("{object}\n")

@@ -1,11 +1,11 @@
-//! Devices: what a user calls them and which execution provider each one is.
+//! Devices: what a user calls them, which execution provider each one is, and which package it comes in.
 
 use std::fmt;
 use std::str::FromStr;
 
-use ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
+use ort::ep::{self, ExecutionProvider};
 
-use crate::{Error, Result};
+use super::package::{self, Package};
 
 /// Where a model runs. Chosen once, by the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,15 +75,6 @@ impl fmt::Display for Device {
     }
 }
 
-/// What registering a provider needs: its name and whether the library has it, the provider itself, and where a
-/// library that has it comes from.
-type Row = (
-    &'static str,
-    ort::Result<bool>,
-    ExecutionProviderDispatch,
-    &'static str,
-);
-
 impl Device {
     /// One of each kind, as its default.
     pub fn all() -> Vec<Self> {
@@ -100,109 +91,61 @@ impl Device {
         ]
     }
 
-    fn row(&self) -> Option<Row> {
-        fn row<P: ExecutionProvider>(
-            provider: ExecutionProviderDispatch,
-            from: &'static str,
-        ) -> Row {
-            (
-                P::NAME,
-                P::is_available(),
-                provider.error_on_failure(),
-                from,
-            )
-        }
-        let nvidia = "the Python package onnxruntime-gpu (with its cuda and cudnn extras)";
-        let id = |id: u16| i32::from(id);
-        Some(match self {
-            Self::Cpu => return None,
-            Self::Cuda(n) => {
-                row::<ep::CUDA>(ep::CUDA::default().with_device_id(id(*n)).build(), nvidia)
-            }
-            Self::TensorRt(n) => row::<ep::TensorRT>(
-                ep::TensorRT::default().with_device_id(id(*n)).build(),
-                nvidia,
-            ),
-            Self::Rocm(n) => row::<ep::ROCm>(
-                ep::ROCm::default().with_device_id(id(*n)).build(),
-                "the Python package onnxruntime-rocm",
-            ),
-            Self::MiGraphX(n) => row::<ep::MIGraphX>(
-                ep::MIGraphX::default().with_device_id(id(*n)).build(),
-                "the Python package onnxruntime-migraphx",
-            ),
-            Self::DirectMl(n) => row::<ep::DirectML>(
-                ep::DirectML::default().with_device_id(id(*n)).build(),
-                "the Python package onnxruntime-directml",
-            ),
-            Self::CoreMl => row::<ep::CoreML>(
-                ep::CoreML::default().build(),
-                "the Python package onnxruntime on macOS",
-            ),
-            Self::OpenVino(kind) => row::<ep::OpenVINO>(
-                ep::OpenVINO::default().with_device_type(kind).build(),
-                "the Python package onnxruntime-openvino",
-            ),
-            Self::WebGpu(n) => row::<ep::WebGPU>(
-                ep::WebGPU::default().with_device_id(id(*n)).build(),
-                "a build of ONNX Runtime with the WebGPU provider",
-            ),
-        })
+    /// Those that `auto` tries before the processor, the fastest first.
+    pub fn accelerators() -> Vec<Self> {
+        vec![
+            Self::Cuda(0),
+            Self::MiGraphX(0),
+            Self::Rocm(0),
+            Self::DirectMl(0),
+            Self::CoreMl,
+            Self::WebGpu(0),
+        ]
     }
 
-    /// The provider that must run every node.
+    /// The provider that must run every node, as the runtime calls it.
     pub fn provider(&self) -> &'static str {
-        self.row().map_or("CPUExecutionProvider", |row| row.0)
-    }
-
-    /// The provider to register, or `None` for the processor, which needs none.
-    ///
-    /// # Errors
-    /// A library that was built without the provider.
-    pub(super) fn registration(
-        &self,
-        library: &std::path::Path,
-    ) -> Result<Option<ExecutionProviderDispatch>> {
-        let Some((name, available, provider, from)) = self.row() else {
-            return Ok(None);
-        };
-        match available {
-            Ok(true) => Ok(Some(provider)),
-            Ok(false) => Err(Error::Device {
-                device: self.to_string(),
-                reason: format!("{} was built without {name}", library.display()),
-                remedy: format!(
-                    "install {from} and set {} to its library, or use --device cpu",
-                    super::DYLIB_VARIABLE
-                ),
-            }),
-            Err(e) => Err(self.failure(&e)),
+        match self {
+            Self::Cpu => "CPUExecutionProvider",
+            Self::Cuda(_) => ep::CUDA::NAME,
+            Self::TensorRt(_) => ep::TensorRT::NAME,
+            Self::Rocm(_) => ep::ROCm::NAME,
+            Self::MiGraphX(_) => ep::MIGraphX::NAME,
+            Self::DirectMl(_) => ep::DirectML::NAME,
+            Self::CoreMl => ep::CoreML::NAME,
+            Self::OpenVino(_) => ep::OpenVINO::NAME,
+            Self::WebGpu(_) => ep::WebGPU::NAME,
         }
     }
 
-    /// Whether a session can be made on the device with this runtime; the reason where it cannot.
-    ///
-    /// # Errors
-    /// A library without the provider, or a provider that fails, because its driver or libraries are missing.
-    pub fn check(&self, runtime: &super::Runtime) -> Result<()> {
-        let Some(provider) = self.registration(&runtime.library().path)? else {
-            return Ok(());
-        };
-        let builder =
-            ort::session::Session::builder(&runtime.environment).map_err(|e| self.failure(&e))?;
-        builder
-            .with_execution_providers([provider])
-            .map_err(|e| self.failure(&e))?;
-        Ok(())
+    /// The package that the runtime's library comes in, of those that are pinned.
+    pub(super) fn package(&self) -> &'static Package {
+        match self {
+            Self::Cuda(_) | Self::TensorRt(_) => &package::NVIDIA,
+            _ => &package::CPU,
+        }
     }
 
-    pub(super) fn failure(&self, error: &dyn fmt::Display) -> Error {
-        Error::Device {
-            device: self.to_string(),
-            reason: format!("{} failed: {}", self.provider(), super::part::first_line(error)),
-            remedy: "install the driver and the libraries that the message names (see `af1 doctor`), or use \
-                     --device cpu"
-                .to_owned(),
+    /// The package of the plugin that has the provider, where it comes as one.
+    pub(super) fn plugin(&self) -> Option<&'static Package> {
+        match self {
+            Self::WebGpu(_) => Some(&package::WEBGPU),
+            Self::OpenVino(_) => Some(&package::OPENVINO),
+            _ => None,
+        }
+    }
+
+    /// Where a library with the provider comes from, if nothing that is pinned has it.
+    pub(super) fn comes_from(&self) -> &'static str {
+        match self {
+            Self::Cpu | Self::OpenVino(_) | Self::WebGpu(_) => "the Python package onnxruntime",
+            Self::Cuda(_) | Self::TensorRt(_) => {
+                "the Python package onnxruntime-gpu (with its cuda and cudnn extras)"
+            }
+            Self::Rocm(_) => "the Python package onnxruntime-rocm",
+            Self::MiGraphX(_) => "the Python package onnxruntime-migraphx",
+            Self::DirectMl(_) => "the Python package onnxruntime-directml",
+            Self::CoreMl => "the Python package onnxruntime on macOS",
         }
     }
 }

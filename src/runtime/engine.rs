@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use ndarray::{Array2, Array4, ArrayView4, Ix3};
 
 use super::allocator::Loading;
-use super::{Device, Part, Runtime, Tensor};
+use super::{Device, Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
-    Graph, INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, attn_key, attn_out, attn_pattern,
+    Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias, attn_key, attn_out, attn_pattern,
     attn_value, resid,
 };
 use crate::interrupt::interrupted;
@@ -46,7 +46,7 @@ pub struct KeysValues {
 /// A model that is ready to run on a device.
 pub struct Engine {
     runtime: &'static Runtime,
-    device: Device,
+    placement: Placement,
     embed: Part,
     layers: Vec<Layer>,
     head: Part,
@@ -56,6 +56,7 @@ pub struct Engine {
     weights: PathBuf,
     graph_hash: Sha256,
     providers: BTreeMap<String, usize>,
+    precision: Precision,
     d_model: usize,
     heads: usize,
 }
@@ -65,8 +66,12 @@ impl Engine {
     ///
     /// # Errors
     /// A device that cannot run, nodes that would fall back to the CPU, a graph that the runtime refuses, an interrupt.
-    pub fn new(runtime: &'static Runtime, device: &Device, model: &Model) -> Result<Self> {
-        Self::from_graph(runtime, device, model, &model.graph()?)
+    pub fn new(
+        runtime: &'static Runtime,
+        placement: impl Into<Placement>,
+        model: &Model,
+    ) -> Result<Self> {
+        Self::from_graph(runtime, placement, model, &model.graph()?)
     }
 
     /// Makes the sessions of a graph of a model that is not the one that this program writes but keeps the contract.
@@ -75,10 +80,11 @@ impl Engine {
     /// As [`Self::new`].
     pub fn from_graph(
         runtime: &'static Runtime,
-        device: &Device,
+        placement: impl Into<Placement>,
         model: &Model,
         graph: &Graph,
     ) -> Result<Self> {
+        let placement = placement.into();
         let graph_hash = sha256_bytes(&graph.to_bytes());
         let (graph, folder) = model.weights.resolve(graph)?;
         let layers = model.spec.layers;
@@ -93,7 +99,7 @@ impl Engine {
                     part: name.clone(),
                     reason: format!("the graph has no value named {missing:?}"),
                 })?;
-            let part = Part::new(runtime, device, &segment, &folder)?;
+            let part = Part::new(runtime, &placement, &segment, &folder)?;
             for (provider, nodes) in part.providers() {
                 *providers.entry(provider.clone()).or_insert(0) += nodes;
             }
@@ -123,7 +129,7 @@ impl Engine {
         bar.finish_and_clear();
         Ok(Self {
             runtime,
-            device: device.clone(),
+            placement,
             embed,
             layers,
             head,
@@ -132,6 +138,7 @@ impl Engine {
             graph,
             graph_hash,
             providers,
+            precision: model.precision,
             d_model: model.spec.d_model,
             heads: model.spec.heads,
         })
@@ -142,9 +149,14 @@ impl Engine {
         self.runtime
     }
 
+    /// The device and its options.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
     /// The device.
     pub fn device(&self) -> &Device {
-        &self.device
+        &self.placement.device
     }
 
     /// The SHA-256 of the whole model's graph.
@@ -155,6 +167,11 @@ impl Engine {
     /// The number of nodes by the provider that executes them, as the runtime says.
     pub fn providers(&self) -> &BTreeMap<String, usize> {
         &self.providers
+    }
+
+    /// The precision of products with weights.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 
     /// The number of layers.
@@ -309,7 +326,7 @@ impl Engine {
                 part: name.clone(),
                 reason: format!("the graph has no value named {missing:?}"),
             })?;
-            Part::new(self.runtime, &self.device, &segment, &self.weights)
+            Part::new(self.runtime, &self.placement, &segment, &self.weights)
         };
         let (before, pattern, read) = (resid(layer), attn_pattern(layer), attn_out(layer));
         Ok([

@@ -16,6 +16,8 @@ pub struct Runtime {
     hash: Sha256,
     version: String,
     threads: usize,
+    /// The libraries of providers that were loaded.
+    pub(super) plugged: Mutex<Vec<std::path::PathBuf>>,
 }
 
 impl std::fmt::Debug for Runtime {
@@ -30,6 +32,11 @@ impl std::fmt::Debug for Runtime {
 
 static RUNTIME: OnceLock<Runtime> = OnceLock::new();
 static STARTING: Mutex<()> = Mutex::new(());
+
+/// The environment, once there is one.
+pub(super) fn current() -> Option<&'static Environment> {
+    RUNTIME.get().map(|runtime| &runtime.environment)
+}
 
 /// The number of threads that is used where none is given: one a core that this process may use.
 pub fn default_threads() -> usize {
@@ -73,14 +80,15 @@ impl Runtime {
             .build()
             .map_err(|e| load_error(library, &e))?;
         share_arena(&environment).map_err(|e| load_error(library, &e))?;
-        // Warnings of the runtime (unused initialisers, suboptimal kernels) are not a user's business.
-        environment.set_log_level(ort::logging::LogLevel::Error);
+        // Warnings of the runtime (unused initialisers, suboptimal kernels) are not a user's business, and its errors are returned.
+        environment.set_log_level(ort::logging::LogLevel::Fatal);
         Ok(RUNTIME.get_or_init(|| Self {
             environment,
             library: library.clone(),
             hash,
             version,
             threads,
+            plugged: Mutex::default(),
         }))
     }
 

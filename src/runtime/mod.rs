@@ -7,7 +7,10 @@ mod device;
 mod engine;
 mod environment;
 mod library;
+mod package;
 mod part;
+mod placement;
+mod probe;
 mod tensor;
 
 pub use device::Device;
@@ -15,4 +18,6 @@ pub use engine::{Attention, Engine, KeysValues};
 pub use environment::{Runtime, default_threads};
 pub use library::{DYLIB_VARIABLE, Library, PINNED, Source};
 pub use part::Part;
+pub use placement::Placement;
+pub use probe::probe;
 pub use tensor::Tensor;

@@ -5,20 +5,27 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
+use ort::memory::{Allocator, MemoryInfo};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 
-use super::{Device, Runtime, Tensor, assignment};
+use super::{Device, Placement, Runtime, Tensor, assignment};
 use crate::graph::Graph;
 use crate::{Error, Result};
 
 /// The session option that names the folder of a graph's external data.
 const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
+/// What the runtime says when it was told not to run nodes on the processor.
+const REFUSED: &str = "fallback to CPU EP has been explicitly disabled";
+
 /// A segment that is ready to run.
 pub struct Part {
     name: String,
     session: Session,
+    placement: Placement,
+    /// Where its outputs stay, if not in the host's memory, and what allocates there.
+    memory: Option<(MemoryInfo<'static>, Allocator)>,
     providers: BTreeMap<String, usize>,
 }
 
@@ -27,71 +34,66 @@ impl Part {
     ///
     /// # Errors
     /// A device that cannot run, nodes that would run elsewhere, a graph that the runtime refuses.
-    pub fn new(runtime: &Runtime, device: &Device, graph: &Graph, weights: &Path) -> Result<Self> {
+    pub fn new(
+        runtime: &Runtime,
+        placement: impl Into<Placement>,
+        graph: &Graph,
+        weights: &Path,
+    ) -> Result<Self> {
+        let placement = placement.into();
         let name = graph.name.clone();
+        let (session, memory) = match session(runtime, &placement, graph, weights)? {
+            Some(made) => made,
+            // Refused: made again without the refusal it says which nodes they are.
+            None => {
+                let lenient = Placement {
+                    allow_cpu_fallback: true,
+                    ..placement.clone()
+                };
+                let made = session(runtime, &lenient, graph, weights)?;
+                let nodes = made.map(|(session, _)| assignment::nodes_by_provider(&session));
+                let nodes = nodes.and_then(|nodes| nodes.ok()?.remove(Device::Cpu.provider()));
+                return Err(Error::Fallback {
+                    device: placement.device.to_string(),
+                    part: name,
+                    reason: strangers(&[(Device::Cpu.provider(), nodes.unwrap_or_default())]),
+                });
+            }
+        };
         let fail = |e: &dyn fmt::Display| Error::Run {
             part: name.clone(),
             reason: first_line(e),
         };
-        let mut builder = Session::builder(&runtime.environment)
-            .map_err(|e| fail(&e))?
-            .with_optimization_level(GraphOptimizationLevel::All)
-            .map_err(|e| fail(&e))?
-            .with_env_allocators()
-            .map_err(|e| fail(&e))?
-            .with_config_entry(assignment::RECORD, "1")
-            .map_err(|e| fail(&e))?
-            .with_config_entry(WEIGHTS_FOLDER, weights.to_string_lossy())
-            .map_err(|e| fail(&e))?;
-        if let Some(provider) = device.registration(&runtime.library().path)? {
-            builder = builder
-                .with_execution_providers([provider])
-                .map_err(|e| device.failure(&e))?
-                .with_disable_cpu_fallback()
-                .map_err(|e| fail(&e))?;
+        let nodes = assignment::nodes_by_provider(&session).map_err(|e| fail(&e))?;
+        // What runs must be what was asked for: the runtime's own assignment is the witness.
+        let wanted = |provider: &str| {
+            provider == placement.device.provider()
+                || provider == Device::Cpu.provider() && placement.allow_cpu_fallback
+        };
+        let others: Vec<(&str, Vec<[String; 2]>)> = (nodes.iter())
+            .filter(|(provider, _)| !wanted(provider))
+            .map(|(provider, nodes)| (&**provider, nodes.clone()))
+            .collect();
+        if !others.is_empty() || nodes.is_empty() {
+            return Err(Error::Fallback {
+                device: placement.device.to_string(),
+                part: name,
+                reason: strangers(&others),
+            });
         }
-        let session = builder.commit_from_memory(&graph.to_bytes()).map_err(|e| {
-            match e
-                .to_string()
-                .contains("fallback to CPU EP has been explicitly disabled")
-            {
-                true => Error::Fallback {
-                    device: device.to_string(),
-                    part: name.clone(),
-                    reason: "some of its nodes would run on the CPU".to_owned(),
-                },
-                false => fail(&e),
-            }
-        })?;
-        let providers = assignment::nodes_by_provider(&session).map_err(|e| fail(&e))?;
-        let part = Self {
+        let memory = memory.map(|memory| {
+            let allocator = Allocator::new(&session, memory.to_owned());
+            allocator.map(|allocator| (memory, allocator))
+        });
+        let memory = memory.transpose().map_err(|e| fail(&e))?;
+        Ok(Self {
+            providers: (nodes.into_iter())
+                .map(|(provider, nodes)| (provider, nodes.len()))
+                .collect(),
             name,
             session,
-            providers,
-        };
-        part.check_providers(device)?;
-        Ok(part)
-    }
-
-    /// What ran must be what was asked for: the runtime's own assignment is the witness.
-    fn check_providers(&self, device: &Device) -> Result<()> {
-        let strangers: Vec<String> = self
-            .providers
-            .iter()
-            .filter(|(provider, _)| *provider != device.provider())
-            .map(|(provider, nodes)| format!("{nodes} nodes on {provider}"))
-            .collect();
-        if strangers.is_empty() && !self.providers.is_empty() {
-            return Ok(());
-        }
-        Err(Error::Fallback {
-            device: device.to_string(),
-            part: self.name.clone(),
-            reason: if strangers.is_empty() {
-                "the runtime does not say where its nodes run".to_owned()
-            } else {
-                strangers.join(", ")
-            },
+            placement,
+            memory,
         })
     }
 
@@ -114,25 +116,122 @@ impl Part {
         inputs: &[(&str, &Tensor)],
         outputs: [&str; N],
     ) -> Result<[Tensor; N]> {
-        let fail = |reason: String| Error::Run {
-            part: self.name.clone(),
-            reason,
+        let (name, placement) = (&self.name, &self.placement);
+        let missing = |output: &str| Error::Run {
+            part: name.clone(),
+            reason: format!("it returned no {output:?}"),
         };
-        let wanted: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = self
-            .session
-            .inputs()
-            .iter()
+        let wanted: Vec<&(&str, &Tensor)> = (self.session.inputs().iter())
             .filter_map(|port| inputs.iter().find(|(name, _)| *name == port.name()))
-            .map(|(name, value)| (Cow::from(*name), SessionInputValue::from(&value.0)))
             .collect();
-        let mut found = self.session.run(wanted).map_err(|e| fail(first_line(&e)))?;
         let mut tensors = Vec::with_capacity(N);
-        for output in outputs {
-            let value = found.remove(output);
-            let value = value.ok_or_else(|| fail(format!("it returned no {output:?}")))?;
-            tensors.push(Tensor(value));
+        let fail = |e: &ort::Error| failure(name, placement, e);
+        if let Some((memory, allocator)) = &self.memory {
+            let mut binding = self.session.create_binding().map_err(|e| fail(&e))?;
+            for (input, tensor) in wanted {
+                binding
+                    .bind_input(*input, tensor.on_device(allocator))
+                    .map_err(|e| fail(&e))?;
+            }
+            for output in outputs {
+                binding
+                    .bind_output_to_device(output, memory)
+                    .map_err(|e| fail(&e))?;
+            }
+            let mut found = self.session.run_binding(&binding).map_err(|e| fail(&e))?;
+            for output in outputs {
+                let value = found.remove(output).ok_or_else(|| missing(output))?;
+                tensors.push(Tensor::of(value, true));
+            }
+        } else {
+            let mut given: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::new();
+            for (input, tensor) in wanted {
+                given.push((Cow::from(*input), tensor.on_host()?.into()));
+            }
+            let mut found = self.session.run(given).map_err(|e| fail(&e))?;
+            for output in outputs {
+                let value = found.remove(output).ok_or_else(|| missing(output))?;
+                tensors.push(Tensor::of(value, false));
+            }
         }
         Ok(tensors.try_into().ok().expect("one for every name"))
+    }
+}
+
+/// A session, and where its outputs can stay; `None` where the runtime refuses because nodes would run on the processor.
+#[allow(clippy::type_complexity)] // two things that belong together once
+fn session(
+    runtime: &Runtime,
+    placement: &Placement,
+    graph: &Graph,
+    weights: &Path,
+) -> Result<Option<(Session, Option<MemoryInfo<'static>>)>> {
+    let fail = |e: &dyn fmt::Display| Error::Run {
+        part: graph.name.clone(),
+        reason: first_line(e),
+    };
+    let builder = Session::builder(&runtime.environment)
+        .map_err(|e| fail(&e))?
+        .with_optimization_level(GraphOptimizationLevel::All)
+        .map_err(|e| fail(&e))?
+        .with_env_allocators()
+        .map_err(|e| fail(&e))?
+        .with_config_entry(assignment::RECORD, "1")
+        .map_err(|e| fail(&e))?
+        .with_config_entry(WEIGHTS_FOLDER, weights.to_string_lossy())
+        .map_err(|e| fail(&e))?;
+    let (mut builder, memory) = placement.configure(runtime, builder)?;
+    match builder.commit_from_memory(&graph.to_bytes()) {
+        Ok(session) => Ok(Some((session, memory))),
+        Err(e) if e.to_string().contains(REFUSED) => Ok(None),
+        Err(e) => Err(fail(&e)),
+    }
+}
+
+/// Nodes that run elsewhere than asked for, in words.
+fn strangers(others: &[(&str, Vec<[String; 2]>)]) -> String {
+    if others.is_empty() {
+        return "the runtime does not say where its nodes run".to_owned();
+    }
+    let of_provider = |(provider, nodes): &(&str, Vec<[String; 2]>)| {
+        let named = |[operator, name]: &[String; 2]| format!("{operator} ({name})");
+        let shown: Vec<String> = nodes.iter().take(3).map(named).collect();
+        let more = if nodes.len() > 3 { ", ..." } else { "" };
+        format!(
+            "{} nodes would run on {provider}: {}{more}",
+            nodes.len(),
+            shown.join(", ")
+        )
+    };
+    let all: Vec<String> = others.iter().map(of_provider).collect();
+    all.join("; ")
+}
+
+/// What the providers say when their memory is not enough.
+const OUT_OF_MEMORY: [&str; 8] = [
+    "out of memory",
+    "outofmemory",
+    "failed to allocate",
+    "is smaller than requested bytes",
+    "bad_alloc",
+    "bad allocation",
+    "not enough memory",
+    "max buffer size",
+];
+
+/// The error of a run: the memory of a device is not enough, or another reason.
+fn failure(part: &str, placement: &Placement, error: &ort::Error) -> Error {
+    let text = error.to_string().to_ascii_lowercase();
+    match OUT_OF_MEMORY.iter().any(|words| text.contains(words)) {
+        true => Error::OutOfMemory {
+            device: placement.device.to_string(),
+            part: part.to_owned(),
+            reason: first_line(error),
+        },
+        false => Error::Run {
+            part: part.to_owned(),
+            reason: first_line(error),
+        },
     }
 }
 

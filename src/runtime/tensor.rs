@@ -1,15 +1,35 @@
-//! Tensors where the runtime keeps them.
+//! Tensors where the runtime keeps them: in the host's memory or in a device's.
+
+use std::cell::OnceCell;
+use std::ptr;
 
 use ndarray::{Array, ArrayView, Dimension};
-use ort::value::DynValue;
+use ort::memory::{AllocationDevice, Allocator};
+use ort::value::{DynTensor, DynTensorValueType, DynValue, ValueType};
+use ort::{AsPointer, ortsys};
 
+use super::environment;
 use super::part::first_line;
 use crate::{Error, Result};
 
-/// A tensor that a segment takes or returns. It stays where the runtime put it until it is viewed.
-pub struct Tensor(pub(super) DynValue);
+/// A tensor that a segment takes or returns. It stays where the runtime put it until it is viewed, or until a segment on another
+/// side takes it; it is copied there once.
+pub struct Tensor {
+    value: DynValue,
+    on_device: bool,
+    /// The copy on the other side.
+    copy: OnceCell<DynValue>,
+}
 
 impl Tensor {
+    pub(super) fn of(value: DynValue, on_device: bool) -> Self {
+        Self {
+            value,
+            on_device,
+            copy: OnceCell::new(),
+        }
+    }
+
     /// Hands a tensor of floats to the runtime.
     ///
     /// # Errors
@@ -17,7 +37,7 @@ impl Tensor {
     pub fn from_f32<D: Dimension + 'static>(array: Array<f32, D>) -> Result<Self> {
         let array = array.as_standard_layout().into_owned();
         let tensor = ort::value::Tensor::from_array(array).map_err(|e| fail(&e))?;
-        Ok(Self(tensor.into_dyn()))
+        Ok(Self::of(tensor.into_dyn(), false))
     }
 
     /// Hands a tensor of integers to the runtime.
@@ -27,17 +47,82 @@ impl Tensor {
     pub fn from_i64<D: Dimension + 'static>(array: Array<i64, D>) -> Result<Self> {
         let array = array.as_standard_layout().into_owned();
         let tensor = ort::value::Tensor::from_array(array).map_err(|e| fail(&e))?;
-        Ok(Self(tensor.into_dyn()))
+        Ok(Self::of(tensor.into_dyn(), false))
     }
 
     /// The floats of the tensor.
     ///
     /// # Errors
-    /// It holds no floats, or has another number of axes.
+    /// It holds no floats, or has another number of axes; the runtime cannot copy it from the device.
     pub fn view<D: Dimension>(&self) -> Result<ArrayView<'_, f32, D>> {
-        let array = self.0.try_extract_array::<f32>().map_err(|e| fail(&e))?;
+        let host = self.on_host()?;
+        let array = host.try_extract_array::<f32>().map_err(|e| fail(&e))?;
         array.into_dimensionality::<D>().map_err(|e| fail(&e))
     }
+
+    /// The value in the host's memory.
+    pub(super) fn on_host(&self) -> Result<&DynValue> {
+        if !self.on_device {
+            return Ok(&self.value);
+        }
+        self.other(|value| match like(value, &Allocator::default()) {
+            Ok(host) if copy(value, &host).is_ok() => Ok(host),
+            // A provider that is built in copies by a session of its own.
+            _ => (value.view().downcast::<DynTensorValueType>()?)
+                .to(AllocationDevice::CPU, 0)
+                .map(|host| host.into_dyn()),
+        })
+    }
+
+    /// The value in the memory of a device, or in the host's where the runtime has to copy it with every run.
+    pub(super) fn on_device(&self, device: &Allocator) -> &DynValue {
+        if self.on_device {
+            return &self.value;
+        }
+        let made = self.other(|value| {
+            let there = like(value, device)?;
+            copy(value, &there)?;
+            Ok(there)
+        });
+        made.unwrap_or(&self.value)
+    }
+
+    fn other(&self, make: impl FnOnce(&DynValue) -> ort::Result<DynValue>) -> Result<&DynValue> {
+        if self.copy.get().is_none() {
+            let made = make(&self.value).map_err(|e| fail(&e))?;
+            let _ = self.copy.set(made);
+        }
+        Ok(self.copy.get().expect("it was just made"))
+    }
+}
+
+/// A tensor of the same type and shape elsewhere.
+fn like(value: &DynValue, allocator: &Allocator) -> ort::Result<DynValue> {
+    match value.dtype() {
+        ValueType::Tensor { ty, shape, .. } => {
+            DynTensor::new(allocator, *ty, shape.clone()).map(|tensor| tensor.into_dyn())
+        }
+        other => Err(ort::Error::new(format!("{other} is no tensor"))),
+    }
+}
+
+/// Copies a tensor into one of the same type and shape, from device to device.
+fn copy(from: &DynValue, to: &DynValue) -> ort::Result<()> {
+    let Some(environment) = environment::current() else {
+        return Err(ort::Error::new("there is no environment"));
+    };
+    let sources = [from.ptr()];
+    let mut targets = [to.ptr()];
+    // SAFETY: the environment and both values are alive, the arrays have one entry each, and without a stream the runtime has
+    // copied when it returns.
+    ortsys![unsafe CopyTensors(
+        environment.ptr().cast_mut(),
+        sources.as_ptr(),
+        targets.as_mut_ptr(),
+        ptr::null_mut(),
+        1
+    )?];
+    Ok(())
 }
 
 fn fail(error: &dyn std::fmt::Display) -> Error {

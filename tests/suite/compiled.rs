@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use af1::experiment::{Request, SAME, Way, first_maximum, prepare};
+use af1::experiment::{Request, Way, first_maximum, prepare};
 use af1::graph::{self, Graph};
 use af1::intervene::{Estimator, Head, Plan, Technique, ablation};
 use af1::model::{BosChoice, Model, Weights};
@@ -14,6 +14,11 @@ use rstest::rstest;
 
 use super::fixtures::{build, cache, distance, load, runtime, smollm2, template};
 use super::program::stdout;
+
+/// How far the two ways may be apart in f32.
+fn tolerance() -> f32 {
+    af1::experiment::same_up_to(af1::graph::Precision::F32)
+}
 
 /// AF1 with every kind of tail that can be compiled, and one that cannot.
 fn plans(wait: usize, transfer: usize, layers: usize) -> Vec<Plan> {
@@ -62,7 +67,7 @@ fn same(engine: &mut Engine, set: &PromptSet, plans: &[Plan], estimator: Estimat
             );
             let what = format!("{plan:?} {ablation:?}");
             assert!(
-                apart <= SAME * largest,
+                apart <= tolerance() * largest,
                 "{what}: logits up to {largest} differ by {apart}"
             );
             assert_eq!(answers(masked), answers(compiled), "{what}");
@@ -112,7 +117,7 @@ fn planted_models_answer_the_same_compiled(
     }
 }
 
-fn prompts(model: &Model, style: &str, operation: &str) -> PromptSet {
+pub fn prompts(model: &Model, style: &str, operation: &str) -> PromptSet {
     build(model, &template(style, operation), 0..=9, 0..=198)
 }
 
@@ -244,7 +249,7 @@ fn a_graph_of_its_own_answers_the_same(
     let found = run(ids.clone());
     let largest = expected.iter().fold(0.0f32, |most, x| most.max(x.abs()));
     let apart = distance(found.as_slice().unwrap(), expected.as_slice().unwrap());
-    assert!(apart <= SAME * largest, "{apart} of {largest}");
+    assert!(apart <= tolerance() * largest, "{apart} of {largest}");
     // Another token anywhere but at position 0, in the second of two prompts.
     let pos = set.positions();
     for t in 1..pos {
@@ -325,7 +330,7 @@ fn the_first_difference_is_named() {
         let first = found.first_difference(&mut engine, &plans[0], cama, tolerance);
         first.unwrap()
     };
-    assert_eq!(first(SAME), None);
+    assert_eq!(first(tolerance()), None);
     // With less than no tolerance, the first place there is.
     let place = first(-1.0).unwrap();
     assert_eq!((place.boundary, place.position), (3, 1));

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use af1::error::exit;
+use af1::runtime::Device;
 use tempfile::TempDir;
 
 use super::fixtures::{SMOLLM2, cache, smollm2};
@@ -83,7 +84,7 @@ fn an_interrupted_download_leaves_nothing() {
     use std::io::{BufRead, BufReader};
     let folder = tempfile::tempdir().unwrap();
     let mut command = af1(folder.path());
-    let library = af1::runtime::Library::find_or_fetch(&cache()).unwrap();
+    let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     command.arg("fetch").env("ORT_DYLIB_PATH", library.path);
     let mut child = command
         .stdout(Stdio::null())
@@ -117,7 +118,7 @@ fn what_a_killed_process_left_goes() {
     let left = folder.path().join(format!("{name}.partial-x"));
     std::fs::create_dir(&left).unwrap();
     std::fs::write(left.join("half"), "half").unwrap();
-    let library = af1::runtime::Library::find_or_fetch(&cache()).unwrap();
+    let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let mut command = af1(folder.path());
     command
         .arg("fetch")
@@ -130,7 +131,7 @@ fn what_a_killed_process_left_goes() {
 #[test]
 fn without_pip_or_an_index_the_remedy_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let library = af1::runtime::Library::find_or_fetch(&cache()).unwrap();
+    let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let run = || {
         let mut command = af1(folder.path());
         command.arg("run").env("ORT_DYLIB_PATH", &library.path);
@@ -176,7 +177,7 @@ fn a_wheel_with_another_hash_is_refused() {
         .status()
         .unwrap();
     assert!(made.success());
-    let library = af1::runtime::Library::find_or_fetch(&cache()).unwrap();
+    let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let store = folder.path().join("cache");
     let mut command = af1(&store);
     command.arg("run").env("ORT_DYLIB_PATH", library.path);
@@ -198,7 +199,7 @@ fn corrupt_cache_entries_are_named() {
         .path()
         .join(&name)
         .join("SmolLM2-135M-Instruct.Q4_1.gguf");
-    let library = af1::runtime::Library::find_or_fetch(&cache()).unwrap();
+    let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let run = || {
         let mut command = af1(folder.path());
         command.arg("run").env("ORT_DYLIB_PATH", &library.path);
@@ -251,7 +252,7 @@ fn a_download_onto_a_full_disk_leaves_nothing() {
         eprintln!("not run: this system does not let its users mount a small file system");
         return;
     }
-    let library = af1::runtime::Library::find_or_fetch(&cache()).unwrap();
+    let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let program = env!("CARGO_BIN_EXE_af1");
     let script = format!(
         "{mount} && {program} fetch; code=$?; ls {} >&2; exit $code",

@@ -32,7 +32,8 @@ pub fn cache() -> Cache {
 }
 
 pub fn runtime() -> &'static Runtime {
-    static LIBRARY: LazyLock<Library> = LazyLock::new(|| Library::find_or_fetch(&cache()).unwrap());
+    static LIBRARY: LazyLock<Library> =
+        LazyLock::new(|| Library::find_or_fetch(&cache(), &Device::Cpu).unwrap());
     Runtime::start(&LIBRARY, default_threads()).unwrap()
 }
 

@@ -4,6 +4,7 @@ mod alternatives;
 mod bad_input;
 mod choices;
 mod compiled;
+mod devices;
 mod experiments;
 mod export;
 mod fetching;

@@ -347,7 +347,14 @@ fn every_preset_is_as_planted(
 ) {
     let preset = Preset::named(name).unwrap();
     let operations = &selfcheck::OPERATIONS[..1];
-    let rows = selfcheck::check(preset, runtime(), &Device::Cpu, &cache(), operations).unwrap();
+    let rows = selfcheck::check(
+        preset,
+        runtime(),
+        &(&Device::Cpu).into(),
+        &cache(),
+        operations,
+    )
+    .unwrap();
     for row in &rows {
         assert_eq!(row.differences(), Vec::<String>::new(), "{row:?}");
     }

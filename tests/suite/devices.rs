@@ -1,0 +1,131 @@
+//! Devices that cannot run say why, and nothing runs elsewhere instead. Those that can are tried by `tests/devices/run.py`, with a
+//! driver that a machine without a GPU can have.
+
+use af1::Error;
+use af1::error::exit;
+use af1::model::{BosChoice, Model};
+use af1::runtime::{Device, Engine, Placement, probe};
+use rstest::rstest;
+
+use super::bad_input::refused;
+use super::fixtures::{cache, runtime};
+use super::program::{af1, stdout};
+
+/// A Vulkan loader finds no driver.
+const NO_DRIVER: (&str, &str) = ("VK_DRIVER_FILES", "/nowhere/driver.json");
+
+/// The plugin is fetched, and found to have no device.
+#[test]
+fn a_plugin_without_a_driver() {
+    let mut command = af1();
+    command
+        .env(NO_DRIVER.0, NO_DRIVER.1)
+        .args(["run", "--device", "webgpu"]);
+    refused(
+        &mut command,
+        exit::DEVICE,
+        &[
+            "webgpu:0",
+            "WebGpuExecutionProvider finds 0 devices",
+            "Vulkan",
+            "--device cpu",
+        ],
+    );
+}
+
+/// The runtime crashes when it is given a plugin twice: it is given it once, however many ask.
+#[test]
+fn a_plugin_that_is_asked_for_twice() {
+    let mut placement = Placement::from(&Device::WebGpu(7));
+    placement.find_plugin(runtime(), &cache()).unwrap();
+    assert!(placement.provider_library.is_some());
+    for _ in 0..3 {
+        let error = probe(runtime(), &placement).unwrap_err();
+        assert!(matches!(error, Error::Device { .. }), "{error}");
+    }
+    // Another file of that name cannot take its place.
+    let folder = tempfile::tempdir().unwrap();
+    let library = placement.provider_library.take().unwrap();
+    let other = folder.path().join(library.file_name().unwrap());
+    std::fs::copy(&library, &other).unwrap();
+    placement.provider_library = Some(other);
+    let error = probe(runtime(), &placement).unwrap_err().to_string();
+    assert!(error.contains("cannot be exchanged"), "{error}");
+}
+
+#[test]
+fn a_plugin_that_is_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("libprovider.so");
+    let arg = file.display().to_string();
+    let args = ["run", "--device", "webgpu", "--provider-library", &arg];
+    refused(af1().args(args), exit::DEVICE, &["libprovider.so"]);
+    std::fs::write(&file, "no library").unwrap();
+    refused(
+        af1().args(args),
+        exit::DEVICE,
+        &["libprovider.so", "cannot be loaded"],
+    );
+}
+
+#[rstest]
+#[case(&["--device", "cpu", "--device-memory", "1GiB"], "--device-memory: device cpu has no such option")]
+#[case(&["--device", "webgpu", "--tf32"], "--tf32: device webgpu:0 has no such option")]
+#[case(&["--device", "cuda", "--engine-cache", "x"], "--engine-cache: device cuda:0 has no such option")]
+#[case(&["--device-memory", "much"], "\"much\" is no size")]
+#[case(&["--device", "gpu"], "unknown device \"gpu\"")]
+fn options_that_a_device_does_not_have(#[case] args: &[&str], #[case] message: &str) {
+    refused(af1().arg("run").args(args), exit::USAGE, &[message]);
+}
+
+/// Without an accelerator `auto` is the processor, and says so; the record has what ran.
+#[test]
+fn auto_is_the_processor_where_nothing_else_runs() {
+    let mut command = af1();
+    command.env(NO_DRIVER.0, NO_DRIVER.1).args([
+        "logits",
+        "--model",
+        "planted-af1",
+        "--prompt",
+        "1+2=",
+        "--format",
+        "json",
+        "--device",
+        "auto",
+    ]);
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let device = object["device"].as_str().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains(&format!("device auto: {device}")), "{said}");
+    if device == "cpu" {
+        let providers = object["providers"].as_object().unwrap();
+        let names: Vec<&String> = providers.keys().collect();
+        assert_eq!(names, ["CPUExecutionProvider"]);
+    }
+}
+
+/// Products in 16 bits are near those in 32, and the record says which they are.
+#[test]
+fn half_precision_is_near() {
+    let mut model = Model::load("planted-af1", &BosChoice::Default, &cache()).unwrap();
+    let logits = |model: &Model| {
+        let mut engine = Engine::new(runtime(), &Device::Cpu, model).unwrap();
+        let set = super::compiled::prompts(model, "symbolic", "A+B");
+        let biases = af1::experiment::Biases::new(set.positions()).unwrap();
+        let ids = set.ids(&[0, 1, 2, 3]);
+        let (_, logits) = af1::experiment::base_forward(&mut engine, ids, &biases, &[]).unwrap();
+        logits
+    };
+    let full = logits(&model);
+    model.precision = af1::graph::Precision::F16;
+    let half = logits(&model);
+    let apart = af1::experiment::apart(&half, &full);
+    assert!(apart > 0.0 && apart < 1e-2, "{apart}");
+    let args = ["logits", "--model", "planted-af1", "--prompt", "1+2="];
+    let more = ["--format", "json", "--precision", "f16"];
+    let text = stdout(af1().args(args).args(more));
+    let object: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(object["dtype"], "f16");
+}
