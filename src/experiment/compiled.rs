@@ -8,8 +8,9 @@
 //! Which mask a layer has is decided by the plan, here as there.
 
 use std::collections::HashMap;
+use std::rc::Rc;
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, ArrayView4, Axis, Ix2, Ix3, Ix4, s};
+use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, Ix2, Ix3, Ix4, s};
 
 use super::forward::{Biases, Captured, Trace};
 use crate::Result;
@@ -42,27 +43,14 @@ pub enum Way {
     Masked,
 }
 
-/// Keys and values of a layer, each `[batch, kv, k_pos, d_head]`.
-struct Cache {
-    keys: Array4<f32>,
-    values: Array4<f32>,
-}
-
-impl Cache {
-    fn of(made: &KeysValues) -> Result<Self> {
-        Ok(Self {
-            keys: made.keys.view::<Ix4>()?.to_owned(),
-            values: made.values.view::<Ix4>()?.to_owned(),
-        })
-    }
-}
-
 /// The tokens that all prompts of a template begin with, run once in the unmodified model.
 pub struct Prefix {
     /// By boundary, `[len, d_model]`.
     streams: Vec<Array2<f32>>,
     /// By layer, of a batch of 1.
-    caches: Vec<Cache>,
+    caches: Vec<KeysValues>,
+    /// By layer, of position 0 alone.
+    sinks: Vec<KeysValues>,
 }
 
 impl Prefix {
@@ -75,17 +63,28 @@ impl Prefix {
         let bias = Tensor::from_f32(Mask::Causal.bias(1, len))?;
         let positions = positions(1, 0..len)?;
         let mut stream = engine.embed(ids)?;
-        let (mut streams, mut caches) = (Vec::new(), Vec::new());
+        let (mut streams, mut caches, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
         for layer in 0..=engine.layers() {
             streams.push(stream.view::<Ix3>()?.index_axis(Axis(0), 0).to_owned());
             if layer < engine.layers() {
                 interrupted()?;
                 let made = engine.keys_values(layer, &stream, &positions)?;
                 stream = engine.attend(layer, &stream, &positions, &made, &bias)?;
-                caches.push(Cache::of(&made)?);
+                let sink = |x: &Tensor| {
+                    Tensor::from_f32(x.view::<Ix4>()?.slice(s![.., .., ..1, ..]).to_owned())
+                };
+                sinks.push(KeysValues {
+                    keys: sink(&made.keys)?,
+                    values: sink(&made.values)?,
+                });
+                caches.push(made);
             }
         }
-        Ok(Self { streams, caches })
+        Ok(Self {
+            streams,
+            caches,
+            sinks,
+        })
     }
 
     /// The number of tokens.
@@ -130,11 +129,7 @@ impl Prefix {
             if layer < end {
                 interrupted()?;
                 let own = engine.keys_values(layer, &stream, &positions)?;
-                let past = &self.caches[layer];
-                let seen = KeysValues {
-                    keys: after(past.keys.view(), own.keys.view()?)?,
-                    values: after(past.values.view(), own.values.view()?)?,
-                };
+                let seen = engine.after(&self.caches[layer], &own)?;
                 stream = engine.attend(layer, &stream, &positions, &seen, &bias)?;
             }
         }
@@ -148,17 +143,6 @@ fn positions(batch: usize, range: std::ops::Range<usize>) -> Result<Tensor> {
     Tensor::from_i64(Array2::from_shape_fn(shape, |(_, t)| {
         (range.start + t) as i64
     }))
-}
-
-/// Keys or values of a batch of 1, for every prompt before its own, along `k_pos`.
-fn after(past: ArrayView4<'_, f32>, own: ArrayView4<'_, f32>) -> Result<Tensor> {
-    let (batch, kv, pos, d_head) = own.dim();
-    let len = past.len_of(Axis(2));
-    let mut all = Array4::zeros((batch, kv, len + pos, d_head));
-    let past = past.index_axis(Axis(0), 0);
-    all.slice_mut(s![.., .., ..len, ..]).assign(&past);
-    all.slice_mut(s![.., .., len.., ..]).assign(&own);
-    Tensor::from_f32(all)
 }
 
 /// Whether a plan can be run this way: it is an AF1 in which attention is cut before softmax and every token but the last
@@ -183,9 +167,14 @@ struct Rows {
     /// Where each of them occurs first: the prompt of the batch, the position.
     firsts: Vec<(usize, usize)>,
     /// Their streams, `[row, 1, d_model]`.
-    others: Array3<f32>,
+    others: Rc<Tensor>,
     /// Those of last tokens, `[row, 1, d_model]`.
-    last: Array3<f32>,
+    last: Rc<Tensor>,
+    /// Those of the last token of every different prompt, `[prompt, 1, d_model]`.
+    trunk: Rc<Tensor>,
+    /// Of every different prompt, the rows of its tokens from position 1 on but for the last, `[prompt, len]`; `None` where there are
+    /// none.
+    index: Option<Tensor>,
     /// Of every different prompt, the row of each position from 1 on, the last token's among [`Self::last`].
     prompts: Vec<Vec<usize>>,
     /// Of every prompt of the batch, which of the different ones it is.
@@ -194,7 +183,7 @@ struct Rows {
 
 impl Rows {
     /// Those of the streams `[batch, pos, d_model]`.
-    fn new(replaced: ArrayView3<'_, f32>) -> Self {
+    fn new(replaced: ArrayView3<'_, f32>) -> Result<Self> {
         let pos = replaced.len_of(Axis(1));
         let mut found: HashMap<(usize, Vec<u32>), usize> = HashMap::new();
         let mut firsts: Vec<(usize, usize)> = Vec::new();
@@ -238,22 +227,23 @@ impl Rows {
             }
             out
         };
-        Self {
+        let own_row = |rows: &Vec<usize>| *rows.last().expect("a prompt has a last token");
+        let last = stack(&lasts.iter().map(|&b| (b, pos - 1)).collect::<Vec<_>>());
+        let trunk = last.select(Axis(0), &prompts.iter().map(own_row).collect::<Vec<_>>());
+        let shape = (prompts.len(), pos.saturating_sub(2));
+        let index = Array2::from_shape_fn(shape, |(prompt, t)| prompts[prompt][t] as i64);
+        Ok(Self {
             positions: firsts.iter().map(|(_, t)| *t).collect(),
-            others: stack(&firsts),
+            others: Rc::new(Tensor::from_f32(stack(&firsts))?),
             firsts,
-            last: stack(&lasts.iter().map(|&b| (b, pos - 1)).collect::<Vec<_>>()),
+            last: Rc::new(Tensor::from_f32(last)?),
+            trunk: Rc::new(Tensor::from_f32(trunk)?),
+            index: (!index.is_empty())
+                .then(|| Tensor::from_i64(index))
+                .transpose()?,
             prompts,
             which,
-        }
-    }
-
-    /// The streams of the last token of every different prompt, `[prompt, 1, d_model]`.
-    fn last_of_prompts(&self) -> Array3<f32> {
-        let rows: Vec<usize> = (self.prompts.iter())
-            .map(|rows| *rows.last().expect("a prompt has a last token"))
-            .collect();
-        self.last.select(Axis(0), &rows)
+        })
     }
 }
 
@@ -269,7 +259,7 @@ pub fn run_plans(
     biases: &Biases,
     mut done: impl FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
 ) -> Result<()> {
-    let rows = Rows::new(replaced);
+    let rows = Rows::new(replaced)?;
     let mut techniques: Vec<Technique> = plans.iter().map(|plan| plan.masking).collect();
     techniques.dedup();
     techniques.sort_by_key(|by| by.0.name());
@@ -301,7 +291,7 @@ pub fn trace(
     plan: &Plan,
     biases: &Biases,
 ) -> Result<Trace> {
-    let rows = Rows::new(replaced);
+    let rows = Rows::new(replaced)?;
     let (wait, layers) = (plan.wait, engine.layers());
     let transfer = plan.tail.transfer().expect("it compiles");
     let mut run = Compiled {
@@ -314,17 +304,17 @@ pub fn trace(
     let last = biases.positions() - 1;
     let bias = run.alone_bias(&rows.positions)?;
     let at = run.positions_of_rows()?;
-    let (mut others, mut stream) = (rows.others.clone(), rows.last_of_prompts());
+    let (mut others, mut stream) = (rows.others.clone(), rows.trunk.clone());
     let mut trace = Trace::new();
     for layer in wait..=layers {
-        let own = |stream: &Array3<f32>| {
-            let of = rows
-                .which
-                .iter()
-                .map(|&which| stream.slice(s![which, 0, ..]));
-            ndarray::stack(Axis(0), &of.collect::<Vec<_>>()).expect("they have one shape")
+        let own = |stream: ArrayView3<'_, f32>| {
+            let of: Vec<_> = (rows.which.iter())
+                .map(|&which| stream.slice_move(s![which, 0, ..]))
+                .collect();
+            ndarray::stack(Axis(0), &of).expect("they have one shape")
         };
         if layer < wait + transfer {
+            let others = others.view::<Ix3>()?;
             for t in 1..last {
                 let of = rows
                     .which
@@ -334,18 +324,17 @@ pub fn trace(
                 trace.insert((layer, t), streams.expect("they have one shape"));
             }
         }
-        trace.insert((layer, last), own(&stream));
+        trace.insert((layer, last), own(stream.view()?));
         if layer == layers {
             break;
         }
         stream = if layer < wait + transfer {
-            let (next, made) = run.alone(layer, others, &at, &bias)?;
-            others = next;
-            run.peek(layer, stream, &made, &plan.mask(layer))?
+            let made = run.others(layer, &mut others, &at, &bias)?;
+            Rc::new(run.peek(layer, &stream, made.as_ref(), &plan.mask(layer))?)
         } else {
             let bias = run.alone_bias(&[last])?;
-            let at = positions(stream.len_of(Axis(0)), last..last + 1)?;
-            run.alone(layer, stream, &at, &bias)?.0
+            let at = positions(stream.shape()[0], last..last + 1)?;
+            Rc::new(run.alone(layer, &stream, &at, &bias)?.0)
         };
     }
     Ok(trace)
@@ -373,7 +362,7 @@ pub fn tables(
     (wait, transfer): (usize, usize),
     biases: &Biases,
 ) -> Result<Tables> {
-    let rows = Rows::new(replaced);
+    let rows = Rows::new(replaced)?;
     let prefix = biases.prefix().expect("only where there is one");
     let layers = wait..engine.layers();
     let mut run = Compiled {
@@ -384,15 +373,24 @@ pub fn tables(
         by: Technique::ABP,
     };
     let (made, _) = run.transfer(wait, transfer)?;
-    let sink = |layer: usize| {
-        let cache = &prefix.caches[layer];
-        [&cache.keys, &cache.values].map(|x| x.slice(s![.., .., ..1, ..]).to_owned())
+    let (kv, d_head) = {
+        let shape = prefix.sinks[0].keys.shape();
+        (shape[1], shape[3])
+    };
+    let host = |x: &KeysValues| -> Result<[Array4<f32>; 2]> {
+        Ok([x.keys.view()?.to_owned(), x.values.view()?.to_owned()])
+    };
+    let of_rows = |made: &Option<KeysValues>| match made {
+        Some(made) => host(made),
+        None => Ok([(); 2].map(|()| Array4::zeros((0, kv, 1, d_head)))),
     };
     Ok(Tables {
+        transfer: made.iter().map(of_rows).collect::<Result<_>>()?,
+        sinks: layers
+            .map(|layer| host(&prefix.sinks[layer]))
+            .collect::<Result<_>>()?,
+        last: rows.last.view()?.to_owned(),
         rows: rows.firsts,
-        transfer: made.into_iter().map(|c| [c.keys, c.values]).collect(),
-        sinks: layers.map(sink).collect(),
-        last: rows.last,
     })
 }
 
@@ -426,7 +424,7 @@ impl Compiled<'_> {
 
         // The streams of the last tokens with which each plan begins to compute alone: what is pruned leaves the trunk at its
         // first layer without all heads.
-        let mut starts: Vec<(usize, usize, Array3<f32>)> = Vec::new();
+        let mut starts: Vec<(usize, usize, Rc<Tensor>)> = Vec::new();
         for &i in chosen {
             let until = wait + transfer(i);
             let start = match &plans[i].tail {
@@ -436,8 +434,8 @@ impl Compiled<'_> {
                     let fork = fork.map_or(until, |layer| layer.min(until));
                     let mut stream = trunk[fork - wait].clone();
                     for layer in fork..until {
-                        let mask = plans[i].mask(layer);
-                        stream = self.peek(layer, stream, &tables[layer - wait], &mask)?;
+                        let (mask, table) = (plans[i].mask(layer), &tables[layer - wait]);
+                        stream = Rc::new(self.peek(layer, &stream, table.as_ref(), &mask)?);
                     }
                     stream
                 }
@@ -453,20 +451,20 @@ impl Compiled<'_> {
         let bias = self.alone_bias(&[self.pos - 1])?;
         let mut starts = starts.into_iter().peekable();
         let mut joined: Vec<(usize, usize)> = Vec::new();
-        let mut pool: Option<Array3<f32>> = None;
+        let mut pool: Option<Rc<Tensor>> = None;
         for layer in wait..=self.engine.layers() {
             while let Some((_, i, start)) = starts.next_if(|(until, _, _)| *until == layer) {
-                joined.push((i, start.len_of(Axis(0))));
+                joined.push((i, start.shape()[0]));
                 pool = Some(match pool {
                     None => start,
-                    Some(pool) => ndarray::concatenate![Axis(0), pool, start],
+                    Some(pool) => Rc::new(self.engine.stack(&pool, &start)?),
                 });
             }
             if let Some(stream) = pool.take() {
                 pool = Some(match layer < self.engine.layers() {
                     true => {
-                        let all = positions(stream.len_of(Axis(0)), self.pos - 1..self.pos)?;
-                        self.alone(layer, stream, &all, &bias)?.0
+                        let all = positions(stream.shape()[0], self.pos - 1..self.pos)?;
+                        Rc::new(self.alone(layer, &stream, &all, &bias)?.0)
                     }
                     false => stream,
                 });
@@ -485,9 +483,14 @@ impl Compiled<'_> {
                 rows += len;
                 count += 1;
             }
-            let part = pool.slice(s![begin..begin + rows, .., ..]).to_owned();
+            let logits = match rows == pool.shape()[0] {
+                true => self.engine.logits(&pool)?,
+                false => {
+                    let part = self.engine.rows(&pool, begin..begin + rows)?;
+                    self.engine.logits(&part)?
+                }
+            };
             begin += rows;
-            let logits = self.engine.logits(&Tensor::from_f32(part)?)?;
             let logits = logits.view::<Ix2>()?;
             let mut first = 0;
             for &(i, len) in &rest[..count] {
@@ -510,21 +513,42 @@ impl Compiled<'_> {
         Ok(())
     }
 
-    /// Runs `layers` transfer layers from `wait` on: by layer, the keys and values of the rows that the last tokens look at;
-    /// by boundary, the streams of the last tokens, `[prompt, 1, d_model]`.
-    fn transfer(&mut self, wait: usize, layers: usize) -> Result<(Vec<Cache>, Vec<Array3<f32>>)> {
-        let (mut tables, mut trunk) = (Vec::new(), vec![self.rows.last_of_prompts()]);
+    /// Runs `layers` transfer layers from `wait` on: by layer, the keys and values of the rows that the last tokens look at, if there
+    /// are any; by boundary, the streams of the last tokens, `[prompt, 1, d_model]`.
+    #[allow(clippy::type_complexity)] // two lists
+    fn transfer(
+        &mut self,
+        wait: usize,
+        layers: usize,
+    ) -> Result<(Vec<Option<KeysValues>>, Vec<Rc<Tensor>>)> {
+        let (mut tables, mut trunk) = (Vec::new(), vec![self.rows.trunk.clone()]);
         let bias = self.alone_bias(&self.rows.positions)?;
         let at = self.positions_of_rows()?;
         let mut others = self.rows.others.clone();
         for layer in wait..wait + layers {
-            let (next, made) = self.alone(layer, others, &at, &bias)?;
-            others = next;
+            let made = self.others(layer, &mut others, &at, &bias)?;
             let stream = trunk.last().expect("it begins with one").clone();
-            trunk.push(self.peek(layer, stream, &made, &Mask::Peek(self.by))?);
+            let next = self.peek(layer, &stream, made.as_ref(), &Mask::Peek(self.by))?;
+            trunk.push(Rc::new(next));
             tables.push(made);
         }
         Ok((tables, trunk))
+    }
+
+    /// Runs a layer on the rows of tokens that are not the last, if there are any; returns their keys and values.
+    fn others(
+        &mut self,
+        layer: usize,
+        others: &mut Rc<Tensor>,
+        at: &Tensor,
+        bias: &Tensor,
+    ) -> Result<Option<KeysValues>> {
+        if self.rows.positions.is_empty() {
+            return Ok(None);
+        }
+        let (next, made) = self.alone(layer, others, at, bias)?;
+        *others = Rc::new(next);
+        Ok(Some(made))
     }
 
     /// The positions of the rows of tokens that are not the last, `[row, 1]`.
@@ -539,59 +563,37 @@ impl Compiled<'_> {
     fn alone(
         &mut self,
         layer: usize,
-        stream: Array3<f32>,
+        stream: &Tensor,
         positions: &Tensor,
         bias: &Tensor,
-    ) -> Result<(Array3<f32>, Cache)> {
+    ) -> Result<(Tensor, KeysValues)> {
         interrupted()?;
-        let stream = Tensor::from_f32(stream)?;
-        let own = self.engine.keys_values(layer, &stream, positions)?;
-        let sink = &self.prefix.caches[layer];
-        let seen = KeysValues {
-            keys: after(sink.keys.slice(s![.., .., ..1, ..]), own.keys.view()?)?,
-            values: after(sink.values.slice(s![.., .., ..1, ..]), own.values.view()?)?,
-        };
-        let next = (self.engine).attend(layer, &stream, positions, &seen, bias)?;
-        Ok((next.view::<Ix3>()?.to_owned(), Cache::of(&own)?))
+        let own = self.engine.keys_values(layer, stream, positions)?;
+        let seen = self.engine.after(&self.prefix.sinks[layer], &own)?;
+        let next = (self.engine).attend(layer, stream, positions, &seen, bias)?;
+        Ok((next, own))
     }
 
     /// The last token of every different prompt, `[prompt, 1, d_model]`, looks at the rows of its prompt through a mask.
     fn peek(
         &mut self,
         layer: usize,
-        stream: Array3<f32>,
-        table: &Cache,
+        stream: &Tensor,
+        table: Option<&KeysValues>,
         mask: &Mask,
-    ) -> Result<Array3<f32>> {
+    ) -> Result<Tensor> {
         interrupted()?;
         let last = self.pos - 1;
-        let positions = positions(stream.len_of(Axis(0)), last..self.pos)?;
+        let positions = positions(stream.shape()[0], last..self.pos)?;
         let bias = mask.bias(self.engine.heads(), self.pos);
         let bias = Tensor::from_f32(bias.slice(s![.., .., last.., ..]).to_owned())?;
-        let stream = Tensor::from_f32(stream)?;
-        let own = self.engine.keys_values(layer, &stream, &positions)?;
-        let sink = &self.prefix.caches[layer];
-        let gather = |sink: &Array4<f32>, table: &Array4<f32>, own: ArrayView4<'_, f32>| {
-            let (prompts, kv, _, d_head) = own.dim();
-            let mut all = Array4::zeros((prompts, kv, self.pos, d_head));
-            for (prompt, mut all) in all.outer_iter_mut().enumerate() {
-                all.slice_mut(s![.., 0, ..])
-                    .assign(&sink.slice(s![0, .., 0, ..]));
-                for (t, &row) in (1..last).zip(&self.rows.prompts[prompt]) {
-                    all.slice_mut(s![.., t, ..])
-                        .assign(&table.slice(s![row, .., 0, ..]));
-                }
-                all.slice_mut(s![.., last, ..])
-                    .assign(&own.slice(s![prompt, .., 0, ..]));
-            }
-            Tensor::from_f32(all)
+        let own = self.engine.keys_values(layer, stream, &positions)?;
+        let sink = &self.prefix.sinks[layer];
+        let seen = match (table, &self.rows.index) {
+            (Some(table), Some(index)) => self.engine.looked_up(sink, (table, index), &own)?,
+            _ => self.engine.after(sink, &own)?,
         };
-        let seen = KeysValues {
-            keys: gather(&sink.keys, &table.keys, own.keys.view()?)?,
-            values: gather(&sink.values, &table.values, own.values.view()?)?,
-        };
-        let next = (self.engine).attend(layer, &stream, &positions, &seen, &bias)?;
-        Ok(next.view::<Ix3>()?.to_owned())
+        (self.engine).attend(layer, stream, &positions, &seen, &bias)
     }
 
     /// The mask of rows that are alone: position 0, then themselves, `[row, head, 1, 2]`; one row where all are the same.

@@ -6,6 +6,7 @@
 //! takes out any segment between two of them. The contract that all graphs keep is written in `onnx/CONTRACT.md`.
 
 pub mod af1;
+pub mod assemble;
 mod block;
 mod build;
 mod cut;

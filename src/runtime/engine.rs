@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ndarray::{Array2, Array4, ArrayView4, Ix3};
+use ndarray::{Array1, Array2, Array4, ArrayView4};
 
 use super::allocator::Loading;
 use super::{Device, Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
-    Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias, attn_key, attn_out, attn_pattern,
-    attn_value, resid,
+    Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, assemble, attn_bias, attn_key, attn_out,
+    attn_pattern, attn_value, resid,
 };
 use crate::interrupt::interrupted;
 use crate::model::Model;
@@ -43,6 +43,14 @@ pub struct KeysValues {
     pub values: Tensor,
 }
 
+/// What puts tensors together where they are.
+struct Assembly {
+    after: Part,
+    looked_up: Part,
+    rows: Part,
+    stack: Part,
+}
+
 /// A model that is ready to run on a device.
 pub struct Engine {
     runtime: &'static Runtime,
@@ -50,6 +58,7 @@ pub struct Engine {
     embed: Part,
     layers: Vec<Layer>,
     head: Part,
+    assembly: Assembly,
     /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
     attention: BTreeMap<usize, [Part; 3]>,
     graph: Graph,
@@ -127,8 +136,17 @@ impl Engine {
             })
             .collect::<Result<Vec<Layer>>>()?;
         bar.finish_and_clear();
+        let (kv, d_head, d_model) = (model.spec.kv_heads, model.spec.d_head, model.spec.d_model);
+        let small = |graph: Graph| Part::new(runtime, &placement, &graph, &folder);
+        let assembly = Assembly {
+            after: small(assemble::keys(kv, d_head, false))?,
+            looked_up: small(assemble::keys(kv, d_head, true))?,
+            rows: small(assemble::rows(d_model))?,
+            stack: small(assemble::stack(d_model))?,
+        };
         Ok(Self {
             runtime,
+            assembly,
             placement,
             embed,
             layers,
@@ -214,8 +232,7 @@ impl Engine {
     /// # Errors
     /// The runtime's reason.
     pub fn layer(&mut self, layer: usize, stream: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let (batch, pos, _) = stream.view::<Ix3>()?.dim();
-        let positions = Tensor::from_i64(Array2::from_shape_fn((batch, pos), |(_, t)| t as i64))?;
+        let positions = positions(stream)?;
         if self.layers[layer].keys_values.is_some() {
             let own = self.keys_values(layer, stream, &positions)?;
             return self.attend(layer, stream, &positions, &own, bias);
@@ -277,6 +294,79 @@ impl Engine {
         Ok(next)
     }
 
+    /// Keys and values of a batch of 1, then those of every prompt.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn after(&mut self, past: &KeysValues, own: &KeysValues) -> Result<KeysValues> {
+        let batch = own.keys.shape()[0];
+        let zeros = Tensor::from_f32(Array4::zeros((batch, 1, 1, 1)))?;
+        let mut join = |past: &Tensor, own: &Tensor| -> Result<Tensor> {
+            let inputs = [
+                (assemble::FIRST, past),
+                (assemble::ZEROS, &zeros),
+                (assemble::LAST, own),
+            ];
+            let [out] = self.assembly.after.run(&inputs, [assemble::OUT])?;
+            Ok(out)
+        };
+        Ok(KeysValues {
+            keys: join(&past.keys, &own.keys)?,
+            values: join(&past.values, &own.values)?,
+        })
+    }
+
+    /// Keys and values of a batch of 1, then those of rows of a table, `[row, kv, 1, d_head]`, by `index`, `[batch, len]`, then those
+    /// of every prompt.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn looked_up(
+        &mut self,
+        sink: &KeysValues,
+        (table, index): (&KeysValues, &Tensor),
+        own: &KeysValues,
+    ) -> Result<KeysValues> {
+        let batch = own.keys.shape()[0];
+        let zeros = Tensor::from_f32(Array4::zeros((batch, 1, 1, 1)))?;
+        let mut join = |sink: &Tensor, table: &Tensor, own: &Tensor| -> Result<Tensor> {
+            let inputs = [
+                (assemble::FIRST, sink),
+                (assemble::ZEROS, &zeros),
+                (assemble::TABLE, table),
+                (assemble::INDEX, index),
+                (assemble::LAST, own),
+            ];
+            let [out] = self.assembly.looked_up.run(&inputs, [assemble::OUT])?;
+            Ok(out)
+        };
+        Ok(KeysValues {
+            keys: join(&sink.keys, &table.keys, &own.keys)?,
+            values: join(&sink.values, &table.values, &own.values)?,
+        })
+    }
+
+    /// Some rows of streams of one token, `[row, 1, d_model]`.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn rows(&mut self, streams: &Tensor, rows: std::ops::Range<usize>) -> Result<Tensor> {
+        let index = Tensor::from_i64(rows.map(|row| row as i64).collect::<Array1<i64>>())?;
+        let inputs = [(assemble::TABLE, streams), (assemble::INDEX, &index)];
+        let [out] = self.assembly.rows.run(&inputs, [assemble::OUT])?;
+        Ok(out)
+    }
+
+    /// Streams of one token, `[row, 1, d_model]`, one below the other.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn stack(&mut self, first: &Tensor, last: &Tensor) -> Result<Tensor> {
+        let inputs = [(assemble::FIRST, first), (assemble::LAST, last)];
+        let [out] = self.assembly.stack.run(&inputs, [assemble::OUT])?;
+        Ok(out)
+    }
+
     /// As [`Self::layer`], but `change` may replace the attention weights, `[batch, head, q_pos, k_pos]`, and what the heads
     /// read, `[batch, head, q_pos, d_head]`, where it returns something.
     ///
@@ -294,8 +384,7 @@ impl Engine {
             self.attention.insert(layer, parts);
         }
         let parts = self.attention.get_mut(&layer).expect("it was just made");
-        let (batch, pos, _) = stream.view::<Ix3>()?.dim();
-        let positions = Tensor::from_i64(Array2::from_shape_fn((batch, pos), |(_, t)| t as i64))?;
+        let positions = positions(stream)?;
         let (before, pattern, read) = (resid(layer), attn_pattern(layer), attn_out(layer));
         let bias_name = attn_bias(layer);
         let mut inputs = vec![
@@ -353,4 +442,11 @@ impl Engine {
         let [logits] = self.head.run(&[(&name, stream)], [LOGITS])?;
         Ok(logits)
     }
+}
+
+/// The positions of whole prompts whose streams are `[batch, pos, d_model]`: `[batch, pos]`.
+fn positions(stream: &Tensor) -> Result<Tensor> {
+    let shape = stream.shape();
+    let shape = (shape[0], shape[1]);
+    Tensor::from_i64(Array2::from_shape_fn(shape, |(_, t)| t as i64))
 }

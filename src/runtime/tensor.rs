@@ -50,6 +50,14 @@ impl Tensor {
         Ok(Self::of(tensor.into_dyn(), false))
     }
 
+    /// The lengths of its axes.
+    pub fn shape(&self) -> Vec<usize> {
+        match self.value.dtype() {
+            ValueType::Tensor { shape, .. } => shape.iter().map(|&n| n as usize).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The floats of the tensor.
     ///
     /// # Errors
