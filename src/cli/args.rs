@@ -38,8 +38,9 @@ pub struct ModelArgs {
 pub struct RuntimeArgs {
     /// cpu, cuda[:id], tensorrt[:id], rocm[:id], migraphx[:id], directml[:id], coreml, openvino[:type], webgpu[:id], or auto: the
     /// first accelerator whose library is there and that runs, else cpu
-    #[arg(long, default_value = "cpu")]
-    device: DeviceChoice,
+    /// Several, such as cuda:0,cuda:1, share the layers of a model
+    #[arg(long, default_value = "cpu", value_delimiter = ',')]
+    device: Vec<DeviceChoice>,
     /// Threads of one operation [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
@@ -49,7 +50,7 @@ pub struct RuntimeArgs {
     /// Let nodes that the device's provider does not implement run on the processor, and say so in the records
     #[arg(long)]
     allow_cpu_fallback: bool,
-    /// Most memory of the device for the runtime, such as 8GiB (cuda, tensorrt, rocm, migraphx)
+    /// Most memory of the device for the runtime, such as 8GiB (cpu, cuda, tensorrt, rocm, migraphx)
     #[arg(long, value_name = "SIZE", value_parser = bytes)]
     device_memory: Option<u64>,
     /// Keep compiled engines in this folder (tensorrt, openvino, coreml)
@@ -123,6 +124,7 @@ impl RuntimeArgs {
     pub fn on(&self, device: Device) -> Placement {
         Placement {
             device,
+            also: Vec::new(),
             allow_cpu_fallback: self.allow_cpu_fallback,
             provider_library: self.provider_library.clone(),
             memory: self.device_memory,
@@ -131,33 +133,54 @@ impl RuntimeArgs {
         }
     }
 
-    /// The device that was asked for, whether it can run or not.
-    pub fn placement(&self, cache: &Cache) -> Result<Placement> {
-        let DeviceChoice::Device(device) = &self.device else {
-            for device in Device::accelerators() {
-                let placement = self.on(device);
-                if can_run(&placement, cache).is_ok() {
-                    eprintln!("device auto: {}", placement.device);
-                    return Ok(placement);
+    /// The devices that were asked for, whether they can run or not.
+    fn placement(&self, cache: &Cache) -> Result<Placement> {
+        let mut devices = Vec::new();
+        for choice in &self.device {
+            match choice {
+                DeviceChoice::Device(device) => devices.push(device.clone()),
+                DeviceChoice::Auto if self.device.len() > 1 => {
+                    return Err(Error::Usage(
+                        "--device auto: it chooses one device; leave the others out".to_owned(),
+                    ));
                 }
+                DeviceChoice::Auto => return Ok(self.best(cache)),
             }
-            eprintln!("device auto: cpu, no accelerator runs here (see `af1 doctor`)");
-            return Ok(self.on(Device::Cpu));
-        };
-        Ok(self.on(device.clone()))
+        }
+        let also = devices.split_off(1);
+        Ok(Placement {
+            also,
+            ..self.on(devices.remove(0))
+        })
     }
 
-    /// Starts the runtime and checks that the device runs.
+    /// The first accelerator that runs, else the processor.
+    fn best(&self, cache: &Cache) -> Placement {
+        for device in Device::accelerators() {
+            let placement = self.on(device);
+            if can_run(&placement, cache).is_ok() {
+                eprintln!("device auto: {placement}");
+                return placement;
+            }
+        }
+        eprintln!("device auto: cpu, no accelerator runs here (see `af1 doctor`)");
+        self.on(Device::Cpu)
+    }
+
+    /// Starts the runtime and checks that the devices run.
     pub fn start(&self) -> Result<(&'static Runtime, Placement)> {
         let cache = Cache::of_user()?;
         let mut placement = self.placement(&cache)?;
         placement.check_options()?;
-        let library = Library::find_or_fetch(&cache, &placement.device)?;
+        let library = Library::find_or_fetch(&cache, placement.accelerator())?;
         let threads = self.threads.map_or_else(default_threads, usize::from);
-        let runtime = Runtime::start(&library, threads)?;
+        let memory = placement.memory.filter(|_| placement.device == Device::Cpu);
+        let runtime = Runtime::start_within(&library, threads, memory)?;
         placement.find_plugin(runtime, &cache)?;
-        if placement.device != Device::Cpu {
-            probe(runtime, &placement)?;
+        for one in placement.each() {
+            if one.device != Device::Cpu {
+                probe(runtime, &one)?;
+            }
         }
         Ok((runtime, placement))
     }

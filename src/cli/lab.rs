@@ -342,7 +342,7 @@ impl Lab {
             (false, Format::Json) => report::selfcheck_lines(&self.control),
             (false, Format::Table) => {
                 let version = self.engine.runtime().version();
-                let heading = report::selfcheck_heading(version, self.engine.device());
+                let heading = report::selfcheck_heading(version, self.engine.placement());
                 heading + &report::selfcheck(&self.control) + "\n"
             }
         }
@@ -868,7 +868,7 @@ fn provenance(
         runtime: "onnxruntime".to_owned(),
         runtime_version: runtime.version().to_owned(),
         runtime_sha256: runtime.hash().to_string(),
-        device: engine.device().to_string(),
+        device: engine.placement().to_string(),
         providers: engine.providers().clone(),
         dtype: model.precision.dtype().to_string(),
         threads: runtime.threads(),

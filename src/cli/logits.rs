@@ -61,7 +61,7 @@ impl Logits {
             Format::Json => {
                 let object = serde_json::json!({
                     "model": model.name, "model_sha256": model.hash, "graph_sha256": engine.graph_hash(),
-                    "runtime_version": engine.runtime().version(), "device": engine.device().to_string(),
+                    "runtime_version": engine.runtime().version(), "device": engine.placement().to_string(),
                     "providers": engine.providers(), "dtype": model.precision.dtype().to_string(), "threads": engine.runtime().threads(),
                     "prompt": self.prompt, "tokens": names, "ids": ids, "logits": logits.to_vec(),
                 });

@@ -13,6 +13,12 @@ use crate::{Result, report};
 
 #[derive(Args, Clone, Debug)]
 pub struct Selfcheck {
+    /// The planted models to check [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...", value_parser = planted_named)]
+    model: Vec<&'static Preset>,
+    /// The operations to ask them for
+    #[arg(long, value_delimiter = ',', value_name = "OP,...", default_values = OPERATIONS, value_parser = OPERATIONS)]
+    operation: Vec<String>,
     #[command(flatten)]
     runtime: RuntimeArgs,
     #[command(flatten)]
@@ -26,18 +32,29 @@ fn planted() -> impl Iterator<Item = &'static Preset> {
         .filter(|preset| matches!(preset.origin, Origin::Planted(_)))
 }
 
+/// The planted model of a name.
+fn planted_named(name: &str) -> Result<&'static Preset, String> {
+    let names: Vec<&str> = planted().map(|preset| preset.name).collect();
+    let found = planted().find(|preset| preset.name == name);
+    found.ok_or_else(|| format!("no planted model {name:?}; there are {}", names.join(", ")))
+}
+
 impl Selfcheck {
     pub fn run(self) -> Result<()> {
         if let Some(out) = &self.output.out {
             check_writable(out)?;
         }
         let (runtime, placement) = self.runtime.start()?;
-        let rows = rows(planted(), runtime, &placement, &OPERATIONS)?;
+        let chosen: Vec<&'static Preset> = match self.model.is_empty() {
+            true => planted().collect(),
+            false => self.model,
+        };
+        let operations: Vec<&str> = self.operation.iter().map(String::as_str).collect();
+        let rows = rows(chosen.into_iter(), runtime, &placement, &operations)?;
         let text = match self.output.format {
             Format::Json => report::selfcheck_lines(&rows),
             Format::Table => {
-                let device = &placement.device;
-                report::selfcheck_heading(runtime.version(), device) + &report::selfcheck(&rows)
+                report::selfcheck_heading(runtime.version(), &placement) + &report::selfcheck(&rows)
             }
         };
         deliver(self.output.out.as_deref(), &text)?;

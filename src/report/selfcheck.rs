@@ -3,11 +3,11 @@
 use super::table::{self, outcome};
 use crate::intervene::Head;
 use crate::record::{Outcome, SCHEMA};
-use crate::runtime::Device;
+use crate::runtime::Placement;
 use crate::selfcheck::{CLAIM, Row};
 
 /// What stands above the table.
-pub fn selfcheck_heading(runtime_version: &str, device: &Device) -> String {
+pub fn selfcheck_heading(runtime_version: &str, device: &Placement) -> String {
     format!(
         "models whose answer is known by construction, on ONNX Runtime {runtime_version} ({device})\n"
     )

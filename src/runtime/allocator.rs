@@ -51,8 +51,10 @@ fn give_back_from(bytes: i32) {
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 fn give_back_from(_: i32) {}
 
-/// Registers the arena; sessions take it if they say so.
-pub fn share_arena(environment: &Environment) -> ort::Result<()> {
+/// Registers the arena, of at most so many bytes; sessions take it if they say so.
+pub fn share_arena(environment: &Environment, memory: Option<u64>) -> ort::Result<()> {
+    // None is no limit.
+    let memory_limit = memory.unwrap_or(0) as usize;
     let (mut memory, mut arena) = (ptr::null_mut(), ptr::null_mut());
     // SAFETY (all calls): the environment is alive, the pointers that are passed are valid for writing, and the runtime copies
     // what the two descriptions say before they are released.
@@ -61,8 +63,7 @@ pub fn share_arena(environment: &Environment) -> ort::Result<()> {
         sys::OrtMemType::OrtMemTypeDefault,
         &mut memory
     )?];
-    let configured =
-        ortsys![unsafe CreateArenaCfg(0, SAME_AS_REQUESTED, DEFAULT, DEFAULT, &mut arena)];
+    let configured = ortsys![unsafe CreateArenaCfg(memory_limit, SAME_AS_REQUESTED, DEFAULT, DEFAULT, &mut arena)];
     // SAFETY: what was made is released once, whatever happens in between.
     let registered = unsafe { ort::Error::result_from_status(configured) }.and_then(|()| {
         let environment = environment.ptr().cast_mut();

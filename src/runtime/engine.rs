@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use ndarray::{Array1, Array2, Array4, ArrayView4};
 
 use super::allocator::Loading;
-use super::{Device, Part, Placement, Runtime, Tensor};
+use super::{Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
     Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, assemble, attn_bias, attn_key, attn_out,
@@ -58,7 +58,8 @@ pub struct Engine {
     embed: Part,
     layers: Vec<Layer>,
     head: Part,
-    assembly: Assembly,
+    /// One a device.
+    assemblies: Vec<Assembly>,
     /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
     attention: BTreeMap<usize, [Part; 3]>,
     graph: Graph,
@@ -100,25 +101,32 @@ impl Engine {
         let _loading = Loading::begin();
         let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
         let mut providers = BTreeMap::new();
-        let mut part = |name: String, inputs: &[String], outputs: &[String]| -> Result<Part> {
-            interrupted()?;
-            let segment = graph
-                .cut(&name, inputs, outputs)
-                .map_err(|missing| Error::Run {
-                    part: name.clone(),
-                    reason: format!("the graph has no value named {missing:?}"),
-                })?;
-            let part = Part::new(runtime, &placement, &segment, &folder)?;
-            for (provider, nodes) in part.providers() {
-                *providers.entry(provider.clone()).or_insert(0) += nodes;
-            }
-            bar.inc(1);
-            Ok(part)
-        };
+        let mut part =
+            |layer: usize, name: String, inputs: &[String], outputs: &[String]| -> Result<Part> {
+                interrupted()?;
+                let segment = graph
+                    .cut(&name, inputs, outputs)
+                    .map_err(|missing| Error::Run {
+                        part: name.clone(),
+                        reason: format!("the graph has no value named {missing:?}"),
+                    })?;
+                let place = placement.of_layer(layer, layers);
+                let part = Part::new(runtime, place, &segment, &folder)?;
+                for (provider, nodes) in part.providers() {
+                    *providers.entry(provider.clone()).or_insert(0) += nodes;
+                }
+                bar.inc(1);
+                Ok(part)
+            };
         // First what is largest: while it is made its weights are in memory as stored, transposed and packed, and what is given
         // back of that is enough for all that follows.
-        let head = part("head".to_owned(), &[resid(layers)], &[LOGITS.to_owned()])?;
-        let embed = part("embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)])?;
+        let head = part(
+            layers,
+            "head".to_owned(),
+            &[resid(layers)],
+            &[LOGITS.to_owned()],
+        )?;
+        let embed = part(0, "embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)])?;
         let layers = (0..layers)
             .map(|l| {
                 let (start, cut) = (resid(l), [attn_key(l), attn_value(l)]);
@@ -126,27 +134,31 @@ impl Engine {
                 let keys_values = apart
                     .then(|| {
                         let name = format!("layer {l}, keys and values");
-                        part(name, std::slice::from_ref(&start), &cut)
+                        part(l, name, std::slice::from_ref(&start), &cut)
                     })
                     .transpose()?;
                 let mut inputs = vec![start];
                 inputs.extend(cut.into_iter().filter(|_| apart));
-                let rest = part(format!("layer {l}"), &inputs, &[resid(l + 1)])?;
+                let rest = part(l, format!("layer {l}"), &inputs, &[resid(l + 1)])?;
                 Ok(Layer { keys_values, rest })
             })
             .collect::<Result<Vec<Layer>>>()?;
         bar.finish_and_clear();
         let (kv, d_head, d_model) = (model.spec.kv_heads, model.spec.d_head, model.spec.d_model);
-        let small = |graph: Graph| Part::new(runtime, &placement, &graph, &folder);
-        let assembly = Assembly {
-            after: small(assemble::keys(kv, d_head, false))?,
-            looked_up: small(assemble::keys(kv, d_head, true))?,
-            rows: small(assemble::rows(d_model))?,
-            stack: small(assemble::stack(d_model))?,
+        let assembly = |place: Placement| {
+            let small = |graph: Graph| Part::new(runtime, &place, &graph, &folder);
+            Ok(Assembly {
+                after: small(assemble::keys(kv, d_head, false))?,
+                looked_up: small(assemble::keys(kv, d_head, true))?,
+                rows: small(assemble::rows(d_model))?,
+                stack: small(assemble::stack(d_model))?,
+            })
         };
+        let assemblies = placement.each().into_iter().map(assembly);
+        let assemblies = assemblies.collect::<Result<Vec<Assembly>>>()?;
         Ok(Self {
             runtime,
-            assembly,
+            assemblies,
             placement,
             embed,
             layers,
@@ -170,11 +182,6 @@ impl Engine {
     /// The device and its options.
     pub fn placement(&self) -> &Placement {
         &self.placement
-    }
-
-    /// The device.
-    pub fn device(&self) -> &Device {
-        &self.placement.device
     }
 
     /// The SHA-256 of the whole model's graph.
@@ -294,11 +301,19 @@ impl Engine {
         Ok(next)
     }
 
+    /// What puts tensors together where one of them is.
+    fn assembly(&mut self, tensor: &Tensor) -> &mut Assembly {
+        let at =
+            (self.assemblies.iter()).position(|assembly| assembly.after.place() == tensor.place());
+        &mut self.assemblies[at.unwrap_or(0)]
+    }
+
     /// Keys and values of a batch of 1, then those of every prompt.
     ///
     /// # Errors
     /// The runtime's reason.
     pub fn after(&mut self, past: &KeysValues, own: &KeysValues) -> Result<KeysValues> {
+        let assembly = self.assembly(&own.keys);
         let batch = own.keys.shape()[0];
         let zeros = Tensor::from_f32(Array4::zeros((batch, 1, 1, 1)))?;
         let mut join = |past: &Tensor, own: &Tensor| -> Result<Tensor> {
@@ -307,7 +322,7 @@ impl Engine {
                 (assemble::ZEROS, &zeros),
                 (assemble::LAST, own),
             ];
-            let [out] = self.assembly.after.run(&inputs, [assemble::OUT])?;
+            let [out] = assembly.after.run(&inputs, [assemble::OUT])?;
             Ok(out)
         };
         Ok(KeysValues {
@@ -327,6 +342,7 @@ impl Engine {
         (table, index): (&KeysValues, &Tensor),
         own: &KeysValues,
     ) -> Result<KeysValues> {
+        let assembly = self.assembly(&own.keys);
         let batch = own.keys.shape()[0];
         let zeros = Tensor::from_f32(Array4::zeros((batch, 1, 1, 1)))?;
         let mut join = |sink: &Tensor, table: &Tensor, own: &Tensor| -> Result<Tensor> {
@@ -337,7 +353,7 @@ impl Engine {
                 (assemble::INDEX, index),
                 (assemble::LAST, own),
             ];
-            let [out] = self.assembly.looked_up.run(&inputs, [assemble::OUT])?;
+            let [out] = assembly.looked_up.run(&inputs, [assemble::OUT])?;
             Ok(out)
         };
         Ok(KeysValues {
@@ -353,7 +369,7 @@ impl Engine {
     pub fn rows(&mut self, streams: &Tensor, rows: std::ops::Range<usize>) -> Result<Tensor> {
         let index = Tensor::from_i64(rows.map(|row| row as i64).collect::<Array1<i64>>())?;
         let inputs = [(assemble::TABLE, streams), (assemble::INDEX, &index)];
-        let [out] = self.assembly.rows.run(&inputs, [assemble::OUT])?;
+        let [out] = self.assembly(streams).rows.run(&inputs, [assemble::OUT])?;
         Ok(out)
     }
 
@@ -363,7 +379,7 @@ impl Engine {
     /// The runtime's reason.
     pub fn stack(&mut self, first: &Tensor, last: &Tensor) -> Result<Tensor> {
         let inputs = [(assemble::FIRST, first), (assemble::LAST, last)];
-        let [out] = self.assembly.stack.run(&inputs, [assemble::OUT])?;
+        let [out] = self.assembly(last).stack.run(&inputs, [assemble::OUT])?;
         Ok(out)
     }
 
@@ -415,7 +431,8 @@ impl Engine {
                 part: name.clone(),
                 reason: format!("the graph has no value named {missing:?}"),
             })?;
-            Part::new(self.runtime, &self.placement, &segment, &self.weights)
+            let place = self.placement.of_layer(layer, self.layers.len());
+            Part::new(self.runtime, place, &segment, &self.weights)
         };
         let (before, pattern, read) = (resid(layer), attn_pattern(layer), attn_out(layer));
         Ok([

@@ -49,6 +49,19 @@ impl Runtime {
     /// # Errors
     /// A library that cannot be loaded; another library or number of threads than the one that is loaded.
     pub fn start(library: &Library, threads: usize) -> Result<&'static Self> {
+        Self::start_within(library, threads, None)
+    }
+
+    /// As [`Self::start`], with at most so many bytes of the host's memory for what sessions compute; a runtime that is loaded already
+    /// keeps its limit.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_within(
+        library: &Library,
+        threads: usize,
+        memory: Option<u64>,
+    ) -> Result<&'static Self> {
         let _one_at_a_time = STARTING.lock().unwrap_or_else(|e| e.into_inner());
         if let Some(runtime) = RUNTIME.get() {
             if runtime.library.path != library.path || runtime.threads != threads {
@@ -79,7 +92,7 @@ impl Runtime {
             .with_global_thread_pool(pool)
             .build()
             .map_err(|e| load_error(library, &e))?;
-        share_arena(&environment).map_err(|e| load_error(library, &e))?;
+        share_arena(&environment, memory).map_err(|e| load_error(library, &e))?;
         // Warnings of the runtime (unused initialisers, suboptimal kernels) are not a user's business, and its errors are returned.
         environment.set_log_level(ort::logging::LogLevel::Fatal);
         Ok(RUNTIME.get_or_init(|| Self {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 
 use ort::memory::{Allocator, MemoryInfo};
 use ort::session::builder::GraphOptimizationLevel;
@@ -26,6 +27,8 @@ pub struct Part {
     placement: Placement,
     /// Where its outputs stay, if not in the host's memory, and what allocates there.
     memory: Option<(MemoryInfo<'static>, Allocator)>,
+    /// The device, as tensors know it.
+    place: Arc<str>,
     providers: BTreeMap<String, usize>,
 }
 
@@ -92,9 +95,15 @@ impl Part {
                 .collect(),
             name,
             session,
+            place: placement.device.to_string().into(),
             placement,
             memory,
         })
+    }
+
+    /// The device that its outputs stay on; `None` for the host's memory.
+    pub(super) fn place(&self) -> Option<&Arc<str>> {
+        self.memory.as_ref().map(|_| &self.place)
     }
 
     /// The number of nodes by the provider that executes them.
@@ -130,7 +139,7 @@ impl Part {
             let mut binding = self.session.create_binding().map_err(|e| fail(&e))?;
             for (input, tensor) in wanted {
                 binding
-                    .bind_input(*input, tensor.on_device(allocator))
+                    .bind_input(*input, tensor.on_device(&self.place, allocator)?)
                     .map_err(|e| fail(&e))?;
             }
             for output in outputs {
@@ -141,7 +150,7 @@ impl Part {
             let mut found = self.session.run_binding(&binding).map_err(|e| fail(&e))?;
             for output in outputs {
                 let value = found.remove(output).ok_or_else(|| missing(output))?;
-                tensors.push(Tensor::of(value, true));
+                tensors.push(Tensor::of(value, Some(self.place.clone())));
             }
         } else {
             let mut given: Vec<(Cow<'_, str>, SessionInputValue<'_>)> = Vec::new();
@@ -151,7 +160,7 @@ impl Part {
             let mut found = self.session.run(given).map_err(|e| fail(&e))?;
             for output in outputs {
                 let value = found.remove(output).ok_or_else(|| missing(output))?;
-                tensors.push(Tensor::of(value, false));
+                tensors.push(Tensor::of(value, None));
             }
         }
         Ok(tensors.try_into().ok().expect("one for every name"))
@@ -239,5 +248,9 @@ fn failure(part: &str, placement: &Placement, error: &ort::Error) -> Error {
 pub(super) fn first_line(error: &dyn fmt::Display) -> String {
     let text = error.to_string();
     let line = text.lines().find(|line| !line.trim().is_empty());
-    line.unwrap_or(&text).trim().to_owned()
+    let line = line.unwrap_or(&text).trim();
+    // Where in its own source it failed, and its codes, are of no use to a user.
+    let told = line.rsplit_once("[ONNXRuntimeError] : ");
+    let told = told.and_then(|(_, rest)| rest.splitn(3, " : ").nth(2));
+    told.unwrap_or(line).to_owned()
 }

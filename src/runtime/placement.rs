@@ -18,13 +18,15 @@ const NO_PLUGIN: &str = "give the provider's library with --provider-library";
 /// A device and its options.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Placement {
-    /// The device.
+    /// The device, or the first of several.
     pub device: Device,
+    /// Further devices: the layers are spread evenly over all of them, in this order.
+    pub also: Vec<Device>,
     /// Whether nodes that the device's provider does not implement may run on the processor.
     pub allow_cpu_fallback: bool,
     /// The provider's library, where it comes as a plugin and not in the runtime's library.
     pub provider_library: Option<PathBuf>,
-    /// At most so many bytes of the device's memory for the runtime's arena (CUDA, ROCm, MIGraphX) or workspace (TensorRT).
+    /// At most so many bytes of the device's memory for the runtime's arena (processor, CUDA, ROCm, MIGraphX) or workspace (TensorRT).
     pub memory: Option<u64>,
     /// The folder in which compiled engines are kept from run to run (TensorRT, OpenVINO, Core ML).
     pub engine_cache: Option<PathBuf>,
@@ -47,16 +49,76 @@ impl From<&Placement> for Placement {
     }
 }
 
+impl fmt::Display for Placement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.device)?;
+        self.also
+            .iter()
+            .try_for_each(|device| write!(f, ",{device}"))
+    }
+}
+
 impl Placement {
-    /// Checks that the device has the options that are asked for.
+    /// The device of a layer of a model with so many of them: the embedding is with the first, the head with the last.
+    pub fn of_layer(&self, layer: usize, layers: usize) -> Self {
+        let devices: Vec<&Device> = self.devices().collect();
+        let at = layer * devices.len() / layers.max(1);
+        Self {
+            device: devices[at.min(devices.len() - 1)].clone(),
+            also: Vec::new(),
+            ..self.clone()
+        }
+    }
+
+    /// All devices.
+    fn devices(&self) -> impl Iterator<Item = &Device> {
+        std::iter::once(&self.device).chain(&self.also)
+    }
+
+    /// Each device by itself, once.
+    pub fn each(&self) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for device in self.devices() {
+            let one = Self {
+                device: device.clone(),
+                also: Vec::new(),
+                ..self.clone()
+            };
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        all
+    }
+
+    /// The first device that is not the processor, whose library has to be loaded; the processor where there is no other.
+    pub fn accelerator(&self) -> &Device {
+        let mut devices = self.devices();
+        devices
+            .find(|device| **device != Device::Cpu)
+            .unwrap_or(&self.device)
+    }
+
+    /// Checks that the devices are of one kind, the processor apart, whose library has them all; and that they have the options that are asked for.
     ///
     /// # Errors
-    /// An option that it does not have.
+    /// Devices of two kinds; an option that a device does not have.
     pub fn check_options(&self) -> Result<()> {
-        let device = &self.device;
+        let device = self.accelerator();
+        for other in self.devices().filter(|other| **other != Device::Cpu) {
+            if other.provider() != device.provider() {
+                return Err(Error::Usage(format!(
+                    "--device {self}: {device} and {other} have different providers; give several of one kind, with or without cpu"
+                )));
+            }
+        }
         let limited = matches!(
             device,
-            Device::Cuda(_) | Device::TensorRt(_) | Device::Rocm(_) | Device::MiGraphX(_)
+            Device::Cpu
+                | Device::Cuda(_)
+                | Device::TensorRt(_)
+                | Device::Rocm(_)
+                | Device::MiGraphX(_)
         );
         let cached = matches!(
             device,
@@ -67,7 +129,7 @@ impl Placement {
                 self.memory.is_some(),
                 limited,
                 "--device-memory",
-                "cuda, tensorrt, rocm and migraphx",
+                "cpu, cuda, tensorrt, rocm and migraphx",
             ),
             (
                 self.engine_cache.is_some(),
@@ -168,7 +230,7 @@ impl Placement {
 
     /// Whether the provider has to come as a plugin: one is given, or the library has none built in and there is a plugin.
     fn by_plugin(&self) -> bool {
-        self.provider_library.is_some()
+        self.device != Device::Cpu && self.provider_library.is_some()
             || self.device.plugin().is_some()
                 && self
                     .built_in()
@@ -328,9 +390,15 @@ impl Placement {
         Error::Device {
             device: self.device.to_string(),
             reason: format!("{} failed: {}", self.device.provider(), first_line(error)),
-            remedy: "install the driver and the libraries that the message names (see `af1 doctor`), or use \
-                     --device cpu"
-                .to_owned(),
+            remedy: match self.device {
+                Device::Cuda(_) | Device::TensorRt(_) => {
+                    "install NVIDIA's driver, CUDA and cuDNN (TensorRT too for tensorrt) where the system's loader finds them \
+                     (`pip install 'onnxruntime-gpu[cuda,cudnn]'` has the latter two: put their lib folders on LD_LIBRARY_PATH), \
+                     or use --device cpu"
+                }
+                _ => "install the driver and the libraries that the message names, or use --device cpu",
+            }
+            .to_owned(),
         }
     }
 
@@ -340,8 +408,13 @@ impl Placement {
     /// # Errors
     /// A platform without a wheel; a fetch that fails.
     pub fn find_plugin(&mut self, _started: &Runtime, cache: &Cache) -> Result<()> {
-        let needed = self.provider_library.is_none() && self.by_plugin();
-        if let Some(package) = self.device.plugin().filter(|_| needed) {
+        let device = self.accelerator().clone();
+        let alone = Self {
+            device: device.clone(),
+            ..self.clone()
+        };
+        let needed = self.provider_library.is_none() && alone.by_plugin();
+        if let Some(package) = device.plugin().filter(|_| needed) {
             let path = match package.find(cache)? {
                 Some(path) => path,
                 None => package.fetch(cache, false, NO_PLUGIN)?,

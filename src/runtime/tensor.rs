@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ptr;
+use std::sync::Arc;
 
 use ndarray::{Array, ArrayView, Dimension};
 use ort::memory::{AllocationDevice, Allocator};
@@ -16,16 +17,17 @@ use crate::{Error, Result};
 /// side takes it; it is copied there once.
 pub struct Tensor {
     value: DynValue,
-    on_device: bool,
-    /// The copy on the other side.
-    copy: OnceCell<DynValue>,
+    /// The device that has it; `None` where it is in the host's memory.
+    place: Option<Arc<str>>,
+    /// The copy on the other side: in the host's memory, or on the first device that took it.
+    copy: OnceCell<(Option<Arc<str>>, DynValue)>,
 }
 
 impl Tensor {
-    pub(super) fn of(value: DynValue, on_device: bool) -> Self {
+    pub(super) fn of(value: DynValue, place: Option<Arc<str>>) -> Self {
         Self {
             value,
-            on_device,
+            place,
             copy: OnceCell::new(),
         }
     }
@@ -37,7 +39,7 @@ impl Tensor {
     pub fn from_f32<D: Dimension + 'static>(array: Array<f32, D>) -> Result<Self> {
         let array = array.as_standard_layout().into_owned();
         let tensor = ort::value::Tensor::from_array(array).map_err(|e| fail(&e))?;
-        Ok(Self::of(tensor.into_dyn(), false))
+        Ok(Self::of(tensor.into_dyn(), None))
     }
 
     /// Hands a tensor of integers to the runtime.
@@ -47,7 +49,7 @@ impl Tensor {
     pub fn from_i64<D: Dimension + 'static>(array: Array<i64, D>) -> Result<Self> {
         let array = array.as_standard_layout().into_owned();
         let tensor = ort::value::Tensor::from_array(array).map_err(|e| fail(&e))?;
-        Ok(Self::of(tensor.into_dyn(), false))
+        Ok(Self::of(tensor.into_dyn(), None))
     }
 
     /// The lengths of its axes.
@@ -70,10 +72,10 @@ impl Tensor {
 
     /// The value in the host's memory.
     pub(super) fn on_host(&self) -> Result<&DynValue> {
-        if !self.on_device {
+        if self.place.is_none() {
             return Ok(&self.value);
         }
-        self.other(|value| match like(value, &Allocator::default()) {
+        self.other(None, |value| match like(value, &Allocator::default()) {
             Ok(host) if copy(value, &host).is_ok() => Ok(host),
             // A provider that is built in copies by a session of its own.
             _ => (value.view().downcast::<DynTensorValueType>()?)
@@ -82,25 +84,41 @@ impl Tensor {
         })
     }
 
-    /// The value in the memory of a device, or in the host's where the runtime has to copy it with every run.
-    pub(super) fn on_device(&self, device: &Allocator) -> &DynValue {
-        if self.on_device {
-            return &self.value;
-        }
-        let made = self.other(|value| {
-            let there = like(value, device)?;
-            copy(value, &there)?;
-            Ok(there)
-        });
-        made.unwrap_or(&self.value)
+    /// The device that has it; `None` where it is in the host's memory.
+    pub(super) fn place(&self) -> Option<&Arc<str>> {
+        self.place.as_ref()
     }
 
-    fn other(&self, make: impl FnOnce(&DynValue) -> ort::Result<DynValue>) -> Result<&DynValue> {
+    /// The value in the memory of a device, or in the host's where the runtime has to copy it with every run. A model that is spread
+    /// over several devices hands its streams on through the host.
+    pub(super) fn on_device(&self, place: &Arc<str>, device: &Allocator) -> Result<&DynValue> {
+        match &self.place {
+            Some(here) if here == place => Ok(&self.value),
+            Some(_) => self.on_host(),
+            None => {
+                let made = self.other(Some(place), |value| {
+                    let there = like(value, device)?;
+                    copy(value, &there)?;
+                    Ok(there)
+                });
+                Ok(made.unwrap_or(&self.value))
+            }
+        }
+    }
+
+    fn other(
+        &self,
+        place: Option<&Arc<str>>,
+        make: impl FnOnce(&DynValue) -> ort::Result<DynValue>,
+    ) -> Result<&DynValue> {
         if self.copy.get().is_none() {
             let made = make(&self.value).map_err(|e| fail(&e))?;
-            let _ = self.copy.set(made);
+            let _ = self.copy.set((place.cloned(), made));
         }
-        Ok(self.copy.get().expect("it was just made"))
+        match self.copy.get() {
+            Some((there, copy)) if there.as_ref() == place => Ok(copy),
+            _ => Err(fail(&"its copy is on another device")),
+        }
     }
 }
 

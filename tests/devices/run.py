@@ -74,6 +74,13 @@ def main():
             nodes[provenance["graph_sha256"]] = sum(provenance["providers"].values())
             cells += 1
         print(f"{device}: {' '.join(args)}: {len(found)} cells as on the processor", file=sys.stderr, flush=True)
+    # Layers spread over the device and the processor: both run, and say the same.
+    args = ["run", "--model", "planted-af1", "--style", "symbolic", "--operation", "A+B", "--operands", "0..=4"]
+    for spread in [f"{device},cpu", f"cpu,{device}"]:
+        for a, b in zip(lines(program, args, "cpu"), lines(program, args, spread), strict=True):
+            both = {PROVIDERS[kind], PROVIDERS["cpu"]}
+            if a["answers"] != b["answers"] or set(b["provenance"]["providers"]) != both:
+                raise SystemExit(f"{spread}: {b['answers']} {b['provenance']['providers']}, on the processor {a['answers']}")
     print(f"{device}: {cells} cells of {len(PLANTED) + 1} models: equal verdicts and answers, numbers apart by at most {most:.1e}, "
           f"{sum(nodes.values())} nodes of {len(nodes)} graphs on {PROVIDERS[kind]}")
 

@@ -69,7 +69,9 @@ fn a_plugin_that_is_none() {
 }
 
 #[rstest]
-#[case(&["--device", "cpu", "--device-memory", "1GiB"], "--device-memory: device cpu has no such option")]
+#[case(&["--device", "webgpu", "--device-memory", "1GiB"], "--device-memory: device webgpu:0 has no such option")]
+#[case(&["--device", "cuda,webgpu"], "have different providers")]
+#[case(&["--device", "auto,cpu"], "it chooses one device")]
 #[case(&["--device", "webgpu", "--tf32"], "--tf32: device webgpu:0 has no such option")]
 #[case(&["--device", "cuda", "--engine-cache", "x"], "--engine-cache: device cuda:0 has no such option")]
 #[case(&["--device-memory", "much"], "\"much\" is no size")]
@@ -128,4 +130,27 @@ fn half_precision_is_near() {
     let text = stdout(af1().args(args).args(more));
     let object: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(object["dtype"], "f16");
+}
+
+/// Where the device's memory is not enough for a batch it is halved, the answers are the same, and the record says so.
+#[test]
+fn a_batch_that_is_too_large_is_halved() {
+    let run = |more: &[&str]| {
+        let args = "run --model planted-af1 --style word-problem --operation A+B --operands 0..=29 --ablation cama";
+        let mut command = af1();
+        command
+            .args(args.split(' '))
+            .args(["--batch", "900", "--format", "json"])
+            .args(more);
+        let text = stdout(&mut command);
+        serde_json::from_str::<serde_json::Value>(text.lines().next().unwrap()).unwrap()
+    };
+    let (whole, halved) = (run(&[]), run(&["--device-memory", "20MB"]));
+    assert!(whole.get("batch_halved_to").is_none(), "{whole}");
+    let batch = halved["batch_halved_to"].as_u64().unwrap();
+    assert!((1..=450).contains(&batch), "{batch}");
+    assert_eq!(halved["provenance"]["batch"], 900);
+    for field in ["answers", "base_answers", "correct_given_base", "verdict"] {
+        assert_eq!(whole[field], halved[field], "{field}");
+    }
 }
