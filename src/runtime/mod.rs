@@ -1,5 +1,7 @@
 //! ONNX Runtime: finding its library, devices, and running a model piece by piece. `ort` and the names of execution
 //! providers occur here only; what is run, with which masks, is decided in [`crate::intervene`].
+#![doc = ""]
+#![doc = include_str!("devices.md")]
 
 mod allocator;
 mod assignment;
