@@ -13,7 +13,7 @@ use crate::intervene::ablation::{self, Ablation};
 use crate::intervene::masking::{self, Technique};
 use crate::model::{BosChoice, Model, ModelSpec, PRESETS};
 use crate::prompt::Operation;
-use crate::runtime::{Device, Engine, Library, Placement, Runtime, default_threads, probe};
+use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, probe};
 use crate::stats::LEVEL;
 use crate::{Error, Result};
 
@@ -134,7 +134,7 @@ impl RuntimeArgs {
     }
 
     /// The devices that were asked for, whether they can run or not.
-    fn placement(&self, cache: &Cache) -> Result<Placement> {
+    fn placement(&self) -> Result<Placement> {
         let mut devices = Vec::new();
         for choice in &self.device {
             match choice {
@@ -144,7 +144,7 @@ impl RuntimeArgs {
                         "--device auto: it chooses one device; leave the others out".to_owned(),
                     ));
                 }
-                DeviceChoice::Auto => return Ok(self.best(cache)),
+                DeviceChoice::Auto => return Ok(self.best()),
             }
         }
         let also = devices.split_off(1);
@@ -155,10 +155,10 @@ impl RuntimeArgs {
     }
 
     /// The first accelerator that runs, else the processor.
-    fn best(&self, cache: &Cache) -> Placement {
+    fn best(&self) -> Placement {
         for device in Device::accelerators() {
             let placement = self.on(device);
-            if can_run(&placement, cache).is_ok() {
+            if can_run(&placement).is_ok() {
                 eprintln!("device auto: {placement}");
                 return placement;
             }
@@ -167,16 +167,21 @@ impl RuntimeArgs {
         self.on(Device::Cpu)
     }
 
-    /// Starts the runtime and checks that the devices run.
+    /// Starts the runtime and checks that the devices run; fetches what is not here.
     pub fn start(&self) -> Result<(&'static Runtime, Placement)> {
+        self.start_with(true)
+    }
+
+    /// As [`Self::start`], but fetches nothing unless `fetch` says so.
+    pub fn start_with(&self, fetch: bool) -> Result<(&'static Runtime, Placement)> {
         let cache = Cache::of_user()?;
-        let mut placement = self.placement(&cache)?;
+        let mut placement = self.placement()?;
         placement.check_options()?;
-        let library = Library::find_or_fetch(&cache, placement.accelerator())?;
+        let library = placement.library(&cache, fetch)?;
         let threads = self.threads.map_or_else(default_threads, usize::from);
         let memory = placement.memory.filter(|_| placement.device == Device::Cpu);
         let runtime = Runtime::start_within(&library, threads, memory)?;
-        placement.find_plugin(runtime, &cache)?;
+        placement.find_plugin(runtime, &cache, fetch)?;
         for one in placement.each() {
             if one.device != Device::Cpu {
                 probe(runtime, &one)?;

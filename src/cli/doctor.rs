@@ -25,7 +25,7 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<()> {
         if self.probe {
-            return self.runtime.start().map(drop);
+            return self.runtime.start_with(false).map(drop);
         }
         let cache = Cache::of_user()?;
         let mut missing = Vec::new();
@@ -57,7 +57,7 @@ impl Doctor {
                         library.path.display(),
                         library.source
                     );
-                    text += &devices(&cache, &self.runtime);
+                    text += &devices(&self.runtime);
                 }
                 Err(e) => {
                     text += "ONNX Runtime: unusable\n";
@@ -107,10 +107,10 @@ impl Doctor {
 }
 
 /// A line a device.
-fn devices(cache: &Cache, options: &RuntimeArgs) -> String {
+fn devices(options: &RuntimeArgs) -> String {
     let mut text = "devices:\n".to_owned();
     for device in Device::all() {
-        let state = match can_run(&options.on(device.clone()), cache) {
+        let state = match can_run(&options.on(device.clone())) {
             Ok(()) => "runs".to_owned(),
             Err(reason) => format!("no: {reason}"),
         };
@@ -121,17 +121,7 @@ fn devices(cache: &Cache, options: &RuntimeArgs) -> String {
 
 /// Whether a device runs, without fetching anything; the reason where it does not. Tried in a process of its own: a library that is
 /// loaded cannot be exchanged for another device's, and a broken driver may end the process.
-pub fn can_run(placement: &Placement, cache: &Cache) -> Result<(), String> {
-    match placement.not_fetched(cache) {
-        Ok(None) => {}
-        Ok(Some(package)) => {
-            return Err(format!(
-                "its library is not here; `af1 fetch --device {}` fetches {package}",
-                placement.device
-            ));
-        }
-        Err(e) => return Err(e.to_string()),
-    }
+pub fn can_run(placement: &Placement) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|e| e.to_string())?;
     let mut command = Command::new(program);
     command.args(["doctor", "--probe", "--device"]);

@@ -38,7 +38,7 @@ impl Fetch {
             library.source
         ))?;
         let runtime = Runtime::start(&library, default_threads())?;
-        placement.find_plugin(runtime, &cache)?;
+        placement.find_plugin(runtime, &cache, true)?;
         if let Some(plugin) = &placement.provider_library {
             print(&format!("{}: {}\n", self.device, plugin.display()))?;
         }

@@ -140,6 +140,19 @@ pub struct Provenance {
     pub bos_id: Option<u32>,
 }
 
+impl Provenance {
+    /// Where it ran, in words: the device, and where several providers executed nodes, how many each.
+    pub fn ran_on(&self) -> String {
+        if self.providers.len() < 2 {
+            return self.device.clone();
+        }
+        let each: Vec<String> = (self.providers.iter())
+            .map(|(provider, nodes)| format!("{nodes} nodes on {provider}"))
+            .collect();
+        format!("{}: {}", self.device, each.join(", "))
+    }
+}
+
 /// Records before there was another way do not say that they were masked.
 fn yes() -> bool {
     true

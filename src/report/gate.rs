@@ -14,7 +14,7 @@ pub fn gate_heading(model: &str, p: &Provenance, found: Outcome) -> String {
         outcome(found),
         p.dtype,
         p.runtime_version,
-        p.device,
+        p.ran_on(),
         p.model_sha256.get(..16).unwrap_or(&p.model_sha256)
     )
 }

@@ -194,7 +194,7 @@ fn measured_on(sweeps: &[Sweep]) -> Markup {
             sweep.layers().to_string(),
             p.dtype.clone(),
             format!("{} {}", p.runtime, p.runtime_version),
-            p.device.clone(),
+            p.ran_on(),
             match least == most {
                 true => least.to_string(),
                 false => format!("{least} to {most}"),

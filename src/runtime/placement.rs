@@ -7,8 +7,9 @@ use ort::ep::{self, ArenaExtendStrategy, ExecutionProvider, ExecutionProviderDis
 use ort::memory::{AllocationDevice, AllocatorType, DeviceType, MemoryInfo, MemoryType};
 use ort::session::builder::SessionBuilder;
 
+use super::package::Package;
 use super::part::first_line;
-use super::{Device, Library, Runtime, Source};
+use super::{Device, Library, Runtime};
 use crate::fetch::Cache;
 use crate::{Error, Result};
 
@@ -344,8 +345,9 @@ impl Placement {
                 others.join(", ")
             )));
         };
-        let memory = match device.hardware_device().ty() {
-            DeviceType::CPU => None,
+        // Not by the kind of hardware: a software driver of a GPU's provider is a processor, with memory of its own all the same.
+        let memory = match &self.device {
+            Device::OpenVino(kind) if kind == "CPU" => None,
             _ => Some(device.memory_info(false).to_owned()),
         };
         let mut options = Vec::new();
@@ -402,12 +404,12 @@ impl Placement {
         }
     }
 
-    /// Names the plugin that the device needs and nobody has named, from the cache or fetched. Only once the runtime is started:
-    /// its library may have the provider built in.
+    /// Names the plugin that the device needs and nobody has named, from the cache, or fetched where `fetch` says so. Only once the
+    /// runtime is started: its library may have the provider built in.
     ///
     /// # Errors
-    /// A platform without a wheel; a fetch that fails.
-    pub fn find_plugin(&mut self, _started: &Runtime, cache: &Cache) -> Result<()> {
+    /// A plugin that is not there and is not to be fetched; a platform without a wheel; a fetch that fails.
+    pub fn find_plugin(&mut self, _started: &Runtime, cache: &Cache, fetch: bool) -> Result<()> {
         let device = self.accelerator().clone();
         let alone = Self {
             device: device.clone(),
@@ -417,11 +419,33 @@ impl Placement {
         if let Some(package) = device.plugin().filter(|_| needed) {
             let path = match package.find(cache)? {
                 Some(path) => path,
-                None => package.fetch(cache, false, NO_PLUGIN)?,
+                None if fetch => package.fetch(cache, false, NO_PLUGIN)?,
+                None => return Err(alone.not_here(package)),
             };
             self.provider_library = Some(path);
         }
         Ok(())
+    }
+
+    /// The runtime's library for the device, from where it is, or fetched where `fetch` says so.
+    ///
+    /// # Errors
+    /// As [`Library::find_or_fetch`]; a library that is not there and is not to be fetched.
+    pub fn library(&self, cache: &Cache, fetch: bool) -> Result<Library> {
+        let device = self.accelerator();
+        match Library::find(cache, device)? {
+            Some(library) => Ok(library),
+            None if fetch => Library::fetch(cache, device, false),
+            None => Err(self.not_here(device.package())),
+        }
+    }
+
+    fn not_here(&self, package: &Package) -> Error {
+        Error::Device {
+            device: self.to_string(),
+            reason: format!("its library is not here: {}", package.name()),
+            remedy: format!("run `af1 fetch --device {}`", self.accelerator()),
+        }
     }
 
     /// Fetches the plugin that the device needs anew.
@@ -433,22 +457,6 @@ impl Placement {
             package.fetch(cache, true, NO_PLUGIN)?;
         }
         Ok(())
-    }
-
-    /// The package that would have to be fetched before the device can run, if there is one.
-    ///
-    /// # Errors
-    /// A corrupt cache entry.
-    pub fn not_fetched(&self, cache: &Cache) -> Result<Option<String>> {
-        let Some(library) = Library::find(cache, &self.device)? else {
-            return Ok(Some(self.device.package().name()));
-        };
-        let built_in = library.source == Source::Variable || self.provider_library.is_some();
-        let plugin = self.device.plugin().filter(|_| !built_in);
-        let missing = plugin.map(|package| Ok((package, package.find(cache)?)));
-        Ok(missing
-            .transpose()?
-            .and_then(|(package, found)| found.is_none().then(|| package.name())))
     }
 }
 

@@ -37,7 +37,7 @@ fn a_plugin_without_a_driver() {
 #[test]
 fn a_plugin_that_is_asked_for_twice() {
     let mut placement = Placement::from(&Device::WebGpu(7));
-    placement.find_plugin(runtime(), &cache()).unwrap();
+    placement.find_plugin(runtime(), &cache(), true).unwrap();
     assert!(placement.provider_library.is_some());
     for _ in 0..3 {
         let error = probe(runtime(), &placement).unwrap_err();
