@@ -549,6 +549,7 @@ mod tests {
             context: 8192,
             norm_eps: 1e-5,
             rope_theta: 500_000.0,
+            rope_scaling: crate::model::RopeScaling::None,
             tied: false,
         };
         let of = |pos| BatchSize::Auto.of(&large, pos);

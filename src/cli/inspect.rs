@@ -66,7 +66,7 @@ impl Inspect {
                 "model": model.name, "model_sha256": model.hash, "family": spec.family.to_string(),
                 "layers": spec.layers, "d_model": spec.d_model, "heads": spec.heads, "kv_heads": spec.kv_heads,
                 "d_head": spec.d_head, "d_mlp": spec.d_mlp, "vocab": spec.vocab, "context": spec.context,
-                "norm_eps": spec.norm_eps, "rope_theta": spec.rope_theta, "tied": spec.tied,
+                "norm_eps": spec.norm_eps, "rope_theta": spec.rope_theta, "rope_scaling": spec.rope_scaling, "tied": spec.tied,
                 "parameters": spec.parameters(), "dtypes": model.weights.dtypes(),
                 "tokenizer_sha256": model.tokenizer.hash(), "tokens": model.tokenizer.len(),
                 "bos": bos.map(|b| &b.token), "bos_id": bos.map(|b| b.id),

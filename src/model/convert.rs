@@ -114,6 +114,7 @@ fn config(gguf: &Gguf) -> Result<Config> {
         rope_parameters: Some(RopeParameters {
             rope_theta: Some(number("rope.freq_base").unwrap_or(10_000.0)),
             rope_type: Some("default".to_owned()),
+            ..RopeParameters::default()
         }),
         tie_word_embeddings: !gguf.tensors().contains_key("output.weight"),
         bos_token_id: bos.and_then(|bos| u32::try_from(bos).ok()),

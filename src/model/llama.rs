@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, ModelSpec};
+use super::{Family, ModelSpec, RopeScaling};
 use crate::graph::{LayerNames, WeightNames};
 use crate::{Error, Result};
 
@@ -61,7 +61,7 @@ pub struct Config {
 }
 
 /// How rotary frequencies are made.
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub struct RopeParameters {
     /// Base of the frequencies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -69,6 +69,64 @@ pub struct RopeParameters {
     /// `default`, or a kind of scaling.
     #[serde(default, alias = "type")]
     pub rope_type: Option<String>,
+    /// By what frequencies are divided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub factor: Option<f64>,
+    /// Below so many turns in the original length a frequency is low.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub low_freq_factor: Option<f64>,
+    /// Above so many turns in the original length a frequency is high.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub high_freq_factor: Option<f64>,
+    /// The original length in positions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub original_max_position_embeddings: Option<f64>,
+}
+
+impl RopeParameters {
+    /// The kinds of scaling that are known.
+    const KINDS: &str = "\"default\", \"linear\" or \"llama3\"";
+
+    /// The scaling that a configuration spells under `name`; a field that is not as it has to be, with what was found and expected.
+    fn scaling(&self, name: &str) -> Result<RopeScaling, [String; 3]> {
+        let number = |field: &str, value: Option<f64>| {
+            let positive = value.filter(|x| x.is_finite() && *x > 0.0);
+            positive.ok_or_else(|| {
+                let found = value.map_or("nothing".to_owned(), |x| x.to_string());
+                [
+                    format!("{name}.{field}"),
+                    found,
+                    "a positive number".to_owned(),
+                ]
+            })
+        };
+        let factor = || number("factor", self.factor);
+        match self.rope_type.as_deref() {
+            None | Some("default") => Ok(RopeScaling::None),
+            Some("linear") => Ok(RopeScaling::Linear { factor: factor()? }),
+            Some("llama3") => {
+                let low = number("low_freq_factor", self.low_freq_factor)?;
+                let high = number("high_freq_factor", self.high_freq_factor)?;
+                if high <= low {
+                    let field = format!("{name}.high_freq_factor");
+                    let expected = format!("more than low_freq_factor, {low}");
+                    return Err([field, high.to_string(), expected]);
+                }
+                let original = self.original_max_position_embeddings;
+                Ok(RopeScaling::Llama3 {
+                    factor: factor()?,
+                    low,
+                    high,
+                    original: number("original_max_position_embeddings", original)?,
+                })
+            }
+            Some(kind) => Err([
+                format!("{name}.rope_type"),
+                format!("{kind:?}"),
+                Self::KINDS.to_owned(),
+            ]),
+        }
+    }
 }
 
 fn silu() -> String {
@@ -135,13 +193,17 @@ impl Config {
                 return Err(unsupported(field, "true".to_owned(), "false"));
             }
         }
-        for (field, rope) in [
-            ("rope_scaling.rope_type", &self.rope_scaling),
-            ("rope_parameters.rope_type", &self.rope_parameters),
+        let mut rope_scaling = RopeScaling::None;
+        for (name, rope) in [
+            ("rope_scaling", &self.rope_scaling),
+            ("rope_parameters", &self.rope_parameters),
         ] {
-            let kind = rope.as_ref().and_then(|rope| rope.rope_type.as_deref());
-            if let Some(kind) = kind.filter(|&kind| kind != "default") {
-                return Err(unsupported(field, format!("{kind:?}"), "\"default\""));
+            let Some(rope) = rope else { continue };
+            let found = rope.scaling(name);
+            let found =
+                found.map_err(|[field, found, expected]| unsupported(&field, found, &expected))?;
+            if found != RopeScaling::None {
+                rope_scaling = found;
             }
         }
 
@@ -217,6 +279,7 @@ impl Config {
             context: self.max_position_embeddings,
             norm_eps: self.rms_norm_eps as f32,
             rope_theta: theta,
+            rope_scaling,
             tied: self.tie_word_embeddings,
         })
     }

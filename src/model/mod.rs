@@ -16,5 +16,5 @@ mod weights;
 
 pub use load::{Bos, BosChoice, Model, entry_name};
 pub use preset::{Origin, PRESETS, Preset};
-pub use spec::{Family, ModelSpec};
+pub use spec::{Family, ModelSpec, RopeScaling};
 pub use weights::Weights;

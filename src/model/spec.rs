@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::Serialize;
+
 /// A family of architectures that share one graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -14,6 +16,59 @@ impl fmt::Display for Family {
         f.write_str(match self {
             Self::Llama => "llama",
         })
+    }
+}
+
+/// How rotary frequencies are changed so that a model reads longer texts than it was first trained on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[serde(tag = "rope_type", rename_all = "lowercase")]
+pub enum RopeScaling {
+    /// They are not.
+    #[default]
+    #[serde(rename = "default")]
+    None,
+    /// All are divided by a factor: positions are interpolated (Chen et al. 2023, arXiv 2306.15595).
+    Linear {
+        /// The factor.
+        factor: f64,
+    },
+    /// Low frequencies are divided by a factor, high ones stay, those between are interpolated (Llama 3.1,
+    /// `_compute_llama3_parameters` of transformers).
+    Llama3 {
+        /// The factor.
+        factor: f64,
+        /// Frequencies with fewer turns than this in the original length are low.
+        low: f64,
+        /// Frequencies with more turns than this in the original length are high.
+        high: f64,
+        /// The original length in positions.
+        original: f64,
+    },
+}
+
+impl RopeScaling {
+    /// A frequency in radians a position, changed.
+    fn change(self, frequency: f64) -> f64 {
+        match self {
+            Self::None => frequency,
+            Self::Linear { factor } => frequency / factor,
+            Self::Llama3 {
+                factor,
+                low,
+                high,
+                original,
+            } => {
+                let turns = original * frequency / std::f64::consts::TAU;
+                if turns < low {
+                    frequency / factor
+                } else if turns > high {
+                    frequency
+                } else {
+                    let smooth = (turns - low) / (high - low);
+                    (1.0 - smooth) * frequency / factor + smooth * frequency
+                }
+            }
+        }
     }
 }
 
@@ -42,15 +97,20 @@ pub struct ModelSpec {
     pub norm_eps: f32,
     /// The base of the rotary frequencies.
     pub rope_theta: f64,
+    /// How these are scaled.
+    pub rope_scaling: RopeScaling,
     /// Whether the unembedding is the embedding.
     pub tied: bool,
 }
 
 impl ModelSpec {
-    /// The rotary frequencies `theta^(-2 i / d_head)` in radians a position, `[d_head / 2] f32`.
+    /// The rotary frequencies `theta^(-2 i / d_head)`, scaled, in radians a position, `[d_head / 2] f32`.
     pub fn rotary_frequencies(&self) -> Vec<f32> {
         (0..self.d_head / 2)
-            .map(|i| self.rope_theta.powf(-2.0 * i as f64 / self.d_head as f64) as f32)
+            .map(|i| {
+                let exponent = -2.0 * i as f64 / self.d_head as f64;
+                self.rope_scaling.change(self.rope_theta.powf(exponent)) as f32
+            })
             .collect()
     }
 

@@ -219,6 +219,24 @@ fn a_missing_shard_and_a_missing_tensor() {
     "rope_parameters.rope_type"
 )]
 #[case(
+    "\"rope_type\": \"default\"",
+    "\"rope_type\": \"linear\"",
+    exit::UNSUPPORTED_MODEL,
+    "rope_parameters.factor"
+)]
+#[case(
+    "\"rope_type\": \"default\"",
+    "\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 1",
+    exit::UNSUPPORTED_MODEL,
+    "rope_parameters.high_freq_factor"
+)]
+#[case(
+    "\"rope_type\": \"default\"",
+    "\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 1, \"high_freq_factor\": 4",
+    exit::UNSUPPORTED_MODEL,
+    "rope_parameters.original_max_position_embeddings"
+)]
+#[case(
     "\"attention_bias\": false",
     "\"attention_bias\": true",
     exit::UNSUPPORTED_MODEL,

@@ -8,7 +8,7 @@ use af1::runtime::{Engine, Tensor};
 use ndarray::{Array2, Ix3};
 use rstest::rstest;
 
-use super::fixtures::{PARITY, distance, floats, ints, json, smollm2, tiny};
+use super::fixtures::{PARITY, distance, floats, ints, json, load, path, smollm2, tiny};
 
 fn ids(value: &serde_json::Value) -> Array2<i64> {
     let rows: Vec<Vec<i64>> = value.as_array().unwrap().iter().map(ints).collect();
@@ -96,6 +96,39 @@ fn tiny_models_equal_transformers(#[values("f32", "sharded", "f16", "bf16", "tie
         let distance = distance(logits.as_slice().unwrap(), &expected);
         assert!(distance < PARITY, "{folder}: logits differ by {distance}");
     }
+}
+
+/// Scaled rotary frequencies, in both spellings of the configuration, at a position far beyond the original length.
+#[rstest]
+fn scaled_rotary_embedding_equals_transformers(#[values(0, 1, 2, 3)] case: usize) {
+    let case = &json("reference/rope.json")["cases"][case];
+    let folder = tempfile::tempdir().unwrap();
+    let original = path("reference/tiny-llama/f32");
+    for file in std::fs::read_dir(&original).unwrap().flatten() {
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let config_path = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&config_path).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for (field, value) in case["config"].as_object().unwrap() {
+        match value.is_null() {
+            true => drop(config.as_object_mut().unwrap().remove(field)),
+            false => config[field] = value.clone(),
+        }
+    }
+    std::fs::write(&config_path, config.to_string()).unwrap();
+    let (_, mut engine) = load(&folder.path().display().to_string());
+    let row = ints(&case["ids"]);
+    let ids = Array2::from_shape_vec((1, row.len()), row).unwrap();
+    let (streams, logits) = forward(&mut engine, ids);
+    for (layer, stream) in streams.iter().enumerate() {
+        let stream = stream.view::<Ix3>().unwrap();
+        let last = stream.slice(ndarray::s![0, -1, ..]).to_vec();
+        let apart = distance(&last, &floats(&case["resid"][layer]));
+        assert!(apart < PARITY, "resid.{layer} differs by {apart}");
+    }
+    let apart = distance(logits.as_slice().unwrap(), &floats(&case["logits"]));
+    assert!(apart < PARITY, "logits differ by {apart}");
 }
 
 #[test]
