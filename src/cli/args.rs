@@ -545,6 +545,8 @@ mod tests {
             kv_heads: 8,
             d_head: 128,
             d_mlp: 14336,
+            attn_bias: false,
+            qk_norm: false,
             vocab: 128_256,
             context: 8192,
             norm_eps: 1e-5,

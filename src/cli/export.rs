@@ -241,17 +241,7 @@ const CHECKED: usize = 1000;
 fn used(model: &Model, wait: usize) -> BTreeSet<&str> {
     let mut names = BTreeSet::from([&*model.names.final_norm, &*model.names.unembed]);
     for layer in &model.names.layers[wait..] {
-        names.extend([
-            &*layer.attn_norm,
-            &*layer.query,
-            &*layer.key,
-            &*layer.value,
-            &*layer.output,
-            &*layer.mlp_norm,
-            &*layer.gate,
-            &*layer.up,
-            &*layer.down,
-        ]);
+        names.extend(layer.all());
     }
     names
 }

@@ -84,6 +84,25 @@ fn split_heads(b: &mut Builder, x: &str, heads: usize, d_head: usize) -> String 
     )
 }
 
+/// A bias added, where there is one.
+fn biased(b: &mut Builder, x: String, bias: Option<&Weight>) -> String {
+    match bias {
+        Some(bias) => {
+            let bias = b.weight(bias);
+            b.op("Add", &[&x, &bias])
+        }
+        None => x,
+    }
+}
+
+/// A norm over every head's own axis, where there is one.
+fn normed(b: &mut Builder, x: String, weight: Option<&Weight>, eps: f32) -> String {
+    match weight {
+        Some(weight) => rms_norm(b, &x, weight, eps),
+        None => x,
+    }
+}
+
 /// The weights of one attention block.
 pub struct AttentionWeights<'w> {
     /// `[heads * d_head, d_model]`.
@@ -94,6 +113,16 @@ pub struct AttentionWeights<'w> {
     pub value: &'w Weight,
     /// `[d_model, heads * d_head]`.
     pub output: &'w Weight,
+    /// `[heads * d_head]`.
+    pub query_bias: Option<Weight>,
+    /// `[kv_heads * d_head]`.
+    pub key_bias: Option<Weight>,
+    /// `[kv_heads * d_head]`.
+    pub value_bias: Option<Weight>,
+    /// `[d_head]`.
+    pub query_norm: Option<Weight>,
+    /// `[d_head]`.
+    pub key_norm: Option<Weight>,
 }
 
 /// Grouped-query attention with an additive mask: `[batch, pos, d_model]` to the same shape. The graph can be cut at the
@@ -118,10 +147,13 @@ pub fn attention(
         vec![batch, Dim::Fixed(kv), pos, Dim::Fixed(d_head)]
     };
     let key = linear(b, x, weights.key);
+    let key = biased(b, key, weights.key_bias.as_ref());
     let key = split_heads(b, &key, kv, d_head);
+    let key = normed(b, key, weights.key_norm.as_ref(), spec.norm_eps);
     let key = rotate(b, &key, cos, sin);
     let key = b.boundary(&key, &attn_key(layer), Dtype::F32, axes());
     let value = linear(b, x, weights.value);
+    let value = biased(b, value, weights.value_bias.as_ref());
     let value = split_heads(b, &value, kv, d_head);
     let value = b.boundary(&value, &attn_value(layer), Dtype::F32, axes());
     let mut after = |past: &str, own: String| {
@@ -132,7 +164,9 @@ pub fn attention(
         Some((keys, values)) => (after(keys, key), after(values, value)),
     };
     let query = linear(b, x, weights.query);
+    let query = biased(b, query, weights.query_bias.as_ref());
     let query = split_heads(b, &query, heads, d_head);
+    let query = normed(b, query, weights.query_norm.as_ref(), spec.norm_eps);
     let query = rotate(b, &query, cos, sin);
 
     // The query heads of one group stand one below the other, so that keys and values are never repeated.

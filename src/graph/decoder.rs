@@ -21,6 +21,16 @@ pub struct LayerNames {
     pub value: String,
     /// `[d_model, heads * d_head]`.
     pub output: String,
+    /// `[heads * d_head]`, where queries have a bias.
+    pub query_bias: Option<String>,
+    /// `[kv_heads * d_head]`, where keys have a bias.
+    pub key_bias: Option<String>,
+    /// `[kv_heads * d_head]`, where values have a bias.
+    pub value_bias: Option<String>,
+    /// `[d_head]`, where queries are normed.
+    pub query_norm: Option<String>,
+    /// `[d_head]`, where keys are normed.
+    pub key_norm: Option<String>,
     /// Norm before the MLP, `[d_model]`.
     pub mlp_norm: String,
     /// `[d_mlp, d_model]`.
@@ -29,6 +39,32 @@ pub struct LayerNames {
     pub up: String,
     /// `[d_model, d_mlp]`.
     pub down: String,
+}
+
+impl LayerNames {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let matrices = [
+            &self.attn_norm,
+            &self.query,
+            &self.key,
+            &self.value,
+            &self.output,
+            &self.mlp_norm,
+            &self.gate,
+            &self.up,
+            &self.down,
+        ];
+        let some = [
+            &self.query_bias,
+            &self.key_bias,
+            &self.value_bias,
+            &self.query_norm,
+            &self.key_norm,
+        ];
+        let some = some.into_iter().filter_map(Option::as_deref);
+        matrices.into_iter().map(String::as_str).chain(some)
+    }
 }
 
 /// The names of a model's weights in its file.
@@ -131,6 +167,10 @@ pub(super) fn decoder_layer(
         spec.kv_heads * spec.d_head,
     );
     let weight = |name: &str, shape: &[usize]| weights.reference(name, shape);
+    let some = |name: &Option<String>, len: usize| {
+        let name = name.as_ref();
+        name.map(|name| weight(name, &[len])).transpose()
+    };
     b.scope(format!("layer.{layer}/attn"));
     let normed = rms_norm(b, x, &weight(&names.attn_norm, &[d])?, spec.norm_eps);
     let attended = attention(
@@ -141,6 +181,11 @@ pub(super) fn decoder_layer(
             key: &weight(&names.key, &[kv, d])?,
             value: &weight(&names.value, &[kv, d])?,
             output: &weight(&names.output, &[d, q])?,
+            query_bias: some(&names.query_bias, q)?,
+            key_bias: some(&names.key_bias, kv)?,
+            value_bias: some(&names.value_bias, kv)?,
+            query_norm: some(&names.query_norm, spec.d_head)?,
+            key_norm: some(&names.key_norm, spec.d_head)?,
         },
         wires.angles,
         wires.bias,

@@ -1,10 +1,11 @@
-//! Llama-shaped models: their configuration and the names of their weights, as Hugging Face writes them.
+//! Llama-shaped models: their configuration and the names of their weights, as Hugging Face writes them. What Mistral and Qwen have
+//! of their own is in [`super::mistral`] and [`super::qwen`].
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, ModelSpec, RopeScaling};
+use super::{Family, ModelSpec, RopeScaling, mistral, qwen};
 use crate::graph::{LayerNames, WeightNames};
 use crate::{Error, Result};
 
@@ -52,6 +53,12 @@ pub struct Config {
     /// Whether the MLP has biases.
     #[serde(default)]
     pub mlp_bias: bool,
+    /// How many tokens a token sees, itself included.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_window: Option<usize>,
+    /// Whether it does; a family's own default where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_sliding_window: Option<bool>,
     /// The activation of the MLP.
     #[serde(default = "silu")]
     pub hidden_act: String,
@@ -155,6 +162,8 @@ impl Config {
             tie_word_embeddings: false,
             attention_bias: false,
             mlp_bias: false,
+            sliding_window: None,
+            use_sliding_window: None,
             hidden_act: silu(),
             bos_token_id: None,
         }
@@ -171,13 +180,10 @@ impl Config {
             found,
             supported: supported.to_owned(),
         };
-        if self.model_type != "llama" {
-            return Err(unsupported(
-                "model_type",
-                format!("{:?}", self.model_type),
-                "\"llama\"",
-            ));
-        }
+        let Some(family) = Family::named(&self.model_type) else {
+            let found = format!("{:?}", self.model_type);
+            return Err(unsupported("model_type", found, &Family::names()));
+        };
         if self.hidden_act != "silu" {
             return Err(unsupported(
                 "hidden_act",
@@ -268,15 +274,20 @@ impl Config {
             ));
         }
         Ok(ModelSpec {
-            family: Family::Llama,
+            family,
             layers: self.num_hidden_layers,
             d_model: self.hidden_size,
             heads,
             kv_heads,
             d_head,
             d_mlp: self.intermediate_size,
+            attn_bias: qwen::has_biases(family),
+            qk_norm: qwen::has_norms(family),
             vocab: self.vocab_size,
-            context: self.max_position_embeddings,
+            context: match mistral::window(family, self) {
+                Some(window) => self.max_position_embeddings.min(window),
+                None => self.max_position_embeddings,
+            },
             norm_eps: self.rms_norm_eps as f32,
             rope_theta: theta,
             rope_scaling,
@@ -297,13 +308,21 @@ pub fn is_no_weight(name: &str, spec: &ModelSpec) -> bool {
 /// The names of the weights of a model of that shape.
 pub fn names(spec: &ModelSpec) -> WeightNames {
     let layer = |layer: usize| {
-        let name = |part: &str| format!("model.layers.{layer}.{part}.weight");
+        let of = |part: &str, what: &str| format!("model.layers.{layer}.{part}.{what}");
+        let name = |part: &str| of(part, "weight");
+        let bias = |part: &str| spec.attn_bias.then(|| of(part, "bias"));
+        let norm = |part: &str| spec.qk_norm.then(|| name(part));
         LayerNames {
             attn_norm: name("input_layernorm"),
             query: name("self_attn.q_proj"),
             key: name("self_attn.k_proj"),
             value: name("self_attn.v_proj"),
             output: name("self_attn.o_proj"),
+            query_bias: bias("self_attn.q_proj"),
+            key_bias: bias("self_attn.k_proj"),
+            value_bias: bias("self_attn.v_proj"),
+            query_norm: norm("self_attn.q_norm"),
+            key_norm: norm("self_attn.k_norm"),
             mlp_norm: name("post_attention_layernorm"),
             gate: name("mlp.gate_proj"),
             up: name("mlp.up_proj"),

@@ -9,8 +9,10 @@ pub mod dequantise;
 pub mod gguf;
 mod llama;
 mod load;
+mod mistral;
 pub mod planted;
 mod preset;
+mod qwen;
 mod spec;
 mod weights;
 

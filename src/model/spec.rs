@@ -9,12 +9,39 @@ use serde::Serialize;
 pub enum Family {
     /// Pre-norm RMSNorm, rotary embedding in the half-split layout, grouped-query attention, SwiGLU, no biases.
     Llama,
+    /// As Llama, with attention limited to a window.
+    Mistral,
+    /// As Llama, with biases of queries, keys and values.
+    Qwen2,
+    /// As Llama, with norms of queries and keys.
+    Qwen3,
+}
+
+impl Family {
+    /// All of them.
+    const ALL: [Self; 4] = [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3];
+
+    /// The one that `model_type` names in a configuration.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|family| family.to_string() == name)
+    }
+
+    /// Their names, for people.
+    pub fn names() -> String {
+        let names = Self::ALL.map(|family| format!("\"{family}\""));
+        names.join(", ")
+    }
 }
 
 impl fmt::Display for Family {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Llama => "llama",
+            Self::Mistral => "mistral",
+            Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
         })
     }
 }
@@ -89,9 +116,13 @@ pub struct ModelSpec {
     pub d_head: usize,
     /// Width of the MLP.
     pub d_mlp: usize,
+    /// Whether queries, keys and values have biases.
+    pub attn_bias: bool,
+    /// Whether every head's queries and keys have a root-mean-square norm before they are rotated.
+    pub qk_norm: bool,
     /// Number of tokens.
     pub vocab: usize,
-    /// Longest prompt in tokens.
+    /// Longest prompt in tokens: no longer than a sliding window, so that every token sees all before it.
     pub context: usize,
     /// The constant under the root of the norms.
     pub norm_eps: f32,
@@ -129,7 +160,13 @@ impl ModelSpec {
             (self.heads * self.d_head) as u64,
             (self.kv_heads * self.d_head) as u64,
         );
-        let layer = d * (2 * q + 2 * kv + 3 * self.d_mlp as u64 + 2);
+        let biases = if self.attn_bias { q + 2 * kv } else { 0 };
+        let norms = if self.qk_norm {
+            2 * self.d_head as u64
+        } else {
+            0
+        };
+        let layer = d * (2 * q + 2 * kv + 3 * self.d_mlp as u64 + 2) + biases + norms;
         let embeddings = if self.tied { 1 } else { 2 };
         layer * self.layers as u64 + d + embeddings * self.vocab as u64 * d
     }

@@ -288,7 +288,7 @@ impl Weights {
                 path: self.path(stored),
                 field: name.clone(),
                 found: "a weight that this architecture does not have".to_owned(),
-                supported: "Llama-shaped models without biases or adapters".to_owned(),
+                supported: "the weights of its architecture, without adapters".to_owned(),
             }),
         }
     }

@@ -72,30 +72,50 @@ fn tiny_models_equal_transformers(#[values("f32", "sharded", "f16", "bf16", "tie
         .unwrap();
     let (_, mut engine) = tiny(folder);
     for case in set["cases"].as_array().unwrap() {
-        let (streams, logits) = forward(&mut engine, ids(&case["ids"]));
-        for (layer, stream) in streams.iter().enumerate() {
-            let expected: Vec<f32> = case["resid"][layer]
-                .as_array()
-                .unwrap()
-                .iter()
-                .flat_map(|row| row.as_array().unwrap().iter().flat_map(floats))
-                .collect();
-            let found: Vec<f32> = stream.view::<Ix3>().unwrap().iter().copied().collect();
-            let distance = distance(&found, &expected);
-            assert!(
-                distance < PARITY,
-                "{folder}: resid.{layer} differs by {distance}"
-            );
-        }
-        let expected: Vec<f32> = case["logits"]
+        equals(folder, &mut engine, case);
+    }
+}
+
+/// Families that differ from Llama: a window, biases, norms of queries and keys.
+#[rstest]
+fn families_equal_transformers(#[values("mistral", "qwen2", "qwen3")] family: &str) {
+    let expected = json("reference/tiny-families/expected.json");
+    let folder = path("reference/tiny-families").join(family);
+    let (model, mut engine) = load(&folder.to_string_lossy());
+    assert_eq!(model.spec.family.to_string(), family);
+    // No longer than the window.
+    assert_eq!(
+        model.spec.context,
+        if family == "mistral" { 32 } else { 64 }
+    );
+    equals(family, &mut engine, &expected["families"][family]);
+}
+
+/// Every residual boundary and the logits of some sequences.
+fn equals(what: &str, engine: &mut Engine, case: &serde_json::Value) {
+    let (streams, logits) = forward(engine, ids(&case["ids"]));
+    for (layer, stream) in streams.iter().enumerate() {
+        let expected: Vec<f32> = case["resid"][layer]
             .as_array()
             .unwrap()
             .iter()
-            .flat_map(floats)
+            .flat_map(|row| row.as_array().unwrap().iter().flat_map(floats))
             .collect();
-        let distance = distance(logits.as_slice().unwrap(), &expected);
-        assert!(distance < PARITY, "{folder}: logits differ by {distance}");
+        let found: Vec<f32> = stream.view::<Ix3>().unwrap().iter().copied().collect();
+        let distance = distance(&found, &expected);
+        assert!(
+            distance < PARITY,
+            "{what}: resid.{layer} differs by {distance}"
+        );
     }
+    let expected: Vec<f32> = case["logits"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(floats)
+        .collect();
+    let distance = distance(logits.as_slice().unwrap(), &expected);
+    assert!(distance < PARITY, "{what}: logits differ by {distance}");
 }
 
 /// Scaled rotary frequencies, in both spellings of the configuration, at a position far beyond the original length.
