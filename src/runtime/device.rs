@@ -122,6 +122,7 @@ impl Device {
     pub(super) fn package(&self) -> &'static Package {
         match self {
             Self::Cuda(_) | Self::TensorRt(_) => &package::NVIDIA,
+            Self::OpenVino(_) => &package::OPENVINO,
             _ => &package::CPU,
         }
     }
@@ -130,7 +131,6 @@ impl Device {
     pub(super) fn plugin(&self) -> Option<&'static Package> {
         match self {
             Self::WebGpu(_) => Some(&package::WEBGPU),
-            Self::OpenVino(_) => Some(&package::OPENVINO),
             _ => None,
         }
     }
@@ -138,7 +138,8 @@ impl Device {
     /// Where a library with the provider comes from, if nothing that is pinned has it.
     pub(super) fn comes_from(&self) -> &'static str {
         match self {
-            Self::Cpu | Self::OpenVino(_) | Self::WebGpu(_) => "the Python package onnxruntime",
+            Self::Cpu | Self::WebGpu(_) => "the Python package onnxruntime",
+            Self::OpenVino(_) => "the Python package onnxruntime-openvino",
             Self::Cuda(_) | Self::TensorRt(_) => {
                 "the Python package onnxruntime-gpu (with its cuda and cudnn extras)"
             }

@@ -15,7 +15,7 @@ pub const DYLIB_VARIABLE: &str = "ORT_DYLIB_PATH";
 pub const PINNED: &str = "1.32.0";
 
 /// The oldest minor version 1.x with the interface that is used.
-const OLDEST_MINOR: u32 = 31;
+const OLDEST_MINOR: u32 = 24;
 
 /// How a library was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

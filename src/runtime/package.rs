@@ -49,7 +49,7 @@ const WINDOWS_ARM: [&str; 2] = ["windows", "aarch64"];
 const RUNTIME: [&str; 2] = ["onnxruntime", super::library::PINNED];
 const GPU: [&str; 2] = ["onnxruntime-gpu", "1.31.1"];
 const WEB: [&str; 2] = ["onnxruntime-ep-webgpu", "0.4.0"];
-const VINO: [&str; 2] = ["onnxruntime-ep-openvino", "1.8.1"];
+const VINO: [&str; 2] = ["onnxruntime-openvino", "1.24.1"];
 
 const LICENCES: [&str; 2] = ["onnxruntime/LICENSE", "onnxruntime/ThirdPartyNotices.txt"];
 const RUNTIME_LINUX: &[&str] = &[
@@ -68,11 +68,6 @@ const WEB_ALL: &[&str] = &[
     "onnxruntime_ep_webgpu/",
     "onnxruntime_ep_webgpu-0.4.0.dist-info/licenses/",
 ];
-const VINO_ALL: &[&str] = &[
-    "onnxruntime_ep_openvino/",
-    "onnxruntime_ep_openvino-1.8.1.dist-info/METADATA",
-];
-
 /// ONNX Runtime with the processor, and with Core ML on macOS.
 pub static CPU: Package = Package {
     file: "onnxruntime",
@@ -204,27 +199,31 @@ pub static WEBGPU: Package = Package {
     ],
 };
 
-/// The OpenVINO provider as a plugin.
+/// ONNX Runtime with OpenVINO.
 pub static OPENVINO: Package = Package {
-    file: "onnxruntime_providers_openvino_plugin",
-    pins: &[
-        pin(
-            LINUX,
-            VINO,
-            "manylinux_2_28_x86_64",
-            52_587_628,
-            "3832643158c8c187fcab6db661cde2a8c06a2b3559d95d0f2411ac0e51c5e924",
-            VINO_ALL,
-        ),
-        pin(
-            WINDOWS,
-            VINO,
-            "win_amd64",
-            75_824_318,
-            "1acd878be173b02bb8b953460f2f59b121e5f6e47ebc6aad490c0590cf6718fb",
-            VINO_ALL,
-        ),
-    ],
+    file: "onnxruntime",
+    pins: &[pin(
+        LINUX,
+        VINO,
+        "manylinux_2_28_x86_64",
+        84_433_207,
+        "d617fac2f59a6ab5ea59a788c3e1592240a129642519aaeaa774761dfe35150e",
+        &[
+            "onnxruntime/capi/libonnxruntime.so.1.24.1",
+            "onnxruntime/capi/libonnxruntime_providers_shared.so",
+            "onnxruntime/capi/libonnxruntime_providers_openvino.so",
+            "onnxruntime/capi/libopenvino.so.2541",
+            "onnxruntime/capi/libopenvino_auto_plugin.so",
+            "onnxruntime/capi/libopenvino_hetero_plugin.so",
+            "onnxruntime/capi/libopenvino_intel_cpu_plugin.so",
+            "onnxruntime/capi/libopenvino_intel_gpu_plugin.so",
+            "onnxruntime/capi/libopenvino_intel_npu_plugin.so",
+            "onnxruntime/capi/libopenvino_onnx_frontend.so.2541",
+            "onnxruntime/capi/libtbb.so.12",
+            LICENCES[0],
+            LICENCES[1],
+        ],
+    )],
 };
 
 impl Package {
@@ -316,8 +315,9 @@ mod tests {
     #[case(&CPU, "onnxruntime.dll", true)]
     #[case(&CPU, "libonnxruntime_providers_cuda.so", false)]
     #[case(&CPU, "onnxruntime_providers_shared.dll", false)]
-    #[case(&OPENVINO, "libonnxruntime_providers_openvino_plugin.so", true)]
-    #[case(&OPENVINO, "libopenvino.so.2641", false)]
+    #[case(&OPENVINO, "libonnxruntime.so.1.24.1", true)]
+    #[case(&OPENVINO, "libonnxruntime_providers_openvino.so", false)]
+    #[case(&OPENVINO, "libopenvino.so.2541", false)]
     #[case(&WEBGPU, "libonnxruntime_providers_webgpu.so", true)]
     #[case(&WEBGPU, "dxil.dll", false)]
     fn what_is_loaded(#[case] package: &Package, #[case] file: &str, #[case] is: bool) {

@@ -40,8 +40,8 @@ MUTANTS = [
     Mutant(
         "W off by one",
         "src/experiment/evaluate.rs",
-        "let replaced = self.replaced(*ablation, &streams, wait, chunk)?;",
-        "let replaced = self.replaced(*ablation, &streams, wait.max(1) - 1, chunk)?;",
+        "let replaced = self.replaced(*ablation, &streams, wait, begin..end)?;",
+        "let replaced = self.replaced(*ablation, &streams, wait.max(1) - 1, begin..end)?;",
         "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
     ),
     Mutant(
@@ -94,8 +94,8 @@ MUTANTS = [
     Mutant(
         "a row of another prompt",
         "src/experiment/compiled.rs",
-        "(1..last).zip(&self.rows.prompts[prompt])",
-        "(1..last).zip(&self.rows.prompts[0])",
+        "|(prompt, t)| prompts[prompt][t] as i64",
+        "|(_, t)| prompts[0][t] as i64",
         "compiled::planted_models_answer_the_same_compiled::model_01___planted_af1__",
     ),
     Mutant(
