@@ -37,8 +37,7 @@ pub struct ModelArgs {
 #[derive(Args, Clone, Debug)]
 pub struct RuntimeArgs {
     /// cpu, cuda[:id], tensorrt[:id], rocm[:id], migraphx[:id], directml[:id], coreml, openvino[:type], webgpu[:id], or auto: the
-    /// first accelerator whose library is there and that runs, else cpu
-    /// Several, such as cuda:0,cuda:1, share the layers of a model
+    /// first accelerator whose library is there and that runs, else cpu; several, such as cuda:0,cuda:1, share the layers of a model
     #[arg(long, default_value = "cpu", value_delimiter = ',')]
     device: Vec<DeviceChoice>,
     /// Threads of one operation [default: one a core]

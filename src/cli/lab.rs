@@ -858,7 +858,8 @@ fn provenance(
     selection: &Selection,
     (args, batch): (&Common, usize),
 ) -> Provenance {
-    let runtime = engine.runtime();
+    let (runtime, placement) = (engine.runtime(), engine.placement());
+    let provider = placement.provider_library.as_deref();
     Provenance {
         crate_version: env!("CARGO_PKG_VERSION").to_owned(),
         model_sha256: model.hash.to_string(),
@@ -868,7 +869,11 @@ fn provenance(
         runtime: "onnxruntime".to_owned(),
         runtime_version: runtime.version().to_owned(),
         runtime_sha256: runtime.hash().to_string(),
-        device: engine.placement().to_string(),
+        device: placement.to_string(),
+        provider_sha256: provider
+            .and_then(|library| runtime.provider_hash(library))
+            .map(|hash| hash.to_string()),
+        tf32: placement.tf32,
         providers: engine.providers().clone(),
         dtype: model.precision.dtype().to_string(),
         threads: runtime.threads(),

@@ -1,7 +1,7 @@
 //! How far two computations of the same numbers are apart.
 
 /// The largest difference of two tensors of the same shape, relative to the largest absolute value of `expected`; infinite where
-/// one of the two is NaN, which is close to nothing.
+/// one of the two is NaN or infinite, which is close to nothing.
 pub fn apart<'a>(
     found: impl IntoIterator<Item = &'a f32>,
     expected: impl IntoIterator<Item = &'a f32>,
@@ -9,7 +9,7 @@ pub fn apart<'a>(
     let (mut most, mut largest) = (0.0f32, f32::MIN_POSITIVE);
     for (a, b) in found.into_iter().zip(expected) {
         let difference = (a - b).abs();
-        if difference.is_nan() {
+        if !difference.is_finite() {
             return f32::INFINITY;
         }
         most = most.max(difference);
@@ -28,5 +28,6 @@ mod tests {
         assert_eq!(apart(&[0.0], &[0.0]), 0.0);
         assert_eq!(apart(&[f32::NAN], &[1.0]), f32::INFINITY);
         assert_eq!(apart(&[1.0], &[f32::NAN]), f32::INFINITY);
+        assert_eq!(apart(&[1.0], &[f32::INFINITY]), f32::INFINITY);
     }
 }

@@ -264,20 +264,8 @@ pub fn prepare(
     if request.way == Way::Compiled {
         biases.share(engine, &set)?;
     }
-    let mut request = &Request { ..*request };
-    let mut smaller;
-    let first = loop {
-        match estimate(engine, &set, &halves, waits, &biases, request) {
-            Err(Error::OutOfMemory { .. }) if request.batch.min(set.len()) > 1 => {
-                smaller = Request {
-                    batch: request.batch.min(set.len()) / 2,
-                    ..*request
-                };
-                request = &smaller;
-            }
-            other => break other?,
-        }
-    };
+    let mut request = Request { ..*request };
+    let first = estimate(engine, &set, &halves, waits, &biases, &mut request)?;
     let mut operations: BTreeMap<usize, Vec<Means>> = BTreeMap::new();
     if request
         .ablations
@@ -290,7 +278,7 @@ pub fn prepare(
             if request.way == Way::Compiled {
                 biases.share(engine, other)?;
             }
-            let estimated = estimate(engine, other, &every, waits, &biases, request)?;
+            let estimated = estimate(engine, other, &every, waits, &biases, &mut request)?;
             for (wait, means) in estimated.means {
                 operations.entry(wait).or_default().push(means);
             }
@@ -466,8 +454,27 @@ struct Estimated {
     kept: Option<Captured>,
 }
 
-/// Runs every prompt once.
+/// Runs every prompt once; halves the batch until the memory of the device is enough.
 fn estimate(
+    engine: &mut Engine,
+    set: &PromptSet,
+    halves: &Halves,
+    waits: &[usize],
+    biases: &Biases,
+    request: &mut Request<'_>,
+) -> Result<Estimated> {
+    loop {
+        match estimate_in_batches(engine, set, halves, waits, biases, request) {
+            Err(Error::OutOfMemory { .. }) if request.batch.min(set.len()) > 1 => {
+                request.batch = request.batch.min(set.len()) / 2;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// Runs every prompt once.
+fn estimate_in_batches(
     engine: &mut Engine,
     set: &PromptSet,
     halves: &Halves,

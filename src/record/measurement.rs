@@ -125,6 +125,10 @@ pub struct Provenance {
     pub runtime_version: String,
     pub runtime_sha256: String,
     pub device: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub provider_sha256: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tf32: bool,
     pub providers: BTreeMap<String, usize>,
     pub dtype: String,
     pub threads: usize,

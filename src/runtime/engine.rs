@@ -118,8 +118,7 @@ impl Engine {
                 bar.inc(1);
                 Ok(part)
             };
-        // First what is largest: while it is made its weights are in memory as stored, transposed and packed, and what is given
-        // back of that is enough for all that follows.
+        // First what is largest: while it is made its weights are in memory as stored and packed, and nothing else is yet.
         let head = part(
             layers,
             "head".to_owned(),

@@ -16,8 +16,8 @@ pub struct Runtime {
     hash: Sha256,
     version: String,
     threads: usize,
-    /// The libraries of providers that were loaded.
-    pub(super) plugged: Mutex<Vec<std::path::PathBuf>>,
+    /// The libraries of providers that were loaded, with their SHA-256.
+    pub(super) plugged: Mutex<Vec<(std::path::PathBuf, Sha256)>>,
 }
 
 impl std::fmt::Debug for Runtime {

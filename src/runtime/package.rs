@@ -68,6 +68,7 @@ const WEB_ALL: &[&str] = &[
     "onnxruntime_ep_webgpu/",
     "onnxruntime_ep_webgpu-0.4.0.dist-info/licenses/",
 ];
+
 /// ONNX Runtime with the processor, and with Core ML on macOS.
 pub static CPU: Package = Package {
     file: "onnxruntime",

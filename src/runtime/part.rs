@@ -20,6 +20,9 @@ const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_pa
 /// What the runtime says when it was told not to run nodes on the processor.
 const REFUSED: &str = "fallback to CPU EP has been explicitly disabled";
 
+/// What the runtime says of an operator that no provider has for the type that it is given.
+const NO_KERNEL: &str = "Could not find an implementation";
+
 /// A segment that is ready to run.
 pub struct Part {
     name: String,
@@ -193,6 +196,12 @@ fn session(
     match builder.commit_from_memory(&graph.to_bytes()) {
         Ok(session) => Ok(Some((session, memory))),
         Err(e) if e.to_string().contains(REFUSED) => Ok(None),
+        Err(e) if e.to_string().contains(NO_KERNEL) => Err(Error::Device {
+            device: placement.device.to_string(),
+            reason: format!("{}: {}", graph.name, first_line(&e)),
+            remedy: "take another --precision or --device: this one has no such operator"
+                .to_owned(),
+        }),
         Err(e) => Err(fail(&e)),
     }
 }

@@ -11,6 +11,7 @@ use super::package::Package;
 use super::part::first_line;
 use super::{Device, Library, Runtime};
 use crate::fetch::Cache;
+use crate::file::{Sha256, sha256_file};
 use crate::{Error, Result};
 
 /// What to do where no plugin can be fetched.
@@ -461,6 +462,14 @@ impl Placement {
 }
 
 impl Runtime {
+    /// The SHA-256 of a provider's library that was loaded.
+    pub fn provider_hash(&self, library: &Path) -> Option<Sha256> {
+        let real = library.canonicalize().ok()?;
+        let plugged = self.plugged.lock().unwrap_or_else(|e| e.into_inner());
+        let found = plugged.iter().find(|(known, _)| *known == real);
+        found.map(|(_, hash)| hash.clone())
+    }
+
     /// Loads a provider's library, once: the runtime crashes when it is given one again.
     fn plug_in(&self, path: &Path) -> Result<(), String> {
         let real = path
@@ -468,9 +477,8 @@ impl Runtime {
             .map_err(|e| format!("{}: {e}", path.display()))?;
         let name = real.file_name().unwrap_or_default().to_owned();
         let mut plugged = self.plugged.lock().unwrap_or_else(|e| e.into_inner());
-        if let Some(known) = plugged
-            .iter()
-            .find(|known| known.file_name() == Some(&name))
+        if let Some((known, _)) =
+            (plugged.iter()).find(|(known, _)| known.file_name() == Some(&name))
         {
             return match *known == real {
                 true => Ok(()),
@@ -484,7 +492,8 @@ impl Runtime {
         self.environment
             .register_ep_library(name.to_string_lossy(), &real)
             .map_err(|e| format!("{} cannot be loaded: {}", real.display(), first_line(&e)))?;
-        plugged.push(real);
+        let hash = sha256_file(&real).map_err(|e| e.to_string())?;
+        plugged.push((real, hash));
         Ok(())
     }
 }

@@ -71,6 +71,8 @@ def main():
             provenance = b["provenance"]
             if set(provenance["providers"]) != {PROVIDERS[kind]} or not provenance["device"].startswith(kind):
                 raise SystemExit(f"{where}: asked for {device}, ran on {provenance['device']}: {provenance['providers']}")
+            if kind == "webgpu" and len(provenance.get("provider_sha256", "")) != 64:
+                raise SystemExit(f"{where}: the record does not say which plugin ran")
             nodes[provenance["graph_sha256"]] = sum(provenance["providers"].values())
             cells += 1
         print(f"{device}: {' '.join(args)}: {len(found)} cells as on the processor", file=sys.stderr, flush=True)

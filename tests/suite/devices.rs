@@ -80,6 +80,14 @@ fn options_that_a_device_does_not_have(#[case] args: &[&str], #[case] message: &
     refused(af1().arg("run").args(args), exit::USAGE, &[message]);
 }
 
+/// The processor has no products of brain floats.
+#[test]
+fn a_precision_that_a_device_does_not_have() {
+    let args = "logits --model planted-af1 --prompt 1+2= --precision bf16";
+    let message = ["device cpu", "MatMul", "take another --precision"];
+    refused(af1().args(args.split(' ')), exit::DEVICE, &message);
+}
+
 /// Without an accelerator `auto` is the processor, and says so; the record has what ran.
 #[test]
 fn auto_is_the_processor_where_nothing_else_runs() {
