@@ -10,9 +10,10 @@
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, Ix2, Ix3, Ix4, s};
+use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, Ix3, Ix4, s};
 
 use super::forward::{Biases, Captured, Trace};
+use super::scores::Logits;
 use crate::Result;
 use crate::graph::Precision;
 use crate::interrupt::interrupted;
@@ -248,7 +249,7 @@ impl Rows {
 }
 
 /// Runs plans that compile, all with the same boundary, from the replaced streams `[batch, pos, d_model]`; calls `done` with
-/// the index of each plan and its logits, `[batch, vocab]`.
+/// the index of each plan and its logits.
 ///
 /// # Errors
 /// The runtime's reason; an interrupt; what `done` fails with.
@@ -257,7 +258,7 @@ pub fn run_plans(
     replaced: ArrayView3<'_, f32>,
     plans: &[&Plan],
     biases: &Biases,
-    mut done: impl FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
+    mut done: impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<()>,
 ) -> Result<()> {
     let rows = Rows::new(replaced)?;
     let mut techniques: Vec<Technique> = plans.iter().map(|plan| plan.masking).collect();
@@ -412,7 +413,7 @@ impl Compiled<'_> {
         &mut self,
         plans: &[&Plan],
         chosen: &[usize],
-        done: &mut impl FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
+        done: &mut impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<()>,
     ) -> Result<()> {
         let transfer = |i: usize| plans[i].tail.transfer().expect("it compiles");
         let Some(&first) = chosen.first() else {
@@ -491,22 +492,18 @@ impl Compiled<'_> {
                 }
             };
             begin += rows;
-            let logits = logits.view::<Ix2>()?;
             let mut first = 0;
             for &(i, len) in &rest[..count] {
-                let logits = logits.slice(s![first..first + len, ..]);
-                first += len;
                 let row = |which: &usize| match transfer(i) {
                     0 => *self.rows.prompts[*which]
                         .last()
                         .expect("it has a last token"),
                     _ => *which,
                 };
-                let expanded: Vec<usize> = self.rows.which.iter().map(row).collect();
-                match expanded.iter().copied().eq(0..len) {
-                    true => done(i, logits)?,
-                    false => done(i, logits.select(Axis(0), &expanded).view())?,
-                }
+                let rows = self.rows.which.iter().map(|which| first + row(which));
+                let of_prompts = Logits::rows(&logits, rows.collect());
+                done(self.engine, i, &of_prompts)?;
+                first += len;
             }
             rest = &rest[count..];
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, CowArray, Ix3};
+use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, CowArray, Ix3};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
@@ -10,10 +10,10 @@ use rand_chacha::ChaCha8Rng;
 use super::apart::apart;
 use super::compiled::{self, Prefix, Tables, Way};
 use super::forward::{
-    Biases, Captured, base_forward, check_finite, first_broken, head_outputs, not_finite,
+    Biases, Captured, captured_forward, check_finite, first_broken, head_outputs, not_finite,
     run_plans, streams, trace,
 };
-use super::scores::{Reference, all_finite, first_maximum, logit_difference, scores};
+use super::scores::{Logits, References, all_finite, scores, unmodified};
 use crate::graph::af1::Af1;
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::{Ablation, Source, Stream, named, replace};
@@ -145,7 +145,7 @@ pub struct Evaluation {
     /// logits.
     last: Array2<f32>,
     /// By the first prompt of a batch, what the unmodified model says to it, if that is little enough to keep.
-    references: BTreeMap<usize, Vec<Reference>>,
+    references: BTreeMap<usize, References>,
     /// Whether each prompt of the set is one of the estimation prompts.
     estimation: Vec<bool>,
     /// By layer, the mean of what its heads read, `[head, pos, d_head]`, and over how many prompts; made when it is needed.
@@ -216,7 +216,7 @@ struct Batch<'a> {
     /// The right answers of each.
     answers: Vec<&'a [u32]>,
     /// What the unmodified model says to each.
-    references: &'a [Reference],
+    references: &'a References,
 }
 
 /// Captured residuals are kept from the first pass to the second up to this size; above, they are computed again.
@@ -509,13 +509,18 @@ fn estimate_in_batches(
     boundaries.push(end);
     for prompts in all(set).chunks(request.batch) {
         let ids = set.ids(prompts);
-        let (captured, logits) = base_forward(engine, ids.clone(), biases, &boundaries)?;
-        check_finite(engine, set, ids, biases, (&captured, &logits))?;
-        found.base.extend(answers(&logits));
-        let pairs = logits.outer_iter().zip(prompts);
-        found
-            .logit_difference
-            .extend(pairs.map(|(row, &p)| logit_difference(row, &set.prompts[p].answers)));
+        let (captured, logits) = captured_forward(engine, ids.clone(), biases, &boundaries)?;
+        let answers = prompts.iter().map(|&p| &*set.prompts[p].answers);
+        let answers: Vec<&[u32]> = answers.collect();
+        let said = unmodified(engine, &logits, &answers)?;
+        let suspect = said.is_none().then(|| logits.view()).transpose()?;
+        check_finite(engine, set, ids, biases, (&captured, suspect))?;
+        let said =
+            said.ok_or_else(|| not_finite(set, crate::graph::LOGITS.to_owned(), f32::NAN))?;
+        for (predicted, difference) in said {
+            found.base.push(predicted);
+            found.logit_difference.push(difference);
+        }
         let rows: Vec<usize> = (0..prompts.len())
             .filter(|&row| halves.estimation[prompts[row]])
             .collect();
@@ -580,14 +585,18 @@ impl Evaluation {
             let mut cells: Vec<Cell> = (plans.iter())
                 .flat_map(|plan| ablations.iter().map(move |ablation| new(plan, ablation)))
                 .collect();
-            let ran = self.run(engine, plans, ablations, |cell, batch, logits| {
+            let ran = self.run(engine, plans, ablations, |engine, cell, batch, logits| {
                 let cell = &mut cells[cell];
-                for score in scores(logits, &batch.answers, batch.references) {
+                let Some(scores) = scores(engine, logits, &batch.answers, batch.references)? else {
+                    return Ok(false);
+                };
+                for score in scores {
                     cell.predicted.push(score.predicted);
                     cell.logit_difference.push(score.logit_difference);
                     cell.rank.push(score.rank);
                     cell.kl.push(score.kl);
                 }
+                Ok(true)
             });
             match ran {
                 Err(Error::OutOfMemory { .. }) if self.halve() => {}
@@ -624,8 +633,11 @@ impl Evaluation {
         ablation: &'static dyn Ablation,
     ) -> Result<Vec<Array2<f32>>> {
         let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::new(); plans.len()];
-        self.run(engine, plans, &[ablation], |plan, _, logits| {
-            all[plan].push(logits.to_owned());
+        self.run(engine, plans, &[ablation], |_, plan, _, logits| {
+            let logits = logits.view()?.into_owned();
+            let finite = all_finite(logits.view());
+            all[plan].push(logits);
+            Ok(finite)
         })?;
         let join = |batches: Vec<Array2<f32>>| {
             let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
@@ -775,13 +787,13 @@ impl Evaluation {
     }
 
     /// Runs every plan with every ablation on all evaluated prompts; calls `done` with the index of the pair, in the order
-    /// of the plans, and then the ablations, a batch, and its logits, `[batch, vocab]`.
+    /// of the plans, and then the ablations, a batch, and its logits, `[batch, vocab]`; `done` says whether they are finite.
     fn run(
         &mut self,
         engine: &mut Engine,
         plans: &[Plan],
         ablations: &[&'static dyn Ablation],
-        mut done: impl FnMut(usize, &Batch<'_>, ArrayView2<'_, f32>),
+        mut done: impl FnMut(&mut Engine, usize, &Batch<'_>, &Logits<'_>) -> Result<bool>,
     ) -> Result<()> {
         self.biases
             .include_plans(plans, engine.layers(), engine.heads())?;
@@ -811,8 +823,7 @@ impl Evaluation {
                 None => {
                     let last = self.last.slice(ndarray::s![begin..end, ..]);
                     let last = last.insert_axis(Axis(1)).to_owned();
-                    let base = engine.logits(&Tensor::from_f32(last)?)?;
-                    Reference::all(base.view()?)
+                    References::new(engine.logits(&Tensor::from_f32(last)?)?)?
                 }
             };
             let answers = chunk.iter().map(|&p| &*self.set.prompts[p].answers);
@@ -830,14 +841,16 @@ impl Evaluation {
                     interrupted()?;
                     let replaced = self.replaced(*ablation, &streams, wait, begin..end)?;
                     let mut broken = None;
-                    let mut seen = |i: usize, logits: ArrayView2<'_, f32>| {
-                        if !all_finite(logits) {
-                            let bad = logits.iter().find(|logit| !logit.is_finite());
-                            let bad = bad.unwrap_or(&f32::NAN);
+                    let mut seen = |engine: &mut Engine, i: usize, logits: &Logits<'_>| {
+                        let finite = done(engine, here[i] * ablations.len() + at, &batch, logits)?;
+                        if !finite {
                             broken = Some(plans_here[i]);
-                            return Err(not_finite(&self.set, "logits".to_owned(), *bad));
+                            return Err(not_finite(
+                                &self.set,
+                                crate::graph::LOGITS.to_owned(),
+                                f32::NAN,
+                            ));
                         }
-                        done(here[i] * ablations.len() + at, &batch, logits);
                         Ok(())
                     };
                     let (compiled, masked): (Vec<usize>, Vec<usize>) =
@@ -850,14 +863,17 @@ impl Evaluation {
                     };
                     let view = replaced.view();
                     let biases = &self.biases;
-                    let mut ran =
-                        compiled::run_plans(engine, view, &of(&compiled), biases, |i, logits| {
-                            seen(compiled[i], logits)
-                        });
+                    let mut ran = compiled::run_plans(
+                        engine,
+                        view,
+                        &of(&compiled),
+                        biases,
+                        |e, i, logits| seen(e, compiled[i], logits),
+                    );
                     if ran.is_ok() && !masked.is_empty() {
                         let stream = Tensor::from_f32(replaced)?;
-                        ran = run_plans(engine, stream, &of(&masked), biases, |i, logits| {
-                            seen(masked[i], logits)
+                        ran = run_plans(engine, stream, &of(&masked), biases, |e, i, logits| {
+                            seen(e, masked[i], logits)
                         });
                     }
                     if let Some(plan) = broken {
@@ -870,7 +886,7 @@ impl Evaluation {
                     bar.inc(1);
                 }
             }
-            if self.evaluated.len() * Reference::bytes(&references) <= REFERENCE_BYTES {
+            if self.evaluated.len() * references.bytes() <= REFERENCE_BYTES {
                 kept.insert(begin, references);
             }
         }
@@ -1048,9 +1064,4 @@ impl Evaluation {
 
 fn all(set: &PromptSet) -> Vec<usize> {
     (0..set.len()).collect()
-}
-
-/// The token with the largest logit of every row.
-fn answers(logits: &Array2<f32>) -> Vec<u32> {
-    logits.outer_iter().map(first_maximum).collect()
 }

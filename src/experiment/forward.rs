@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, CowArray, Ix2, Ix3};
 
 use super::compiled::Prefix;
+use super::scores::Logits;
 use crate::interrupt::interrupted;
 use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
 use crate::prompt::PromptSet;
@@ -132,10 +133,20 @@ pub fn base_forward(
     biases: &Biases,
     capture: &[usize],
 ) -> Result<(Captured, Array2<f32>)> {
+    let (captured, logits) = captured_forward(engine, ids, biases, capture)?;
+    Ok((captured, logits.view::<Ix2>()?.to_owned()))
+}
+
+/// As [`base_forward`]; the logits stay where they are.
+pub(super) fn captured_forward(
+    engine: &mut Engine,
+    ids: Array2<i64>,
+    biases: &Biases,
+    capture: &[usize],
+) -> Result<(Captured, Tensor)> {
     let end = engine.layers();
     let (captured, stream) = run_to(engine, ids, &Mask::Causal, biases, capture, end)?;
-    let logits = engine.logits(&stream)?;
-    Ok((captured, logits.view::<Ix2>()?.to_owned()))
+    Ok((captured, engine.logits(&stream)?))
 }
 
 /// The whole residual streams of some prompts at the boundaries `capture` when every layer has the same mask.
@@ -368,7 +379,7 @@ pub fn run_plans(
     stream: Tensor,
     plans: &[&Plan],
     biases: &Biases,
-    mut done: impl FnMut(usize, ArrayView2<'_, f32>) -> Result<()>,
+    mut done: impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<()>,
 ) -> Result<()> {
     // Those of one masking: another one's transfer layers are others.
     let forking = plans
@@ -393,13 +404,13 @@ pub fn run_plans(
             }
         }
         let logits = finish(engine, plan, reached, &peeked, biases)?;
-        done(i, logits.view()?)?;
+        done(engine, i, &Logits::all(&logits))?;
     }
     Ok(())
 }
 
-/// Checks the unmodified model's logits and captured streams; where one is broken, names the first residual stream that
-/// is.
+/// Checks the unmodified model's logits, if they are not known to be finite, and captured streams; where one is broken, names the
+/// first residual stream that is.
 ///
 /// # Errors
 /// [`Error::NotFinite`].
@@ -408,9 +419,9 @@ pub fn check_finite(
     set: &PromptSet,
     ids: Array2<i64>,
     biases: &Biases,
-    (captured, logits): (&Captured, &Array2<f32>),
+    (captured, logits): (&Captured, Option<ArrayView2<'_, f32>>),
 ) -> Result<()> {
-    let bad = logits.iter().find(|x| !x.is_finite());
+    let bad = (logits.as_ref()).and_then(|logits| logits.iter().find(|x| !x.is_finite()));
     if bad.is_none() && broken(captured).is_none() {
         return Ok(());
     }

@@ -79,7 +79,8 @@ pub fn preflight(
     let biases = Biases::new(sample.positions())?;
     let every: Vec<usize> = (0..=engine.layers()).collect();
     let (captured, logits) = base_forward(engine, ids.clone(), &biases, &every)?;
-    check_finite(engine, set, ids.clone(), &biases, (&captured, &logits))?;
+    let checked = (&captured, Some(logits.view()));
+    check_finite(engine, set, ids.clone(), &biases, checked)?;
 
     let (_, uncaptured) = base_forward(engine, ids.clone(), &biases, &[])?;
     same(logits.view(), uncaptured.view(), tolerance(engine)).map_err(|apart| {

@@ -1,11 +1,94 @@
 //! What is read off the logits of a prompt: the answer, and how far it is from the right one and from the unmodified
 //! model's.
 //!
+//! Logits in the host's memory are read here; of those that a device has, the device reads the measures and only they come back
+//! ([`crate::graph::score`]).
+//!
 //! Every measure is one pass over the vocabulary, in sixteen lanes, so that the compiler can use vector instructions; rows
 //! are shared out among threads. A model's answer costs little more than reading it.
 
-use ndarray::{ArrayView1, ArrayView2};
+use std::ops::Range;
+
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2, s};
 use wide::f32x8;
+
+use crate::Result;
+use crate::runtime::{Engine, Tensor};
+
+/// The logits of prompts: those rows of a tensor, `[row, vocab]`, one a prompt.
+pub struct Logits<'a> {
+    tensor: &'a Tensor,
+    rows: Vec<usize>,
+}
+
+impl<'a> Logits<'a> {
+    /// Some rows.
+    pub fn rows(tensor: &'a Tensor, rows: Vec<usize>) -> Self {
+        Self { tensor, rows }
+    }
+
+    /// All rows.
+    pub fn all(tensor: &'a Tensor) -> Self {
+        let rows = (0..tensor.shape()[0]).collect();
+        Self { tensor, rows }
+    }
+
+    /// They in the host's memory, `[batch, vocab]`.
+    ///
+    /// # Errors
+    /// The runtime cannot copy them.
+    pub fn view(&self) -> Result<CowArray<'_, f32, Ix2>> {
+        let all = self.tensor.view::<Ix2>()?;
+        let Range { start, end } = match self.rows.first() {
+            Some(&first) => first..first + self.rows.len(),
+            None => 0..0,
+        };
+        if self.rows.iter().copied().eq(start..end) {
+            return Ok(all.slice_move(s![start..end, ..]).into());
+        }
+        Ok(all.select(Axis(0), &self.rows).into())
+    }
+
+    /// The measures that a device reads off them, `[batch, 5]`; the reference is the unmodified model's logits.
+    fn measured(
+        &self,
+        engine: &mut Engine,
+        answers: &[&[u32]],
+        reference: &Tensor,
+    ) -> Result<Array2<f32>> {
+        let most = answers.iter().map(|of| of.len()).max().unwrap_or(1);
+        let shape = (answers.len(), most);
+        let padded = Array2::from_shape_fn(shape, |(prompt, i)| {
+            let of = answers[prompt];
+            i64::from(*of.get(i).unwrap_or(&of[0]))
+        });
+        engine.score(self.tensor, &self.rows, padded, reference)
+    }
+}
+
+/// What the unmodified model predicts for a batch, and its logit differences; `None` where a logit is NaN or infinite.
+///
+/// # Errors
+/// The runtime's reason.
+pub fn unmodified(
+    engine: &mut Engine,
+    logits: &Tensor,
+    answers: &[&[u32]],
+) -> Result<Option<Vec<(u32, f32)>>> {
+    let all = Logits::all(logits);
+    if logits.on_a_device() {
+        let measured = all.measured(engine, answers, logits)?;
+        let scores = of_device(&measured);
+        let pair = |score: Score| (score.predicted, score.logit_difference);
+        return Ok(scores.map(|scores| scores.into_iter().map(pair).collect()));
+    }
+    let logits = all.view()?;
+    let pair = |(row, answers): (ArrayView1<'_, f32>, &&[u32])| {
+        (first_maximum(row), logit_difference(row, answers))
+    };
+    let finite = all_finite(logits.view());
+    Ok(finite.then(|| logits.outer_iter().zip(answers).map(pair).collect()))
+}
 
 /// The measures of one prompt.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,6 +101,35 @@ pub struct Score {
     pub rank: u32,
     /// The Kullback-Leibler divergence from the unmodified model, `sum p ln(p / q)`, in nats.
     pub kl: f32,
+}
+
+/// What the unmodified model says to the prompts of a batch, where its logits are.
+pub enum References {
+    /// In the host's memory, made ready.
+    Host(Vec<Reference>),
+    /// The logits, `[batch, vocab]`.
+    Device(Tensor),
+}
+
+impl References {
+    /// From its logits, `[batch, vocab]`.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn new(logits: Tensor) -> Result<Self> {
+        if logits.on_a_device() {
+            return Ok(Self::Device(logits));
+        }
+        Ok(Self::Host(references(logits.view()?)))
+    }
+
+    /// The size of those of one prompt.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Host(all) => all.first().map_or(0, |one| size_of_val(&*one.p)),
+            Self::Device(logits) => logits.shape()[1] * size_of::<f32>(),
+        }
+    }
 }
 
 /// The unmodified model's distribution over all tokens.
@@ -39,21 +151,37 @@ impl Reference {
             p,
         }
     }
+}
 
-    /// The size of one of these.
-    pub fn bytes(all: &[Self]) -> usize {
-        all.first().map_or(0, |one| size_of_val(&*one.p))
-    }
+/// The references of some prompts, from the unmodified model's logits, `[batch, vocab]`.
+fn references(logits: ArrayView2<'_, f32>) -> Vec<Reference> {
+    let rows = rows(&logits);
+    in_parallel(rows.len(), |row| Reference::new(rows[row]))
+}
 
-    /// Those of some prompts, from their logits, `[batch, vocab]`.
-    pub fn all(logits: ArrayView2<'_, f32>) -> Vec<Self> {
-        let rows: Vec<&[f32]> = rows(&logits);
-        in_parallel(rows.len(), |row| Self::new(rows[row]))
+/// The measures of a batch, from its logits, and the right answers and the reference of every prompt; `None` where a logit is NaN or
+/// infinite.
+///
+/// # Errors
+/// The runtime's reason.
+pub fn scores(
+    engine: &mut Engine,
+    logits: &Logits<'_>,
+    answers: &[&[u32]],
+    references: &References,
+) -> Result<Option<Vec<Score>>> {
+    match references {
+        References::Device(base) => Ok(of_device(&logits.measured(engine, answers, base)?)),
+        References::Host(references) => {
+            let logits = logits.view()?;
+            let finite = all_finite(logits.view());
+            Ok(finite.then(|| of_host(logits.view(), answers, references)))
+        }
     }
 }
 
-/// The measures of a batch: its logits, `[batch, vocab]`, the right answers and the reference of every prompt.
-pub fn scores(
+/// From logits in the host's memory, `[batch, vocab]`.
+fn of_host(
     logits: ArrayView2<'_, f32>,
     answers: &[&[u32]],
     references: &[Reference],
@@ -62,6 +190,20 @@ pub fn scores(
     in_parallel(rows.len(), |row| {
         score(rows[row], answers[row], &references[row])
     })
+}
+
+/// From what a device has measured, `[batch, 5]`.
+fn of_device(measured: &Array2<f32>) -> Option<Vec<Score>> {
+    let of_row = |row: ArrayView1<'_, f32>| {
+        let finite = row[4] == 1.0 && row.iter().all(|measure| measure.is_finite());
+        finite.then(|| Score {
+            predicted: row[0] as u32,
+            logit_difference: row[1],
+            rank: row[2] as u32,
+            kl: row[3].max(0.0),
+        })
+    };
+    measured.outer_iter().map(of_row).collect()
 }
 
 fn score(logits: &[f32], answers: &[u32], reference: &Reference) -> Score {
@@ -245,7 +387,7 @@ mod tests {
         let logits = Array2::from_shape_fn((5, vocab), |(row, i)| noise(row, i));
         let base = Array2::from_shape_fn((5, vocab), |(row, i)| noise(row + 11, i) - 3.0);
         let answers: [&[u32]; 5] = [&[0], &[1002], &[17, 18], &[900, 3], &[500]];
-        let found = scores(logits.view(), &answers, &Reference::all(base.view()));
+        let found = of_host(logits.view(), &answers, &references(base.view()));
         for (row, found) in found.iter().enumerate() {
             let (q, p) = (logits.row(row), base.row(row));
             let right = |i: usize| answers[row].contains(&(i as u32));
@@ -267,7 +409,7 @@ mod tests {
             assert_eq!(q[found.predicted as usize], most(true).max(most(false)));
             assert!((f64::from(found.kl) - kl).abs() < 1e-6, "{} {kl}", found.kl);
         }
-        let same = scores(base.view(), &answers, &Reference::all(base.view()));
+        let same = of_host(base.view(), &answers, &references(base.view()));
         assert!(same.iter().all(|score| score.kl == 0.0));
     }
 

@@ -182,6 +182,12 @@ impl Builder {
         self.op_with("Cast", &[value], vec![("to", to)])
     }
 
+    /// Whether something holds, as 1 or 0.
+    pub fn indicator(&mut self, holds: &str) -> String {
+        let to = Attribute::Int(super::encode::data_type(Dtype::F32));
+        self.op_with("Cast", &[holds], vec![("to", to)])
+    }
+
     /// The finished graph.
     pub fn finish(self, name: &str) -> Graph {
         Graph {

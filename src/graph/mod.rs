@@ -15,6 +15,7 @@ mod encode;
 #[allow(dead_code, missing_docs, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
 mod proto;
+pub mod score;
 mod value;
 
 pub use build::Builder;

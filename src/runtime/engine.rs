@@ -6,14 +6,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ndarray::{Array1, Array2, Array4, ArrayView4};
+use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
 use super::allocator::Loading;
 use super::{Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
     Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, assemble, attn_bias, attn_key, attn_out,
-    attn_pattern, attn_value, resid,
+    attn_pattern, attn_value, resid, score,
 };
 use crate::interrupt::interrupted;
 use crate::model::Model;
@@ -62,12 +62,15 @@ pub struct Engine {
     assemblies: Vec<Assembly>,
     /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
     attention: BTreeMap<usize, [Part; 3]>,
+    /// What reads measures off logits, by the number of right answers.
+    scorers: BTreeMap<usize, Part>,
     graph: Graph,
     weights: PathBuf,
     graph_hash: Sha256,
     providers: BTreeMap<String, usize>,
     precision: Precision,
     d_model: usize,
+    vocab: usize,
     heads: usize,
 }
 
@@ -163,12 +166,14 @@ impl Engine {
             layers,
             head,
             attention: BTreeMap::new(),
+            scorers: BTreeMap::new(),
             weights: folder,
             graph,
             graph_hash,
             providers,
             precision: model.precision,
             d_model: model.spec.d_model,
+            vocab: model.spec.vocab,
             heads: model.spec.heads,
         })
     }
@@ -457,6 +462,39 @@ impl Engine {
         let name = resid(self.layers.len());
         let [logits] = self.head.run(&[(&name, stream)], [LOGITS])?;
         Ok(logits)
+    }
+
+    /// The measures of prompts ([`crate::graph::score`]), `[batch, 5]`, on the device that has the logits: from `logits`, `[row, vocab]`,
+    /// the row of each prompt, the right answers of each, `[batch, answers]`, and the unmodified model's logits, `[batch, vocab]`.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn score(
+        &mut self,
+        logits: &Tensor,
+        rows: &[usize],
+        answers: Array2<i64>,
+        reference: &Tensor,
+    ) -> Result<Array2<f32>> {
+        let most = answers.ncols();
+        if !self.scorers.contains_key(&most) {
+            let layers = self.layers.len();
+            let place = self.placement.of_layer(layers, layers);
+            let graph = score::score(self.vocab, most);
+            let part = Part::new(self.runtime, place, &graph, &self.weights)?;
+            self.scorers.insert(most, part);
+        }
+        let scorer = self.scorers.get_mut(&most).expect("it was just made");
+        let rows: Array1<i64> = rows.iter().map(|&row| row as i64).collect();
+        let (rows, answers) = (Tensor::from_i64(rows)?, Tensor::from_i64(answers)?);
+        let inputs = [
+            (LOGITS, logits),
+            (score::ROWS, &rows),
+            (score::ANSWERS, &answers),
+            (score::REFERENCE, reference),
+        ];
+        let [measures] = scorer.run(&inputs, [score::MEASURES])?;
+        Ok(measures.view::<Ix2>()?.to_owned())
     }
 }
 

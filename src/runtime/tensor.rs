@@ -70,6 +70,11 @@ impl Tensor {
         array.into_dimensionality::<D>().map_err(|e| fail(&e))
     }
 
+    /// Whether a device has it.
+    pub fn on_a_device(&self) -> bool {
+        self.place.is_some()
+    }
+
     /// The value in the host's memory.
     pub(super) fn on_host(&self) -> Result<&DynValue> {
         if self.place.is_none() {

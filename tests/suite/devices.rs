@@ -1,10 +1,14 @@
 //! Devices that cannot run say why, and nothing runs elsewhere instead. Those that can are tried by `tests/devices/run.py`, with a
 //! driver that a machine without a GPU can have.
 
+use std::path::Path;
+
 use af1::Error;
 use af1::error::exit;
+use af1::graph::{LOGITS, score};
 use af1::model::{BosChoice, Model};
-use af1::runtime::{Device, Engine, Placement, probe};
+use af1::runtime::{Device, Engine, Part, Placement, Tensor, probe};
+use ndarray::{Array1, Array2, ArrayView1, Ix2};
 use rstest::rstest;
 
 use super::bad_input::refused;
@@ -160,5 +164,75 @@ fn a_batch_that_is_too_large_is_halved() {
     assert_eq!(halved["provenance"]["batch"], 900);
     for field in ["answers", "base_answers", "correct_given_base", "verdict"] {
         assert_eq!(whole[field], halved[field], "{field}");
+    }
+}
+
+/// What a device reads off logits is what the definitions say, in f64, one token after another; equal logits, several right answers and
+/// broken values among them.
+#[test]
+fn measures_are_those_of_the_definitions() {
+    let (vocab, prompts, most) = (1003, 6, 2);
+    let noise = |seed: usize, i: usize| ((i * 7919 + seed * 104729) % 997) as f32 / 60.0;
+    // More rows than prompts, in another order.
+    let mut logits = Array2::from_shape_fn((8, vocab), |(row, i)| noise(row, i));
+    let rows = [3usize, 0, 0, 7, 5, 6];
+    logits[[5, 400]] = f32::NAN;
+    logits[[6, 1002]] = f32::INFINITY;
+    let base = Array2::from_shape_fn((prompts, vocab), |(row, i)| noise(row + 11, i) - 3.0);
+    let answers = [[0, 0], [1002, 1002], [17, 18], [900, 3], [500, 500], [1, 2]];
+    let given = Array2::from_shape_fn((prompts, most), |(row, i)| answers[row][i] as i64);
+
+    let graph = score::score(vocab, most);
+    let mut part = Part::new(runtime(), &Device::Cpu, &graph, Path::new(".")).unwrap();
+    let at = rows.iter().map(|&row| row as i64).collect::<Array1<i64>>();
+    let inputs = [
+        (LOGITS, &Tensor::from_f32(logits.clone()).unwrap()),
+        (score::ROWS, &Tensor::from_i64(at).unwrap()),
+        (score::ANSWERS, &Tensor::from_i64(given).unwrap()),
+        (score::REFERENCE, &Tensor::from_f32(base.clone()).unwrap()),
+    ];
+    let [measures] = part.run(&inputs, [score::MEASURES]).unwrap();
+    let measures = measures.view::<Ix2>().unwrap();
+    for prompt in 0..prompts {
+        let (q, p, found) = (
+            logits.row(rows[prompt]),
+            base.row(prompt),
+            measures.row(prompt),
+        );
+        assert_eq!(found[4] == 1.0, q.iter().all(|x| x.is_finite()), "{prompt}");
+        if found[4] != 1.0 {
+            continue;
+        }
+        let right = |i: usize| answers[prompt].contains(&i);
+        let most = |wanted: bool| {
+            let chosen = (0..vocab).filter(|&i| right(i) == wanted).map(|i| q[i]);
+            chosen.fold(f32::NEG_INFINITY, f32::max)
+        };
+        let at = answers[prompt]
+            .iter()
+            .filter(|&&i| q[i] == most(true))
+            .min();
+        let at = *at.unwrap();
+        let before = (0..vocab).filter(|&i| q[i] > q[at] || q[i] == q[at] && i < at);
+        let largest = most(true).max(most(false));
+        let predicted = (0..vocab).find(|&i| q[i] == largest).unwrap();
+        let log = |x: ArrayView1<'_, f32>| {
+            let sum: f64 = x.iter().map(|&x| f64::from(x).exp()).sum();
+            x.mapv(|x| f64::from(x) - sum.ln())
+        };
+        let (log_p, log_q) = (log(p), log(q));
+        let kl: f64 = log_p
+            .iter()
+            .zip(&log_q)
+            .map(|(p, q)| p.exp() * (p - q))
+            .sum();
+        assert_eq!(found[0], predicted as f32);
+        assert_eq!(found[1], most(true) - most(false));
+        assert_eq!(found[2], 1.0 + before.count() as f32);
+        assert!(
+            (f64::from(found[3]) - kl).abs() < 1e-5 * kl,
+            "{} {kl}",
+            found[3]
+        );
     }
 }
