@@ -536,23 +536,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_sized_to_its_prompts() {
-        let large = ModelSpec {
-            family: crate::model::Family::Llama,
-            layers: 32,
-            d_model: 4096,
-            heads: 32,
-            kv_heads: 8,
-            d_head: 128,
-            d_mlp: 14336,
-            attn_bias: false,
-            qk_norm: false,
-            vocab: 128_256,
-            context: 8192,
-            norm_eps: 1e-5,
-            rope_theta: 500_000.0,
-            rope_scaling: crate::model::RopeScaling::None,
-            tied: false,
-        };
+        let large = ModelSpec::llama(32, [4096, 32, 128, 14336], 128_256);
         let of = |pos| BatchSize::Auto.of(&large, pos);
         assert!(
             of(10) > of(100) && of(100) > of(1000) && of(1000) >= 1,

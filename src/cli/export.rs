@@ -239,7 +239,7 @@ const CHECKED: usize = 1000;
 
 /// The names of the weights from layer `wait` on.
 fn used(model: &Model, wait: usize) -> BTreeSet<&str> {
-    let mut names = BTreeSet::from([&*model.names.final_norm, &*model.names.unembed]);
+    let mut names: BTreeSet<&str> = model.names.of_head().collect();
     for layer in &model.names.layers[wait..] {
         names.extend(layer.all());
     }

@@ -8,6 +8,7 @@ use super::lab::selection;
 use super::output::deliver;
 use crate::Result;
 use crate::file::check_writable;
+use crate::graph::Weight;
 use crate::prompt::{Operation, PromptSet, Role, Styles};
 
 #[derive(Args, Clone, Debug)]
@@ -61,13 +62,19 @@ impl Inspect {
             rows.push(row);
         }
 
+        // Tied ones count once: they have one name.
+        let size = |weight: &Weight| weight.shape.iter().product::<usize>();
+        let parameters: usize = graph.weights.iter().map(size).sum();
+
         if self.output.format == Format::Json {
             let json = serde_json::json!({
                 "model": model.name, "model_sha256": model.hash, "family": spec.family.to_string(),
                 "layers": spec.layers, "d_model": spec.d_model, "heads": spec.heads, "kv_heads": spec.kv_heads,
                 "d_head": spec.d_head, "d_mlp": spec.d_mlp, "vocab": spec.vocab, "context": spec.context,
-                "norm_eps": spec.norm_eps, "rope_theta": spec.rope_theta, "rope_scaling": spec.rope_scaling, "tied": spec.tied,
-                "parameters": spec.parameters(), "dtypes": model.weights.dtypes(),
+                "norm": spec.norm, "norm_eps": spec.norm_eps, "qk_norm": spec.qk_norm, "parallel": spec.parallel,
+                "activation": spec.activation, "gated": spec.gated, "rotary": spec.rotary, "local": spec.local, "tied": spec.tied,
+                "attn_scale": spec.attn_scale, "attn_softcap": spec.attn_softcap, "logit_softcap": spec.logit_softcap,
+                "parameters": parameters, "dtypes": model.weights.dtypes(),
                 "tokenizer_sha256": model.tokenizer.hash(), "tokens": model.tokenizer.len(),
                 "bos": bos.map(|b| &b.token), "bos_id": bos.map(|b| b.id),
                 "graph_nodes": graph.nodes.len(), "templates": rows,
@@ -80,10 +87,18 @@ impl Inspect {
             .iter()
             .map(|(dtype, n)| format!("{n} {dtype}"))
             .collect();
+        let positions = match &spec.rotary {
+            Some(rotary) if rotary.dims < spec.d_head => format!(
+                "rotary base {} on {} of {} dimensions",
+                rotary.theta, rotary.dims, spec.d_head
+            ),
+            Some(rotary) => format!("rotary base {}", rotary.theta),
+            None => "learned positions".to_owned(),
+        };
         let mut text = format!(
             "{}: {}, {} layers, d_model {}, {} heads ({} for keys and values) of {}, MLP {}\n\
              vocabulary {} ({} tokens in the tokenizer), {:.1} million weights, tensors: {}\n\
-             rotary base {}, norm epsilon {:e}, context {}, unembedding {}\n\
+             {}, norm epsilon {:e}, context {}, unembedding {}\n\
              before every prompt: {}\nmodel SHA-256 {}\n\n",
             model.name,
             spec.family,
@@ -95,9 +110,9 @@ impl Inspect {
             spec.d_mlp,
             spec.vocab,
             model.tokenizer.len(),
-            spec.parameters() as f64 / 1e6,
+            parameters as f64 / 1e6,
             dtypes.join(", "),
-            spec.rope_theta,
+            positions,
             spec.norm_eps,
             spec.context,
             if spec.tied { "tied" } else { "its own" },

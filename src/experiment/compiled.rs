@@ -63,7 +63,7 @@ impl Prefix {
         let len = ids.ncols();
         let bias = Tensor::from_f32(Mask::Causal.bias(1, len))?;
         let positions = positions(1, 0..len)?;
-        let mut stream = engine.embed(ids)?;
+        let mut stream = engine.embed(ids, 0)?;
         let (mut streams, mut caches, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
         for layer in 0..=engine.layers() {
             streams.push(stream.view::<Ix3>()?.index_axis(Axis(0), 0).to_owned());
@@ -122,7 +122,7 @@ impl Prefix {
         let bias = Mask::Causal.bias(1, pos);
         let bias = Tensor::from_f32(bias.slice(s![.., .., len.., ..]).to_owned())?;
         let mut captured = Captured::new();
-        let mut stream = engine.embed(ids.slice(s![.., len..]).to_owned())?;
+        let mut stream = engine.embed(ids.slice(s![.., len..]).to_owned(), len)?;
         for layer in 0..=end {
             if capture.contains(&layer) {
                 captured.insert(layer, stream.view::<Ix3>()?.to_owned());

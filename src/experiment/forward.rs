@@ -287,7 +287,7 @@ pub fn head_outputs(
     biases: &Biases,
 ) -> Result<Vec<Array4<f32>>> {
     let mut all = Vec::new();
-    let mut stream = engine.embed(ids)?;
+    let mut stream = engine.embed(ids, 0)?;
     for layer in 0..engine.layers() {
         interrupted()?;
         let causal = biases.of(&Mask::Causal);
@@ -311,7 +311,7 @@ pub fn last_attention(
     biases: &Biases,
 ) -> Result<Vec<Array3<f32>>> {
     let mut all = Vec::new();
-    let mut stream = engine.embed(ids)?;
+    let mut stream = engine.embed(ids, 0)?;
     for layer in 0..engine.layers() {
         interrupted()?;
         let causal = biases.of(&Mask::Causal);
@@ -339,7 +339,7 @@ fn run_to(
         return prefix.run_to(engine, &ids, capture, end);
     }
     let mut captured = Captured::new();
-    let mut stream = engine.embed(ids)?;
+    let mut stream = engine.embed(ids, 0)?;
     for layer in 0..=end {
         if capture.contains(&layer) {
             captured.insert(layer, stream.view::<Ix3>()?.to_owned());

@@ -4,8 +4,8 @@
 //! and values with which each of them is seen in the transfer layers are rows of a table, by position and token. A token
 //! that the tables do not have where it stands makes all logits of its prompt NaN: never a plausible answer.
 
-use super::block::rotary_angles;
-use super::decoder::{Wires, decoder_layer, unembed};
+use super::block::{Angles, Source, Wires};
+use super::decoder::{decoder_layer, unembed};
 use super::{Attribute, Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, WeightNames, resid};
 use crate::Result;
 use crate::model::{ModelSpec, Weights};
@@ -44,6 +44,7 @@ pub const LAST: &str = "af1.last";
 /// A weight or a table that is missing or has another shape.
 pub fn af1(spec: &ModelSpec, weights: &Weights, names: &WeightNames, of: &Af1) -> Result<Graph> {
     let (kv, d_head, d) = (spec.kv_heads, spec.d_head, spec.d_model);
+    let source = Source { spec, weights };
     let mut b = Builder::new();
     let batch = Dim::Symbol("batch");
     let shape = vec![batch.clone(), Dim::Fixed(of.positions)];
@@ -95,7 +96,7 @@ pub fn af1(spec: &ModelSpec, weights: &Weights, names: &WeightNames, of: &Af1) -
     let position = b.ints(&[of.positions as i64 - 1]);
     let first = b.ints(&[0]);
     let position = b.op("Unsqueeze", &[&position, &first]); // [1, 1]
-    let (cos, sin) = rotary_angles(&mut b, &position, spec);
+    let angles = Angles::new(&mut b, &position, spec);
 
     b.scope("last");
     let last = b.weight(&weights.reference(LAST, &[1, 1, d])?);
@@ -137,18 +138,17 @@ pub fn af1(spec: &ModelSpec, weights: &Weights, names: &WeightNames, of: &Af1) -
             }
         }
         let wires = Wires {
-            angles: (&cos, &sin),
+            angles: &angles,
             bias: &bias,
             past: Some((&past[0], &past[1])),
         };
-        let of_layer = (spec, weights, &names.layers[layer]);
-        let sum = decoder_layer(&mut b, &x, layer, of_layer, &wires)?;
+        let sum = decoder_layer(&mut b, &x, layer, (source, &names.layers[layer]), &wires)?;
         x = b.boundary(&sum, &resid(layer + 1), Dtype::F32, stream());
     }
 
     b.scope("head");
     let last = b.op("Squeeze", &[&x, &one]);
-    let logits = unembed(&mut b, &last, spec, weights, names)?;
+    let logits = unembed(&mut b, &last, source, names)?;
     let checked = b.op("Add", &[&logits, &unknown]);
     let shape = vec![batch, Dim::Fixed(spec.vocab)];
     b.output(&checked, LOGITS, Dtype::F32, shape);

@@ -3,142 +3,261 @@
 //! Shape comments name the axes in the order `batch, pos, head, d_head`; `kv` counts key and value heads and
 //! `group` the query heads that share one of them, so `head = kv * group`.
 
-use super::{Attribute, Builder, Dim, Dtype, Weight, attn_key, attn_out, attn_pattern, attn_value};
-use crate::model::ModelSpec;
+use super::{
+    Attribute, Builder, Dim, Dtype, LayerNames, Linear, Norm, attn_key, attn_out, attn_pattern,
+    attn_value,
+};
+use crate::Result;
+use crate::model::{Activation, ModelSpec, NormKind, QueryKeyNorm, Rotary, Weights};
 
-/// Root-mean-square norm over the last axis: `x / sqrt(mean(x^2) + eps) * weight`.
-pub fn rms_norm(b: &mut Builder, x: &str, weight: &Weight, eps: f32) -> String {
-    let square = b.op("Mul", &[x, x]);
+/// What blocks are built from: the shape of the model, and where its weights lie.
+#[derive(Clone, Copy)]
+pub struct Source<'a> {
+    /// The shape.
+    pub spec: &'a ModelSpec,
+    /// The weights.
+    pub weights: &'a Weights,
+}
+
+fn mean(b: &mut Builder, x: &str) -> String {
     let last = b.ints(&[-1]);
-    let mean = b.op_with(
-        "ReduceMean",
-        &[&square, &last],
-        vec![("keepdims", Attribute::Int(1))],
-    );
+    let keep = vec![("keepdims", Attribute::Int(1))];
+    b.op_with("ReduceMean", &[x, &last], keep)
+}
+
+/// `x / sqrt(mean(square) + eps)` over the last axis.
+fn over_root(b: &mut Builder, x: &str, square: &str, eps: f32) -> String {
+    let mean = mean(b, square);
     let eps = b.scalar(eps);
     let mean = b.op("Add", &[&mean, &eps]);
     let root = b.op("Sqrt", &[&mean]);
-    let scaled = b.op("Div", &[x, &root]);
-    let weight = b.weight(weight);
-    b.op("Mul", &[&scaled, &weight])
+    b.op("Div", &[x, &root])
 }
 
-/// A linear map without bias whose weight is stored `[out, in]`, as `torch.nn.Linear` does; from f32 to f32, in the graph's
-/// precision between.
-pub fn linear(b: &mut Builder, x: &str, weight: &Weight) -> String {
+/// Root-mean-square norm over the last axis: `x / sqrt(mean(x^2) + eps) * weight`, Gemma's with `1 + weight`.
+fn rms_norm(b: &mut Builder, x: &str, of: Source<'_>, weight: &str, len: usize) -> Result<String> {
+    let square = b.op("Mul", &[x, x]);
+    let scaled = over_root(b, x, &square, of.spec.norm_eps);
+    let weight = b.weight(&of.weights.reference(weight, &[len])?);
+    let weight = match of.spec.norm {
+        NormKind::RmsPlusOne => {
+            let one = b.scalar(1.0);
+            b.op("Add", &[&weight, &one])
+        }
+        _ => weight,
+    };
+    Ok(b.op("Mul", &[&scaled, &weight]))
+}
+
+/// The norm of the model's kind over the last axis, which has `len` entries; LayerNorm is `(x - mean(x)) / sqrt(var(x) + eps) * weight
+/// + bias`.
+pub fn norm(b: &mut Builder, x: &str, of: Source<'_>, names: &Norm, len: usize) -> Result<String> {
+    if of.spec.norm != NormKind::Layer {
+        return rms_norm(b, x, of, &names.weight, len);
+    }
+    let mean = mean(b, x);
+    let centred = b.op("Sub", &[x, &mean]);
+    let square = b.op("Mul", &[&centred, &centred]);
+    let scaled = over_root(b, &centred, &square, of.spec.norm_eps);
+    let weight = b.weight(&of.weights.reference(&names.weight, &[len])?);
+    let scaled = b.op("Mul", &[&scaled, &weight]);
+    Ok(match &names.bias {
+        Some(bias) => {
+            let bias = b.weight(&of.weights.reference(bias, &[len])?);
+            b.op("Add", &[&scaled, &bias])
+        }
+        None => scaled,
+    })
+}
+
+/// A linear map from `input` to `out` entries of the last axis; from f32 to f32, its product in the graph's precision.
+fn linear(
+    b: &mut Builder,
+    x: &str,
+    of: Source<'_>,
+    names: &Linear,
+    [out, input]: [usize; 2],
+) -> Result<String> {
     let precision = b.precision().dtype();
-    let stored = b.stored(weight);
+    let total = names.outputs.stored(out);
+    let (shape, axis) = match names.transposed {
+        true => ([input, total], 1),
+        false => ([total, input], 0),
+    };
+    let weight = of.weights.reference(&names.weight, &shape)?;
+    let stored = b.stored(&weight);
     let weight = b.cast(&stored, weight.dtype, precision);
-    let transposed = b.op_with(
-        "Transpose",
-        &[&weight],
-        vec![("perm", Attribute::Ints(vec![1, 0]))],
-    );
+    let weight = names.outputs.take(b, weight, axis, (out, Some(input)));
+    let weight = match names.transposed {
+        true => weight,
+        false => transpose(b, &weight, &[1, 0]),
+    };
     let x = b.cast(x, Dtype::F32, precision);
-    let product = b.op("MatMul", &[&x, &transposed]);
-    b.cast(&product, precision, Dtype::F32)
+    let product = b.op("MatMul", &[&x, &weight]);
+    let product = b.cast(&product, precision, Dtype::F32);
+    Ok(match &names.bias {
+        Some(bias) => {
+            let bias = b.weight(&of.weights.reference(bias, &[total])?);
+            let bias = names.outputs.take(b, bias, 0, (out, None));
+            b.op("Add", &[&product, &bias])
+        }
+        None => product,
+    })
 }
 
-/// Cosine and sine of the rotary angles, each `[batch, 1, pos, d_head / 2]`.
-pub fn rotary_angles(b: &mut Builder, position_ids: &str, spec: &ModelSpec) -> (String, String) {
-    let positions = b.cast(position_ids, Dtype::I64, Dtype::F32);
-    let axes = b.ints(&[1, 3]);
-    let positions = b.op("Unsqueeze", &[&positions, &axes]); // [batch, 1, pos, 1]
-    let frequencies = b.floats("rotary.inv_freq", &spec.rotary_frequencies());
-    let angles = b.op("Mul", &[&positions, &frequencies]);
-    (b.op("Cos", &[&angles]), b.op("Sin", &[&angles]))
+fn transpose(b: &mut Builder, x: &str, axes: &[i64]) -> String {
+    let perm = vec![("perm", Attribute::Ints(axes.to_vec()))];
+    b.op_with("Transpose", &[x], perm)
 }
 
-/// Rotary embedding in the half-split layout: `[batch, head, pos, d_head]` to the same shape.
-fn rotate(b: &mut Builder, x: &str, cos: &str, sin: &str) -> String {
-    let halves = b.op_many(
-        "Split",
-        &[x],
+fn concat(b: &mut Builder, parts: &[&str], axis: i64) -> String {
+    b.op_with("Concat", parts, vec![("axis", Attribute::Int(axis))])
+}
+
+/// Cosine and sine of rotary angles, each `[batch, 1, pos, rotated / 2]`.
+#[derive(Clone)]
+struct Turn {
+    cos: String,
+    sin: String,
+}
+
+/// The rotary angles of every layer.
+pub struct Angles {
+    global: Option<Turn>,
+    local: Option<Turn>,
+}
+
+impl Angles {
+    /// Those at the positions `[batch, pos]`.
+    pub fn new(b: &mut Builder, position_ids: &str, spec: &ModelSpec) -> Self {
+        let mut turn = |rotary: &Rotary, name: &str| {
+            let positions = b.cast(position_ids, Dtype::I64, Dtype::F32);
+            let axes = b.ints(&[1, 3]);
+            let positions = b.op("Unsqueeze", &[&positions, &axes]); // [batch, 1, pos, 1]
+            let frequencies = b.floats(name, &rotary.frequencies());
+            let angles = b.op("Mul", &[&positions, &frequencies]);
+            Turn {
+                cos: b.op("Cos", &[&angles]),
+                sin: b.op("Sin", &[&angles]),
+            }
+        };
+        let global = (spec.rotary.as_ref()).map(|rotary| turn(rotary, "rotary.inv_freq"));
+        let local = (spec.local.as_ref()).map(|local| turn(&local.rotary, "rotary.local_inv_freq"));
+        Self { global, local }
+    }
+
+    /// Queries or keys of a layer, rotated: `[batch, head, pos, d_head]` to the same shape.
+    fn rotate(&self, b: &mut Builder, x: String, layer: usize, spec: &ModelSpec) -> String {
+        let local = (spec.local.as_ref()).filter(|local| local.layers.contains(&layer));
+        let (turn, rotary) = match (local, &self.local, &self.global, &spec.rotary) {
+            (Some(local), Some(turn), ..) => (turn, &local.rotary),
+            (_, _, Some(turn), Some(rotary)) => (turn, rotary),
+            _ => return x,
+        };
+        if rotary.dims == spec.d_head {
+            return rotated(b, &x, turn, rotary.interleaved);
+        }
+        let sizes = b.ints(&[rotary.dims as i64, (spec.d_head - rotary.dims) as i64]);
+        let last = vec![("axis", Attribute::Int(-1))];
+        let parts = b.op_many("Split", &[&x, &sizes], last, 2);
+        let first = rotated(b, &parts[0], turn, rotary.interleaved);
+        concat(b, &[&first, &parts[1]], -1)
+    }
+}
+
+/// Rotary embedding of whole heads: pairs are the two halves, or neighbours where they are interleaved.
+fn rotated(b: &mut Builder, x: &str, Turn { cos, sin }: &Turn, interleaved: bool) -> String {
+    let in_two = || {
         vec![
             ("axis", Attribute::Int(-1)),
             ("num_outputs", Attribute::Int(2)),
-        ],
-        2,
-    );
+        ]
+    };
+    let halves = if interleaved {
+        let pairs = b.ints(&[0, 0, 0, -1, 2]);
+        let x = b.op("Reshape", &[x, &pairs]);
+        let parts = b.op_many("Split", &[&x], in_two(), 2);
+        let last = b.ints(&[-1]);
+        let squeeze = |part: &String| b.op("Squeeze", &[part, &last]);
+        parts.iter().map(squeeze).collect()
+    } else {
+        b.op_many("Split", &[x], in_two(), 2)
+    };
     let first_cos = b.op("Mul", &[&halves[0], cos]);
     let second_sin = b.op("Mul", &[&halves[1], sin]);
     let first = b.op("Sub", &[&first_cos, &second_sin]);
     let second_cos = b.op("Mul", &[&halves[1], cos]);
     let first_sin = b.op("Mul", &[&halves[0], sin]);
     let second = b.op("Add", &[&second_cos, &first_sin]);
-    b.op_with(
-        "Concat",
-        &[&first, &second],
-        vec![("axis", Attribute::Int(-1))],
-    )
+    if !interleaved {
+        return concat(b, &[&first, &second], -1);
+    }
+    let last = b.ints(&[-1]);
+    let parts = [first, second].map(|part| b.op("Unsqueeze", &[&part, &last]));
+    let pairs = concat(b, &[&parts[0], &parts[1]], -1);
+    let joined = b.ints(&[0, 0, 0, -1]);
+    b.op("Reshape", &[&pairs, &joined])
 }
 
 /// `[batch, pos, heads * d_head]` to `[batch, heads, pos, d_head]`.
 fn split_heads(b: &mut Builder, x: &str, heads: usize, d_head: usize) -> String {
     let shape = b.ints(&[0, 0, heads as i64, d_head as i64]);
     let split = b.op("Reshape", &[x, &shape]);
-    b.op_with(
-        "Transpose",
-        &[&split],
-        vec![("perm", Attribute::Ints(vec![0, 2, 1, 3]))],
-    )
+    transpose(b, &split, &[0, 2, 1, 3])
 }
 
-/// A bias added, where there is one.
-fn biased(b: &mut Builder, x: String, bias: Option<&Weight>) -> String {
-    match bias {
-        Some(bias) => {
-            let bias = b.weight(bias);
-            b.op("Add", &[&x, &bias])
-        }
-        None => x,
+/// Queries or keys by head, `[batch, heads, pos, d_head]`, normed where the model norms them.
+fn heads_of(
+    b: &mut Builder,
+    x: &str,
+    of: Source<'_>,
+    names: (&Linear, Option<&String>),
+    heads: usize,
+) -> Result<String> {
+    let (spec, width) = (of.spec, heads * of.spec.d_head);
+    let mut x = linear(b, x, of, names.0, [width, spec.d_model])?;
+    if let (Some(QueryKeyNorm::Whole), Some(norm)) = (spec.qk_norm, names.1) {
+        x = rms_norm(b, &x, of, norm, width)?;
     }
-}
-
-/// A norm over every head's own axis, where there is one.
-fn normed(b: &mut Builder, x: String, weight: Option<&Weight>, eps: f32) -> String {
-    match weight {
-        Some(weight) => rms_norm(b, &x, weight, eps),
-        None => x,
+    x = split_heads(b, &x, heads, spec.d_head);
+    if let (Some(QueryKeyNorm::Head), Some(norm)) = (spec.qk_norm, names.1) {
+        x = rms_norm(b, &x, of, norm, spec.d_head)?;
     }
+    Ok(x)
 }
 
-/// The weights of one attention block.
-pub struct AttentionWeights<'w> {
-    /// `[heads * d_head, d_model]`.
-    pub query: &'w Weight,
-    /// `[kv_heads * d_head, d_model]`.
-    pub key: &'w Weight,
-    /// `[kv_heads * d_head, d_model]`.
-    pub value: &'w Weight,
-    /// `[d_model, heads * d_head]`.
-    pub output: &'w Weight,
-    /// `[heads * d_head]`.
-    pub query_bias: Option<Weight>,
-    /// `[kv_heads * d_head]`.
-    pub key_bias: Option<Weight>,
-    /// `[kv_heads * d_head]`.
-    pub value_bias: Option<Weight>,
-    /// `[d_head]`.
-    pub query_norm: Option<Weight>,
-    /// `[d_head]`.
-    pub key_norm: Option<Weight>,
+/// `cap * tanh(x / cap)`.
+pub fn soft_cap(b: &mut Builder, x: &str, cap: Option<f32>) -> String {
+    let Some(cap) = cap else {
+        return x.to_owned();
+    };
+    let cap = b.scalar(cap);
+    let less = b.op("Div", &[x, &cap]);
+    let bent = b.op("Tanh", &[&less]);
+    b.op("Mul", &[&bent, &cap])
+}
+
+/// What a layer is given besides the residual stream.
+pub struct Wires<'a> {
+    /// The rotary angles.
+    pub angles: &'a Angles,
+    /// The additive mask.
+    pub bias: &'a str,
+    /// Keys and values of other tokens, each `[batch, kv, past, d_head]`, which are seen before the own ones.
+    pub past: Option<(&'a str, &'a str)>,
 }
 
 /// Grouped-query attention with an additive mask: `[batch, pos, d_model]` to the same shape. The graph can be cut at the
-/// keys and values, at the attention weights and at what the heads read. `past` are the keys and values of other tokens, each
-/// `[batch, kv, past, d_head]`, which are seen before the own ones.
-#[allow(clippy::too_many_arguments)] // a block's wires
+/// keys and values, at the attention weights and at what the heads read.
 pub fn attention(
     b: &mut Builder,
     x: &str,
-    weights: &AttentionWeights<'_>,
-    (cos, sin): (&str, &str),
-    bias: &str,
-    spec: &ModelSpec,
+    of: Source<'_>,
+    names: &LayerNames,
     layer: usize,
-    past: Option<(&str, &str)>,
-) -> String {
+    wires: &Wires<'_>,
+) -> Result<String> {
+    let spec = of.spec;
     let (heads, kv, d_head) = (spec.heads, spec.kv_heads, spec.d_head);
     // Keys and values have public names, so that a segment can be given those of other tokens.
     let axes = || {
@@ -146,43 +265,29 @@ pub fn attention(
         let [batch, pos] = symbols;
         vec![batch, Dim::Fixed(kv), pos, Dim::Fixed(d_head)]
     };
-    let key = linear(b, x, weights.key);
-    let key = biased(b, key, weights.key_bias.as_ref());
-    let key = split_heads(b, &key, kv, d_head);
-    let key = normed(b, key, weights.key_norm.as_ref(), spec.norm_eps);
-    let key = rotate(b, &key, cos, sin);
+    let key = heads_of(b, x, of, (&names.key, names.key_norm.as_ref()), kv)?;
+    let key = wires.angles.rotate(b, key, layer, spec);
     let key = b.boundary(&key, &attn_key(layer), Dtype::F32, axes());
-    let value = linear(b, x, weights.value);
-    let value = biased(b, value, weights.value_bias.as_ref());
-    let value = split_heads(b, &value, kv, d_head);
+    let value = heads_of(b, x, of, (&names.value, None), kv)?;
     let value = b.boundary(&value, &attn_value(layer), Dtype::F32, axes());
-    let mut after = |past: &str, own: String| {
-        b.op_with("Concat", &[past, &own], vec![("axis", Attribute::Int(2))])
-    };
-    let (key, value) = match past {
+    let (key, value) = match wires.past {
         None => (key, value),
-        Some((keys, values)) => (after(keys, key), after(values, value)),
+        Some((keys, values)) => (concat(b, &[keys, &key], 2), concat(b, &[values, &value], 2)),
     };
-    let query = linear(b, x, weights.query);
-    let query = biased(b, query, weights.query_bias.as_ref());
-    let query = split_heads(b, &query, heads, d_head);
-    let query = normed(b, query, weights.query_norm.as_ref(), spec.norm_eps);
-    let query = rotate(b, &query, cos, sin);
+    let query = heads_of(b, x, of, (&names.query, names.query_norm.as_ref()), heads)?;
+    let query = wires.angles.rotate(b, query, layer, spec);
 
     // The query heads of one group stand one below the other, so that keys and values are never repeated.
     let grouped = b.ints(&[0, kv as i64, -1, d_head as i64]);
     let query = b.op("Reshape", &[&query, &grouped]); // [batch, kv, group * pos, d_head]
-    let key = b.op_with(
-        "Transpose",
-        &[&key],
-        vec![("perm", Attribute::Ints(vec![0, 1, 3, 2]))],
-    );
+    let key = transpose(b, &key, &[0, 1, 3, 2]);
     let scores = b.op("MatMul", &[&query, &key]); // [batch, kv, group * pos, pos]
     let per_head = b.ints(&[0, heads as i64, -1, 0]);
     let scores = b.op("Reshape", &[&scores, &per_head]); // [batch, head, pos, pos]
-    let scale = b.scalar((1.0 / (d_head as f64).sqrt()) as f32);
+    let scale = b.scalar(spec.attn_scale as f32);
     let scores = b.op("Mul", &[&scores, &scale]);
-    let scores = b.op("Add", &[&scores, bias]);
+    let scores = soft_cap(b, &scores, spec.attn_softcap);
+    let scores = b.op("Add", &[&scores, wires.bias]);
     let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
     let axes = |last| {
         let symbols = ["batch", "q_pos"].map(Dim::Symbol);
@@ -199,22 +304,63 @@ pub fn attention(
     let mixed = b.op("Reshape", &[&mixed, &per_head]); // [batch, head, pos, d_head]
     let read = axes(Dim::Fixed(d_head));
     let mixed = b.boundary(&mixed, &attn_out(layer), Dtype::F32, read);
-    let mixed = b.op_with(
-        "Transpose",
-        &[&mixed],
-        vec![("perm", Attribute::Ints(vec![0, 2, 1, 3]))],
-    );
+    let mixed = transpose(b, &mixed, &[0, 2, 1, 3]);
     let joined = b.ints(&[0, 0, (heads * d_head) as i64]);
     let mixed = b.op("Reshape", &[&mixed, &joined]);
-    linear(b, &mixed, weights.output)
+    linear(b, &mixed, of, &names.output, [spec.d_model, heads * d_head])
 }
 
-/// The gated MLP `down(silu(gate(x)) * up(x))`: `[batch, pos, d_model]` to the same shape.
-pub fn swiglu(b: &mut Builder, x: &str, gate: &Weight, up: &Weight, down: &Weight) -> String {
-    let gate = linear(b, x, gate);
-    let up = linear(b, x, up);
-    let sigmoid = b.op("Sigmoid", &[&gate]);
-    let silu = b.op("Mul", &[&gate, &sigmoid]);
-    let hidden = b.op("Mul", &[&silu, &up]);
-    linear(b, &hidden, down)
+/// The activation of an MLP, element by element.
+fn activation(b: &mut Builder, x: &str, kind: Activation) -> String {
+    match kind {
+        Activation::Silu => {
+            let sigmoid = b.op("Sigmoid", &[x]);
+            b.op("Mul", &[x, &sigmoid])
+        }
+        // x / 2 * (1 + erf(x / sqrt(2)))
+        Activation::Gelu => {
+            let root = b.scalar(std::f32::consts::SQRT_2);
+            let less = b.op("Div", &[x, &root]);
+            let bent = b.op("Erf", &[&less]);
+            half_of(b, x, &bent)
+        }
+        // x / 2 * (1 + tanh(sqrt(2 / pi) * (x + 0.044715 x^3)))
+        Activation::GeluTanh => {
+            let square = b.op("Mul", &[x, x]);
+            let cube = b.op("Mul", &[&square, x]);
+            let small = b.scalar(0.044_715);
+            let cube = b.op("Mul", &[&cube, &small]);
+            let sum = b.op("Add", &[x, &cube]);
+            let scale = b.scalar((2.0 / std::f64::consts::PI).sqrt() as f32);
+            let inner = b.op("Mul", &[&sum, &scale]);
+            let bent = b.op("Tanh", &[&inner]);
+            half_of(b, x, &bent)
+        }
+    }
+}
+
+/// `x / 2 * (1 + bent)`.
+fn half_of(b: &mut Builder, x: &str, bent: &str) -> String {
+    let (half, one) = (b.scalar(0.5), b.scalar(1.0));
+    let more = b.op("Add", &[bent, &one]);
+    let half = b.op("Mul", &[x, &half]);
+    b.op("Mul", &[&half, &more])
+}
+
+/// The MLP: `down(act(up(x)))`, or gated `down(act(gate(x)) * up(x))`; `[batch, pos, d_model]` to the same shape.
+pub fn mlp(b: &mut Builder, x: &str, of: Source<'_>, names: &LayerNames) -> Result<String> {
+    let (d, d_mlp) = (of.spec.d_model, of.spec.d_mlp);
+    let gate = match &names.gate {
+        Some(gate) => Some(linear(b, x, of, gate, [d_mlp, d])?),
+        None => None,
+    };
+    let up = linear(b, x, of, &names.up, [d_mlp, d])?;
+    let hidden = match gate {
+        Some(gate) => {
+            let open = activation(b, &gate, of.spec.activation);
+            b.op("Mul", &[&open, &up])
+        }
+        None => activation(b, &up, of.spec.activation),
+    };
+    linear(b, &hidden, of, &names.down, [d, d_mlp])
 }

@@ -1,84 +1,13 @@
 //! A whole decoder-only transformer as one instrumented graph.
 
-use super::block::{AttentionWeights, attention, rms_norm, rotary_angles, swiglu};
+use super::block::{Angles, Source, Wires, attention, mlp, norm, soft_cap};
+use super::names::{LayerNames, Norm, WeightNames};
 use super::{
-    Attribute, Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, Weight,
-    attn_bias, resid,
+    Attribute, Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias,
+    resid,
 };
 use crate::Result;
 use crate::model::{ModelSpec, Weights};
-
-/// The names of one layer's weights in the model's file.
-#[derive(Clone, Debug)]
-pub struct LayerNames {
-    /// Norm before attention, `[d_model]`.
-    pub attn_norm: String,
-    /// `[heads * d_head, d_model]`.
-    pub query: String,
-    /// `[kv_heads * d_head, d_model]`.
-    pub key: String,
-    /// `[kv_heads * d_head, d_model]`.
-    pub value: String,
-    /// `[d_model, heads * d_head]`.
-    pub output: String,
-    /// `[heads * d_head]`, where queries have a bias.
-    pub query_bias: Option<String>,
-    /// `[kv_heads * d_head]`, where keys have a bias.
-    pub key_bias: Option<String>,
-    /// `[kv_heads * d_head]`, where values have a bias.
-    pub value_bias: Option<String>,
-    /// `[d_head]`, where queries are normed.
-    pub query_norm: Option<String>,
-    /// `[d_head]`, where keys are normed.
-    pub key_norm: Option<String>,
-    /// Norm before the MLP, `[d_model]`.
-    pub mlp_norm: String,
-    /// `[d_mlp, d_model]`.
-    pub gate: String,
-    /// `[d_mlp, d_model]`.
-    pub up: String,
-    /// `[d_model, d_mlp]`.
-    pub down: String,
-}
-
-impl LayerNames {
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &str> {
-        let matrices = [
-            &self.attn_norm,
-            &self.query,
-            &self.key,
-            &self.value,
-            &self.output,
-            &self.mlp_norm,
-            &self.gate,
-            &self.up,
-            &self.down,
-        ];
-        let some = [
-            &self.query_bias,
-            &self.key_bias,
-            &self.value_bias,
-            &self.query_norm,
-            &self.key_norm,
-        ];
-        let some = some.into_iter().filter_map(Option::as_deref);
-        matrices.into_iter().map(String::as_str).chain(some)
-    }
-}
-
-/// The names of a model's weights in its file.
-#[derive(Clone, Debug)]
-pub struct WeightNames {
-    /// Token embedding, `[vocab, d_model]`.
-    pub embed: String,
-    /// One entry a layer.
-    pub layers: Vec<LayerNames>,
-    /// Norm before the unembedding, `[d_model]`.
-    pub final_norm: String,
-    /// Unembedding, `[vocab, d_model]`; the embedding's name where the two are tied.
-    pub unembed: String,
-}
 
 /// Builds the graph of a whole model: every layer boundary named, one additive mask a layer, logits at the last
 /// position. Products with the weights of layers are computed in `precision`, all else in f32.
@@ -99,6 +28,7 @@ pub fn decoder(
             Dim::Fixed(spec.d_model),
         ]
     };
+    let of = Source { spec, weights };
 
     let mut b = Builder::with_precision(precision);
     let ids = b.input(INPUT_IDS, Dtype::I64, batch_pos());
@@ -112,28 +42,25 @@ pub fn decoder(
         .collect();
 
     b.scope("rotary");
-    let (cos, sin) = rotary_angles(&mut b, &positions, spec);
+    let angles = Angles::new(&mut b, &positions, spec);
 
     b.scope("embed");
-    let table = weights.reference(&names.embed, &[spec.vocab, spec.d_model])?;
-    let stored = b.stored(&table);
-    let embedded = b.op("Gather", &[&stored, &ids]);
-    let embedded = b.cast(&embedded, table.dtype, Dtype::F32);
+    let embedded = embed(&mut b, (&ids, &positions), of, names)?;
     let mut x = b.boundary(&embedded, &resid(0), Dtype::F32, stream());
 
     for (layer, names) in names.layers.iter().enumerate() {
         let wires = Wires {
-            angles: (&cos, &sin),
+            angles: &angles,
             bias: &biases[layer],
             past: None,
         };
-        let sum = decoder_layer(&mut b, &x, layer, (spec, weights, names), &wires)?;
+        let sum = decoder_layer(&mut b, &x, layer, (of, names), &wires)?;
         x = b.boundary(&sum, &resid(layer + 1), Dtype::F32, stream());
     }
 
     b.scope("head");
     let last = last_position(&mut b, &x);
-    let logits = unembed(&mut b, &last, spec, weights, names)?;
+    let logits = unembed(&mut b, &last, of, names)?;
     b.output(
         &logits,
         LOGITS,
@@ -143,67 +70,61 @@ pub fn decoder(
     Ok(b.finish(&spec.family.to_string()))
 }
 
-/// What a layer is given besides the residual stream.
-pub(super) struct Wires<'a> {
-    /// Cosine and sine of the rotary angles.
-    pub angles: (&'a str, &'a str),
-    /// The additive mask.
-    pub bias: &'a str,
-    /// Keys and values of other tokens, which are seen before the own ones.
-    pub past: Option<(&'a str, &'a str)>,
+/// Tokens and positions, each `[batch, pos]`, to the stream that enters the first layer, `[batch, pos, d_model]`.
+fn embed(
+    b: &mut Builder,
+    (ids, positions): (&str, &str),
+    of: Source<'_>,
+    names: &WeightNames,
+) -> Result<String> {
+    let spec = of.spec;
+    let mut row_of = |name: &str, rows: usize, index: &str| -> Result<String> {
+        let table = of.weights.reference(name, &[rows, spec.d_model])?;
+        let stored = b.stored(&table);
+        let row = b.op("Gather", &[&stored, index]);
+        Ok(b.cast(&row, table.dtype, Dtype::F32))
+    };
+    let embedded = row_of(&names.embed, spec.vocab, ids)?;
+    let learned = match &names.positions {
+        Some(name) => Some(row_of(name, spec.context, positions)?),
+        None => None,
+    };
+    let embedded = match spec.embed_scale {
+        Some(scale) => {
+            let scale = b.scalar(scale);
+            b.op("Mul", &[&embedded, &scale])
+        }
+        None => embedded,
+    };
+    Ok(match learned {
+        Some(learned) => b.op("Add", &[&embedded, &learned]),
+        None => embedded,
+    })
 }
 
-/// One layer: attention and MLP, each on a normed stream and added to it.
+/// One layer: attention and MLP, each added to the stream, one after the other or side by side.
 pub(super) fn decoder_layer(
     b: &mut Builder,
     x: &str,
     layer: usize,
-    (spec, weights, names): (&ModelSpec, &Weights, &LayerNames),
+    (of, names): (Source<'_>, &LayerNames),
     wires: &Wires<'_>,
 ) -> Result<String> {
-    let (d, q, kv) = (
-        spec.d_model,
-        spec.heads * spec.d_head,
-        spec.kv_heads * spec.d_head,
-    );
-    let weight = |name: &str, shape: &[usize]| weights.reference(name, shape);
-    let some = |name: &Option<String>, len: usize| {
-        let name = name.as_ref();
-        name.map(|name| weight(name, &[len])).transpose()
+    let normed = |b: &mut Builder, x: &str, names: &Option<Norm>| match names {
+        Some(names) => norm(b, x, of, names, of.spec.d_model),
+        None => Ok(x.to_owned()),
     };
     b.scope(format!("layer.{layer}/attn"));
-    let normed = rms_norm(b, x, &weight(&names.attn_norm, &[d])?, spec.norm_eps);
-    let attended = attention(
-        b,
-        &normed,
-        &AttentionWeights {
-            query: &weight(&names.query, &[q, d])?,
-            key: &weight(&names.key, &[kv, d])?,
-            value: &weight(&names.value, &[kv, d])?,
-            output: &weight(&names.output, &[d, q])?,
-            query_bias: some(&names.query_bias, q)?,
-            key_bias: some(&names.key_bias, kv)?,
-            value_bias: some(&names.value_bias, kv)?,
-            query_norm: some(&names.query_norm, spec.d_head)?,
-            key_norm: some(&names.key_norm, spec.d_head)?,
-        },
-        wires.angles,
-        wires.bias,
-        spec,
-        layer,
-        wires.past,
-    );
+    let before = normed(b, x, &names.attn_norm)?;
+    let attended = attention(b, &before, of, names, layer, wires)?;
+    let attended = normed(b, &attended, &names.attn_post_norm)?;
     let mid = b.op("Add", &[x, &attended]);
 
     b.scope(format!("layer.{layer}/mlp"));
-    let normed = rms_norm(b, &mid, &weight(&names.mlp_norm, &[d])?, spec.norm_eps);
-    let hidden = swiglu(
-        b,
-        &normed,
-        &weight(&names.gate, &[spec.d_mlp, d])?,
-        &weight(&names.up, &[spec.d_mlp, d])?,
-        &weight(&names.down, &[d, spec.d_mlp])?,
-    );
+    let seen = if of.spec.parallel { x } else { &mid };
+    let before = normed(b, seen, &names.mlp_norm)?;
+    let hidden = mlp(b, &before, of, names)?;
+    let hidden = normed(b, &hidden, &names.mlp_post_norm)?;
     Ok(b.op("Add", &[&mid, &hidden]))
 }
 
@@ -211,17 +132,22 @@ pub(super) fn decoder_layer(
 pub(super) fn unembed(
     b: &mut Builder,
     last: &str,
-    spec: &ModelSpec,
-    weights: &Weights,
+    of: Source<'_>,
     names: &WeightNames,
 ) -> Result<String> {
-    let final_norm: Weight = weights.reference(&names.final_norm, &[spec.d_model])?;
-    let normed = rms_norm(b, last, &final_norm, spec.norm_eps);
-    let table = weights.reference(&names.unembed, &[spec.vocab, spec.d_model])?;
+    let spec = of.spec;
+    let normed = norm(b, last, of, &names.final_norm, spec.d_model)?;
+    let table = (of.weights).reference(&names.unembed, &[spec.vocab, spec.d_model])?;
     // `Gemm` takes the table as it is stored: the largest weight is not copied to be transposed.
     let table = b.weight(&table);
+    let mut inputs = vec![normed, table];
+    if let Some(bias) = &names.unembed_bias {
+        inputs.push(b.weight(&of.weights.reference(bias, &[spec.vocab])?));
+    }
+    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
     let transposed = vec![("transB", Attribute::Int(1))];
-    Ok(b.op_with("Gemm", &[&normed, &table], transposed))
+    let logits = b.op_with("Gemm", &inputs, transposed);
+    Ok(soft_cap(b, &logits, spec.logit_softcap))
 }
 
 /// `[batch, pos, d_model]` to `[batch, d_model]` at the last position.

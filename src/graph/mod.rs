@@ -12,6 +12,7 @@ mod build;
 mod cut;
 mod decoder;
 mod encode;
+mod names;
 #[allow(dead_code, missing_docs, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
 mod proto;
@@ -19,8 +20,9 @@ pub mod score;
 mod value;
 
 pub use build::Builder;
-pub use decoder::{LayerNames, WeightNames, decoder};
+pub use decoder::decoder;
 pub use encode::{IR_VERSION, OPSET};
+pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 pub use value::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Precision, Weight};
 
 /// The name of the residual stream entering layer `layer`: `[batch, pos, d_model] f32`.

@@ -6,11 +6,11 @@ use std::path::Path;
 
 use safetensors::View;
 
+use super::ModelSpec;
 use super::gguf::{Gguf, Value};
-use super::llama::{Config, RopeParameters};
-use super::{ModelSpec, llama};
+use super::llama::{Config, RopeFields, RopeParameters};
 use crate::fetch::Staging;
-use crate::graph::WeightNames;
+use crate::graph::{Linear, Norm, WeightNames};
 use crate::interrupt::{interrupted, is_interrupted};
 use crate::prompt::Tokenizer;
 use crate::{Error, Result, progress};
@@ -33,7 +33,12 @@ pub fn convert(gguf: &Gguf, staging: &Staging) -> Result<()> {
     write("tokenizer.json", tokenizer.to_json().as_bytes())?;
     let json = serde_json::json!({ "bos_token": bos });
     write("tokenizer_config.json", json.to_string().as_bytes())?;
-    weights(gguf, &spec, &staging.path().join("model.safetensors"))
+    let names = config.names(&spec);
+    weights(
+        gguf,
+        (&spec, &names),
+        &staging.path().join("model.safetensors"),
+    )
 }
 
 fn unsupported(gguf: &Gguf, field: &str, found: &str, supported: &str) -> Error {
@@ -111,12 +116,12 @@ fn config(gguf: &Gguf) -> Result<Config> {
         num_key_value_heads: optional("attention.head_count_kv"),
         max_position_embeddings: size("context_length")?,
         rms_norm_eps: number("attention.layer_norm_rms_epsilon")?,
-        rope_parameters: Some(RopeParameters {
+        rope_parameters: Some(RopeFields::Same(RopeParameters {
             rope_theta: Some(number("rope.freq_base").unwrap_or(10_000.0)),
             rope_type: Some("default".to_owned()),
             ..RopeParameters::default()
-        }),
-        tie_word_embeddings: !gguf.tensors().contains_key("output.weight"),
+        })),
+        tie_word_embeddings: Some(!gguf.tensors().contains_key("output.weight")),
         bos_token_id: bos.and_then(|bos| u32::try_from(bos).ok()),
         ..Config::new(size("block_count")?, sizes, vocab)
     })
@@ -220,9 +225,8 @@ fn half_split(weights: &[f32], heads: usize, d_head: usize, columns: usize) -> V
 }
 
 /// Writes all tensors, one in memory at a time.
-fn weights(gguf: &Gguf, spec: &ModelSpec, path: &Path) -> Result<()> {
-    let names = llama::names(spec);
-    let tensors = shapes(spec, &names);
+fn weights(gguf: &Gguf, (spec, names): (&ModelSpec, &WeightNames), path: &Path) -> Result<()> {
+    let tensors = shapes(spec, names);
     let bar = progress::steps("widening the weights to f32", tensors.len() as u64);
     let mut views = Vec::new();
     for (theirs, ours, shape, interleaved_heads) in tensors {
@@ -279,7 +283,7 @@ fn shapes(
         ),
         (
             "output_norm.weight".to_owned(),
-            names.final_norm.clone(),
+            names.final_norm.weight.clone(),
             vec![d],
             None,
         ),
@@ -294,18 +298,22 @@ fn shapes(
         ));
     }
     for (l, layer) in names.layers.iter().enumerate() {
+        let norm = |norm: &Option<Norm>| norm.as_ref().map(|norm| norm.weight.clone());
+        let map = |of: &Linear| Some(of.weight.clone());
+        let gate = layer.gate.as_ref().and_then(map);
         for (part, ours, shape, heads) in [
-            ("attn_norm", &layer.attn_norm, vec![d], None),
-            ("attn_q", &layer.query, vec![q, d], Some(spec.heads)),
-            ("attn_k", &layer.key, vec![kv, d], Some(spec.kv_heads)),
-            ("attn_v", &layer.value, vec![kv, d], None),
-            ("attn_output", &layer.output, vec![d, q], None),
-            ("ffn_norm", &layer.mlp_norm, vec![d], None),
-            ("ffn_gate", &layer.gate, vec![spec.d_mlp, d], None),
-            ("ffn_up", &layer.up, vec![spec.d_mlp, d], None),
-            ("ffn_down", &layer.down, vec![d, spec.d_mlp], None),
+            ("attn_norm", norm(&layer.attn_norm), vec![d], None),
+            ("attn_q", map(&layer.query), vec![q, d], Some(spec.heads)),
+            ("attn_k", map(&layer.key), vec![kv, d], Some(spec.kv_heads)),
+            ("attn_v", map(&layer.value), vec![kv, d], None),
+            ("attn_output", map(&layer.output), vec![d, q], None),
+            ("ffn_norm", norm(&layer.mlp_norm), vec![d], None),
+            ("ffn_gate", gate, vec![spec.d_mlp, d], None),
+            ("ffn_up", map(&layer.up), vec![spec.d_mlp, d], None),
+            ("ffn_down", map(&layer.down), vec![d, spec.d_mlp], None),
         ] {
-            tensors.push((format!("blk.{l}.{part}.weight"), ours.clone(), shape, heads));
+            let theirs = format!("blk.{l}.{part}.weight");
+            tensors.extend(ours.map(|ours| (theirs, ours, shape, heads)));
         }
     }
     tensors

@@ -1,13 +1,18 @@
-//! Llama-shaped models: their configuration and the names of their weights, as Hugging Face writes them. What Mistral and Qwen have
-//! of their own is in [`super::mistral`] and [`super::qwen`].
+//! Llama-shaped models: their configuration and the names of their weights, as Hugging Face writes them. What Mistral, Qwen, Phi-3, OLMo
+//! and Gemma have of their own is in files of their own.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Family, ModelSpec, RopeScaling, mistral, qwen};
-use crate::graph::{LayerNames, WeightNames};
-use crate::{Error, Result};
+use super::family::{activation, check_head, check_sizes, even_share, unsupported};
+use super::{
+    Family, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, gemma, mistral, olmo2, phi3,
+    qwen,
+};
+use crate::Result;
+use crate::graph::{LayerNames, Linear, Norm, WeightNames};
 
 /// `config.json` of a Llama-shaped model; fields that do not change the graph are ignored.
 #[derive(Debug, Deserialize, Serialize)]
@@ -43,10 +48,16 @@ pub struct Config {
     pub rope_scaling: Option<RopeParameters>,
     /// Both, as transformers 5 spells them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub rope_parameters: Option<RopeParameters>,
-    /// Whether the unembedding is the embedding.
-    #[serde(default)]
-    pub tie_word_embeddings: bool,
+    pub rope_parameters: Option<RopeFields>,
+    /// The part of each head that is rotated, as files before transformers 5 spell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial_rotary_factor: Option<f64>,
+    /// The base of the frequencies of Gemma 3's layers with a window, as files before transformers 5 spell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rope_local_base_freq: Option<f64>,
+    /// Whether the unembedding is the embedding; a family's own default where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tie_word_embeddings: Option<bool>,
     /// Whether attention has biases.
     #[serde(default)]
     pub attention_bias: bool,
@@ -59,9 +70,30 @@ pub struct Config {
     /// Whether it does; a family's own default where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_sliding_window: Option<bool>,
+    /// The kind of attention of every layer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_types: Option<Vec<String>>,
+    /// Every so many layers one is without a window, as files before transformers 5 spell it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sliding_window_pattern: Option<usize>,
     /// The activation of the MLP.
     #[serde(default = "silu")]
     pub hidden_act: String,
+    /// The same, as Gemma spells it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden_activation: Option<String>,
+    /// One over the square of what attention scores are multiplied by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub query_pre_attn_scalar: Option<f64>,
+    /// The cap of attention scores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attn_logit_softcapping: Option<f64>,
+    /// The cap of logits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub final_logit_softcapping: Option<f64>,
+    /// Whether tokens see those after them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub use_bidirectional_attention: Option<bool>,
     /// The token that begins a sequence.
     #[serde(default)]
     pub bos_token_id: Option<u32>,
@@ -88,11 +120,65 @@ pub struct RopeParameters {
     /// The original length in positions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub original_max_position_embeddings: Option<f64>,
+    /// The part of each head that is rotated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial_rotary_factor: Option<f64>,
+}
+
+/// How rotary frequencies are made, as transformers 5 spells it.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub enum RopeFields {
+    /// By the kind of attention of a layer.
+    ByKind(BTreeMap<String, RopeParameters>),
+    /// In all layers.
+    Same(RopeParameters),
+}
+
+impl RopeFields {
+    /// Those of layers of a kind.
+    fn of<'a>(fields: &'a Option<Self>, kind: &str) -> Option<&'a RopeParameters> {
+        match fields.as_ref()? {
+            Self::ByKind(kinds) => kinds.get(kind),
+            Self::Same(rope) => Some(rope),
+        }
+    }
+
+    /// Those of layers without a window.
+    pub fn global(fields: &Option<Self>) -> Option<&RopeParameters> {
+        Self::of(fields, "full_attention")
+    }
 }
 
 impl RopeParameters {
     /// The kinds of scaling that are known.
     const KINDS: &str = "\"default\", \"linear\" or \"llama3\"";
+
+    /// The base and the scaling that a configuration says in its older fields, or in its newer ones.
+    ///
+    /// # Errors
+    /// A field that is not supported.
+    pub fn read(
+        path: &Path,
+        (theta, older): (Option<f64>, Option<&Self>),
+        newer: Option<&Self>,
+    ) -> Result<(f64, RopeScaling)> {
+        let mut scaling = RopeScaling::None;
+        for (name, rope) in [("rope_scaling", older), ("rope_parameters", newer)] {
+            let Some(rope) = rope else { continue };
+            let found = rope.scaling(name);
+            let found = found
+                .map_err(|[field, found, expected]| unsupported(path, &field, found, &expected))?;
+            if found != RopeScaling::None {
+                scaling = found;
+            }
+        }
+        let theta = theta.or_else(|| newer.and_then(|rope| rope.rope_theta));
+        Ok((
+            positive(path, "rope_theta", theta.unwrap_or(THETA))?,
+            scaling,
+        ))
+    }
 
     /// The scaling that a configuration spells under `name`; a field that is not as it has to be, with what was found and expected.
     fn scaling(&self, name: &str) -> Result<RopeScaling, [String; 3]> {
@@ -140,6 +226,18 @@ fn silu() -> String {
     "silu".to_owned()
 }
 
+/// The base of the rotary frequencies where no field says it.
+const THETA: f64 = 10_000.0;
+
+/// A field that has to be a positive number.
+fn positive(path: &Path, field: &str, value: f64) -> Result<f64> {
+    if !(value.is_finite() && value > 0.0) {
+        let found = value.to_string();
+        return Err(unsupported(path, field, found, "a positive number"));
+    }
+    Ok(value)
+}
+
 impl Config {
     /// A configuration with the given number of layers, sizes `[d_model, heads, d_head, d_mlp]` and vocabulary, and
     /// nothing special.
@@ -159,12 +257,21 @@ impl Config {
             rope_theta: None,
             rope_scaling: None,
             rope_parameters: None,
-            tie_word_embeddings: false,
+            partial_rotary_factor: None,
+            rope_local_base_freq: None,
+            tie_word_embeddings: Some(false),
             attention_bias: false,
             mlp_bias: false,
             sliding_window: None,
             use_sliding_window: None,
+            layer_types: None,
+            sliding_window_pattern: None,
             hidden_act: silu(),
+            hidden_activation: None,
+            query_pre_attn_scalar: None,
+            attn_logit_softcapping: None,
+            final_logit_softcapping: None,
+            use_bidirectional_attention: None,
             bos_token_id: None,
         }
     }
@@ -174,106 +281,50 @@ impl Config {
     /// # Errors
     /// A field whose value is not supported or contradicts another one.
     pub fn spec(&self, path: &Path) -> Result<ModelSpec> {
-        let unsupported = |field: &str, found: String, supported: &str| Error::UnsupportedModel {
-            path: path.to_owned(),
-            field: field.to_owned(),
-            found,
-            supported: supported.to_owned(),
-        };
-        let Some(family) = Family::named(&self.model_type) else {
+        let family = Family::named(&self.model_type);
+        let Some(family) = family else {
             let found = format!("{:?}", self.model_type);
-            return Err(unsupported("model_type", found, &Family::names()));
+            return Err(unsupported(path, "model_type", found, &Family::names()));
         };
-        if self.hidden_act != "silu" {
-            return Err(unsupported(
-                "hidden_act",
-                format!("{:?}", self.hidden_act),
-                "\"silu\"",
-            ));
-        }
-        for (field, set) in [
-            ("attention_bias", self.attention_bias),
-            ("mlp_bias", self.mlp_bias),
-        ] {
-            if set {
-                return Err(unsupported(field, "true".to_owned(), "false"));
-            }
-        }
-        let mut rope_scaling = RopeScaling::None;
-        for (name, rope) in [
-            ("rope_scaling", &self.rope_scaling),
-            ("rope_parameters", &self.rope_parameters),
-        ] {
-            let Some(rope) = rope else { continue };
-            let found = rope.scaling(name);
-            let found =
-                found.map_err(|[field, found, expected]| unsupported(&field, found, &expected))?;
-            if found != RopeScaling::None {
-                rope_scaling = found;
-            }
-        }
-
+        let gemma = matches!(family, Family::Gemma2 | Family::Gemma3);
         let heads = self.num_attention_heads;
         let kv_heads = self.num_key_value_heads.unwrap_or(heads);
-        for (field, value) in [
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
+        check_sizes(
+            path,
             ("num_hidden_layers", self.num_hidden_layers),
-            ("num_attention_heads", heads),
-            ("num_key_value_heads", kv_heads),
-            ("vocab_size", self.vocab_size),
-        ] {
-            // A slip in one number must not ask for all the memory there is.
-            let most = if field == "num_hidden_layers" {
-                10_000
-            } else {
-                1 << 24
-            };
-            if value == 0 || value > most {
-                return Err(unsupported(
-                    field,
-                    value.to_string(),
-                    &format!("1 to {most}"),
-                ));
-            }
-        }
+            &[
+                ("hidden_size", self.hidden_size),
+                ("intermediate_size", self.intermediate_size),
+                ("num_attention_heads", heads),
+                ("num_key_value_heads", kv_heads),
+                ("vocab_size", self.vocab_size),
+            ],
+        )?;
         if !heads.is_multiple_of(kv_heads) {
-            return Err(unsupported(
-                "num_key_value_heads",
-                kv_heads.to_string(),
-                &format!("a divisor of num_attention_heads, {heads}"),
-            ));
+            let expected = format!("a divisor of num_attention_heads, {heads}");
+            let found = kv_heads.to_string();
+            return Err(unsupported(path, "num_key_value_heads", found, &expected));
         }
         let d_head = match self.head_dim {
             Some(d_head) => d_head,
-            None if self.hidden_size.is_multiple_of(heads) => self.hidden_size / heads,
-            None => {
-                return Err(unsupported(
-                    "hidden_size",
-                    self.hidden_size.to_string(),
-                    &format!("a multiple of num_attention_heads, {heads}"),
-                ));
-            }
+            None => even_share(
+                path,
+                ("hidden_size", self.hidden_size),
+                ("num_attention_heads", heads),
+            )?,
         };
-        if d_head == 0 || d_head % 2 != 0 || d_head > 1 << 16 {
-            return Err(unsupported(
-                "head_dim",
-                d_head.to_string(),
-                "an even number",
-            ));
-        }
-        let theta = self
-            .rope_theta
-            .or_else(|| self.rope_parameters.as_ref().and_then(|r| r.rope_theta))
-            .unwrap_or(10_000.0);
-        if !(theta.is_finite() && theta > 0.0) {
-            return Err(unsupported(
-                "rope_theta",
-                theta.to_string(),
-                "a positive number",
-            ));
-        }
-        Ok(ModelSpec {
+        let rope = RopeFields::global(&self.rope_parameters);
+        let part = rope.and_then(|rope| rope.partial_rotary_factor);
+        let part = part.or(self.partial_rotary_factor).unwrap_or(1.0);
+        let dims = (d_head as f64 * part) as usize;
+        check_head(path, ("head_dim", d_head), ("partial_rotary_factor", dims))?;
+        let older = (self.rope_theta, self.rope_scaling.as_ref());
+        let (theta, scaling) = RopeParameters::read(path, older, rope)?;
+        let (field, name) = match &self.hidden_activation {
+            Some(name) => ("hidden_activation", name),
+            None => ("hidden_act", &self.hidden_act),
+        };
+        let mut spec = ModelSpec {
             family,
             layers: self.num_hidden_layers,
             d_model: self.hidden_size,
@@ -281,58 +332,105 @@ impl Config {
             kv_heads,
             d_head,
             d_mlp: self.intermediate_size,
-            attn_bias: qwen::has_biases(family),
-            qk_norm: qwen::has_norms(family),
             vocab: self.vocab_size,
             context: match mistral::window(family, self) {
                 Some(window) => self.max_position_embeddings.min(window),
                 None => self.max_position_embeddings,
             },
+            norm: NormKind::Rms,
             norm_eps: self.rms_norm_eps as f32,
-            rope_theta: theta,
-            rope_scaling,
-            tied: self.tie_word_embeddings,
-        })
+            qk_norm: match family {
+                Family::Olmo2 => Some(QueryKeyNorm::Whole),
+                _ => qwen::norm(family),
+            },
+            parallel: false,
+            activation: activation(path, field, name)?,
+            gated: true,
+            rotary: Some(Rotary {
+                dims,
+                interleaved: false,
+                theta,
+                scaling,
+            }),
+            local: None,
+            attn_scale: 1.0 / (d_head as f64).sqrt(),
+            attn_softcap: None,
+            logit_softcap: None,
+            embed_scale: None,
+            tied: self.tie_word_embeddings.unwrap_or(gemma),
+        };
+        if gemma {
+            gemma::complete(self, &mut spec, path)?;
+        }
+        Ok(spec)
+    }
+
+    /// The base of the rotary frequencies of layers with a window.
+    ///
+    /// # Errors
+    /// One that is no positive number; a scaling.
+    pub(super) fn local_theta(&self, path: &Path) -> Result<f64> {
+        let newer = RopeFields::of(&self.rope_parameters, "sliding_attention");
+        let (theta, scaling) =
+            RopeParameters::read(path, (self.rope_local_base_freq, None), newer)?;
+        if scaling != RopeScaling::None {
+            let field = "rope_parameters.sliding_attention.rope_type";
+            let found = "a scaling".to_owned();
+            return Err(unsupported(path, field, found, "\"default\""));
+        }
+        Ok(theta)
+    }
+
+    /// The names of the weights of a model of that shape.
+    pub fn names(&self, spec: &ModelSpec) -> WeightNames {
+        let layer = |layer: usize| {
+            let of = |part: &str| format!("model.layers.{layer}.{part}");
+            let weight = |part: &str| format!("{}.weight", of(part));
+            let attention = self.attention_bias || qwen::has_biases(spec.family);
+            let map = |part: &str, bias: bool| Linear::new(&of(part), bias);
+            let norm = |part: &str| spec.qk_norm.map(|_| weight(part));
+            let mut names = LayerNames {
+                attn_norm: Some(Norm::new(weight("input_layernorm"))),
+                query: map("self_attn.q_proj", attention),
+                key: map("self_attn.k_proj", attention),
+                value: map("self_attn.v_proj", attention),
+                output: map("self_attn.o_proj", self.attention_bias),
+                query_norm: norm("self_attn.q_norm"),
+                key_norm: norm("self_attn.k_norm"),
+                attn_post_norm: None,
+                mlp_norm: Some(Norm::new(weight("post_attention_layernorm"))),
+                gate: Some(map("mlp.gate_proj", self.mlp_bias)),
+                up: map("mlp.up_proj", self.mlp_bias),
+                down: map("mlp.down_proj", self.mlp_bias),
+                mlp_post_norm: None,
+            };
+            match spec.family {
+                Family::Phi3 => phi3::fuse(&mut names, spec, layer),
+                Family::Olmo2 => olmo2::norm_after(&mut names, layer),
+                Family::Gemma2 | Family::Gemma3 => gemma::norm_twice(&mut names, layer),
+                _ => {}
+            }
+            names
+        };
+        WeightNames {
+            embed: EMBED.to_owned(),
+            positions: None,
+            layers: (0..spec.layers).map(layer).collect(),
+            final_norm: Norm::new("model.norm.weight".to_owned()),
+            unembed: (if spec.tied { EMBED } else { UNEMBED }).to_owned(),
+            unembed_bias: None,
+        }
     }
 }
 
 const EMBED: &str = "model.embed_tokens.weight";
 const UNEMBED: &str = "lm_head.weight";
 
-/// Whether a tensor in a file is not a weight of the model: a buffer that older files hold, or the copy of a tied
-/// unembedding, which transformers ignores too.
-pub fn is_no_weight(name: &str, spec: &ModelSpec) -> bool {
-    name.ends_with("rotary_emb.inv_freq") || spec.tied && name == UNEMBED
-}
-
-/// The names of the weights of a model of that shape.
-pub fn names(spec: &ModelSpec) -> WeightNames {
-    let layer = |layer: usize| {
-        let of = |part: &str, what: &str| format!("model.layers.{layer}.{part}.{what}");
-        let name = |part: &str| of(part, "weight");
-        let bias = |part: &str| spec.attn_bias.then(|| of(part, "bias"));
-        let norm = |part: &str| spec.qk_norm.then(|| name(part));
-        LayerNames {
-            attn_norm: name("input_layernorm"),
-            query: name("self_attn.q_proj"),
-            key: name("self_attn.k_proj"),
-            value: name("self_attn.v_proj"),
-            output: name("self_attn.o_proj"),
-            query_bias: bias("self_attn.q_proj"),
-            key_bias: bias("self_attn.k_proj"),
-            value_bias: bias("self_attn.v_proj"),
-            query_norm: norm("self_attn.q_norm"),
-            key_norm: norm("self_attn.k_norm"),
-            mlp_norm: name("post_attention_layernorm"),
-            gate: name("mlp.gate_proj"),
-            up: name("mlp.up_proj"),
-            down: name("mlp.down_proj"),
-        }
-    };
-    WeightNames {
-        embed: EMBED.to_owned(),
-        layers: (0..spec.layers).map(layer).collect(),
-        final_norm: "model.norm.weight".to_owned(),
-        unembed: (if spec.tied { EMBED } else { UNEMBED }).to_owned(),
+impl ModelSpec {
+    /// The shape of a Llama with the given number of layers, sizes `[d_model, heads, d_head, d_mlp]` and vocabulary, and nothing special.
+    #[cfg(test)]
+    pub(crate) fn llama(layers: usize, sizes: [usize; 4], vocab: usize) -> Self {
+        let config = Config::new(layers, sizes, vocab);
+        config.spec(Path::new("config.json")).expect("it is plain")
     }
 }

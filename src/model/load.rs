@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::convert::{CONVERSION, convert};
+use super::family::{self, Description};
 use super::gguf::Gguf;
-use super::llama::{self, Config};
 use super::{ModelSpec, Origin, Preset, Weights};
 use crate::fetch::{Cache, Entry, Staging};
 use crate::file::{Sha256, sha256_bytes, sha256_file};
@@ -154,19 +154,16 @@ impl Model {
         bos: &BosChoice,
     ) -> Result<Self> {
         let config_path = folder.join("config.json");
-        let config: Config = read_json(&config_path, "model configuration (config.json)")?;
-        let spec = config.spec(&config_path)?;
         let weights = Weights::open(folder)?;
+        let Description {
+            spec,
+            bos: bos_id,
+            names,
+        } = family::read(&config_path, &weights)?;
         let tokenizer_path = folder.join("tokenizer.json");
         let tokenizer = Tokenizer::read(&tokenizer_path)?;
         let named = named_bos(folder)?;
-        check_tokenizer(
-            &tokenizer_path,
-            &tokenizer,
-            &spec,
-            named.as_deref(),
-            config.bos_token_id,
-        )?;
+        check_tokenizer(&tokenizer_path, &tokenizer, &spec, named.as_deref(), bos_id)?;
 
         let token = match bos {
             BosChoice::None => None,
@@ -174,7 +171,7 @@ impl Model {
             BosChoice::Default => preset
                 .map(|preset| preset.bos.to_owned())
                 .or(named)
-                .or_else(|| config.bos_token_id.and_then(|id| tokenizer.name(id))),
+                .or_else(|| bos_id.and_then(|id| tokenizer.name(id))),
         };
         let bos = token.map(|token| match tokenizer.id(&token) {
             Some(id) => Ok(Bos { token, id }),
@@ -190,7 +187,7 @@ impl Model {
         Ok(Self {
             name,
             hash,
-            names: llama::names(&spec),
+            names,
             weights,
             tokenizer,
             bos: bos.transpose()?,
@@ -224,7 +221,7 @@ impl Model {
     /// A weight that is missing, has another shape than the configuration promises, or has no place in the graph.
     pub fn graph(&self) -> Result<Graph> {
         let graph = decoder(&self.spec, &self.weights, &self.names, self.precision)?;
-        let ignored = |name: &str| llama::is_no_weight(name, &self.spec);
+        let ignored = |name: &str| family::is_no_weight(name, &self.spec);
         self.weights.check_all_used(&graph, ignored)?;
         Ok(graph)
     }
@@ -284,7 +281,7 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, what: &'static str) -> R
     serde_json::from_str(&text).map_err(|e| Error::Malformed {
         path: path.to_owned(),
         what: what.to_owned(),
-        expected: "the fields of a Llama-shaped model".to_owned(),
+        expected: "its fields, in JSON".to_owned(),
         found: e.to_string(),
     })
 }

@@ -6,17 +6,25 @@
 
 mod convert;
 pub mod dequantise;
+mod family;
+mod gemma;
 pub mod gguf;
+mod gpt2;
+mod gpt_neox;
+mod gptj;
 mod llama;
 mod load;
 mod mistral;
+mod olmo2;
+mod phi3;
 pub mod planted;
 mod preset;
 mod qwen;
 mod spec;
 mod weights;
 
+pub use family::Family;
 pub use load::{Bos, BosChoice, Model, entry_name};
 pub use preset::{Origin, PRESETS, Preset};
-pub use spec::{Family, ModelSpec, RopeScaling};
+pub use spec::{Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary};
 pub use weights::Weights;

@@ -25,7 +25,7 @@ use safetensors::tensor::TensorView;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::llama::{self, Config};
+use super::llama::Config;
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::WeightNames;
 use crate::prompt::Piece;
@@ -688,7 +688,7 @@ impl Plant {
         put("tokenizer.json", &tokenizer(&vocabulary))?;
         put("tokenizer_config.json", &json!({ "bos_token": BOS }))?;
 
-        let names = llama::names(&spec);
+        let names = config.names(&spec);
         let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
             .tensors(&vocabulary, &names)
             .into_iter()
@@ -721,20 +721,22 @@ impl Plant {
         let mut tensors = vec![
             (names.embed.clone(), embed),
             (names.unembed.clone(), unembed),
-            (names.final_norm.clone(), ones()),
+            (names.final_norm.weight.clone(), ones()),
         ];
         for (layer, names) in self.circuit().into_iter().zip(&names.layers) {
-            tensors.extend([
-                (names.attn_norm.clone(), ones()),
-                (names.query.clone(), layer.query),
-                (names.key.clone(), layer.key),
-                (names.value.clone(), layer.value),
-                (names.output.clone(), layer.output),
-                (names.mlp_norm.clone(), ones()),
-                (names.gate.clone(), layer.gate),
-                (names.up.clone(), layer.up),
-                (names.down.clone(), layer.down),
-            ]);
+            let norms = [&names.attn_norm, &names.mlp_norm].into_iter().flatten();
+            tensors.extend(norms.map(|norm| (norm.weight.clone(), ones())));
+            let gate = names.gate.as_ref().map(|gate| (gate, layer.gate));
+            let maps = [
+                (&names.query, layer.query),
+                (&names.key, layer.key),
+                (&names.value, layer.value),
+                (&names.output, layer.output),
+                (&names.up, layer.up),
+                (&names.down, layer.down),
+            ];
+            let maps = maps.into_iter().chain(gate);
+            tensors.extend(maps.map(|(names, matrix)| (names.weight.clone(), matrix)));
         }
         tensors
     }

@@ -1,47 +1,55 @@
 //! The shape of a decoder-only transformer: what its configuration says, in one vocabulary for all families.
 
-use std::fmt;
-
 use serde::Serialize;
 
-/// A family of architectures that share one graph.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// Pre-norm RMSNorm, rotary embedding in the half-split layout, grouped-query attention, SwiGLU, no biases.
-    Llama,
-    /// As Llama, with attention limited to a window.
-    Mistral,
-    /// As Llama, with biases of queries, keys and values.
-    Qwen2,
-    /// As Llama, with norms of queries and keys.
-    Qwen3,
+use super::Family;
+
+/// The norm of streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum NormKind {
+    /// Root-mean-square norm.
+    Rms,
+    /// Root-mean-square norm whose weight is stored less one, as Gemma's.
+    RmsPlusOne,
+    /// LayerNorm.
+    Layer,
 }
 
-impl Family {
-    /// All of them.
-    const ALL: [Self; 4] = [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3];
+/// The norm of queries and keys before they are rotated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum QueryKeyNorm {
+    /// Of every head by itself.
+    Head,
+    /// Of all heads together.
+    Whole,
+}
 
-    /// The one that `model_type` names in a configuration.
+/// The activation of the MLP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// By the error function.
+    Gelu,
+    /// By the hyperbolic tangent.
+    GeluTanh,
+}
+
+impl Activation {
+    /// What [`Self::named`] knows.
+    pub const NAMES: &str =
+        "\"silu\", \"gelu\", \"gelu_new\", \"gelu_fast\" or \"gelu_pytorch_tanh\"";
+
+    /// The one that a configuration names.
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|family| family.to_string() == name)
-    }
-
-    /// Their names, for people.
-    pub fn names() -> String {
-        let names = Self::ALL.map(|family| format!("\"{family}\""));
-        names.join(", ")
-    }
-}
-
-impl fmt::Display for Family {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Llama => "llama",
-            Self::Mistral => "mistral",
-            Self::Qwen2 => "qwen2",
-            Self::Qwen3 => "qwen3",
+        Some(match name {
+            "silu" | "swish" => Self::Silu,
+            "gelu" => Self::Gelu,
+            "gelu_new" | "gelu_fast" | "gelu_pytorch_tanh" => Self::GeluTanh,
+            _ => return None,
         })
     }
 }
@@ -99,10 +107,44 @@ impl RopeScaling {
     }
 }
 
+/// Rotary embedding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rotary {
+    /// How many of a head's dimensions are rotated, the first ones; even.
+    pub dims: usize,
+    /// Whether pairs are neighbours; else they are the two halves.
+    pub interleaved: bool,
+    /// The base of the frequencies.
+    pub theta: f64,
+    /// How these are scaled.
+    pub scaling: RopeScaling,
+}
+
+impl Rotary {
+    /// The frequencies `theta^(-2 i / dims)`, scaled, in radians a position, `[dims / 2] f32`.
+    pub fn frequencies(&self) -> Vec<f32> {
+        (0..self.dims / 2)
+            .map(|i| {
+                let exponent = -2.0 * i as f64 / self.dims as f64;
+                self.scaling.change(self.theta.powf(exponent)) as f32
+            })
+            .collect()
+    }
+}
+
+/// Rotary embedding of some layers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LocalRotary {
+    /// It.
+    pub rotary: Rotary,
+    /// The layers.
+    pub layers: Vec<usize>,
+}
+
 /// The sizes and constants of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
-    /// Which graph the model is.
+    /// Which family it is of.
     pub family: Family,
     /// Number of layers, `L`.
     pub layers: usize,
@@ -116,58 +158,45 @@ pub struct ModelSpec {
     pub d_head: usize,
     /// Width of the MLP.
     pub d_mlp: usize,
-    /// Whether queries, keys and values have biases.
-    pub attn_bias: bool,
-    /// Whether every head's queries and keys have a root-mean-square norm before they are rotated.
-    pub qk_norm: bool,
     /// Number of tokens.
     pub vocab: usize,
     /// Longest prompt in tokens: no longer than a sliding window, so that every token sees all before it.
     pub context: usize,
-    /// The constant under the root of the norms.
+    /// The norms.
+    pub norm: NormKind,
+    /// The constant under their roots.
     pub norm_eps: f32,
-    /// The base of the rotary frequencies.
-    pub rope_theta: f64,
-    /// How these are scaled.
-    pub rope_scaling: RopeScaling,
+    /// The norm of queries and keys, if there is one.
+    pub qk_norm: Option<QueryKeyNorm>,
+    /// Whether attention and MLP read the same stream, side by side.
+    pub parallel: bool,
+    /// The activation of the MLP.
+    pub activation: Activation,
+    /// Whether the MLP is gated.
+    pub gated: bool,
+    /// The rotary embedding, if positions are not learned.
+    pub rotary: Option<Rotary>,
+    /// That of layers with a window, if it is another one.
+    pub local: Option<LocalRotary>,
+    /// By what attention scores are multiplied.
+    pub attn_scale: f64,
+    /// The cap of attention scores, if there is one.
+    pub attn_softcap: Option<f32>,
+    /// The cap of logits, if there is one.
+    pub logit_softcap: Option<f32>,
+    /// By what embedded tokens are multiplied, if by something.
+    pub embed_scale: Option<f32>,
     /// Whether the unembedding is the embedding.
     pub tied: bool,
 }
 
 impl ModelSpec {
-    /// The rotary frequencies `theta^(-2 i / d_head)`, scaled, in radians a position, `[d_head / 2] f32`.
-    pub fn rotary_frequencies(&self) -> Vec<f32> {
-        (0..self.d_head / 2)
-            .map(|i| {
-                let exponent = -2.0 * i as f64 / self.d_head as f64;
-                self.rope_scaling.change(self.rope_theta.powf(exponent)) as f32
-            })
-            .collect()
-    }
-
     /// Floating-point operations of the matrix products with weights when so many tokens of a prompt run through the layers
     /// from `from` on and the last one to the logits, two a multiply-add.
     pub fn products(&self, from: usize, tokens: usize) -> u64 {
         let (q, kv) = (self.heads * self.d_head, self.kv_heads * self.d_head);
-        let layer = self.d_model * (2 * q + 2 * kv + 3 * self.d_mlp);
+        let of_mlp = if self.gated { 3 } else { 2 };
+        let layer = self.d_model * (2 * q + 2 * kv + of_mlp * self.d_mlp);
         2 * ((self.layers - from) * tokens * layer + self.vocab * self.d_model) as u64
-    }
-
-    /// The number of weights, tied ones counted once.
-    pub fn parameters(&self) -> u64 {
-        let (d, q, kv) = (
-            self.d_model as u64,
-            (self.heads * self.d_head) as u64,
-            (self.kv_heads * self.d_head) as u64,
-        );
-        let biases = if self.attn_bias { q + 2 * kv } else { 0 };
-        let norms = if self.qk_norm {
-            2 * self.d_head as u64
-        } else {
-            0
-        };
-        let layer = d * (2 * q + 2 * kv + 3 * self.d_mlp as u64 + 2) + biases + norms;
-        let embeddings = if self.tied { 1 } else { 2 };
-        layer * self.layers as u64 + d + embeddings * self.vocab as u64 * d
     }
 }

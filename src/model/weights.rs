@@ -223,6 +223,11 @@ impl Weights {
         }
     }
 
+    /// Whether there is a tensor of that name.
+    pub fn has(&self, name: &str) -> bool {
+        self.tensors.contains_key(name)
+    }
+
     /// A reference to the tensor `name`, which must have the shape `shape`.
     ///
     /// # Errors

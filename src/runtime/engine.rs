@@ -228,13 +228,15 @@ impl Engine {
         self.layers.iter().all(|layer| layer.keys_values.is_some())
     }
 
-    /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids`, `[batch, pos]`.
+    /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids`, `[batch, pos]`, the first of which are at the position `first`.
     ///
     /// # Errors
     /// The runtime's reason.
-    pub fn embed(&mut self, ids: Array2<i64>) -> Result<Tensor> {
-        let ids = Tensor::from_i64(ids)?;
-        let [stream] = self.embed.run(&[(INPUT_IDS, &ids)], [&resid(0)])?;
+    pub fn embed(&mut self, ids: Array2<i64>, first: usize) -> Result<Tensor> {
+        let positions = Array2::from_shape_fn(ids.dim(), |(_, t)| (first + t) as i64);
+        let (ids, positions) = (Tensor::from_i64(ids)?, Tensor::from_i64(positions)?);
+        let inputs = [(INPUT_IDS, &ids), (POSITION_IDS, &positions)];
+        let [stream] = self.embed.run(&inputs, [&resid(0)])?;
         Ok(stream)
     }
 

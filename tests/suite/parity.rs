@@ -1,6 +1,8 @@
 //! Models against independent references: PyTorch with transformers, the Python package gguf, llama.cpp's tokenizer.
 //! The fixtures and the scripts that made them are in `fixtures/reference/`.
 
+use std::path::Path;
+
 use af1::experiment::Biases;
 use af1::intervene::Mask;
 use af1::model::dequantise::GgmlType;
@@ -18,7 +20,7 @@ fn ids(value: &serde_json::Value) -> Array2<i64> {
 /// Every residual boundary and the logits.
 fn forward(engine: &mut Engine, ids: Array2<i64>) -> (Vec<Tensor>, Array2<f32>) {
     let biases = Biases::new(ids.ncols()).unwrap();
-    let mut streams = vec![engine.embed(ids).unwrap()];
+    let mut streams = vec![engine.embed(ids, 0).unwrap()];
     for layer in 0..engine.layers() {
         let next = engine
             .layer(layer, &streams[layer], biases.of(&Mask::Causal))
@@ -76,19 +78,64 @@ fn tiny_models_equal_transformers(#[values("f32", "sharded", "f16", "bf16", "tie
     }
 }
 
-/// Families that differ from Llama: a window, biases, norms of queries and keys.
+/// Every residual boundary and the logits of families that differ from Llama, and the logits of their weights in 16 bits.
 #[rstest]
-fn families_equal_transformers(#[values("mistral", "qwen2", "qwen3")] family: &str) {
+#[case("mistral")]
+#[case("qwen2")]
+#[case("qwen3")]
+#[case("gpt_neox")]
+#[case("gpt_neox-sequential")]
+#[case("gptj")]
+#[case("gpt2")]
+#[case("gemma2")]
+#[case("gemma3_text")]
+#[case("phi3")]
+#[case("olmo2")]
+fn families_equal_transformers(#[case] family: &str) {
     let expected = json("reference/tiny-families/expected.json");
+    let expected = &expected["families"][family];
     let folder = path("reference/tiny-families").join(family);
     let (model, mut engine) = load(&folder.to_string_lossy());
-    assert_eq!(model.spec.family.to_string(), family);
+    let named = family.split('-').next().unwrap();
+    assert_eq!(model.spec.family.to_string(), named);
     // No longer than the window.
-    assert_eq!(
-        model.spec.context,
-        if family == "mistral" { 32 } else { 64 }
-    );
-    equals(family, &mut engine, &expected["families"][family]);
+    let slides = ["mistral", "gemma2", "gemma3_text", "phi3"].contains(&family);
+    assert_eq!(model.spec.context, if slides { 32 } else { 64 });
+    equals(family, &mut engine, expected);
+
+    let rounded = in_bf16(&folder);
+    let (_, mut engine) = load(&rounded.path().to_string_lossy());
+    let (_, logits) = forward(&mut engine, ids(&expected["ids"]));
+    let of_bf16 = expected["logits_of_bf16"].as_array().unwrap();
+    let of_bf16: Vec<f32> = of_bf16.iter().flat_map(floats).collect();
+    let distance = distance(logits.as_slice().unwrap(), &of_bf16);
+    assert!(distance < PARITY, "{family} in bf16: {distance}");
+}
+
+/// A copy of a folder whose weights are rounded to bf16.
+fn in_bf16(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(folder.join(name), copy.path().join(name)).unwrap();
+    }
+    let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let round = |four: &[u8]| half::bf16::from_f32(f32::from_le_bytes(four.try_into().unwrap()));
+    let rounded: Vec<(String, Vec<usize>, Vec<u8>)> = (tensors.iter())
+        .map(|(name, view)| {
+            let values = view.data().chunks_exact(4).map(round);
+            let bytes = values.flat_map(|x| x.to_le_bytes()).collect();
+            (name.to_owned(), view.shape().to_vec(), bytes)
+        })
+        .collect();
+    let views = rounded.iter().map(|(name, shape, bytes)| {
+        let dtype = safetensors::Dtype::BF16;
+        let view = safetensors::tensor::TensorView::new(dtype, shape.clone(), bytes);
+        (name, view.unwrap())
+    });
+    let file = copy.path().join("model.safetensors");
+    safetensors::serialize_to_file(views, None, &file).unwrap();
+    copy
 }
 
 /// Every residual boundary and the logits of some sequences.

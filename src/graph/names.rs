@@ -1,0 +1,219 @@
+//! What the weights of a decoder are called in the model's file, and how they lie in it.
+
+use super::Builder;
+
+/// A norm's weights.
+#[derive(Clone, Debug)]
+pub struct Norm {
+    /// `[len]`.
+    pub weight: String,
+    /// `[len]`, where it has one.
+    pub bias: Option<String>,
+}
+
+impl Norm {
+    /// One without a bias.
+    pub fn new(weight: String) -> Self {
+        Self { weight, bias: None }
+    }
+
+    /// One with a weight and a bias of the same name.
+    pub fn with_bias(name: &str) -> Self {
+        Self {
+            weight: format!("{name}.weight"),
+            bias: Some(format!("{name}.bias")),
+        }
+    }
+}
+
+/// A linear map's weights.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    /// `[out, in]`, as `torch.nn.Linear` keeps it.
+    pub weight: String,
+    /// `[out]`, where it has one.
+    pub bias: Option<String>,
+    /// Which outputs of the matrix are meant.
+    pub outputs: Outputs,
+    /// Whether the matrix is stored `[in, out]`.
+    pub transposed: bool,
+}
+
+impl Linear {
+    /// One of a matrix of its own, with a bias or without.
+    pub fn new(name: &str, bias: bool) -> Self {
+        Self {
+            weight: format!("{name}.weight"),
+            bias: bias.then(|| format!("{name}.bias")),
+            outputs: Outputs::All,
+            transposed: false,
+        }
+    }
+
+    /// One that shares its matrix with others.
+    pub fn of(self, outputs: Outputs) -> Self {
+        Self { outputs, ..self }
+    }
+
+    /// One whose matrix is stored `[in, out]`.
+    pub fn transposed(self) -> Self {
+        Self {
+            transposed: true,
+            ..self
+        }
+    }
+}
+
+/// Which outputs of a stored matrix, and of its bias, are a map's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// All.
+    All,
+    /// So many, from one on, of the outputs of several maps that are stored one after another.
+    From {
+        /// The first.
+        first: usize,
+        /// The outputs of all maps.
+        of: usize,
+    },
+    /// Of every head one part: heads are stored one after another, each with the parts of several maps.
+    OfEveryHead {
+        /// Which part.
+        part: usize,
+        /// Of how many.
+        parts: usize,
+        /// The number of heads.
+        heads: usize,
+    },
+}
+
+impl Outputs {
+    /// How many outputs are stored, of which a map has `out`.
+    pub fn stored(self, out: usize) -> usize {
+        match self {
+            Self::All => out,
+            Self::From { of, .. } => of,
+            Self::OfEveryHead { parts, .. } => parts * out,
+        }
+    }
+
+    /// The `out` own ones of a stored value whose outputs are the axis `axis`; another axis has `input` entries, if there is one.
+    pub(super) fn take(
+        self,
+        b: &mut Builder,
+        value: String,
+        axis: i64,
+        (out, input): (usize, Option<usize>),
+    ) -> String {
+        match self {
+            Self::All => value,
+            Self::From { first, .. } => slice(b, &value, first..first + out, axis),
+            Self::OfEveryHead { part, parts, heads } => {
+                let own = out / heads;
+                let rest: Vec<i64> = input.map(|input| input as i64).into_iter().collect();
+                let by_head = [&[heads as i64, (parts * own) as i64], &*rest].concat();
+                let by_head = b.ints(&by_head);
+                let split = b.op("Reshape", &[&value, &by_head]);
+                let taken = slice(b, &split, part * own..(part + 1) * own, 1);
+                let joined = b.ints(&[&[out as i64], &*rest].concat());
+                b.op("Reshape", &[&taken, &joined])
+            }
+        }
+    }
+}
+
+/// A range of a value along an axis.
+fn slice(b: &mut Builder, value: &str, range: std::ops::Range<usize>, axis: i64) -> String {
+    let bounds = [range.start as i64, range.end as i64, axis].map(|bound| b.ints(&[bound]));
+    let [from, to, axis] = &bounds;
+    b.op("Slice", &[value, from, to, axis])
+}
+
+/// The names of one layer's weights.
+#[derive(Clone, Debug)]
+pub struct LayerNames {
+    /// Of the stream before attention, `[d_model]`.
+    pub attn_norm: Option<Norm>,
+    /// `d_model` to `heads * d_head`.
+    pub query: Linear,
+    /// `d_model` to `kv_heads * d_head`.
+    pub key: Linear,
+    /// `d_model` to `kv_heads * d_head`.
+    pub value: Linear,
+    /// `heads * d_head` to `d_model`.
+    pub output: Linear,
+    /// Where queries are normed, `[d_head]` or `[heads * d_head]`.
+    pub query_norm: Option<String>,
+    /// Where keys are normed, `[d_head]` or `[kv_heads * d_head]`.
+    pub key_norm: Option<String>,
+    /// Of what attention adds, `[d_model]`.
+    pub attn_post_norm: Option<Norm>,
+    /// Of the stream before the MLP, `[d_model]`.
+    pub mlp_norm: Option<Norm>,
+    /// `d_model` to `d_mlp`, of a gated MLP.
+    pub gate: Option<Linear>,
+    /// `d_model` to `d_mlp`.
+    pub up: Linear,
+    /// `d_mlp` to `d_model`.
+    pub down: Linear,
+    /// Of what the MLP adds, `[d_model]`.
+    pub mlp_post_norm: Option<Norm>,
+}
+
+impl LayerNames {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &str> {
+        let linear = [
+            Some(&self.query),
+            Some(&self.key),
+            Some(&self.value),
+            Some(&self.output),
+            self.gate.as_ref(),
+            Some(&self.up),
+            Some(&self.down),
+        ];
+        let norms = [
+            &self.attn_norm,
+            &self.attn_post_norm,
+            &self.mlp_norm,
+            &self.mlp_post_norm,
+        ];
+        let linear =
+            (linear.into_iter().flatten()).flat_map(|of| [Some(&of.weight), of.bias.as_ref()]);
+        let norms =
+            (norms.into_iter().flatten()).flat_map(|of| [Some(&of.weight), of.bias.as_ref()]);
+        let some = [self.query_norm.as_ref(), self.key_norm.as_ref()];
+        let names = linear.chain(norms).chain(some).flatten();
+        names.map(String::as_str)
+    }
+}
+
+/// The names of a model's weights in its file.
+#[derive(Clone, Debug)]
+pub struct WeightNames {
+    /// Token embedding, `[vocab, d_model]`.
+    pub embed: String,
+    /// Learned positions, `[context, d_model]`, where there are any.
+    pub positions: Option<String>,
+    /// One entry a layer.
+    pub layers: Vec<LayerNames>,
+    /// Norm before the unembedding, `[d_model]`.
+    pub final_norm: Norm,
+    /// Unembedding, `[vocab, d_model]`; the embedding's name where the two are tied.
+    pub unembed: String,
+    /// Its bias, `[vocab]`, where it has one.
+    pub unembed_bias: Option<String>,
+}
+
+impl WeightNames {
+    /// Those that logits are made with.
+    pub fn of_head(&self) -> impl Iterator<Item = &str> {
+        let head = [
+            Some(&self.final_norm.weight),
+            self.final_norm.bias.as_ref(),
+            Some(&self.unembed),
+            self.unembed_bias.as_ref(),
+        ];
+        head.into_iter().flatten().map(String::as_str)
+    }
+}

@@ -1,0 +1,135 @@
+//! GPT-2: learned positions, LayerNorm, and matrices that are stored `[in, out]`, queries, keys and values in one.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::family::{activation, check_sizes, even_share, unsupported};
+use super::gptj::gelu_new;
+use super::{Family, ModelSpec, NormKind, Weights};
+use crate::Result;
+use crate::graph::{LayerNames, Linear, Norm, Outputs, WeightNames};
+
+/// `config.json`; fields that do not change the graph are ignored.
+#[derive(Debug, Deserialize)]
+pub struct Config {
+    n_embd: usize,
+    n_layer: usize,
+    n_head: usize,
+    n_inner: Option<usize>,
+    n_positions: usize,
+    vocab_size: usize,
+    layer_norm_epsilon: f64,
+    #[serde(default = "gelu_new")]
+    activation_function: String,
+    #[serde(default = "yes")]
+    scale_attn_weights: bool,
+    #[serde(default)]
+    scale_attn_by_inverse_layer_idx: bool,
+    #[serde(default)]
+    add_cross_attention: bool,
+    #[serde(default = "yes")]
+    tie_word_embeddings: bool,
+    /// The token that begins a sequence.
+    pub bos_token_id: Option<u32>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Config {
+    /// The shape.
+    ///
+    /// # Errors
+    /// A field whose value is not supported or contradicts another one.
+    pub fn spec(&self, path: &Path) -> Result<ModelSpec> {
+        let (width, heads) = (("n_embd", self.n_embd), ("n_head", self.n_head));
+        let d_mlp = self.n_inner.unwrap_or(4 * self.n_embd);
+        let positions = ("n_positions", self.n_positions);
+        let vocab = ("vocab_size", self.vocab_size);
+        let sizes = [width, heads, ("n_inner", d_mlp), positions, vocab];
+        check_sizes(path, ("n_layer", self.n_layer), &sizes)?;
+        for (field, found, supported) in [
+            (
+                "scale_attn_by_inverse_layer_idx",
+                self.scale_attn_by_inverse_layer_idx,
+                false,
+            ),
+            ("add_cross_attention", self.add_cross_attention, false),
+        ] {
+            if found != supported {
+                let found = found.to_string();
+                return Err(unsupported(path, field, found, &supported.to_string()));
+            }
+        }
+        let d_head = even_share(path, width, heads)?;
+        Ok(ModelSpec {
+            family: Family::Gpt2,
+            layers: self.n_layer,
+            d_model: self.n_embd,
+            heads: self.n_head,
+            kv_heads: self.n_head,
+            d_head,
+            d_mlp,
+            vocab: self.vocab_size,
+            context: self.n_positions,
+            norm: NormKind::Layer,
+            norm_eps: self.layer_norm_epsilon as f32,
+            qk_norm: None,
+            parallel: false,
+            activation: activation(path, "activation_function", &self.activation_function)?,
+            gated: false,
+            rotary: None,
+            local: None,
+            attn_scale: match self.scale_attn_weights {
+                true => 1.0 / (d_head as f64).sqrt(),
+                false => 1.0,
+            },
+            attn_softcap: None,
+            logit_softcap: None,
+            embed_scale: None,
+            tied: self.tie_word_embeddings,
+        })
+    }
+}
+
+/// The names of the weights; the first files have them without `transformer.`.
+pub fn names(spec: &ModelSpec, weights: &Weights) -> WeightNames {
+    let bare = weights.has("wte.weight");
+    let prefix = if bare { "" } else { "transformer." };
+    let layer = |layer: usize| {
+        let of = |name: &str| format!("{prefix}h.{layer}.{name}");
+        let map = |name: &str| Linear::new(&of(name), true).transposed();
+        let part = |part: usize| {
+            map("attn.c_attn").of(Outputs::From {
+                first: part * spec.d_model,
+                of: 3 * spec.d_model,
+            })
+        };
+        LayerNames {
+            attn_norm: Some(Norm::with_bias(&of("ln_1"))),
+            query: part(0),
+            key: part(1),
+            value: part(2),
+            output: map("attn.c_proj"),
+            query_norm: None,
+            key_norm: None,
+            attn_post_norm: None,
+            mlp_norm: Some(Norm::with_bias(&of("ln_2"))),
+            gate: None,
+            up: map("mlp.c_fc"),
+            down: map("mlp.c_proj"),
+            mlp_post_norm: None,
+        }
+    };
+    let embed = format!("{prefix}wte.weight");
+    WeightNames {
+        positions: Some(format!("{prefix}wpe.weight")),
+        layers: (0..spec.layers).map(layer).collect(),
+        final_norm: Norm::with_bias(&format!("{prefix}ln_f")),
+        unembed: (if spec.tied { &embed } else { "lm_head.weight" }).to_owned(),
+        unembed_bias: None,
+        embed,
+    }
+}
