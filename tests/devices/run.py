@@ -10,10 +10,12 @@ answers must be equal, and logit differences equal up to TOLERANCE.
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 # Logits of planted models and of SmolLM2 go up to some thirty; the two sum products of f32 in another order.
 TOLERANCE = 1e-3
 
+FIXTURES = Path(__file__).parents[2] / "fixtures"
 PLANTED = "af1 operator heads style noisy late spread two-hop relay weak constant".split()
 PROVIDERS = {
     "webgpu": "WebGpuExecutionProvider",
@@ -37,6 +39,8 @@ def runs():
     for verb in ["waiting", "necessity", "transfer", "alternatives"]:
         yield [verb, "--model", "planted-af1", *small]
     yield ["run", "--model", "planted-af1", *small, "--masked"]
+    for folder in sorted((FIXTURES / "reference/tiny-families").glob("*/")):
+        yield ["run", "--model", str(folder), *small, "--wait", "1", "--transfer", "1"]
     yield ["run", *slice_of_real, "--ablation", "cama,zero"]
 
 
@@ -52,7 +56,7 @@ def lines(program, args, device):
 def main():
     program, device = sys.argv[1:]
     kind = device.split(":")[0]
-    nodes, cells, most = {}, 0, 0.0
+    nodes, models, cells, most = {}, set(), 0, 0.0
     for args in runs():
         expected, found = lines(program, args, "cpu"), lines(program, args, device)
         assert len(expected) == len(found) > 0, args
@@ -74,6 +78,7 @@ def main():
             if kind == "webgpu" and len(provenance.get("provider_sha256", "")) != 64:
                 raise SystemExit(f"{where}: the record does not say which plugin ran")
             nodes[provenance["graph_sha256"]] = sum(provenance["providers"].values())
+            models.add(provenance["model_sha256"])
             cells += 1
         print(f"{device}: {' '.join(args)}: {len(found)} cells as on the processor", file=sys.stderr, flush=True)
     # Layers spread over the device and the processor: both run, and say the same.
@@ -83,7 +88,7 @@ def main():
             both = {PROVIDERS[kind], PROVIDERS["cpu"]}
             if a["answers"] != b["answers"] or set(b["provenance"]["providers"]) != both:
                 raise SystemExit(f"{spread}: {b['answers']} {b['provenance']['providers']}, on the processor {a['answers']}")
-    print(f"{device}: {cells} cells of {len(PLANTED) + 1} models: equal verdicts and answers, numbers apart by at most {most:.1e}, "
+    print(f"{device}: {cells} cells of {len(models)} models: equal verdicts and answers, numbers apart by at most {most:.1e}, "
           f"{sum(nodes.values())} nodes of {len(nodes)} graphs on {PROVIDERS[kind]}")
 
 

@@ -208,7 +208,7 @@ fn a_missing_shard_and_a_missing_tensor() {
 )]
 #[case(
     "\"hidden_act\": \"silu\"",
-    "\"hidden_act\": \"gelu\"",
+    "\"hidden_act\": \"relu\"",
     exit::UNSUPPORTED_MODEL,
     "hidden_act"
 )]
@@ -239,8 +239,8 @@ fn a_missing_shard_and_a_missing_tensor() {
 #[case(
     "\"attention_bias\": false",
     "\"attention_bias\": true",
-    exit::UNSUPPORTED_MODEL,
-    "attention_bias"
+    exit::MALFORMED,
+    "self_attn.k_proj.bias"
 )]
 #[case(
     "\"hidden_size\": 16",

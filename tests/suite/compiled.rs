@@ -12,7 +12,7 @@ use af1::runtime::{self, Device, Engine};
 use ndarray::Array2;
 use rstest::rstest;
 
-use super::fixtures::{build, cache, distance, load, runtime, smollm2, template};
+use super::fixtures::{build, cache, distance, load, path, runtime, smollm2, template};
 use super::program::stdout;
 
 /// How far the two ways may be apart in f32.
@@ -135,6 +135,32 @@ fn the_real_model_answers_the_same_compiled(
     let mut engine = loaded.1.lock().unwrap();
     let set = build(&loaded.0, &template(style, operation), 0..=9, 0..=9);
     same(&mut engine, &set, &plans(20, 6, 30), estimator, 60);
+}
+
+/// In every family: learned positions, rotations of a layer's own and the like must be the same for a token that is run alone.
+#[rstest]
+#[case("mistral")]
+#[case("qwen2")]
+#[case("qwen3")]
+#[case("gpt_neox")]
+#[case("gpt_neox-sequential")]
+#[case("gptj")]
+#[case("gpt2")]
+#[case("gemma2")]
+#[case("gemma3_text")]
+#[case("phi3")]
+#[case("olmo2")]
+#[case("llama")]
+fn families_answer_the_same_compiled(#[case] family: &str) {
+    let folder = path("reference/tiny-families").join(family);
+    let (model, mut engine) = load(&folder.to_string_lossy());
+    let set = build(&model, &template("symbolic", "A+B"), 0..=9, 0..=19);
+    let of = |wait, transfer| Plan::af1(wait, transfer);
+    let mut plans = vec![of(0, 0), of(0, 1), of(0, 2), of(1, 0), of(1, 1)];
+    for name in ["no-sink", "value-zero"] {
+        plans.push(of(0, 1).with(Technique::named(name).unwrap()));
+    }
+    same(&mut engine, &set, &plans, Estimator::LeaveOneOut, 12);
 }
 
 fn engine(model: &Model, graph: &Graph) -> Engine {

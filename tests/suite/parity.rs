@@ -6,11 +6,12 @@ use std::path::Path;
 use af1::experiment::Biases;
 use af1::intervene::Mask;
 use af1::model::dequantise::GgmlType;
+use af1::model::{BosChoice, Model};
 use af1::runtime::{Engine, Tensor};
 use ndarray::{Array2, Ix3};
 use rstest::rstest;
 
-use super::fixtures::{PARITY, distance, floats, ints, json, load, path, smollm2, tiny};
+use super::fixtures::{PARITY, cache, distance, floats, ints, json, load, path, smollm2, tiny};
 
 fn ids(value: &serde_json::Value) -> Array2<i64> {
     let rows: Vec<Vec<i64>> = value.as_array().unwrap().iter().map(ints).collect();
@@ -80,6 +81,7 @@ fn tiny_models_equal_transformers(#[values("f32", "sharded", "f16", "bf16", "tie
 
 /// Every residual boundary and the logits of families that differ from Llama, and the logits of their weights in 16 bits.
 #[rstest]
+#[case("llama")]
 #[case("mistral")]
 #[case("qwen2")]
 #[case("qwen3")]
@@ -112,12 +114,69 @@ fn families_equal_transformers(#[case] family: &str) {
     assert!(distance < PARITY, "{family} in bf16: {distance}");
 }
 
+/// Configurations of files before transformers 5 say the same: the graphs are equal, byte for byte.
+#[rstest]
+#[case("gpt_neox", &[("rotary_pct", "0.5"), ("rotary_emb_base", "500")])]
+#[case("phi3", &[("rope_theta", "500.0"), ("partial_rotary_factor", "0.5"), ("rope_scaling", "null")])]
+#[case("gemma2", &[("rope_theta", "500.0"), ("tie_word_embeddings", ""), ("hidden_act", "\"gelu_pytorch_tanh\"")])]
+#[case("gemma3_text", &[("rope_theta", "5000.0"), ("rope_scaling", r#"{"rope_type": "linear", "factor": 2.0}"#),
+    ("rope_local_base_freq", "300.0"), ("layer_types", ""), ("sliding_window_pattern", "2")])]
+#[case("gptj", &[("tie_word_embeddings", ""), ("n_inner", "64")])]
+#[case("gpt2", &[("tie_word_embeddings", ""), ("scale_attn_weights", "")])]
+fn older_spellings_say_the_same(#[case] family: &str, #[case] fields: &[(&str, &str)]) {
+    let original = path("reference/tiny-families").join(family);
+    let folder = copied(&original);
+    let config_path = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&config_path).unwrap();
+    let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    config.as_object_mut().unwrap().remove("rope_parameters");
+    for &(field, value) in fields {
+        match value {
+            "" => drop(config.as_object_mut().unwrap().remove(field).unwrap()),
+            value => config[field] = serde_json::from_str(value).unwrap(),
+        }
+    }
+    std::fs::write(&config_path, config.to_string()).unwrap();
+    let graph = |folder: &Path| {
+        let model = Model::load(&folder.to_string_lossy(), &BosChoice::Default, &cache());
+        model.unwrap().graph().unwrap().to_bytes()
+    };
+    assert!(graph(&original) == graph(folder.path()), "{family}");
+}
+
+/// The first files of GPT-2 name their tensors without `transformer.` and hold the causal mask as a tensor.
+#[test]
+fn first_files_of_gpt2_say_the_same() {
+    let original = path("reference/tiny-families/gpt2");
+    let folder = copied(&original);
+    let bytes = std::fs::read(original.join("model.safetensors")).unwrap();
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let bare = |(name, view): (&str, _)| (name.trim_start_matches("transformer.").to_owned(), view);
+    let mut views: Vec<(String, safetensors::tensor::TensorView<'_>)> =
+        tensors.iter().map(bare).collect();
+    let mask = vec![1u8; 64 * 64];
+    let mask =
+        safetensors::tensor::TensorView::new(safetensors::Dtype::BOOL, vec![1, 1, 64, 64], &mask);
+    views.push(("h.0.attn.bias".to_owned(), mask.unwrap()));
+    let file = folder.path().join("model.safetensors");
+    safetensors::serialize_to_file(views, None, &file).unwrap();
+    let expected = &json("reference/tiny-families/expected.json")["families"]["gpt2"];
+    let (_, mut engine) = load(&folder.path().to_string_lossy());
+    equals("gpt2", &mut engine, expected);
+}
+
+/// A model folder's copy.
+fn copied(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder).unwrap().flatten() {
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
 /// A copy of a folder whose weights are rounded to bf16.
 fn in_bf16(folder: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for name in ["config.json", "tokenizer.json", "tokenizer_config.json"] {
-        std::fs::copy(folder.join(name), copy.path().join(name)).unwrap();
-    }
+    let copy = copied(folder);
     let bytes = std::fs::read(folder.join("model.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let round = |four: &[u8]| half::bf16::from_f32(f32::from_le_bytes(four.try_into().unwrap()));
@@ -169,11 +228,7 @@ fn equals(what: &str, engine: &mut Engine, case: &serde_json::Value) {
 #[rstest]
 fn scaled_rotary_embedding_equals_transformers(#[values(0, 1, 2, 3)] case: usize) {
     let case = &json("reference/rope.json")["cases"][case];
-    let folder = tempfile::tempdir().unwrap();
-    let original = path("reference/tiny-llama/f32");
-    for file in std::fs::read_dir(&original).unwrap().flatten() {
-        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
-    }
+    let folder = copied(&path("reference/tiny-llama/f32"));
     let config_path = folder.path().join("config.json");
     let text = std::fs::read_to_string(&config_path).unwrap();
     let mut config: serde_json::Value = serde_json::from_str(&text).unwrap();
