@@ -1,7 +1,11 @@
 //! `af1 inspect`: what a model is, and which prompts it can be asked.
 
+use std::fmt;
+use std::ops::RangeInclusive;
+
 use clap::Args;
 use comfy_table::{Table, presets};
+use serde::Serialize;
 
 use super::args::{Format, ModelArgs, OutputArgs, PromptArgs};
 use super::lab::selection;
@@ -9,7 +13,7 @@ use super::output::deliver;
 use crate::Result;
 use crate::file::check_writable;
 use crate::graph::Weight;
-use crate::prompt::{Operation, PromptSet, Role, Styles};
+use crate::prompt::{Operation, PromptSet, Role, Selection, Styles, Tokenizer};
 
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
@@ -47,7 +51,8 @@ impl Inspect {
             match set {
                 Ok(set) => {
                     row["prompts"] = set.len().into();
-                    row["excluded"] = set.excluded.total().into();
+                    row["excluded_operands"] = set.excluded.operand.into();
+                    row["excluded_answers"] = set.excluded.answer.into();
                     row["positions"] = set.positions().into();
                     row["roles"] = set
                         .roles
@@ -63,6 +68,7 @@ impl Inspect {
         }
 
         // Tied ones count once: they have one name.
+        let numbers = Numbers::of(&model.tokenizer, &selection);
         let size = |weight: &Weight| weight.shape.iter().product::<usize>();
         let parameters: usize = graph.weights.iter().map(size).sum();
 
@@ -76,7 +82,7 @@ impl Inspect {
                 "attn_scale": spec.attn_scale, "attn_softcap": spec.attn_softcap, "logit_softcap": spec.logit_softcap,
                 "parameters": parameters, "dtypes": model.weights.dtypes(),
                 "tokenizer_sha256": model.tokenizer.hash(), "tokens": model.tokenizer.len(),
-                "bos": bos.map(|b| &b.token), "bos_id": bos.map(|b| b.id),
+                "numbers": numbers, "bos": bos.map(|b| &b.token), "bos_id": bos.map(|b| b.id),
                 "graph_nodes": graph.nodes.len(), "templates": rows,
             });
             return deliver(self.output.out.as_deref(), &format!("{json}\n"));
@@ -99,7 +105,7 @@ impl Inspect {
             "{}: {}, {} layers, d_model {}, {} heads ({} for keys and values) of {}, MLP {}\n\
              vocabulary {} ({} tokens in the tokenizer), {:.1} million weights, tensors: {}\n\
              {}, norm epsilon {:e}, context {}, unembedding {}\n\
-             before every prompt: {}\nmodel SHA-256 {}\n\n",
+             before every prompt: {}\nmodel SHA-256 {}\n\n{numbers}\n\n",
             model.name,
             spec.family,
             spec.layers,
@@ -127,7 +133,8 @@ impl Inspect {
             "style",
             "op",
             "prompts",
-            "excluded",
+            "operands excluded",
+            "answers excluded",
             "tokens",
             "example, or why there is none",
         ]);
@@ -146,14 +153,97 @@ impl Inspect {
                 cell("style"),
                 cell("operation"),
                 cell("prompts"),
-                cell("excluded"),
+                cell("excluded_operands"),
+                cell("excluded_answers"),
                 cell("positions"),
                 last,
             ]);
         }
-        text += &format!("{table}\n");
+        let usable = rows.iter().filter(|row| row["error"].is_null()).count();
+        text += &format!(
+            "{table}\n{usable} of {} templates can be asked\n",
+            rows.len()
+        );
         deliver(self.output.out.as_deref(), &text)
     }
+}
+
+/// Which numbers are one token.
+#[derive(Serialize)]
+struct Numbers {
+    /// Those that are looked at: all that an operand or a result may be, and those up to three digits.
+    looked_at: String,
+    /// One token as they stand.
+    bare: String,
+    /// One token with a space before them.
+    after_a_space: String,
+    /// Operands of several tokens: prompts with them are left out.
+    operands_of_several: String,
+    /// Results of several tokens: prompts with them are left out.
+    results_of_several: String,
+}
+
+impl Numbers {
+    fn of(tokenizer: &Tokenizer, selection: &Selection) -> Self {
+        let (operands, results) = (&selection.operands, &selection.results);
+        let first = 0.min(*operands.start()).min(*results.start()).max(-MOST);
+        let last = 999.max(*operands.end()).max(*results.end()).min(MOST);
+        let of_kind = |spaced: bool| {
+            let kind = move |n: &i64| {
+                let mut tokens = tokenizer.numeral(*n).iter();
+                tokens.any(|&id| tokenizer.begins_with_space(id) == spaced)
+            };
+            ranges((first..=last).filter(kind))
+        };
+        let several = |span: &RangeInclusive<i64>| {
+            let span = (*span.start()).max(first)..=(*span.end()).min(last);
+            ranges(span.filter(|&n| tokenizer.numeral(n).is_empty()))
+        };
+        Self {
+            looked_at: ranges(first..=last),
+            bare: of_kind(false),
+            after_a_space: of_kind(true),
+            operands_of_several: several(operands),
+            results_of_several: several(results),
+        }
+    }
+}
+
+impl fmt::Display for Numbers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let some = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
+        write!(
+            f,
+            "numbers that are one token, of {}: {}; with a space before them: {}\n\
+             of several tokens, so that prompts with them are left out: operands: {}; results: {}",
+            self.looked_at,
+            some(&self.bare),
+            some(&self.after_a_space),
+            some(&self.operands_of_several),
+            some(&self.results_of_several)
+        )
+    }
+}
+
+/// Numbers further from 0 are not looked at one by one.
+const MOST: i64 = 100_000;
+
+/// Ascending numbers as ranges, both ends included.
+fn ranges(numbers: impl Iterator<Item = i64>) -> String {
+    let mut found: Vec<RangeInclusive<i64>> = Vec::new();
+    for n in numbers {
+        match found.last_mut() {
+            Some(range) if *range.end() + 1 == n => *range = *range.start()..=n,
+            _ => found.push(n..=n),
+        }
+    }
+    let text = found
+        .iter()
+        .map(|range| match range.start() == range.end() {
+            true => range.start().to_string(),
+            false => format!("{}..={}", range.start(), range.end()),
+        });
+    text.collect::<Vec<String>>().join(", ")
 }
 
 fn name(role: Role) -> String {

@@ -288,7 +288,9 @@ fn tokenize(
         let mut touching = tokens
             .iter()
             .enumerate()
-            .filter(|(_, token)| token.bytes.start < place.end && place.start < token.bytes.end);
+            .filter(|(_, token)| token.bytes.start < place.end && place.start < token.bytes.end)
+            // The space that SentencePiece puts before a text stands for the text's first byte, too.
+            .filter(|(_, token)| !tokenizer.is_space(token.id));
         // One token may hold the operand and white space around it, nothing else.
         match (touching.next(), touching.next()) {
             (Some((at, token)), None)

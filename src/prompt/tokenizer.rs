@@ -19,6 +19,11 @@ pub struct Tokenizer {
     numerals: HashMap<i64, Vec<u32>>,
 }
 
+/// White space as names of tokens spell it: as it is, as byte-level BPE writes a space or a line feed, as SentencePiece writes a space.
+fn is_space(c: char) -> bool {
+    c.is_whitespace() || ['Ġ', 'Ċ', '▁'].contains(&c)
+}
+
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -200,6 +205,17 @@ impl Tokenizer {
     /// The tokens that read as `number` when white space is stripped, ascending; none where it takes several tokens.
     pub fn numeral(&self, number: i64) -> &[u32] {
         self.numerals.get(&number).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a token is nothing but white space, however its name spells that.
+    pub fn is_space(&self, id: u32) -> bool {
+        let name = self.name(id).unwrap_or_default();
+        !name.is_empty() && name.chars().all(is_space)
+    }
+
+    /// Whether a token begins with white space.
+    pub fn begins_with_space(&self, id: u32) -> bool {
+        self.name(id).is_some_and(|name| name.starts_with(is_space))
     }
 
     /// The highest id, plus one.

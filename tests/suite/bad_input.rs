@@ -8,7 +8,7 @@ use assert_cmd::Command;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use super::fixtures::{cache, path};
+use super::fixtures::{cache, copied, path};
 use super::program::af1;
 
 /// Runs the program and checks that it ends with `code` and one line that holds all of `parts`.
@@ -25,14 +25,7 @@ pub fn refused(command: &mut Command, code: u8, parts: &[&str]) {
 
 /// A copy of a tiny model that can be broken.
 fn copy(folder: &str) -> TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(path("reference/tiny-llama").join(folder))
-        .unwrap()
-        .flatten()
-    {
-        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-    }
-    copy
+    copied(&path("reference/tiny-llama").join(folder))
 }
 
 /// A copy of a tiny model with a tokenizer of digits and some other words, which splits a text at `pattern`.

@@ -43,6 +43,15 @@ pub fn load(reference: &str) -> (Model, Engine) {
     (model, engine)
 }
 
+/// A folder's copy.
+pub fn copied(folder: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(folder).unwrap().flatten() {
+        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+    }
+    copy
+}
+
 pub fn tiny(folder: &str) -> (Model, Engine) {
     load(&path("reference/tiny-llama").join(folder).to_string_lossy())
 }

@@ -17,3 +17,4 @@ mod preflight;
 mod program;
 mod records;
 mod statistics;
+mod tokenizers;

@@ -11,7 +11,9 @@ use af1::runtime::{Engine, Tensor};
 use ndarray::{Array2, Ix3};
 use rstest::rstest;
 
-use super::fixtures::{PARITY, cache, distance, floats, ints, json, load, path, smollm2, tiny};
+use super::fixtures::{
+    PARITY, cache, copied, distance, floats, ints, json, load, path, smollm2, tiny,
+};
 
 fn ids(value: &serde_json::Value) -> Array2<i64> {
     let rows: Vec<Vec<i64>> = value.as_array().unwrap().iter().map(ints).collect();
@@ -163,15 +165,6 @@ fn first_files_of_gpt2_say_the_same() {
     let expected = &json("reference/tiny-families/expected.json")["families"]["gpt2"];
     let (_, mut engine) = load(&folder.path().to_string_lossy());
     equals("gpt2", &mut engine, expected);
-}
-
-/// A model folder's copy.
-fn copied(folder: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(folder).unwrap().flatten() {
-        std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
-    }
-    copy
 }
 
 /// A copy of a folder whose weights are rounded to bf16.
