@@ -2,7 +2,9 @@
 //! and why is decided elsewhere ([`crate::model`], [`crate::runtime`]).
 
 mod cache;
+mod hub;
 mod pip;
 
 pub use cache::{Cache, Entry, Staging, VARIABLE};
+pub use hub::HubModel;
 pub use pip::{Wheel, pip, python};

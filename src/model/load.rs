@@ -8,7 +8,7 @@ use super::convert::{CONVERSION, convert};
 use super::family::{self, Description};
 use super::gguf::Gguf;
 use super::{ModelSpec, Origin, Preset, Weights};
-use crate::fetch::{Cache, Entry, Staging};
+use crate::fetch::{Cache, Entry, HubModel, Staging};
 use crate::file::{Sha256, sha256_bytes, sha256_file};
 use crate::graph::{Graph, Precision, WeightNames, decoder};
 use crate::prompt::Tokenizer;
@@ -84,8 +84,8 @@ enum TokenName {
 }
 
 impl Model {
-    /// Loads a built-in model by name, or a Hugging Face folder or GGUF file by path. What is not in the cache yet is
-    /// fetched or converted.
+    /// Loads a built-in model by name, a Hugging Face folder or GGUF file by path, or a model of the Hugging Face hub by name
+    /// (`owner/name`, `owner/name@revision`). What is not in the cache yet is fetched or converted.
     ///
     /// # Errors
     /// An unknown name, a fetch that fails, files that are missing, broken, unsupported or do not belong together.
@@ -117,6 +117,10 @@ impl Model {
                     supported: "a .gguf file, or the folder that holds config.json".to_owned(),
                 }),
             };
+        }
+        if let Some(model) = HubModel::named(reference) {
+            let folder = model.folder()?;
+            return Self::from_folder(&folder, model.id().to_owned(), None, None, bos);
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)

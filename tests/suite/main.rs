@@ -11,6 +11,7 @@ mod fetching;
 mod fixtures;
 mod gate;
 mod html;
+mod hub;
 mod parity;
 mod planted;
 mod preflight;

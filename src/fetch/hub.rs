@@ -1,0 +1,373 @@
+//! Models by their names on the Hugging Face hub, in the cache that its other clients share (`HF_HOME`), by the settings that they share
+//! (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HUB_OFFLINE`).
+//!
+//! All files are of one commit, and each is checked against the hash that the hub states for it. A download that was stopped goes on
+//! where it was.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
+
+use hf_hub::api::Progress;
+use hf_hub::api::sync::{Api, ApiBuilder};
+use hf_hub::{Cache, Repo, RepoType};
+use indicatif::ProgressBar;
+use serde::Deserialize;
+use sha1::{Digest, Sha1};
+
+use crate::file::sha256_file;
+use crate::interrupt::interrupted;
+use crate::{Error, Result, progress};
+
+/// A model's name on the hub, and which state of it is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubModel {
+    id: String,
+    revision: String,
+}
+
+/// What the hub says of a model.
+#[derive(Deserialize)]
+struct Info {
+    /// The commit.
+    sha: String,
+    siblings: Vec<Sibling>,
+}
+
+/// One of its files.
+#[derive(Clone, Deserialize)]
+struct Sibling {
+    rfilename: String,
+    size: Option<u64>,
+    /// Of a file that lies in git itself.
+    #[serde(rename = "blobId")]
+    blob_id: Option<String>,
+    lfs: Option<Lfs>,
+}
+
+/// Of a file that lies beside git.
+#[derive(Clone, Deserialize)]
+struct Lfs {
+    sha256: String,
+}
+
+/// `model.safetensors.index.json`.
+#[derive(Deserialize)]
+struct Index {
+    weight_map: std::collections::BTreeMap<String, String>,
+}
+
+const WEIGHTS: &str = "model.safetensors";
+const INDEX: &str = "model.safetensors.index.json";
+
+/// How often a download that breaks off is taken up again before it fails.
+const RETRIES: usize = 2;
+
+/// What is missing when all else is there: older repositories.
+const CONVERT: &str = "load it with transformers, call save_pretrained, and give that folder";
+
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl HubModel {
+    /// `owner/name`, or `owner/name@revision`; `None` for what cannot be one.
+    pub fn named(reference: &str) -> Option<Self> {
+        let (id, revision) = reference.split_once('@').unwrap_or((reference, "main"));
+        let (owner, name) = id.split_once('/')?;
+        let plain = |part: &str| {
+            part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        };
+        let file = [".gguf", ".onnx", ".json", ".safetensors"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        (plain(owner) && plain(name) && !file && !revision.is_empty()).then(|| Self {
+            id: id.to_owned(),
+            revision: revision.to_owned(),
+        })
+    }
+
+    /// `owner/name`.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn fail(&self, reason: impl std::fmt::Display, remedy: &str) -> Error {
+        Error::Fetch {
+            what: format!("{}@{} from the Hugging Face hub", self.id, self.revision),
+            reason: reason.to_string(),
+            remedy: remedy.to_owned(),
+        }
+    }
+
+    fn repo(&self, revision: &str) -> Repo {
+        Repo::with_revision(self.id.clone(), RepoType::Model, revision.to_owned())
+    }
+
+    /// The folder with its files, in the state of one commit; what is not in the cache yet is fetched.
+    ///
+    /// # Errors
+    /// No such model or no access to it, no network, a file with another hash, a full disk, an interrupt. Of an interrupted download
+    /// what came stays in the cache, under a temporary name, for the next one.
+    pub fn folder(&self) -> Result<PathBuf> {
+        let cache = Cache::new(self.cache_root()?);
+        if variable("HF_HUB_OFFLINE").is_some_and(|value| value != "0") {
+            return self.cached(&cache);
+        }
+        let token = variable("HF_TOKEN").or_else(|| cache.token());
+        let endpoint = variable("HF_ENDPOINT");
+        let endpoint = endpoint.unwrap_or_else(|| "https://huggingface.co".to_owned());
+        let api = ApiBuilder::from_cache(cache.clone())
+            .with_endpoint(endpoint.trim_end_matches('/').to_owned())
+            .with_token(token)
+            .with_progress(false)
+            .with_user_agent("af1", env!("CARGO_PKG_VERSION"))
+            .build()
+            .map_err(|e| self.refused(&e))?;
+        let info = self.info(&api)?;
+        let folder = cache.repo(self.repo(&info.sha)).pointer_path(&info.sha);
+        let file = |name: &str| info.siblings.iter().find(|file| file.rfilename == name);
+        let need =
+            |name: &str| file(name).ok_or_else(|| self.fail(format!("it has no {name}"), CONVERT));
+        let mut wanted = vec![need("config.json")?, need("tokenizer.json")?];
+        wanted.extend(file("tokenizer_config.json"));
+        if file(INDEX).is_some() && file(WEIGHTS).is_none() {
+            let index = need(INDEX)?;
+            self.get(&api, &info, index, &folder)?;
+            let path = folder.join(INDEX);
+            let what = "index of weights";
+            let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, what, e))?;
+            let index: Index = serde_json::from_str(&text).map_err(|e| Error::Malformed {
+                path,
+                what: what.to_owned(),
+                expected: "a map from tensors to files".to_owned(),
+                found: e.to_string(),
+            })?;
+            let mut shards: Vec<String> = index.weight_map.into_values().collect();
+            shards.sort();
+            shards.dedup();
+            for shard in shards {
+                wanted.push(need(&shard)?);
+            }
+        } else {
+            wanted.push(need(WEIGHTS)?);
+        }
+        for file in wanted {
+            self.get(&api, &info, file, &folder)?;
+        }
+        let named = cache.repo(self.repo(&self.revision));
+        named
+            .create_ref(&info.sha)
+            .map_err(|e| Error::caching(&folder, e))?;
+        Ok(folder)
+    }
+
+    /// Where the hub's clients keep what they fetch.
+    fn cache_root(&self) -> Result<PathBuf> {
+        if let Some(root) = variable("HF_HUB_CACHE") {
+            return Ok(PathBuf::from(root));
+        }
+        let home = variable("HF_HOME").map(PathBuf::from);
+        let home = home.or_else(|| {
+            let dirs = directories::BaseDirs::new()?;
+            Some(dirs.home_dir().join(".cache").join("huggingface"))
+        });
+        home.map(|home| home.join("hub"))
+            .ok_or_else(|| self.fail("no home folder to keep it in", "set HF_HOME to a folder"))
+    }
+
+    /// The folder if it is in the cache.
+    fn cached(&self, cache: &Cache) -> Result<PathBuf> {
+        let found = cache.repo(self.repo(&self.revision)).get("config.json");
+        // A commit may be there without a name.
+        let commit = cache
+            .repo(self.repo(&self.revision))
+            .pointer_path(&self.revision);
+        let commit = Some(commit.join("config.json")).filter(|path| path.is_file());
+        let found = found.or(commit);
+        let folder = found.and_then(|config| config.parent().map(Path::to_owned));
+        folder.ok_or_else(|| {
+            let reason = format!(
+                "it is not in {}, and HF_HUB_OFFLINE is set",
+                cache.path().display()
+            );
+            self.fail(reason, "unset HF_HUB_OFFLINE once")
+        })
+    }
+
+    /// What the hub says of the revision.
+    fn info(&self, api: &Api) -> Result<Info> {
+        let request = api.repo(self.repo(&self.revision)).info_request();
+        let response = request.query("blobs", "true").call();
+        let mut response = response.map_err(|e| self.refused(&e))?;
+        let text = response.body_mut().read_to_string();
+        let text = text.map_err(|e| self.refused(&e))?;
+        serde_json::from_str(&text).map_err(|e| {
+            let remedy = "HF_ENDPOINT must name a server that speaks the hub's protocol";
+            self.fail(
+                format!("what it says of its files cannot be read: {e}"),
+                remedy,
+            )
+        })
+    }
+
+    /// The error for what the server or the network says.
+    fn refused(&self, error: &dyn std::fmt::Display) -> Error {
+        let reason = error.to_string();
+        let remedy = match reason
+            .rsplit("status: ")
+            .next()
+            .and_then(|code| code.get(..3))
+        {
+            Some("401" | "403") => {
+                "accept the model's license on its page, and set HF_TOKEN to a token that may read it"
+            }
+            Some("404") => "check the name and the revision; a private model needs HF_TOKEN",
+            _ => {
+                "check the network, or HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to take what is in the cache"
+            }
+        };
+        self.fail(reason, remedy)
+    }
+
+    /// Fetches one file of a commit if it is not there, and checks it.
+    fn get(&self, api: &Api, info: &Info, file: &Sibling, folder: &Path) -> Result<()> {
+        let path = folder.join(&file.rfilename);
+        if let Ok(metadata) = fs::metadata(&path)
+            && file.size.is_none_or(|size| size == metadata.len())
+        {
+            return Ok(());
+        }
+        let bar = progress::bytes(
+            &format!("{}: {}", self.id, file.rfilename),
+            file.size.unwrap_or(0),
+        );
+        let (send, done) = channel();
+        let (repo, name) = (api.repo(self.repo(&info.sha)), file.rfilename.clone());
+        self.discard_whole(api, &repo.url(&name), &info.sha)?;
+        // In a thread of its own, so that an interrupt is heard.
+        std::thread::spawn({
+            let bar = bar.clone();
+            move || {
+                let try_once = || repo.download_with_progress(&name, Bar(bar.clone()));
+                let mut downloaded = try_once();
+                for _ in 0..RETRIES {
+                    if downloaded.is_err() {
+                        downloaded = try_once();
+                    }
+                }
+                let _ = send.send(downloaded.map_err(|e| cause(&e)));
+            }
+        });
+        let downloaded = loop {
+            match done.recv_timeout(Duration::from_millis(100)) {
+                Ok(downloaded) => break downloaded,
+                Err(RecvTimeoutError::Timeout) => interrupted()?,
+                Err(RecvTimeoutError::Disconnected) => break Err("it broke off".to_owned()),
+            }
+        };
+        bar.finish_and_clear();
+        let path =
+            downloaded.map_err(|reason| self.refused(&format!("{}: {reason}", file.rfilename)))?;
+        self.check(file, &path)
+    }
+
+    /// Removes what a stopped process left of a file if it is all of it: servers refuse to go on behind the end.
+    fn discard_whole(&self, api: &Api, url: &str, commit: &str) -> Result<()> {
+        let metadata = api.metadata(url).map_err(|e| self.refused(&e))?;
+        let cache = Cache::new(self.cache_root()?).repo(self.repo(commit));
+        let part = cache.blob_path(metadata.etag()).with_extension("part");
+        if fs::metadata(&part).is_ok_and(|found| found.len() >= metadata.size() as u64) {
+            fs::remove_file(&part).map_err(|e| Error::caching(&part, e))?;
+        }
+        Ok(())
+    }
+
+    /// Checks the size and the hash of a file; one that is not what the hub states is removed.
+    fn check(&self, file: &Sibling, path: &Path) -> Result<()> {
+        let reading = |e| Error::reading(path, "file of the hub", e);
+        let (kind, expected, found) = match (&file.lfs, &file.blob_id) {
+            (Some(lfs), _) => ("SHA-256", &lfs.sha256, sha256_file(path)?.to_string()),
+            (None, Some(blob)) => {
+                let bytes = fs::read(path).map_err(reading)?;
+                let mut hash = Sha1::new();
+                hash.update(format!("blob {}\0", bytes.len()));
+                hash.update(&bytes);
+                let hash = hash.finalize();
+                let hex = hash.iter().map(|byte| format!("{byte:02x}"));
+                ("git's SHA-1", blob, hex.collect())
+            }
+            (None, None) => {
+                return Err(self.fail(
+                    format!("the server states no hash of {}", file.rfilename),
+                    "HF_ENDPOINT must name a server that speaks the hub's protocol",
+                ));
+            }
+        };
+        if *expected == found {
+            return Ok(());
+        }
+        let blob = path.canonicalize().map_err(reading)?;
+        for wrong in [path, &blob] {
+            let _ = fs::remove_file(wrong);
+        }
+        let reason = format!(
+            "{kind} of {}: expected {expected}, found {found}",
+            file.rfilename
+        );
+        Err(self.fail(
+            reason,
+            "the file was removed; try again, or another HF_ENDPOINT",
+        ))
+    }
+}
+
+/// What went wrong in the end: a download that was tried several times says so first.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(source) = last.source() {
+        last = source;
+    }
+    last.to_string()
+}
+
+/// The bar of a download.
+struct Bar(ProgressBar);
+
+impl Progress for Bar {
+    fn init(&mut self, size: usize, _: &str) {
+        self.0.set_length(size as u64);
+        self.0.set_position(0);
+    }
+
+    fn update(&mut self, size: usize) {
+        self.0.inc(size as u64);
+    }
+
+    fn finish(&mut self) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_told_from_paths() {
+        let named = |text: &str| HubModel::named(text).map(|model| (model.id, model.revision));
+        let of = |id: &str, revision: &str| Some((id.to_owned(), revision.to_owned()));
+        assert_eq!(
+            named("meta-llama/Llama-3.2-1B"),
+            of("meta-llama/Llama-3.2-1B", "main")
+        );
+        assert_eq!(named("a/b@refs/pr/3"), of("a/b", "refs/pr/3"));
+        for path in [
+            "gpt2", "./a/b", "../a", "/a/b", "a/b/c", "a/b.gguf", "a/", "a/b@",
+        ] {
+            assert_eq!(named(path), None, "{path}");
+        }
+    }
+}
