@@ -6,42 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use af1::model::Preset;
+use af1::model::{Expected, ExpectedValue as Value, Origin, Preset};
 use libtest_mimic::{Arguments, Failed, Trial};
-use serde::Deserialize;
-
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expected {
-    /// What the model's folder may be called.
-    names: Vec<String>,
-    /// A file of styles, beside this file.
-    styles: Option<PathBuf>,
-    operands: Option<String>,
-    results: Option<String>,
-    estimator: Option<String>,
-    value: Vec<Value>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Value {
-    style: String,
-    operation: String,
-    operands: Option<String>,
-    results: Option<String>,
-    wait: Option<usize>,
-    transfer: Option<usize>,
-    /// A field of the records.
-    measure: String,
-    value: f64,
-    /// How far the measured value may be from it.
-    tolerance: f64,
-    /// Where it is from.
-    source: String,
-    /// How sure it is: `construction`, `computed`, `paper`, `report` or `guess`.
-    confidence: String,
-}
 
 fn main() {
     let arguments = Arguments::from_args();
@@ -64,10 +30,9 @@ fn main() {
             Ok(expected) => expected,
             Err(e) => panic!("{}: {e}", file.display()),
         };
-        let built_in = expected
-            .names
-            .iter()
-            .find(|name| Preset::named(name).is_some());
+        let built_in = expected.names.iter().find(|name| {
+            Preset::named(name).is_some_and(|preset| !matches!(preset.origin, Origin::Hub(_)))
+        });
         let called = |given: &String| {
             // A version's dot is no ending.
             let last = Path::new(given).file_name().unwrap_or_default();

@@ -78,6 +78,13 @@ impl Doctor {
 
         text += "models:\n";
         for preset in &PRESETS {
+            if let Origin::Hub(id) = preset.origin {
+                text += &format!(
+                    "  {}: {id} on the Hugging Face hub, fetched when it is asked for\n",
+                    preset.name
+                );
+                continue;
+            }
             let state = match cache.find(&entry_name(preset)) {
                 Ok(Some(entry)) => format!("in the cache, {}", entry.folder().display()),
                 Ok(None) if matches!(preset.origin, Origin::Planted(_)) => {

@@ -13,6 +13,7 @@ use super::output::deliver;
 use crate::Result;
 use crate::file::check_writable;
 use crate::graph::Weight;
+use crate::model::Expected;
 use crate::prompt::{Operation, PromptSet, Role, Selection, Styles, Tokenizer};
 
 #[derive(Args, Clone, Debug)]
@@ -68,6 +69,15 @@ impl Inspect {
         }
 
         // Tied ones count once: they have one name.
+        let preset = model.preset.map(|preset| {
+            let (wait, transfer) = preset.af1;
+            serde_json::json!({
+                "name": preset.name, "wait": wait, "transfer": transfer, "source": preset.source,
+                "confidence": preset.confidence, "styles": preset.styles,
+                "operands": [preset.operands.0, preset.operands.1], "results": [preset.results.0, preset.results.1],
+            })
+        });
+        let expected = model.preset.and_then(|preset| Expected::of(preset.name));
         let numbers = Numbers::of(&model.tokenizer, &selection);
         let size = |weight: &Weight| weight.shape.iter().product::<usize>();
         let parameters: usize = graph.weights.iter().map(size).sum();
@@ -83,7 +93,7 @@ impl Inspect {
                 "parameters": parameters, "dtypes": model.weights.dtypes(),
                 "tokenizer_sha256": model.tokenizer.hash(), "tokens": model.tokenizer.len(),
                 "numbers": numbers, "bos": bos.map(|b| &b.token), "bos_id": bos.map(|b| b.id),
-                "graph_nodes": graph.nodes.len(), "templates": rows,
+                "graph_nodes": graph.nodes.len(), "preset": preset, "expected": expected, "templates": rows,
             });
             return deliver(self.output.out.as_deref(), &format!("{json}\n"));
         }
@@ -164,6 +174,30 @@ impl Inspect {
             "{table}\n{usable} of {} templates can be asked\n",
             rows.len()
         );
+        if let Some(preset) = model.preset {
+            let (wait, transfer) = preset.af1;
+            let (source, confidence) = (preset.source, preset.confidence);
+            text += &format!(
+                "\nby default AF1({wait}, {transfer}) is tried ({confidence}: {source}), in the styles {}\n",
+                preset.styles.join(", ")
+            );
+        }
+        for value in expected.iter().flat_map(|of| &of.value) {
+            let subgraph = match (value.wait, value.transfer) {
+                (Some(wait), Some(transfer)) => format!(" AF1({wait}, {transfer})"),
+                _ => String::new(),
+            };
+            text += &format!(
+                "expected: {} {}{subgraph} {} {} within {} ({}: {})\n",
+                value.style,
+                value.operation,
+                value.measure,
+                value.value,
+                value.tolerance,
+                value.confidence,
+                value.source
+            );
+        }
         deliver(self.output.out.as_deref(), &text)
     }
 }

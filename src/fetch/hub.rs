@@ -91,6 +91,14 @@ impl HubModel {
         })
     }
 
+    /// The newest state of `owner/name`.
+    pub fn main(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            revision: "main".to_owned(),
+        }
+    }
+
     /// `owner/name`.
     pub fn id(&self) -> &str {
         &self.id

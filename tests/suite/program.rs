@@ -327,7 +327,7 @@ fn inspect_shows_shape_and_prompts() {
     );
     // Numbers from 0 to 19 are single tokens, larger results are not.
     assert_eq!(object["templates"][0]["prompts"], 210);
-    assert_eq!(object["templates"][0]["excluded"], 190);
+    assert_eq!(object["templates"][0]["excluded_answers"], 190);
 }
 
 #[test]
