@@ -58,6 +58,19 @@ pub struct RuntimeArgs {
     /// Round products of f32 matrices to TF32: faster, and other numbers (cuda)
     #[arg(long)]
     tf32: bool,
+    /// Weights of 16 bits are widened once, or in every run, where they stay mapped from their files: that takes hardly any memory and
+    /// no time to load, and more time a run [default: mapped from 8 GiB of f32 on]
+    #[arg(long, value_enum, value_name = "KEPT")]
+    weights: Option<Kept>,
+}
+
+/// How weights are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kept {
+    /// Widened once.
+    Widened,
+    /// Mapped from their files.
+    Mapped,
 }
 
 /// A precision on the command line.
@@ -129,6 +142,7 @@ impl RuntimeArgs {
             memory: self.device_memory,
             engine_cache: self.engine_cache.clone(),
             tf32: self.tf32,
+            mapped: self.weights.map(|kept| kept == Kept::Mapped),
         }
     }
 

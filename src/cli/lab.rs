@@ -874,6 +874,7 @@ fn provenance(
             .and_then(|library| runtime.provider_hash(library))
             .map(|hash| hash.to_string()),
         tf32: placement.tf32,
+        mapped_weights: placement.mapped == Some(true),
         providers: engine.providers().clone(),
         dtype: model.precision.dtype().to_string(),
         threads: runtime.threads(),

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::file::{Sha256, make_readable, sha256_file, write_atomically};
+use crate::file::{Sha256, make_readable, sha256_bytes, sha256_file, write_atomically};
 use crate::interrupt::interrupted;
 use crate::{Error, Result};
 
@@ -20,6 +20,12 @@ pub const VARIABLE: &str = "AF1_CACHE";
 
 const MANIFEST: &str = "manifest.json";
 const PARTIAL: &str = "partial-";
+
+/// The folder of notes on files outside the cache.
+const HASHES: &str = "hashes";
+
+/// Smaller files are read every time.
+const LARGE: u64 = 64 << 20;
 
 /// The cache folder.
 #[derive(Clone, Debug)]
@@ -79,6 +85,35 @@ impl Cache {
         // Children are run and maps are made with other working folders: keep the path independent of them.
         let root = std::path::absolute(&root).unwrap_or(root);
         Self { root }
+    }
+
+    /// The SHA-256 of a file, which is read for it only if its size or time of change is another than when it was read last: the files
+    /// of a large model take as long to read as an experiment.
+    ///
+    /// # Errors
+    /// A file that cannot be read.
+    pub fn sha256(&self, path: &Path) -> Result<Sha256> {
+        let real = path
+            .canonicalize()
+            .map_err(|e| Error::reading(path, "file", e))?;
+        let name = sha256_bytes(real.as_os_str().as_encoded_bytes());
+        let note = self.root.join(HASHES).join(name.as_str());
+        let known = fs::read(&note).ok();
+        let known = known.and_then(|bytes| serde_json::from_slice::<Recorded>(&bytes).ok());
+        let (bytes, modified) = stamp(&real)?;
+        if let Some(known) =
+            known.filter(|known| (known.bytes, known.modified) == (bytes, modified))
+        {
+            return Ok(known.sha256);
+        }
+        let found = Recorded::of(&real)?;
+        if found.bytes >= LARGE {
+            // Without the note it is read again next time.
+            let json = serde_json::to_vec(&found).expect("it is plain data");
+            let _ = fs::create_dir_all(self.root.join(HASHES));
+            let _ = write_atomically(&note, &json);
+        }
+        Ok(found.sha256)
     }
 
     /// The folder.

@@ -9,7 +9,7 @@ use super::family::{self, Description};
 use super::gguf::Gguf;
 use super::{ModelSpec, Origin, Preset, Weights};
 use crate::fetch::{Cache, Entry, HubModel, Staging};
-use crate::file::{Sha256, sha256_bytes, sha256_file};
+use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{Graph, Precision, WeightNames, decoder};
 use crate::prompt::Tokenizer;
 use crate::{Error, Result};
@@ -100,22 +100,22 @@ impl Model {
                 }
                 Origin::Planted(_) => {
                     let entry = fetch(preset, cache, false)?;
-                    Self::from_folder(entry.folder(), name, None, Some(preset), bos)
+                    Self::from_folder(entry.folder(), name, None, Some(preset), (bos, cache))
                 }
                 Origin::Hub(id) => {
                     let folder = HubModel::main(id).folder()?;
-                    Self::from_folder(&folder, name, None, Some(preset), bos)
+                    Self::from_folder(&folder, name, None, Some(preset), (bos, cache))
                 }
             };
         }
         if path.is_dir() {
             let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
             let preset = Preset::called(&name);
-            return Self::from_folder(path, name, None, preset, bos);
+            return Self::from_folder(path, name, None, preset, (bos, cache));
         }
         if path.is_file() {
             return match path.extension().and_then(|e| e.to_str()) {
-                Some("gguf") => Self::from_gguf(path, sha256_file(path)?, bos, cache),
+                Some("gguf") => Self::from_gguf(path, cache.sha256(path)?, bos, cache),
                 _ => Err(Error::UnsupportedModel {
                     path: path.to_owned(),
                     field: "file".to_owned(),
@@ -127,7 +127,7 @@ impl Model {
         if let Some(model) = HubModel::named(reference) {
             let folder = model.folder()?;
             let preset = Preset::called(model.id());
-            return Self::from_folder(&folder, model.id().to_owned(), None, preset, bos);
+            return Self::from_folder(&folder, model.id().to_owned(), None, preset, (bos, cache));
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)
@@ -154,7 +154,7 @@ impl Model {
         })?;
         let preset = Preset::of_file(hash.as_str());
         let name = preset.map_or_else(|| file_name(path), |preset| preset.name.to_owned());
-        Self::from_folder(entry.folder(), name, Some(hash), preset, bos)
+        Self::from_folder(entry.folder(), name, Some(hash), preset, (bos, cache))
     }
 
     fn from_folder(
@@ -162,7 +162,7 @@ impl Model {
         name: String,
         hash: Option<Sha256>,
         preset: Option<&'static Preset>,
-        bos: &BosChoice,
+        (bos, cache): (&BosChoice, &Cache),
     ) -> Result<Self> {
         let config_path = folder.join("config.json");
         let weights = Weights::open(folder)?;
@@ -198,7 +198,7 @@ impl Model {
         });
         let hash = match hash {
             Some(hash) => hash,
-            None => folder_hash(&config_path, &weights)?,
+            None => folder_hash(&config_path, &weights, cache)?,
         };
         Ok(Self {
             name,
@@ -352,10 +352,10 @@ fn check_tokenizer(
 }
 
 /// One hash for a folder: of the names and hashes of configuration and weights.
-fn folder_hash(config: &Path, weights: &Weights) -> Result<Sha256> {
+fn folder_hash(config: &Path, weights: &Weights, cache: &Cache) -> Result<Sha256> {
     let mut lines = String::new();
     for path in std::iter::once(config.to_owned()).chain(weights.files()) {
-        lines += &format!("{} {}\n", sha256_file(&path)?, file_name(&path));
+        lines += &format!("{} {}\n", cache.sha256(&path)?, file_name(&path));
     }
     Ok(sha256_bytes(lines.as_bytes()))
 }

@@ -129,6 +129,8 @@ pub struct Provenance {
     pub provider_sha256: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub tf32: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub mapped_weights: bool,
     pub providers: BTreeMap<String, usize>,
     pub dtype: String,
     pub threads: usize,

@@ -97,7 +97,7 @@ impl Engine {
         model: &Model,
         graph: &Graph,
     ) -> Result<Self> {
-        let placement = placement.into();
+        let placement = placement.into().decide(graph);
         let graph_hash = sha256_bytes(&graph.to_bytes());
         let (graph, folder) = model.weights.resolve(graph)?;
         let layers = model.spec.layers;

@@ -17,6 +17,12 @@ use crate::{Error, Result};
 /// The session option that names the folder of a graph's external data.
 const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
+/// The session option that names optimizations to be left out.
+const DISABLED: &str = "optimization.disable_specified_optimizers";
+
+/// The session option that leaves matrices as they are.
+const NO_PACKING: &str = "session.disable_prepacking";
+
 /// What the runtime says when it was told not to run nodes on the processor.
 const REFUSED: &str = "fallback to CPU EP has been explicitly disabled";
 
@@ -192,6 +198,14 @@ fn session(
         .map_err(|e| fail(&e))?
         .with_config_entry(WEIGHTS_FOLDER, weights.to_string_lossy())
         .map_err(|e| fail(&e))?;
+    let builder = match placement.mapped {
+        Some(true) => builder
+            .with_config_entry(DISABLED, "ConstantFolding")
+            .map_err(|e| fail(&e))?
+            .with_config_entry(NO_PACKING, "1")
+            .map_err(|e| fail(&e))?,
+        _ => builder,
+    };
     let (mut builder, memory) = placement.configure(runtime, builder)?;
     match builder.commit_from_memory(&graph.to_bytes()) {
         Ok(session) => Ok(Some((session, memory))),

@@ -12,6 +12,7 @@ use super::part::first_line;
 use super::{Device, Library, Runtime};
 use crate::fetch::Cache;
 use crate::file::{Sha256, sha256_file};
+use crate::graph::{Dtype, Graph, Weight};
 use crate::{Error, Result};
 
 /// What to do where no plugin can be fetched.
@@ -34,6 +35,9 @@ pub struct Placement {
     pub engine_cache: Option<PathBuf>,
     /// Whether products of f32 matrices may be rounded to TF32 (CUDA).
     pub tf32: bool,
+    /// Whether weights stay as they are in their files, and are widened in every run instead of once; where it is not given, those of
+    /// large models do ([`Self::decide`]).
+    pub mapped: Option<bool>,
 }
 
 impl From<&Device> for Placement {
@@ -60,7 +64,24 @@ impl fmt::Display for Placement {
     }
 }
 
+/// The size in f32 from which weights of 16 bits stay mapped: two of them would not fit into the memory of a usual machine.
+const LARGE: u64 = 8 << 30;
+
 impl Placement {
+    /// The same with the choice made how weights are kept: by the model alone, so that equal runs give equal numbers on every machine.
+    pub fn decide(self, graph: &Graph) -> Self {
+        let size = |weight: &Weight| weight.shape.iter().product::<usize>() as u64 * 4;
+        let in_f32: u64 = graph.weights.iter().map(size).sum();
+        let narrow = graph
+            .weights
+            .iter()
+            .any(|weight| weight.dtype != Dtype::F32);
+        Self {
+            mapped: self.mapped.or(Some(narrow && in_f32 > LARGE)),
+            ..self
+        }
+    }
+
     /// The device of a layer of a model with so many of them: the embedding is with the first, the head with the last.
     pub fn of_layer(&self, layer: usize, layers: usize) -> Self {
         let devices: Vec<&Device> = self.devices().collect();

@@ -4,15 +4,16 @@
 use std::path::Path;
 
 use af1::experiment::Biases;
+use af1::graph::{Dtype, Graph};
 use af1::intervene::Mask;
 use af1::model::dequantise::GgmlType;
 use af1::model::{BosChoice, Model};
-use af1::runtime::{Engine, Tensor};
+use af1::runtime::{Engine, Placement, Tensor};
 use ndarray::{Array2, Ix3};
 use rstest::rstest;
 
 use super::fixtures::{
-    PARITY, cache, copied, distance, floats, ints, json, load, path, smollm2, tiny,
+    PARITY, cache, copied, distance, floats, ints, json, load, path, runtime, smollm2, tiny,
 };
 
 fn ids(value: &serde_json::Value) -> Array2<i64> {
@@ -107,13 +108,38 @@ fn families_equal_transformers(#[case] family: &str) {
     assert_eq!(model.spec.context, if slides { 32 } else { 64 });
     equals(family, &mut engine, expected);
 
+    // Widened once, and in every run.
     let rounded = in_bf16(&folder);
-    let (_, mut engine) = load(&rounded.path().to_string_lossy());
-    let (_, logits) = forward(&mut engine, ids(&expected["ids"]));
     let of_bf16 = expected["logits_of_bf16"].as_array().unwrap();
     let of_bf16: Vec<f32> = of_bf16.iter().flat_map(floats).collect();
-    let distance = distance(logits.as_slice().unwrap(), &of_bf16);
-    assert!(distance < PARITY, "{family} in bf16: {distance}");
+    let (model, _) = load(&rounded.path().to_string_lossy());
+    for mapped in [false, true] {
+        let placement = Placement {
+            mapped: Some(mapped),
+            ..Placement::default()
+        };
+        let mut engine = Engine::new(runtime(), &placement, &model).unwrap();
+        let (_, logits) = forward(&mut engine, ids(&expected["ids"]));
+        let distance = distance(logits.as_slice().unwrap(), &of_bf16);
+        assert!(distance < PARITY, "{family} in bf16: {distance}");
+    }
+}
+
+/// Whether weights stay mapped is decided by the model alone: those of 16 bits, from a size on.
+#[test]
+fn large_models_stay_mapped() {
+    let (model, _) = tiny("bf16");
+    let decided = |graph: &Graph| Placement::default().decide(graph).mapped;
+    let mut graph = model.graph().unwrap();
+    assert_eq!(decided(&graph), Some(false));
+    for weight in &mut graph.weights {
+        weight.shape = vec![1 << 15, 1 << 15];
+    }
+    assert_eq!(decided(&graph), Some(true));
+    for weight in &mut graph.weights {
+        weight.dtype = Dtype::F32;
+    }
+    assert_eq!(decided(&graph), Some(false));
 }
 
 /// Configurations of files before transformers 5 say the same: the graphs are equal, byte for byte.
