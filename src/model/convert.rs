@@ -6,9 +6,9 @@ use std::path::Path;
 
 use safetensors::View;
 
-use super::ModelSpec;
 use super::gguf::{Gguf, Value};
 use super::llama::{Config, RopeFields, RopeParameters};
+use super::{Family, ModelSpec};
 use crate::fetch::Staging;
 use crate::graph::{Linear, Norm, WeightNames};
 use crate::interrupt::{interrupted, is_interrupted};
@@ -54,29 +54,32 @@ fn unsupported(gguf: &Gguf, field: &str, found: &str, supported: &str) -> Error 
 fn config(gguf: &Gguf) -> Result<Config> {
     let text = |key: &str| gguf.need(key, "a string", Value::as_str);
     let architecture = text("general.architecture")?;
-    if architecture != "llama" {
+    let known = [Family::Llama, Family::Qwen2, Family::Qwen3];
+    let family = known
+        .into_iter()
+        .find(|family| family.to_string() == architecture);
+    let Some(family) = family else {
         let found = format!("{architecture:?}");
+        let names = known.map(|family| format!("\"{family}\"")).join(", ");
+        let supported = format!("{names}; give the Hugging Face folder of others");
         return Err(unsupported(
             gguf,
             "general.architecture",
             &found,
-            "\"llama\"",
+            &supported,
         ));
-    }
-    let size = |key: &str| gguf.need(&format!("llama.{key}"), "a size", Value::as_usize);
-    let number = |key: &str| gguf.need(&format!("llama.{key}"), "a number", Value::as_f64);
-    let optional = |key: &str| gguf.get(&format!("llama.{key}")).and_then(Value::as_usize);
+    };
+    let key = |key: &str| format!("{family}.{key}");
+    let size = |name: &str| gguf.need(&key(name), "a size", Value::as_usize);
+    let number = |name: &str| gguf.need(&key(name), "a number", Value::as_f64);
+    let optional = |name: &str| gguf.get(&key(name)).and_then(Value::as_usize);
 
-    if let Some(Value::String(scaling)) = gguf.get("llama.rope.scaling.type")
-        && scaling != "none"
+    let scaling = key("rope.scaling.type");
+    if let Some(Value::String(found)) = gguf.get(&scaling)
+        && found != "none"
     {
-        let found = format!("{scaling:?}");
-        return Err(unsupported(
-            gguf,
-            "llama.rope.scaling.type",
-            &found,
-            "\"none\"",
-        ));
+        let found = format!("{found:?}");
+        return Err(unsupported(gguf, &scaling, &found, "\"none\""));
     }
     if gguf.tensors().contains_key("rope_freqs.weight") {
         let found = "a tensor of scaled rotary frequencies";
@@ -96,7 +99,7 @@ fn config(gguf: &Gguf) -> Result<Config> {
         let (found, whole) = (rotated.to_string(), format!("the whole head, {d_head}"));
         return Err(unsupported(
             gguf,
-            "llama.rope.dimension_count",
+            &key("rope.dimension_count"),
             &found,
             &whole,
         ));
@@ -113,6 +116,7 @@ fn config(gguf: &Gguf) -> Result<Config> {
     let d_mlp = size("feed_forward_length")?;
     let sizes = [d_model, heads, d_head.unwrap_or(0), d_mlp];
     Ok(Config {
+        model_type: family.to_string(),
         num_key_value_heads: optional("attention.head_count_kv"),
         max_position_embeddings: size("context_length")?,
         rms_norm_eps: number("attention.layer_norm_rms_epsilon")?,
@@ -251,7 +255,7 @@ fn weights(gguf: &Gguf, (spec, names): (&ModelSpec, &WeightNames), path: &Path) 
     let known: HashSet<&String> = views.iter().map(|(_, view)| &view.name).collect();
     if let Some(stranger) = gguf.tensors().keys().find(|name| !known.contains(name)) {
         let found = "a weight that this architecture does not have";
-        let supported = "Llama-shaped models without biases or adapters";
+        let supported = "the weights of its architecture, without adapters";
         return Err(unsupported(gguf, stranger, found, supported));
     }
     interrupted()?;
@@ -300,19 +304,52 @@ fn shapes(
     for (l, layer) in names.layers.iter().enumerate() {
         let norm = |norm: &Option<Norm>| norm.as_ref().map(|norm| norm.weight.clone());
         let map = |of: &Linear| Some(of.weight.clone());
+        let bias = |of: &Linear| of.bias.clone();
         let gate = layer.gate.as_ref().and_then(map);
+        // Only Llama's rows are in another order.
+        let turned = |heads: usize| (spec.family == Family::Llama).then_some(heads);
         for (part, ours, shape, heads) in [
-            ("attn_norm", norm(&layer.attn_norm), vec![d], None),
-            ("attn_q", map(&layer.query), vec![q, d], Some(spec.heads)),
-            ("attn_k", map(&layer.key), vec![kv, d], Some(spec.kv_heads)),
-            ("attn_v", map(&layer.value), vec![kv, d], None),
-            ("attn_output", map(&layer.output), vec![d, q], None),
-            ("ffn_norm", norm(&layer.mlp_norm), vec![d], None),
-            ("ffn_gate", gate, vec![spec.d_mlp, d], None),
-            ("ffn_up", map(&layer.up), vec![spec.d_mlp, d], None),
-            ("ffn_down", map(&layer.down), vec![d, spec.d_mlp], None),
+            ("attn_norm.weight", norm(&layer.attn_norm), vec![d], None),
+            (
+                "attn_q.weight",
+                map(&layer.query),
+                vec![q, d],
+                turned(spec.heads),
+            ),
+            (
+                "attn_k.weight",
+                map(&layer.key),
+                vec![kv, d],
+                turned(spec.kv_heads),
+            ),
+            ("attn_v.weight", map(&layer.value), vec![kv, d], None),
+            ("attn_q.bias", bias(&layer.query), vec![q], None),
+            ("attn_k.bias", bias(&layer.key), vec![kv], None),
+            ("attn_v.bias", bias(&layer.value), vec![kv], None),
+            (
+                "attn_q_norm.weight",
+                layer.query_norm.clone(),
+                vec![spec.d_head],
+                None,
+            ),
+            (
+                "attn_k_norm.weight",
+                layer.key_norm.clone(),
+                vec![spec.d_head],
+                None,
+            ),
+            ("attn_output.weight", map(&layer.output), vec![d, q], None),
+            ("ffn_norm.weight", norm(&layer.mlp_norm), vec![d], None),
+            ("ffn_gate.weight", gate, vec![spec.d_mlp, d], None),
+            ("ffn_up.weight", map(&layer.up), vec![spec.d_mlp, d], None),
+            (
+                "ffn_down.weight",
+                map(&layer.down),
+                vec![d, spec.d_mlp],
+                None,
+            ),
         ] {
-            let theirs = format!("blk.{l}.{part}.weight");
+            let theirs = format!("blk.{l}.{part}");
             tensors.extend(ours.map(|ours| (theirs, ours, shape, heads)));
         }
     }

@@ -43,7 +43,7 @@ impl std::fmt::Debug for Tokenizer {
 
 impl Tokenizer {
     /// The ways of splitting a text that [`Self::from_bpe`] knows, by llama.cpp's names.
-    pub const SPLITTERS: &str = "\"smollm\", \"gpt-2\", \"llama-bpe\"";
+    pub const SPLITTERS: &str = "\"smollm\", \"gpt-2\", \"llama-bpe\", \"qwen2\"";
 
     /// Reads `tokenizer.json`.
     ///
@@ -82,14 +82,22 @@ impl Tokenizer {
                 byte_level(true),
             ),
             "gpt-2" => byte_level(true),
-            "llama-bpe" | "llama3" => {
-                let pattern = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+            "llama-bpe" | "llama3" | "qwen2" => {
+                // Llama 3 keeps up to three digits together, Qwen splits them all.
+                let digits = if pre == "qwen2" { "" } else { "{1,3}" };
+                let pattern = format!(
+                    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+                );
                 let split = json!({
                     "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false
                 });
                 sequence(split, byte_level(false))
             }
             other => return Err(format!("{other:?}")),
+        };
+        let normalizer = match pre {
+            "qwen2" => json!({ "type": "NFC" }),
+            _ => Value::Null,
         };
         let id = |token: &str| tokens.iter().position(|t| *t == token);
         let added: Vec<Value> = special
@@ -114,7 +122,7 @@ impl Tokenizer {
             "truncation": null,
             "padding": null,
             "added_tokens": added,
-            "normalizer": null,
+            "normalizer": normalizer,
             "pre_tokenizer": pre_tokenizer,
             "post_processor": null,
             "decoder": byte_level(true),

@@ -39,7 +39,8 @@ def runs():
     for verb in ["waiting", "necessity", "transfer", "alternatives"]:
         yield [verb, "--model", "planted-af1", *small]
     yield ["run", "--model", "planted-af1", *small, "--masked"]
-    for folder in sorted((FIXTURES / "reference/tiny-families").glob("*/")):
+    for config in sorted((FIXTURES / "reference/tiny-families").glob("*/config.json")):
+        folder = config.parent
         yield ["run", "--model", str(folder), *small, "--wait", "1", "--transfer", "1"]
     yield ["run", *slice_of_real, "--ablation", "cama,zero"]
 

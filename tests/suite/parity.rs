@@ -125,6 +125,19 @@ fn families_equal_transformers(#[case] family: &str) {
     }
 }
 
+/// The same models from GGUF files, whose tensors are named by the package gguf.
+#[rstest]
+fn gguf_files_equal_transformers(#[values("qwen2", "qwen3")] family: &str) {
+    let expected = &json("reference/tiny-families/expected.json")["families"][family];
+    let file = path("reference/tiny-families").join(format!("{family}.gguf"));
+    let (model, mut engine) = load(&file.to_string_lossy());
+    assert_eq!(model.spec.family.to_string(), family);
+    equals(family, &mut engine, expected);
+    // Digit by digit, though there is a token for ten.
+    assert!(!model.tokenizer.numeral(10).is_empty());
+    assert_eq!(model.tokenizer.encode("10+1").unwrap().len(), 4);
+}
+
 /// Whether weights stay mapped is decided by the model alone: those of 16 bits, from a size on.
 #[test]
 fn large_models_stay_mapped() {
