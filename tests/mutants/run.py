@@ -85,10 +85,10 @@ MUTANTS = [
     Mutant(
         "softmax before mask",
         "src/graph/block.rs",
-        """    let scores = b.op("Add", &[&scores, bias]);
+        """    let scores = b.op("Add", &[&scores, wires.bias]);
     let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);""",
         """    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
-    let pattern = b.op("Add", &[&pattern, bias]);""",
+    let pattern = b.op("Add", &[&pattern, wires.bias]);""",
         "preflight::a_sound_model_passes_with_every_ablation::style_1___symbolic__",
     ),
     Mutant(
@@ -100,14 +100,13 @@ MUTANTS = [
     ),
     Mutant(
         "argmax over digits only",
-        "src/experiment/evaluate.rs",
-        "        found.base.extend(answers(&logits));",
-        """        let digits: std::collections::BTreeSet<u32> =
-            set.prompts.iter().flat_map(|prompt| prompt.answers.iter().copied()).collect();
-        found.base.extend(logits.outer_iter().map(|row| {
-            let best = digits.iter().max_by(|a, b| row[**a as usize].total_cmp(&row[**b as usize]));
-            best.copied().unwrap_or(0)
-        }));""",
+        "src/experiment/scores.rs",
+        """    let pair = |(row, answers): (ArrayView1<'_, f32>, &&[u32])| {
+        (first_maximum(row), logit_difference(row, answers))""",
+        """    let digits: std::collections::BTreeSet<u32> = answers.iter().flat_map(|of| of.iter().copied()).collect();
+    let pair = |(row, answers): (ArrayView1<'_, f32>, &&[u32])| {
+        let best = digits.iter().max_by(|a, b| row[**a as usize].total_cmp(&row[**b as usize]));
+        (best.copied().unwrap_or(0), logit_difference(row, answers))""",
         "planted::every_preset_is_as_planted::name_10___planted_weak__",
     ),
 ]
