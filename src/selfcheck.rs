@@ -207,7 +207,7 @@ fn check_template(
         experiment: Experiment::Af1,
         estimator: request.estimator,
         model: &model.name,
-        layers: model.spec.layers,
+        layers: model.sizes.layers,
         claim: CLAIM,
         level: LEVEL,
         provenance: &Provenance::default(),

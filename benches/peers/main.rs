@@ -34,7 +34,7 @@ fn main() {
     let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
     let model = Model::load(PRESETS[0].name, &BosChoice::Default, &cache).expect("the model");
     if task == "folder" {
-        let folder = model.weights.folder();
+        let folder = model.folder();
         println!("{}", serde_json::json!({ "folder": folder }));
         return;
     }

@@ -11,7 +11,7 @@ use crate::fetch::Cache;
 use crate::graph::Precision;
 use crate::intervene::ablation::{self, Ablation};
 use crate::intervene::masking::{self, Technique};
-use crate::model::{BosChoice, Model, ModelSpec, PRESETS};
+use crate::model::{BosChoice, Model, PRESETS, Sizes};
 use crate::prompt::Operation;
 use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, probe};
 use crate::stats::LEVEL;
@@ -210,6 +210,9 @@ impl ModelArgs {
         let bos = self.bos.clone().unwrap_or_default();
         let mut model = Model::load(&self.model, &bos, &Cache::of_user()?)?;
         model.precision = self.precision.into();
+        if model.precision != Precision::F32 {
+            model.decoder("--precision")?;
+        }
         Ok(model)
     }
 
@@ -315,13 +318,14 @@ const MOST_PROMPTS: usize = 1024;
 
 impl BatchSize {
     /// The number of prompts of so many tokens.
-    pub fn of(self, spec: &ModelSpec, pos: usize) -> usize {
+    pub fn of(self, sizes: Sizes, pos: usize) -> usize {
         match self {
             Self::Prompts(prompts) => prompts,
             Self::Auto => {
                 // What a layer has at once: streams and their copies, the MLP's products, attention; and the logits.
-                let token = 6 * spec.d_model + 3 * spec.d_mlp + 2 * spec.heads * pos;
-                let prompt = size_of::<f32>() * (pos * token + 3 * spec.vocab);
+                let d_mlp = sizes.d_mlp.unwrap_or(4 * sizes.d_model);
+                let token = 6 * sizes.d_model + 3 * d_mlp + 2 * sizes.heads * pos;
+                let prompt = size_of::<f32>() * (pos * token + 3 * sizes.vocab);
                 (ACTIVATIONS / prompt.max(1)).clamp(1, MOST_PROMPTS)
             }
         }
@@ -522,6 +526,7 @@ pub fn check_layers(name: &str, given: usize, layers: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::ModelSpec;
     use rstest::rstest;
 
     #[rstest]
@@ -550,20 +555,20 @@ mod tests {
 
     #[test]
     fn a_batch_is_sized_to_its_prompts() {
-        let large = ModelSpec::llama(32, [4096, 32, 128, 14336], 128_256);
-        let of = |pos| BatchSize::Auto.of(&large, pos);
+        let large = ModelSpec::llama(32, [4096, 32, 128, 14336], 128_256).sizes();
+        let of = |pos| BatchSize::Auto.of(large, pos);
         assert!(
             of(10) > of(100) && of(100) > of(1000) && of(1000) >= 1,
             "{}",
             of(10)
         );
-        let small = ModelSpec {
+        let small = Sizes {
             d_model: 64,
-            d_mlp: 128,
+            d_mlp: Some(128),
             vocab: 1000,
-            ..large.clone()
+            ..large
         };
-        assert_eq!(BatchSize::Auto.of(&small, 5), MOST_PROMPTS);
+        assert_eq!(BatchSize::Auto.of(small, 5), MOST_PROMPTS);
         assert_eq!("7".parse(), Ok(BatchSize::Prompts(7)));
         assert!("0".parse::<BatchSize>().is_err() && "many".parse::<BatchSize>().is_err());
     }

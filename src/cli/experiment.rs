@@ -210,7 +210,7 @@ impl Subgraph {
         };
         let waits = or_preset(&self.wait, "--wait", preset.map(|(wait, _)| wait))?;
         let transfers = or_preset(&self.transfer, "--transfer", preset.map(|(_, k)| k))?;
-        let layers = model.spec.layers;
+        let layers = model.sizes.layers;
         for &wait in &waits {
             check_layers("--wait", wait, layers)?;
             for &transfer in &transfers {
@@ -315,9 +315,9 @@ impl Transfer {
         let lab = Lab::open(self.common)?;
         let waits = lab.waits(self.wait.as_ref())?;
         let mut plans = subgraphs(&waits, &self.transfer.0);
-        plans.retain(|plan| plan.fits(lab.model.spec.layers));
+        plans.retain(|plan| plan.fits(lab.model.sizes.layers));
         if plans.is_empty() {
-            let layers = lab.model.spec.layers;
+            let layers = lab.model.sizes.layers;
             let reason = format!(
                 "no W + K of --wait and --transfer is at most {layers}, the number of layers"
             );
@@ -331,7 +331,7 @@ impl Transfer {
 impl Necessity {
     pub fn run(self) -> Result<()> {
         let lab = Lab::open(self.common)?;
-        let layers = lab.model.spec.layers;
+        let layers = lab.model.sizes.layers;
         let plans = match self.upward {
             true => knockouts_upward(layers),
             false => knockout_windows(layers, self.window.into()),
@@ -380,7 +380,15 @@ impl Alternatives {
         let af1 = Plan::af1(wait, transfer);
         let ablations = ablation::ALL.iter().filter(|ablation| ablation.replaces());
         let alternatives = masking::ALL.iter().skip(1);
-        let masked = alternatives.map(|&masking| af1.clone().with(masking::Technique(masking)));
+        let alternatives = alternatives.map(|&masking| masking::Technique(masking));
+        let (masked, left_out): (Vec<_>, Vec<_>) = alternatives
+            .partition(|masking| lab.engine.names_attention() || !masking.cuts_attention());
+        if !left_out.is_empty() {
+            let left_out: Vec<String> = left_out.iter().map(|masking| masking.name()).collect();
+            let (model, names) = (&lab.model.name, left_out.join(", "));
+            eprintln!("left out: {names}: {model} does not name attn_pattern and attn_out");
+        }
+        let masked = masked.into_iter().map(|masking| af1.clone().with(masking));
         let cama = ablation::named("cama").expect("it is built in");
         let sweep = Sweep {
             experiment: Experiment::Alternatives,

@@ -13,9 +13,9 @@ use crate::experiment::{
     Request, Tables, Way, apart, first_maximum, preflight, prepare, same_up_to,
 };
 use crate::file::{make_readable, write_atomically};
-use crate::graph::{self, Graph, INPUT_IDS, LOGITS, resid};
+use crate::graph::{self, Graph, INPUT_IDS, LOGITS, WeightNames, resid};
 use crate::intervene::{Estimator, Plan, ablation, layer_range};
-use crate::model::{Model, Weights};
+use crate::model::Weights;
 use crate::prompt::{PromptSet, Styles};
 use crate::runtime::{Part, Tensor};
 use crate::{Error, Result};
@@ -51,12 +51,13 @@ impl Export {
             return Err(Error::Usage(reason.to_owned()));
         }
         let model = self.model.load()?;
-        let layers = model.spec.layers;
+        let weights = &model.decoder("af1 export")?.weights;
+        let layers = model.sizes.layers;
         for (name, given) in [("--from", self.from), ("--to", self.to)] {
             check_layers(name, given.unwrap_or(0), layers)?;
         }
         let graph = model.graph()?;
-        let (file, graph) = match (self.from, self.to) {
+        let (name, graph) = match (self.from, self.to) {
             (None, None) => ("model.onnx".to_owned(), graph),
             (from, to) => {
                 if let (Some(from), Some(to)) = (from, to)
@@ -74,10 +75,10 @@ impl Export {
             }
         };
         std::fs::create_dir_all(&self.out).map_err(|e| Error::writing(&self.out, e))?;
-        for weights in model.weights.files() {
-            copy_beside(&weights, &self.out)?;
+        for file in weights.files() {
+            copy_beside(&file, &self.out)?;
         }
-        let path = self.out.join(file);
+        let path = self.out.join(name);
         write_atomically(&path, &graph.to_bytes())?;
         let names = |ports: &[crate::graph::Port]| {
             let names: Vec<&str> = ports.iter().map(|port| port.name.as_str()).collect();
@@ -130,7 +131,8 @@ impl Export {
             )));
         };
         let (model, mut engine) = self.model.engine()?;
-        let spec = &model.spec;
+        let decoder = model.decoder("--af1")?;
+        let spec = &decoder.spec;
         let plan = [Plan::af1(wait, transfer)];
         if !plan[0].fits(spec.layers) || wait == spec.layers {
             return Err(Error::Usage(format!(
@@ -163,13 +165,13 @@ impl Export {
             .prefix(".af1-")
             .tempdir_in(&self.out)
             .map_err(|e| Error::writing(&self.out, e))?;
-        let names = used(&model, wait);
+        let names = used(&decoder.names, wait);
         let file = "af1.safetensors";
-        model
+        decoder
             .weights
             .write_some(&names, &named(&of, &tables), &staging.path().join(file))?;
         let weights = Weights::of_file(staging.path(), file)?;
-        let graph = graph::af1::af1(spec, &weights, &model.names, &of)?;
+        let graph = graph::af1::af1(spec, &weights, &decoder.names, &of)?;
         write_atomically(&staging.path().join("af1.onnx"), &graph.to_bytes())?;
         let runtime = engine.runtime();
         let mut part = Part::new(runtime, engine.placement(), &graph, staging.path())?;
@@ -205,7 +207,7 @@ impl Export {
                 .map_err(|e| Error::writing(&target, e))?;
         }
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
-        let whole: u64 = model.weights.files().map(|file| size(&file)).sum();
+        let whole: u64 = decoder.weights.files().map(|file| size(&file)).sum();
         let (all, left) = (spec.products(0, set.positions()), spec.products(wait, 1));
         print(&format!(
             "{}: {} {} under AF1({wait}, {transfer}), layers {} transfer\n\
@@ -238,9 +240,9 @@ const BATCH: usize = 64;
 const CHECKED: usize = 1000;
 
 /// The names of the weights from layer `wait` on.
-fn used(model: &Model, wait: usize) -> BTreeSet<&str> {
-    let mut names: BTreeSet<&str> = model.names.of_head().collect();
-    for layer in &model.names.layers[wait..] {
+fn used(of: &WeightNames, wait: usize) -> BTreeSet<&str> {
+    let mut names: BTreeSet<&str> = of.of_head().collect();
+    for layer in &of.layers[wait..] {
         names.extend(layer.all());
     }
     names

@@ -43,7 +43,7 @@ impl Fetch {
             print(&format!("{}: {}\n", self.device, plugin.display()))?;
         }
         let model = Model::load(&self.model, &BosChoice::Default, &cache)?;
-        let folder = model.weights.folder().display();
+        let folder = model.folder().display();
         print(&format!(
             "{}: {folder} (SHA-256 of the source {})\n",
             model.name, model.hash

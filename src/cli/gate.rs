@@ -90,7 +90,7 @@ impl Gate {
         let mut lab = Lab::open(self.common(gate, &gate.claims[0])?)?;
         // All that is wrong with the claims, before any of them is measured.
         let mut wrong = Vec::new();
-        let layers = lab.model.spec.layers;
+        let layers = lab.model.sizes.layers;
         for (i, claim) in gate.claims.iter().enumerate() {
             if let Err(error) = lab.template_of(&claim.style, &claim.operation) {
                 wrong.push(format!("claim {}: {error}", i + 1));

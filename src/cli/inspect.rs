@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use comfy_table::{Table, presets};
@@ -12,12 +13,15 @@ use super::lab::selection;
 use super::output::deliver;
 use crate::Result;
 use crate::file::check_writable;
-use crate::graph::Weight;
-use crate::model::Expected;
+use crate::graph::{Graph, Weight};
+use crate::model::{Decoder, Expected, GraphFile, Model, Source};
 use crate::prompt::{Operation, PromptSet, Role, Selection, Styles, Tokenizer};
 
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
+    /// Check an ONNX graph that another program wrote against the contract (onnx/CONTRACT.md), instead
+    #[arg(value_name = "FILE.onnx", conflicts_with = "model")]
+    graph: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
     #[command(flatten)]
@@ -31,6 +35,9 @@ impl Inspect {
         if let Some(out) = &self.output.out {
             check_writable(out)?;
         }
+        if let Some(file) = &self.graph {
+            return self.contract(file);
+        }
         let styles = match &self.prompts.styles {
             Some(path) => Styles::read(path)?,
             None => Styles::built_in(),
@@ -39,7 +46,6 @@ impl Inspect {
         let model = self.model.load()?;
         // The graph is built, so that every weight is checked.
         let graph = model.graph()?;
-        let spec = &model.spec;
         let bos = model.bos.as_ref();
         let selection = selection(&model, &self.prompts);
 
@@ -79,59 +85,40 @@ impl Inspect {
         });
         let expected = model.preset.and_then(|preset| Expected::of(preset.name));
         let numbers = Numbers::of(&model.tokenizer, &selection);
-        let size = |weight: &Weight| weight.shape.iter().product::<usize>();
-        let parameters: usize = graph.weights.iter().map(size).sum();
-
         if self.output.format == Format::Json {
-            let json = serde_json::json!({
-                "model": model.name, "model_sha256": model.hash, "family": spec.family.to_string(),
-                "layers": spec.layers, "d_model": spec.d_model, "heads": spec.heads, "kv_heads": spec.kv_heads,
-                "d_head": spec.d_head, "d_mlp": spec.d_mlp, "vocab": spec.vocab, "context": spec.context,
-                "norm": spec.norm, "norm_eps": spec.norm_eps, "qk_norm": spec.qk_norm, "parallel": spec.parallel,
-                "activation": spec.activation, "gated": spec.gated, "rotary": spec.rotary, "local": spec.local, "tied": spec.tied,
-                "attn_scale": spec.attn_scale, "attn_softcap": spec.attn_softcap, "logit_softcap": spec.logit_softcap,
-                "parameters": parameters, "dtypes": model.weights.dtypes(),
+            let sizes = model.sizes;
+            let mut json = serde_json::json!({
+                "model": model.name, "model_sha256": model.hash, "layers": sizes.layers, "d_model": sizes.d_model,
+                "heads": sizes.heads, "vocab": sizes.vocab, "context": sizes.context,
                 "tokenizer_sha256": model.tokenizer.hash(), "tokens": model.tokenizer.len(),
                 "numbers": numbers, "bos": bos.map(|b| &b.token), "bos_id": bos.map(|b| b.id),
                 "graph_nodes": graph.nodes.len(), "preset": preset, "expected": expected, "templates": rows,
             });
+            if let Source::Decoder(decoder) = &model.source {
+                let spec = &decoder.spec;
+                let of_family = serde_json::json!({
+                    "family": spec.family.to_string(), "kv_heads": spec.kv_heads, "d_head": spec.d_head, "d_mlp": spec.d_mlp,
+                    "norm": spec.norm, "norm_eps": spec.norm_eps, "qk_norm": spec.qk_norm, "parallel": spec.parallel,
+                    "activation": spec.activation, "gated": spec.gated, "rotary": spec.rotary, "local": spec.local,
+                    "tied": spec.tied, "attn_scale": spec.attn_scale, "attn_softcap": spec.attn_softcap,
+                    "logit_softcap": spec.logit_softcap, "parameters": parameters(&graph), "dtypes": decoder.weights.dtypes(),
+                });
+                let serde_json::Value::Object(of_family) = of_family else {
+                    unreachable!("it was just written")
+                };
+                json.as_object_mut()
+                    .expect("it was just written")
+                    .extend(of_family);
+            }
             return deliver(self.output.out.as_deref(), &format!("{json}\n"));
         }
 
-        let dtypes = model.weights.dtypes();
-        let dtypes: Vec<String> = dtypes
-            .iter()
-            .map(|(dtype, n)| format!("{n} {dtype}"))
-            .collect();
-        let positions = match &spec.rotary {
-            Some(rotary) if rotary.dims < spec.d_head => format!(
-                "rotary base {} on {} of {} dimensions",
-                rotary.theta, rotary.dims, spec.d_head
-            ),
-            Some(rotary) => format!("rotary base {}", rotary.theta),
-            None => "learned positions".to_owned(),
-        };
         let mut text = format!(
-            "{}: {}, {} layers, d_model {}, {} heads ({} for keys and values) of {}, MLP {}\n\
-             vocabulary {} ({} tokens in the tokenizer), {:.1} million weights, tensors: {}\n\
-             {}, norm epsilon {:e}, context {}, unembedding {}\n\
-             before every prompt: {}\nmodel SHA-256 {}\n\n{numbers}\n\n",
-            model.name,
-            spec.family,
-            spec.layers,
-            spec.d_model,
-            spec.heads,
-            spec.kv_heads,
-            spec.d_head,
-            spec.d_mlp,
-            spec.vocab,
-            model.tokenizer.len(),
-            parameters as f64 / 1e6,
-            dtypes.join(", "),
-            positions,
-            spec.norm_eps,
-            spec.context,
-            if spec.tied { "tied" } else { "its own" },
+            "{}\nbefore every prompt: {}\nmodel SHA-256 {}\n\n{numbers}\n\n",
+            match &model.source {
+                Source::Decoder(decoder) => of_decoder(&model, decoder, &graph),
+                Source::Graph { .. } => of_graph(&model, &graph),
+            },
             bos.map_or("no token".to_owned(), |b| format!(
                 "{} (token {})",
                 b.token, b.id
@@ -200,6 +187,134 @@ impl Inspect {
         }
         deliver(self.output.out.as_deref(), &text)
     }
+}
+
+impl Inspect {
+    /// Whether a graph keeps the contract.
+    fn contract(&self, file: &Path) -> Result<()> {
+        let graph = GraphFile::open(file)?;
+        let text = match self.output.format {
+            Format::Json => {
+                let found = serde_json::to_value(&graph.found).expect("it is plain data");
+                format!("{found}\n")
+            }
+            Format::Table => told(file, &graph),
+        };
+        deliver(self.output.out.as_deref(), &text)?;
+        graph.kept()
+    }
+}
+
+/// The number of weights.
+fn parameters(graph: &Graph) -> usize {
+    let size = |weight: &Weight| weight.shape.iter().product::<usize>();
+    graph.weights.iter().map(size).sum()
+}
+
+/// A model of a known family, for people.
+fn of_decoder(model: &Model, decoder: &Decoder, graph: &Graph) -> String {
+    let Decoder { spec, weights, .. } = decoder;
+    let dtypes = weights.dtypes();
+    let dtypes: Vec<String> = dtypes
+        .iter()
+        .map(|(dtype, n)| format!("{n} {dtype}"))
+        .collect();
+    let positions = match &spec.rotary {
+        Some(rotary) if rotary.dims < spec.d_head => format!(
+            "rotary base {} on {} of {} dimensions",
+            rotary.theta, rotary.dims, spec.d_head
+        ),
+        Some(rotary) => format!("rotary base {}", rotary.theta),
+        None => "learned positions".to_owned(),
+    };
+    format!(
+        "{}: {}, {} layers, d_model {}, {} heads ({} for keys and values) of {}, MLP {}\n\
+         vocabulary {} ({} tokens in the tokenizer), {:.1} million weights, tensors: {}\n\
+         {positions}, norm epsilon {:e}, context {}, unembedding {}",
+        model.name,
+        spec.family,
+        spec.layers,
+        spec.d_model,
+        spec.heads,
+        spec.kv_heads,
+        spec.d_head,
+        spec.d_mlp,
+        spec.vocab,
+        model.tokenizer.len(),
+        parameters(graph) as f64 / 1e6,
+        dtypes.join(", "),
+        spec.norm_eps,
+        spec.context,
+        if spec.tied { "tied" } else { "its own" }
+    )
+}
+
+/// A model whose graph another program wrote, for people.
+fn of_graph(model: &Model, graph: &Graph) -> String {
+    let sizes = model.sizes;
+    let context = sizes
+        .context
+        .map_or("not stated".to_owned(), |n| n.to_string());
+    format!(
+        "{}: a graph of {} nodes that another program wrote, {} layers, d_model {}, {} heads\n\
+         vocabulary {} ({} tokens in the tokenizer), context {context}",
+        model.name,
+        graph.nodes.len(),
+        sizes.layers,
+        sizes.d_model,
+        sizes.heads,
+        sizes.vocab,
+        model.tokenizer.len()
+    )
+}
+
+/// What was found, for people.
+fn told(file: &Path, graph: &GraphFile) -> String {
+    let found = &graph.found;
+    let stated = |n: Option<i64>| n.map_or("not stated".to_owned(), |n| n.to_string());
+    let opsets = found
+        .opsets
+        .iter()
+        .map(|(domain, version)| match domain.as_str() {
+            "" => version.to_string(),
+            domain => format!("{version} of {domain}"),
+        });
+    let mut text = format!(
+        "{}: {} nodes, {} layers, d_model {}, {} heads, vocabulary {}, operator set {}, IR version {}\n\
+         manifest: {}\nattention weights and outputs of heads: {}\n\n",
+        file.display(),
+        found.nodes,
+        found.layers,
+        stated(found.d_model),
+        stated(found.heads),
+        stated(found.vocab),
+        opsets.collect::<Vec<_>>().join(", "),
+        found.ir_version,
+        match graph.manifest() {
+            Some(path) => path.display().to_string(),
+            None => "none; values have the contract's names".to_owned(),
+        },
+        if found.attention {
+            "named"
+        } else {
+            "not named: no attention by head, no value-zero, no attention-mean"
+        }
+    );
+    if found.violations.is_empty() {
+        return text + "it keeps the contract\n";
+    }
+    let mut table = Table::new();
+    table
+        .load_style(presets::ASCII_MARKDOWN)
+        .set_header(["where", "what", "what to do"]);
+    for violation in &found.violations {
+        table.add_row([&violation.at, &violation.found, &violation.remedy]);
+    }
+    text += &format!(
+        "{table}\n{} violations of the contract\n",
+        found.violations.len()
+    );
+    text
 }
 
 /// Which numbers are one token.

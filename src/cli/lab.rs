@@ -171,6 +171,15 @@ impl Unit {
         }
     }
 
+    /// Whether it reads or changes what attention has computed.
+    fn cuts_attention(&self) -> bool {
+        match self {
+            Self::Plans(plans, _) => plans.iter().any(|plan| plan.masking.cuts_attention()),
+            Self::Attention => true,
+            _ => false,
+        }
+    }
+
     /// The number of cells of a template.
     fn cells(&self, engine: &Engine) -> usize {
         match self {
@@ -264,7 +273,7 @@ impl Lab {
         let batch = args
             .intervention
             .batch
-            .of(&model.spec, lengths.max().unwrap_or(1));
+            .of(model.sizes, lengths.max().unwrap_or(1));
         let provenance = provenance(&model, &engine, &styles, &selection, (&args, batch));
         Ok(Self {
             args,
@@ -281,7 +290,7 @@ impl Lab {
 
     /// The boundaries of a sweep: those given, else all.
     pub fn waits(&self, given: Option<&Layers>) -> Result<Vec<usize>> {
-        let layers = self.model.spec.layers;
+        let layers = self.model.sizes.layers;
         let waits = given.map_or_else(|| (0..=layers).collect(), |layers| layers.0.clone());
         for &wait in &waits {
             check_layers("--wait", wait, layers)?;
@@ -403,6 +412,13 @@ impl Lab {
         sweep: &Sweep,
         mut done: impl FnMut(&[Line]) -> Result<()>,
     ) -> Result<(Vec<Line>, Vec<Error>)> {
+        if !self.engine.names_attention() && sweep.units.iter().any(Unit::cuts_attention) {
+            return Err(Error::Usage(format!(
+                "{} does not name attn_pattern and attn_out, which this needs: return the attention weights and what the heads read \
+                 from the exported model, or measure without `attention` and the maskings value-zero and attention-mean",
+                self.model.name
+            )));
+        }
         let identity = self.identity(sweep);
         let mut journal = match &self.args.record.record {
             Some(path) => Some(Journal::open(path)?),
@@ -531,7 +547,7 @@ impl Lab {
             experiment: sweep.experiment,
             estimator,
             model: &self.model.name,
-            layers: self.model.spec.layers,
+            layers: self.model.sizes.layers,
             claim: args.intervention.claim,
             level: args.intervention.level,
             provenance: &self.provenance,
@@ -823,14 +839,14 @@ fn build(
 
 /// Passes on prompts that fit the model's context.
 fn fits(set: PromptSet, model: &Model) -> Result<PromptSet> {
-    if set.positions() <= model.spec.context {
+    let context = model.sizes.context.unwrap_or(usize::MAX);
+    if set.positions() <= context {
         return Ok(set);
     }
     Err(Error::Usage(format!(
-        "style {:?}: prompts of {} tokens do not fit the model's context of {}",
+        "style {:?}: prompts of {} tokens do not fit the model's context of {context}",
         set.template.style,
-        set.positions(),
-        model.spec.context
+        set.positions()
     )))
 }
 
@@ -879,7 +895,7 @@ fn provenance(
         dtype: model.precision.dtype().to_string(),
         threads: runtime.threads(),
         batch,
-        masked: args.intervention.masked,
+        masked: args.intervention.masked || !engine.takes_keys_values(),
         seed: selection.seed,
         operands: [*selection.operands.start(), *selection.operands.end()],
         results: [*selection.results.start(), *selection.results.end()],

@@ -37,11 +37,14 @@ impl Logits {
         })?;
         let mut ids: Vec<u32> = model.bos.iter().map(|bos| bos.id).collect();
         ids.extend(tokens.iter().map(|token| token.id));
-        if ids.is_empty() || ids.len() > model.spec.context {
+        let context = model.sizes.context;
+        if ids.is_empty() || context.is_some_and(|context| ids.len() > context) {
+            let most = context.map_or(String::new(), |context| {
+                format!(" to {context}, the model's context")
+            });
             return Err(Error::Usage(format!(
-                "--prompt: {} tokens; expected 1 to {}, the model's context",
-                ids.len(),
-                model.spec.context
+                "--prompt: {} tokens; expected 1{most}",
+                ids.len()
             )));
         }
         let row = Array2::from_shape_fn((1, ids.len()), |(_, t)| i64::from(ids[t]));

@@ -109,10 +109,13 @@ impl Builder {
         };
         self.graph.nodes.push(Node {
             name,
-            op,
+            op: op.into(),
+            domain: "".into(),
             inputs: inputs.iter().map(|&input| input.to_owned()).collect(),
             outputs: outputs.clone(),
-            attributes,
+            attributes: (attributes.into_iter())
+                .map(|(name, value)| (name.into(), value))
+                .collect(),
         });
         outputs
     }
@@ -198,6 +201,8 @@ impl Builder {
             nodes: self.graph.nodes,
             constants: self.graph.constants,
             weights: self.graph.weights,
+            given: Vec::new(),
+            opsets: vec![(String::new(), super::OPSET)],
         }
     }
 }

@@ -23,7 +23,10 @@ impl Graph {
         let mut nodes = Vec::new();
         for node in self.nodes.iter().rev() {
             let makes = |output: &String| {
-                needed.contains(output.as_str()) && !stop.contains(output.as_str())
+                // An output or input that is left out has no name.
+                !output.is_empty()
+                    && needed.contains(output.as_str())
+                    && !stop.contains(output.as_str())
             };
             if node.outputs.iter().any(makes) {
                 needed.extend(node.inputs.iter().map(String::as_str));
@@ -63,6 +66,13 @@ impl Graph {
                 .filter(|weight| kept.contains(weight.name.as_str()))
                 .cloned()
                 .collect(),
+            given: self
+                .given
+                .iter()
+                .filter(|tensor| kept.contains(tensor.0.name.as_str()))
+                .cloned()
+                .collect(),
+            opsets: self.opsets.clone(),
             nodes: nodes.clone(),
         })
     }

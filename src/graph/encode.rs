@@ -1,5 +1,7 @@
 //! A graph as the bytes of an ONNX file.
 
+use std::borrow::Cow;
+
 use prost::Message;
 
 use super::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Weight, proto};
@@ -25,10 +27,12 @@ impl Graph {
     pub fn to_bytes(&self) -> Vec<u8> {
         proto::ModelProto {
             ir_version: IR_VERSION,
-            opset_import: vec![proto::OperatorSetIdProto {
-                domain: String::new(),
-                version: OPSET,
-            }],
+            opset_import: (self.opsets.iter())
+                .map(|(domain, version)| proto::OperatorSetIdProto {
+                    domain: domain.clone(),
+                    version: *version,
+                })
+                .collect(),
             producer_name: env!("CARGO_PKG_NAME").to_owned(),
             producer_version: env!("CARGO_PKG_VERSION").to_owned(),
             graph: Some(proto::GraphProto {
@@ -39,6 +43,7 @@ impl Graph {
                     .iter()
                     .map(constant)
                     .chain(self.weights.iter().map(weight))
+                    .chain(self.given.iter().map(|tensor| tensor.0.clone()))
                     .collect(),
                 input: self.inputs.iter().map(port).collect(),
                 output: self.outputs.iter().map(port).collect(),
@@ -54,7 +59,8 @@ impl Graph {
 fn node(node: &Node) -> proto::NodeProto {
     proto::NodeProto {
         name: node.name.clone(),
-        op_type: node.op.to_owned(),
+        op_type: node.op.to_string(),
+        domain: node.domain.to_string(),
         input: node.inputs.clone(),
         output: node.outputs.clone(),
         attribute: node.attributes.iter().map(attribute).collect(),
@@ -62,10 +68,10 @@ fn node(node: &Node) -> proto::NodeProto {
     }
 }
 
-fn attribute((name, value): &(&'static str, Attribute)) -> proto::AttributeProto {
+fn attribute((name, value): &(Cow<'static, str>, Attribute)) -> proto::AttributeProto {
     use proto::attribute_proto::AttributeType;
     let mut attribute = proto::AttributeProto {
-        name: (*name).to_owned(),
+        name: name.to_string(),
         ..Default::default()
     };
     match value {
@@ -77,6 +83,7 @@ fn attribute((name, value): &(&'static str, Attribute)) -> proto::AttributeProto
             attribute.set_type(AttributeType::Ints);
             attribute.ints = ints.clone();
         }
+        Attribute::Given(given) => return given.0.clone(),
     }
     attribute
 }

@@ -12,6 +12,7 @@ mod build;
 mod cut;
 mod decoder;
 mod encode;
+pub mod foreign;
 mod names;
 #[allow(dead_code, missing_docs, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
@@ -23,7 +24,10 @@ pub use build::Builder;
 pub use decoder::decoder;
 pub use encode::{IR_VERSION, OPSET};
 pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};
-pub use value::{Attribute, Constant, Dim, Dtype, Graph, Node, Port, Precision, Weight};
+pub use value::{
+    Attribute, Constant, Dim, Dtype, GivenAttribute, GivenTensor, Graph, Node, Port, Precision,
+    Weight,
+};
 
 /// The name of the residual stream entering layer `layer`: `[batch, pos, d_model] f32`.
 pub fn resid(layer: usize) -> String {

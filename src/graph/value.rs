@@ -1,6 +1,9 @@
 //! What a graph is made of: ports, nodes, constants and weights by reference.
 
+use std::borrow::Cow;
 use std::fmt;
+
+use super::proto;
 
 /// The element type of a tensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,6 +89,28 @@ pub enum Attribute {
     Int(i64),
     /// Several integers.
     Ints(Vec<i64>),
+    /// One that another program wrote, of any kind.
+    Given(Box<GivenAttribute>),
+}
+
+/// An attribute as another program wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GivenAttribute(pub(super) proto::AttributeProto);
+
+/// A tensor as another program wrote it, with its values or a reference into a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GivenTensor(pub(super) proto::TensorProto);
+
+impl GivenTensor {
+    /// One integer as a tensor of rank 0.
+    pub(super) fn scalar(name: String, value: i64) -> Self {
+        Self(proto::TensorProto {
+            name,
+            data_type: proto::tensor_proto::DataType::Int64 as i32,
+            raw_data: value.to_le_bytes().to_vec().into(),
+            ..Default::default()
+        })
+    }
 }
 
 /// One operation.
@@ -93,14 +118,16 @@ pub enum Attribute {
 pub struct Node {
     /// The unique name of the node, `layer.3/attn/MatMul_2`.
     pub name: String,
-    /// The operator, of the default ONNX domain.
-    pub op: &'static str,
+    /// The operator.
+    pub op: Cow<'static, str>,
+    /// Its domain; empty for the default one.
+    pub domain: Cow<'static, str>,
     /// The names of the values that it reads.
     pub inputs: Vec<String>,
     /// The names of the values that it makes.
     pub outputs: Vec<String>,
     /// Its attributes.
-    pub attributes: Vec<(&'static str, Attribute)>,
+    pub attributes: Vec<(Cow<'static, str>, Attribute)>,
 }
 
 /// A small tensor that is part of the graph itself.
@@ -150,6 +177,10 @@ pub struct Graph {
     pub constants: Vec<Constant>,
     /// Tensors that are references into a file.
     pub weights: Vec<Weight>,
+    /// Tensors of a graph that another program wrote.
+    pub given: Vec<GivenTensor>,
+    /// Its operator sets: domains and versions.
+    pub opsets: Vec<(String, i64)>,
 }
 
 impl Graph {

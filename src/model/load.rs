@@ -7,7 +7,8 @@ use serde::Deserialize;
 use super::convert::{CONVERSION, convert};
 use super::family::{self, Description};
 use super::gguf::Gguf;
-use super::{ModelSpec, Origin, Preset, Weights};
+use super::given::{GraphFile, folder};
+use super::{ModelSpec, Origin, Preset, Sizes, Weights};
 use crate::fetch::{Cache, Entry, HubModel, Staging};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{Graph, Precision, WeightNames, decoder};
@@ -46,19 +47,43 @@ impl std::str::FromStr for BosChoice {
     }
 }
 
-/// A language model: its shape, weights and tokenizer.
+/// What a model's graph comes from.
 #[derive(Debug)]
-pub struct Model {
-    /// The preset's name, or the name of the folder or file.
-    pub name: String,
-    /// The SHA-256 of the model: of the GGUF file, or of the list of hashes of configuration and weights.
-    pub hash: Sha256,
+pub enum Source {
+    /// Weights of a family for which this program writes it.
+    Decoder(Box<Decoder>),
+    /// It is there already; another program wrote it.
+    Graph {
+        /// It.
+        graph: Box<Graph>,
+        /// The folder of its weights.
+        folder: PathBuf,
+    },
+}
+
+/// A decoder-only transformer of a known family.
+#[derive(Debug)]
+pub struct Decoder {
     /// Its shape.
     pub spec: ModelSpec,
     /// Where its weights lie.
     pub weights: Weights,
     /// What they are called.
     pub names: WeightNames,
+}
+
+/// A language model: its shape, weights and tokenizer.
+#[derive(Debug)]
+pub struct Model {
+    /// The preset's name, or the name of the folder or file.
+    pub name: String,
+    /// The SHA-256 of the model: of the GGUF file, or of the list of hashes of configuration and weights, or of graph, weights and
+    /// manifest.
+    pub hash: Sha256,
+    /// Its sizes.
+    pub sizes: Sizes,
+    /// What its graph comes from.
+    pub source: Source,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
     /// What every prompt begins with.
@@ -116,11 +141,13 @@ impl Model {
         if path.is_file() {
             return match path.extension().and_then(|e| e.to_str()) {
                 Some("gguf") => Self::from_gguf(path, cache.sha256(path)?, bos, cache),
+                Some("onnx") => Self::from_graph(path, bos, cache),
                 _ => Err(Error::UnsupportedModel {
                     path: path.to_owned(),
                     field: "file".to_owned(),
                     found: "of an unknown kind".to_owned(),
-                    supported: "a .gguf file, or the folder that holds config.json".to_owned(),
+                    supported: "a .gguf file, an .onnx file, or the folder that holds config.json"
+                        .to_owned(),
                 }),
             };
         }
@@ -131,13 +158,13 @@ impl Model {
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)
-            || path.extension().is_some_and(|e| e == "gguf")
+            || path.extension().is_some_and(|e| e == "gguf" || e == "onnx")
         {
             return Err(Error::NotFound {
                 what: "model",
                 path: path.to_owned(),
                 remedy: format!(
-                    "give a Hugging Face folder, a .gguf file, or one of the built-in names ({})",
+                    "give a Hugging Face folder, a .gguf or .onnx file, or one of the built-in names ({})",
                     Preset::names()
                 ),
             });
@@ -171,15 +198,54 @@ impl Model {
             bos: bos_id,
             names,
         } = family::read(&config_path, &weights)?;
+        let hash = match hash {
+            Some(hash) => hash,
+            None => hash_of(std::iter::once(config_path).chain(weights.files()), cache)?,
+        };
+        let (sizes, decoder) = (
+            spec.sizes(),
+            Decoder {
+                spec,
+                weights,
+                names,
+            },
+        );
+        let source = Source::Decoder(Box::new(decoder));
+        Self::assemble(folder, (name, hash), (sizes, source), preset, (bos, bos_id))
+    }
+
+    /// A graph that another program wrote, with a tokenizer beside it.
+    fn from_graph(path: &Path, bos: &BosChoice, cache: &Cache) -> Result<Self> {
+        let file = GraphFile::open(path)?;
+        let (graph, sizes) = file.adopt()?;
+        // The runtime wants the folder that holds the files when links are followed.
+        let folder = folder(path);
+        let source = Source::Graph {
+            graph: Box::new(graph),
+            folder: std::fs::canonicalize(folder)
+                .map_err(|e| Error::reading(folder, "folder", e))?,
+        };
+        let name = (file_name(path), file.hash(cache)?);
+        Self::assemble(folder, name, (sizes, source), None, (bos, None))
+    }
+
+    /// With the tokenizer of a folder.
+    fn assemble(
+        folder: &Path,
+        (name, hash): (String, Sha256),
+        (sizes, source): (Sizes, Source),
+        preset: Option<&'static Preset>,
+        (bos, bos_id): (&BosChoice, Option<u32>),
+    ) -> Result<Self> {
         let tokenizer_path = folder.join("tokenizer.json");
         let tokenizer = Tokenizer::read(&tokenizer_path)?;
         let named = named_bos(folder)?;
-        check_tokenizer(&tokenizer_path, &tokenizer, &spec, named.as_deref(), bos_id)?;
+        check_tokenizer(&tokenizer_path, &tokenizer, sizes, named.as_deref(), bos_id)?;
 
         // A model may be called like another: what a preset says of that one holds only where it can.
         let preset = preset.filter(|preset| {
             let (wait, transfer) = preset.af1;
-            tokenizer.id(preset.bos).is_some() && wait + transfer <= spec.layers
+            tokenizer.id(preset.bos).is_some() && wait + transfer <= sizes.layers
         });
         let token = match bos {
             BosChoice::None => None,
@@ -196,20 +262,15 @@ impl Model {
                 tokenizer_path.display()
             ))),
         });
-        let hash = match hash {
-            Some(hash) => hash,
-            None => folder_hash(&config_path, &weights, cache)?,
-        };
         Ok(Self {
             name,
             hash,
-            names,
-            weights,
+            sizes,
+            source,
             tokenizer,
             bos: bos.transpose()?,
             precision: Precision::default(),
             preset,
-            spec,
         })
     }
 
@@ -239,10 +300,51 @@ impl Model {
     /// # Errors
     /// A weight that is missing, has another shape than the configuration promises, or has no place in the graph.
     pub fn graph(&self) -> Result<Graph> {
-        let graph = decoder(&self.spec, &self.weights, &self.names, self.precision)?;
-        let ignored = |name: &str| family::is_no_weight(name, &self.spec);
-        self.weights.check_all_used(&graph, ignored)?;
+        let Decoder {
+            spec,
+            weights,
+            names,
+        } = match &self.source {
+            Source::Decoder(decoder) => &**decoder,
+            Source::Graph { graph, .. } => return Ok((**graph).clone()),
+        };
+        let graph = decoder(spec, weights, names, self.precision)?;
+        let ignored = |name: &str| family::is_no_weight(name, spec);
+        weights.check_all_used(&graph, ignored)?;
         Ok(graph)
+    }
+
+    /// The folder that holds its files.
+    pub fn folder(&self) -> &Path {
+        match &self.source {
+            Source::Decoder(decoder) => decoder.weights.folder(),
+            Source::Graph { folder, .. } => folder,
+        }
+    }
+
+    /// What this program writes the graph of.
+    ///
+    /// # Errors
+    /// A graph that another program wrote, which `what` cannot be done with.
+    pub fn decoder(&self, what: &str) -> Result<&Decoder> {
+        match &self.source {
+            Source::Decoder(decoder) => Ok(decoder),
+            Source::Graph { .. } => Err(Error::Usage(format!(
+                "{what}: {} is a graph that another program wrote; give the model's folder or .gguf file",
+                self.name
+            ))),
+        }
+    }
+
+    /// A graph of this model with the real names of its weight files, and the folder that holds them.
+    ///
+    /// # Errors
+    /// Shards that lie in different folders.
+    pub fn resolve(&self, graph: &Graph) -> Result<(Graph, PathBuf)> {
+        match &self.source {
+            Source::Decoder(decoder) => decoder.weights.resolve(graph),
+            Source::Graph { folder, .. } => Ok((graph.clone(), folder.clone())),
+        }
     }
 }
 
@@ -324,7 +426,7 @@ const LEAST_COVERAGE: f64 = 0.9;
 fn check_tokenizer(
     path: &Path,
     tokenizer: &Tokenizer,
-    spec: &ModelSpec,
+    sizes: Sizes,
     named_bos: Option<&str>,
     bos_id: Option<u32>,
 ) -> Result<()> {
@@ -333,10 +435,10 @@ fn check_tokenizer(
         reason,
     };
     let tokens = tokenizer.len();
-    if tokens > spec.vocab || (tokens as f64) < LEAST_COVERAGE * spec.vocab as f64 {
+    if tokens > sizes.vocab || (tokens as f64) < LEAST_COVERAGE * sizes.vocab as f64 {
         return Err(mismatch(format!(
             "it has {tokens} tokens, the model's vocabulary {}",
-            spec.vocab
+            sizes.vocab
         )));
     }
     if let (Some(name), Some(expected)) = (named_bos, bos_id) {
@@ -351,10 +453,10 @@ fn check_tokenizer(
     Ok(())
 }
 
-/// One hash for a folder: of the names and hashes of configuration and weights.
-fn folder_hash(config: &Path, weights: &Weights, cache: &Cache) -> Result<Sha256> {
+/// One hash for some files: of their names and hashes.
+pub(super) fn hash_of(paths: impl IntoIterator<Item = PathBuf>, cache: &Cache) -> Result<Sha256> {
     let mut lines = String::new();
-    for path in std::iter::once(config.to_owned()).chain(weights.files()) {
+    for path in paths {
         lines += &format!("{} {}\n", cache.sha256(&path)?, file_name(&path));
     }
     Ok(sha256_bytes(lines.as_bytes()))

@@ -2,7 +2,7 @@
 //! or runs one.
 //!
 //! Every model ends as a folder in Hugging Face's layout (`config.json`, safetensors, `tokenizer.json`); a GGUF file is
-//! converted to one in the cache, once.
+//! converted to one in the cache, once. The exception is a graph that another program wrote: it is its own description.
 
 mod convert;
 pub mod dequantise;
@@ -10,6 +10,7 @@ mod expect;
 mod family;
 mod gemma;
 pub mod gguf;
+mod given;
 mod gpt2;
 mod gpt_neox;
 mod gptj;
@@ -26,7 +27,10 @@ mod weights;
 
 pub use expect::{Expected, ExpectedValue};
 pub use family::Family;
-pub use load::{Bos, BosChoice, Model, entry_name};
+pub use given::GraphFile;
+pub use load::{Bos, BosChoice, Decoder, Model, Source, entry_name};
 pub use preset::{Origin, PRESETS, Preset};
-pub use spec::{Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary};
+pub use spec::{
+    Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
+};
 pub use weights::Weights;

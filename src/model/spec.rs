@@ -190,7 +190,36 @@ pub struct ModelSpec {
     pub tied: bool,
 }
 
+/// The sizes of a model that every experiment needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Number of layers, `L`.
+    pub layers: usize,
+    /// Width of the residual stream.
+    pub d_model: usize,
+    /// Number of query heads.
+    pub heads: usize,
+    /// Width of the MLP, where it is known.
+    pub d_mlp: Option<usize>,
+    /// Number of tokens.
+    pub vocab: usize,
+    /// Longest prompt in tokens, where there is a limit.
+    pub context: Option<usize>,
+}
+
 impl ModelSpec {
+    /// Its sizes.
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            layers: self.layers,
+            d_model: self.d_model,
+            heads: self.heads,
+            d_mlp: Some(self.d_mlp),
+            vocab: self.vocab,
+            context: Some(self.context),
+        }
+    }
+
     /// Floating-point operations of the matrix products with weights when so many tokens of a prompt run through the layers
     /// from `from` on and the last one to the logits, two a multiply-add.
     pub fn products(&self, from: usize, tokens: usize) -> u64 {

@@ -12,8 +12,8 @@ use super::allocator::Loading;
 use super::{Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
-    Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, assemble, attn_bias, attn_key, attn_out,
-    attn_pattern, attn_value, resid, score,
+    Dim, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, assemble, attn_bias, attn_key,
+    attn_out, attn_pattern, attn_value, resid, score,
 };
 use crate::interrupt::interrupted;
 use crate::model::Model;
@@ -99,8 +99,8 @@ impl Engine {
     ) -> Result<Self> {
         let placement = placement.into().decide(graph);
         let graph_hash = sha256_bytes(&graph.to_bytes());
-        let (graph, folder) = model.weights.resolve(graph)?;
-        let layers = model.spec.layers;
+        let (graph, folder) = model.resolve(graph)?;
+        let layers = model.sizes.layers;
         let _loading = Loading::begin();
         let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
         let mut providers = BTreeMap::new();
@@ -146,7 +146,8 @@ impl Engine {
             })
             .collect::<Result<Vec<Layer>>>()?;
         bar.finish_and_clear();
-        let (kv, d_head, d_model) = (model.spec.kv_heads, model.spec.d_head, model.spec.d_model);
+        let d_model = model.sizes.d_model;
+        let (kv, d_head) = of_keys(&graph);
         let assembly = |place: Placement| {
             let small = |graph: Graph| Part::new(runtime, &place, &graph, &folder);
             Ok(Assembly {
@@ -172,9 +173,9 @@ impl Engine {
             graph_hash,
             providers,
             precision: model.precision,
-            d_model: model.spec.d_model,
-            vocab: model.spec.vocab,
-            heads: model.spec.heads,
+            d_model,
+            vocab: model.sizes.vocab,
+            heads: model.sizes.heads,
         })
     }
 
@@ -226,6 +227,12 @@ impl Engine {
     /// Whether keys and values can be made apart in every layer: the graph names them.
     pub fn takes_keys_values(&self) -> bool {
         self.layers.iter().all(|layer| layer.keys_values.is_some())
+    }
+
+    /// Whether a layer can be cut at its attention: the graph names the weights and what heads read.
+    pub fn names_attention(&self) -> bool {
+        let named = |name: String| self.graph.port(&name).is_some();
+        (0..self.layers()).all(|layer| named(attn_pattern(layer)) && named(attn_out(layer)))
     }
 
     /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids`, `[batch, pos]`, the first of which are at the position `first`.
@@ -462,7 +469,9 @@ impl Engine {
     /// The runtime's reason.
     pub fn logits(&mut self, stream: &Tensor) -> Result<Tensor> {
         let name = resid(self.layers.len());
-        let [logits] = self.head.run(&[(&name, stream)], [LOGITS])?;
+        // Another program's graph may take shapes from positions.
+        let inputs = [(&*name, stream), (POSITION_IDS, &positions(stream)?)];
+        let [logits] = self.head.run(&inputs, [LOGITS])?;
         Ok(logits)
     }
 
@@ -497,6 +506,15 @@ impl Engine {
         ];
         let [measures] = scorer.run(&inputs, [score::MEASURES])?;
         Ok(measures.view::<Ix2>()?.to_owned())
+    }
+}
+
+/// The heads of keys and their width; 1 where the graph does not name keys, which then are never put together.
+fn of_keys(graph: &Graph) -> (usize, usize) {
+    let axes = graph.port(&attn_key(0)).map(|port| &*port.shape);
+    match axes {
+        Some([_, Dim::Fixed(kv), _, Dim::Fixed(d_head)]) => (*kv, *d_head),
+        _ => (1, 1),
     }
 }
 

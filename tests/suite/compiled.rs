@@ -94,7 +94,7 @@ fn planted_models_answer_the_same_compiled(
     model: &str,
 ) {
     let (model, mut engine) = load(model);
-    let layers = model.spec.layers;
+    let layers = model.sizes.layers;
     for style in [
         "symbolic",
         "verbal",
@@ -259,7 +259,8 @@ fn a_graph_of_its_own_answers_the_same(
     let compiled = prepare(&mut engine, set.clone(), &request(Way::Compiled), &[wait]).unwrap();
     let (of, _) = compiled.tables(&mut engine, wait, transfer).unwrap();
     let weights = Weights::of_file(folder.path(), "af1.safetensors").unwrap();
-    let graph = graph::af1::af1(&model.spec, &weights, &model.names, &of).unwrap();
+    let decoder = model.decoder("").unwrap();
+    let graph = graph::af1::af1(&decoder.spec, &weights, &decoder.names, &of).unwrap();
     let bytes = std::fs::read(folder.path().join("af1.onnx")).unwrap();
     assert_eq!(graph.to_bytes(), bytes);
     let mut part = runtime::Part::new(runtime(), &Device::Cpu, &graph, folder.path()).unwrap();

@@ -21,12 +21,12 @@ fn ids(vocab: usize) -> Array2<i64> {
 fn segments_agree(model: &Model, engine: &mut Engine) {
     let ids = ids(90);
     let biases = Biases::new(ids.ncols()).unwrap();
-    let layers = model.spec.layers;
+    let layers = model.sizes.layers;
     let every: Vec<usize> = (0..=layers).collect();
     let (captured, in_pieces) = base_forward(engine, ids.clone(), &biases, &every).unwrap();
 
     let graph = model.graph().unwrap();
-    let folder = model.weights.folder();
+    let folder = model.folder();
     let mut whole = Part::new(runtime(), &Device::Cpu, &graph, folder).unwrap();
     let positions = Array2::from_shape_fn(ids.dim(), |(_, t)| t as i64);
     let (ids, positions) = (

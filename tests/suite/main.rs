@@ -9,6 +9,7 @@ mod experiments;
 mod export;
 mod fetching;
 mod fixtures;
+mod foreign;
 mod gate;
 mod html;
 mod hub;

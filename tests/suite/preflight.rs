@@ -80,7 +80,7 @@ fn nodes<'g>(graph: &'g mut Graph, layer: usize, op: &str) -> Vec<&'g mut af1::g
 fn without_mask(graph: &mut Graph) {
     for node in nodes(graph, 1, "Add") {
         if node.inputs.contains(&attn_bias(1)) {
-            node.op = "Identity";
+            node.op = "Identity".into();
             node.inputs.truncate(1);
         }
     }
@@ -122,7 +122,7 @@ fn norm_over_batch(graph: &mut Graph) {
         bytes: 0i64.to_le_bytes().to_vec(),
     });
     for node in nodes(graph, 1, "ReduceMean") {
-        assert_eq!(node.attributes, [("keepdims", Attribute::Int(1))]);
+        assert_eq!(node.attributes, [("keepdims".into(), Attribute::Int(1))]);
         node.inputs[1] = "batch_axis".to_owned();
     }
 }
@@ -175,7 +175,7 @@ fn noisy_logits(graph: &mut Graph) {
         bytes: 1i64.to_le_bytes().to_vec(),
     });
     let mut training = node(&like, "Cast", vec!["one".to_owned()], "training");
-    training.attributes = vec![("to", Attribute::Int(9))];
+    training.attributes = vec![("to".into(), Attribute::Int(9))];
     graph.nodes.push(training);
     let inputs = ["quiet", "share", "training"].map(str::to_owned);
     graph
@@ -208,9 +208,9 @@ fn position_1_looks_ahead(graph: &mut Graph) {
         vec![text("before"), text("over_positions")],
         "ahead",
     );
-    mean.attributes = vec![("keepdims", Attribute::Int(1))];
+    mean.attributes = vec![("keepdims".into(), Attribute::Int(1))];
     let mut cast = node(&like, "Cast", vec![text("position_ids")], "as_float");
-    cast.attributes = vec![("to", Attribute::Int(1))];
+    cast.attributes = vec![("to".into(), Attribute::Int(1))];
     let wide = node(
         &like,
         "Unsqueeze",
@@ -237,7 +237,7 @@ fn node(
     output: &str,
 ) -> af1::graph::Node {
     let mut node = like.clone();
-    node.op = op;
+    node.op = op.into();
     node.inputs = inputs;
     node.outputs = vec![output.to_owned()];
     node.name = format!("broken/{output}");
@@ -284,7 +284,7 @@ fn a_layer_that_cannot_take_zeros() {
         vec![af1::graph::resid(1), "last_axis".to_owned()],
         "norm",
     );
-    norm.attributes = vec![("keepdims", Attribute::Int(1))];
+    norm.attributes = vec![("keepdims".into(), Attribute::Int(1))];
     let log = node(&like, "Log", vec!["norm".to_owned()], "log");
     let sum = node(
         &like,

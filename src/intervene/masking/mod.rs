@@ -97,6 +97,11 @@ impl Technique {
     pub fn name(&self) -> String {
         self.0.name()
     }
+
+    /// Whether it changes what attention has computed, not the scores.
+    pub fn cuts_attention(&self) -> bool {
+        self.0.cut() != Cut::Scores
+    }
 }
 
 impl Default for Technique {

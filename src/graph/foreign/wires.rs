@@ -1,0 +1,159 @@
+//! How the values of a graph depend on each other.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::super::proto::{self, tensor_shape_proto::dimension, type_proto};
+use super::Manifest;
+use crate::graph::{INPUT_IDS, POSITION_IDS};
+
+/// An axis, as far as it is stated.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Axis {
+    Unknown,
+    Symbol(String),
+    Fixed(i64),
+}
+
+/// A tensor's element type and axes.
+pub type Typed = (i32, Vec<Axis>);
+
+/// Which of a node's shapes is one of positions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum OfPositions {
+    /// All axes.
+    All,
+    /// One axis.
+    Axis(i64),
+}
+
+/// The values of a graph.
+pub struct Wires<'g> {
+    makers: HashMap<&'g str, &'g proto::NodeProto>,
+    types: HashMap<&'g str, Typed>,
+    /// Inputs that are no weights.
+    pub inputs: BTreeSet<&'g str>,
+    /// What the graph calls tokens and positions.
+    ids: String,
+    positions: String,
+}
+
+impl<'g> Wires<'g> {
+    /// Those of a graph.
+    pub fn of(graph: &'g proto::GraphProto, manifest: &Manifest) -> Self {
+        let makers = (graph.node.iter()).flat_map(|node| {
+            let outputs = node.output.iter().filter(|output| !output.is_empty());
+            outputs.map(move |output| (output.as_str(), node))
+        });
+        let ports = (graph.input.iter())
+            .chain(&graph.output)
+            .chain(&graph.value_info);
+        let types = ports.filter_map(|port| Some((port.name.as_str(), typed(port)?)));
+        let weights = graph.initializer.iter();
+        let weights: HashSet<&str> = weights.map(|tensor| tensor.name.as_str()).collect();
+        let inputs = graph.input.iter().map(|port| port.name.as_str());
+        Self {
+            makers: makers.collect(),
+            types: types.collect(),
+            inputs: inputs.filter(|name| !weights.contains(name)).collect(),
+            ids: manifest.name(INPUT_IDS),
+            positions: manifest.name(POSITION_IDS),
+        }
+    }
+
+    /// The value that a name stands for: copies are what they copy.
+    pub fn original<'v>(&'v self, mut name: &'v str) -> &'v str {
+        while let Some(node) = self.makers.get(name)
+            && node.op_type == "Identity"
+        {
+            name = &node.input[0];
+        }
+        name
+    }
+
+    /// Whether a node reads a shape that positions have, too. Exporters take the length of prompts from any input, but every layer has
+    /// the positions: `[batch, pos]`, as the tokens.
+    pub fn of_positions(&self, node: &proto::NodeProto) -> Option<OfPositions> {
+        if node.op_type != "Shape" {
+            return None;
+        }
+        let read = self.original(&node.input[0]);
+        if read == self.ids {
+            return Some(OfPositions::All);
+        }
+        let bound = |name: &str| {
+            let attribute = node
+                .attribute
+                .iter()
+                .find(|attribute| attribute.name == name);
+            attribute.map(|attribute| attribute.i)
+        };
+        let (start, end) = (bound("start")?, bound("end")?);
+        if start < 0 || end != start + 1 {
+            return None;
+        }
+        let axis = |name: &str, at: usize| match self.typed(name)?.1.get(at)? {
+            Axis::Symbol(symbol) => Some(symbol),
+            _ => None,
+        };
+        let symbol = axis(read, start as usize)?;
+        let own = (0..2).find(|&at| axis(&self.ids, at) == Some(symbol))?;
+        Some(OfPositions::Axis(own as i64))
+    }
+
+    /// The values that a node reads.
+    pub fn reads<'v>(&'v self, node: &'v proto::NodeProto) -> impl Iterator<Item = &'v str> {
+        let of_positions = self.of_positions(node).is_some();
+        (node.input.iter()).map(move |input| match of_positions {
+            true => &*self.positions,
+            false => self.original(input),
+        })
+    }
+
+    /// Whether there is such a value that a run can be asked for or given.
+    pub fn has(&self, name: &str) -> bool {
+        self.makers.contains_key(name) || self.inputs.contains(name)
+    }
+
+    /// A value's type, if it is stated.
+    pub fn typed(&self, name: &str) -> Option<&Typed> {
+        self.types.get(name)
+    }
+
+    /// The length of an axis of a value, where it is stated and fixed.
+    pub fn length(&self, name: &str, axis: usize) -> Option<i64> {
+        match self.typed(name)?.1.get(axis)? {
+            Axis::Fixed(length) => Some(*length),
+            _ => None,
+        }
+    }
+
+    /// The inputs, and those of `stops`, that a value depends on, without looking behind `stops`.
+    pub fn behind<'v>(&'v self, value: &'v str, stops: &[&'v str]) -> BTreeSet<&'v str> {
+        let stops: HashSet<&str> = stops.iter().map(|stop| self.original(stop)).collect();
+        let (mut found, mut seen) = (BTreeSet::new(), HashSet::new());
+        let mut open = vec![self.original(value)];
+        while let Some(name) = open.pop() {
+            if !seen.insert(name) {
+                continue;
+            }
+            if stops.contains(name) || self.inputs.contains(name) {
+                found.insert(name);
+            } else if let Some(node) = self.makers.get(name) {
+                open.extend(self.reads(node));
+            }
+        }
+        found
+    }
+}
+
+fn typed(port: &proto::ValueInfoProto) -> Option<Typed> {
+    let Some(type_proto::Value::TensorType(tensor)) = &port.r#type.as_ref()?.value else {
+        return None;
+    };
+    let axes = (tensor.shape.as_ref()?.dim.iter()).map(|dim| match &dim.value {
+        Some(dimension::Value::DimValue(length)) => Axis::Fixed(*length),
+        Some(dimension::Value::DimParam(symbol)) => Axis::Symbol(symbol.clone()),
+        None => Axis::Unknown,
+    });
+    Some((tensor.elem_type, axes.collect()))
+}

@@ -1,0 +1,126 @@
+//! A model whose graph another program wrote: an ONNX file, the files of its weights, and a manifest of what its values are called.
+
+use std::path::{Path, PathBuf};
+
+use super::Sizes;
+use super::load::hash_of;
+use crate::fetch::Cache;
+use crate::file::Sha256;
+use crate::graph::Graph;
+use crate::graph::foreign::{Findings, Foreign, Manifest};
+use crate::{Error, Result};
+
+/// An ONNX file with its manifest, the file of the same name that ends in `.toml`, if there is one.
+pub struct GraphFile {
+    path: PathBuf,
+    manifest_path: Option<PathBuf>,
+    manifest: Manifest,
+    foreign: Foreign,
+    /// What it is, and what does not keep the contract.
+    pub found: Findings,
+}
+
+impl GraphFile {
+    /// Reads and checks it.
+    ///
+    /// # Errors
+    /// Files that cannot be read or are malformed; violations of the contract are no error here.
+    pub fn open(path: &Path) -> Result<Self> {
+        let beside = path.with_extension("toml");
+        let manifest_path = beside.is_file().then_some(beside);
+        let manifest = manifest_path.as_deref().map(read_manifest).transpose()?;
+        let manifest = manifest.unwrap_or_default();
+        let bytes = std::fs::read(path).map_err(|e| Error::reading(path, "ONNX graph", e))?;
+        let foreign = Foreign::decode(bytes).map_err(|reason| Error::Malformed {
+            path: path.to_owned(),
+            what: "ONNX graph".to_owned(),
+            expected: "the ONNX format".to_owned(),
+            found: reason,
+        })?;
+        Ok(Self {
+            found: foreign.check(folder(path), &manifest),
+            path: path.to_owned(),
+            manifest_path,
+            manifest,
+            foreign,
+        })
+    }
+
+    /// The manifest's path, if there is one.
+    pub fn manifest(&self) -> Option<&Path> {
+        self.manifest_path.as_deref()
+    }
+
+    /// The error that says that it does not keep the contract, if it does not.
+    ///
+    /// # Errors
+    /// That one.
+    pub fn kept(&self) -> Result<()> {
+        let Some(first) = self.found.violations.first() else {
+            return Ok(());
+        };
+        let (count, at) = (self.found.violations.len(), &first.at);
+        Err(Error::UnsupportedModel {
+            path: self.path.clone(),
+            field: "contract".to_owned(),
+            found: format!("violated {count} times, first at {at}: {}", first.found),
+            supported: "a graph that keeps it (onnx/CONTRACT.md); `af1 inspect FILE.onnx` lists every violation with what to do"
+                .to_owned(),
+        })
+    }
+
+    /// The SHA-256 of the list of hashes of graph, weights and manifest.
+    pub(super) fn hash(&self, cache: &Cache) -> Result<Sha256> {
+        let mut paths = vec![self.path.clone()];
+        let weights = self.foreign.files().into_iter();
+        paths.extend(weights.map(|file| folder(&self.path).join(file)));
+        paths.extend(self.manifest_path.clone());
+        hash_of(paths, cache)
+    }
+
+    /// The graph as experiments run it, and its sizes.
+    ///
+    /// # Errors
+    /// As [`Self::kept`].
+    pub(super) fn adopt(&self) -> Result<(Graph, Sizes)> {
+        self.kept()?;
+        let found = &self.found;
+        let size = |stated: Option<i64>| stated.unwrap_or_default() as usize;
+        let sizes = Sizes {
+            layers: found.layers,
+            d_model: size(found.d_model),
+            heads: size(found.heads),
+            d_mlp: None,
+            vocab: size(found.vocab),
+            context: self.manifest.context,
+        };
+        Ok((self.foreign.adopt(&self.manifest, found), sizes))
+    }
+}
+
+/// The folder that a file lies in.
+pub(super) fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
+fn read_manifest(path: &Path) -> Result<Manifest> {
+    let what = "manifest";
+    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, what, e))?;
+    let malformed = |found: String| Error::Malformed {
+        path: path.to_owned(),
+        what: what.to_owned(),
+        expected: format!(
+            "heads and context, numbers above 0, and a table [names] with any of {}, with {{l}} where each layer has one",
+            Manifest::VALUES.join(", ")
+        ),
+        found,
+    };
+    let manifest: Manifest = toml::from_str(&text).map_err(|e| malformed(e.to_string()))?;
+    match manifest.fault() {
+        Some(entry) => Err(malformed(entry)),
+        None => Ok(manifest),
+    }
+}
