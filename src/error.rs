@@ -82,7 +82,7 @@ pub enum Error {
     },
     /// The model name is not a built-in one and not a path.
     #[error(
-        "unknown model {name:?}: neither a path nor one of the built-in names ({known}); give one of these, a Hugging Face folder or a .gguf file"
+        "unknown model {name:?}: neither a path nor one of the built-in names ({known}); give one of these, a Hugging Face folder or a .gguf or .onnx file"
     )]
     UnknownModel {
         /// The name as given.

@@ -20,7 +20,7 @@ use crate::{Error, Result};
 /// Which model, and where it runs.
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
-    /// A built-in name, a Hugging Face folder, owner/name[@revision] on its hub, or a .gguf file
+    /// A built-in name, a Hugging Face folder, owner/name[@revision] on its hub, or a .gguf or .onnx file
     #[arg(long, value_name = "NAME|PATH", default_value = PRESETS[0].name)]
     pub model: String,
     /// The token before every prompt; `none` for none [default: the model's own]

@@ -44,6 +44,12 @@ impl Diff {
         }
         let (format, out) = (self.common.output.format, self.common.output.out.clone());
         let mut lab = Lab::open(self.common.clone())?;
+        if !lab.engine.takes_keys_values() {
+            return Err(Error::Usage(format!(
+                "{}: its graph names no keys and values, so that it runs by masks only: there are no two ways to compare",
+                lab.model.name
+            )));
+        }
         let mut rows = Vec::new();
         for (_, set) in std::mem::take(&mut lab.sets) {
             self.template(&mut lab, set?, &mut rows)?;

@@ -285,6 +285,11 @@ fn alternatives_of_the_least() {
     exit::USAGE,
     "--precision: counting.onnx is a graph that another program wrote"
 )]
+#[case::diff(
+    "diff --wait 1 --transfer 2",
+    exit::USAGE,
+    "there are no two ways to compare"
+)]
 #[case::export(
     "export --out OUT",
     exit::USAGE,
