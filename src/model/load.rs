@@ -225,7 +225,13 @@ impl Model {
             folder: std::fs::canonicalize(folder)
                 .map_err(|e| Error::reading(folder, "folder", e))?,
         };
-        let name = (file_name(path), file.hash(cache)?);
+        let mut name = file_name(path);
+        // What every exporter calls its file says nothing.
+        if path.file_stem().is_some_and(|stem| stem == "model") {
+            let of = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+            name = format!("{}/{name}", file_name(&of));
+        }
+        let name = (name, file.hash(cache)?);
         Self::assemble(folder, name, (sizes, source), None, (bos, None))
     }
 

@@ -170,7 +170,8 @@ fn every_experiment(#[case] verb: &str) {
     );
     assert!(!own.is_empty() && own.len() == given.len());
     for (own, given) in own.iter().zip(&given) {
-        assert_eq!(given["model"], "model.onnx");
+        let name = folder.path().file_name().unwrap().to_string_lossy();
+        assert_eq!(given["model"], format!("{name}/model.onnx"));
         assert_eq!(given["provenance"]["masked"], true);
         same(verb, own, given);
     }
