@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::Axis;
+use ndarray::{Array3, Axis};
 
 use super::evaluate::Halves;
+use super::forward::failed;
 use super::{Biases, Request, last_attention};
 use crate::Result;
 use crate::prompt::{Operation, PromptSet, Role};
@@ -20,6 +21,34 @@ pub struct Attended {
     /// and so on, `text`, and `last` for the last token itself.
     pub weights: BTreeMap<String, Vec<f64>>,
 }
+
+/// Checks that the weights of queries, `[batch, head, k_pos]` a layer, are weights: not negative, and together 1. What another
+/// program's graph calls so may be something else.
+///
+/// # Errors
+/// The first that are not, in words.
+pub(super) fn check_weights(layers: &[Array3<f32>]) -> Result<(), String> {
+    for (layer, weights) in layers.iter().enumerate() {
+        for (head, of_head) in weights.axis_iter(Axis(1)).enumerate() {
+            for row in of_head.outer_iter() {
+                let least = row.iter().copied().fold(f32::INFINITY, f32::min);
+                let sum = row.sum();
+                let are_weights = least >= 0.0 && (sum - 1.0).abs() <= OF_ONE; // NaN is none
+                if !are_weights {
+                    let name = crate::graph::attn_pattern(layer);
+                    return Err(format!(
+                        "{name} has numbers from {least} on with the sum {sum} in head {head}; expected weights after softmax, from 0 \
+                         on with the sum 1"
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How far the weights of a query may be from 1 together: thousands of keys in f32, or some in 16 bits.
+const OF_ONE: f32 = 1e-2;
 
 /// The attention of all heads, layer by layer, and the indices of the prompts that were evaluated.
 ///
@@ -57,6 +86,7 @@ pub fn attention(
     let bar = crate::progress::steps(&label, evaluated.len().div_ceil(request.batch) as u64);
     for prompts in evaluated.chunks(request.batch) {
         let layers = last_attention(engine, set.ids(prompts), &biases)?;
+        check_weights(&layers).map_err(|reason| failed(set, "attention", reason))?;
         for attended in &mut all {
             let of_head = layers[attended.layer].index_axis(Axis(1), attended.head);
             for weights in of_head.outer_iter() {

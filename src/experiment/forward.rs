@@ -446,3 +446,13 @@ pub fn not_finite(set: &PromptSet, at: String, found: f32) -> Error {
         operation: set.template.operation.to_string(),
     }
 }
+
+/// A check that failed on prompts of a set.
+pub fn failed(set: &PromptSet, check: &'static str, reason: String) -> Error {
+    Error::Preflight {
+        check,
+        reason,
+        style: set.template.style.clone(),
+        operation: set.template.operation.to_string(),
+    }
+}

@@ -5,15 +5,16 @@ use std::collections::{BTreeSet, HashSet};
 use ndarray::{Array2, Array3, Array4, ArrayView, ArrayView3, Axis, Dimension, Ix3, s};
 
 use super::apart::apart;
+use super::attention::check_weights;
 use super::compiled::same_up_to;
-use super::forward::{Biases, Captured, base_forward, check_finite};
+use super::forward::{Biases, Captured, base_forward, check_finite, failed, last_attention};
 use super::{Part, Request, prepare};
+use crate::Result;
 use crate::intervene::ablation::{Source, named, replace};
 use crate::intervene::{Estimator, Mask, Means, Plan, Tail, Technique};
 use crate::model::Model;
 use crate::prompt::{PromptSet, Role};
 use crate::runtime::{Engine, Tensor};
-use crate::{Error, Result};
 
 /// The largest difference of two results that must be equal, relative to the largest of them. Batches of another size
 /// sum the same products in another order, in f32.
@@ -32,13 +33,14 @@ const MOVED: f32 = 1e-5;
 ///
 /// `captured` is about reading residual streams out of a run. That the segments between which they are read are the model
 /// is no question for a handful of prompts: the tests compare them with the uncut graph and with PyTorch.
-pub const CHECKS: [&str; 10] = [
+pub const CHECKS: [&str; 11] = [
     "roles",
     "masks",
     "mask inputs",
     "finite",
     "captured",
     "batch",
+    "attention",
     "position 0",
     "position 1",
     "identity",
@@ -56,12 +58,7 @@ pub fn preflight(
     set: &PromptSet,
     request: &Request<'_>,
 ) -> Result<usize> {
-    let fail = |check: &'static str, reason: String| Error::Preflight {
-        check,
-        reason,
-        style: set.template.style.clone(),
-        operation: set.template.operation.to_string(),
-    };
+    let fail = |check: &'static str, reason: String| failed(set, check, reason);
     roles(model, set).map_err(|reason| fail("roles", reason))?;
     masks(engine, set.positions(), request.plans).map_err(|reason| fail("masks", reason))?;
     // A segment without its mask would run, and no mask would ever do anything.
@@ -101,6 +98,14 @@ pub fn preflight(
             );
             fail("batch", reason)
         })?;
+    }
+    if request
+        .plans
+        .iter()
+        .any(|plan| plan.masking.cuts_attention())
+    {
+        let layers = last_attention(engine, ids.clone(), &biases)?;
+        check_weights(&layers).map_err(|reason| fail("attention", reason))?;
     }
     first_positions(&sample, &captured, tolerance(engine))
         .map_err(|(check, reason)| fail(check, reason))?;

@@ -356,6 +356,11 @@ fn with(names: &str) -> (TempDir, PathBuf) {
      attn_pattern = 'read_{l}'\nattn_out = 'pattern_{l}'",
     &["pattern_0", "read_2", "it does not depend on"]
 )]
+#[case::one_for_two(
+    "[names]\ninput_ids = 'tokens'\nposition_ids = 'positions'\nattn_bias = 'mask_{l}'\nresid = 'stream_{l}'\nlogits = 'scores'\n\
+     attn_pattern = 'pattern_{l}'\nattn_out = 'pattern_{l}'",
+    &["the same value as pattern_0"]
+)]
 #[case::half_of_attention(
     "[names]\ninput_ids = 'tokens'\nposition_ids = 'positions'\nattn_bias = 'mask_{l}'\nresid = 'stream_{l}'\nlogits = 'scores'\n\
      attn_pattern = 'pattern_{l}'",

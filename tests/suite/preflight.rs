@@ -1,9 +1,10 @@
 //! Preflight: what must not be believed is refused, by the check that is there for it.
 
 use af1::Error;
-use af1::experiment::{CHECKS, Request, preflight, waiting};
+use af1::experiment::{CHECKS, Request, attention, preflight, waiting};
 use af1::graph::{Attribute, Constant, Dtype, Graph, attn_bias};
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
+use af1::intervene::masking::Technique;
 use af1::intervene::{Estimator, Plan};
 use af1::model::Model;
 use af1::prompt::{PromptSet, Role};
@@ -263,6 +264,32 @@ fn broken_graphs(#[case] break_it: fn(&mut Graph), #[case] check_name: &str, #[c
         check_name,
         words,
     );
+}
+
+/// What a graph calls attention weights must be some, where they are looked at or changed.
+#[test]
+fn weights_that_are_none() {
+    let (model, _) = tiny("f32");
+    let mut graph = model.graph().unwrap();
+    for node in nodes(&mut graph, 1, "Softmax") {
+        node.op = "Sigmoid".into();
+        node.attributes.clear();
+    }
+    let mut engine = Engine::from_graph(runtime(), &Device::Cpu, &model, &graph).unwrap();
+    let set = prompts(&model);
+    let ablations = [ablation::ALL[0]];
+    let words = "attn_pattern.1 has numbers from";
+    let value_zero = Technique::named("value-zero").unwrap();
+    let plans = [Plan::af1(1, 1).with(value_zero)];
+    let request = Request::new(&plans, &ablations);
+    let found = preflight(&mut engine, &model, &set, &request);
+    assert_fails(found, "attention", words);
+    let looked_at = attention(&mut engine, &set, &request);
+    assert_fails(looked_at.map(|(heads, _)| heads.len()), "attention", words);
+    // Nothing else is wrong with it.
+    let plans = [Plan::af1(1, 1)];
+    let request = Request::new(&plans, &ablations);
+    preflight(&mut engine, &model, &set, &request).unwrap();
 }
 
 /// What an intervention breaks is named where it breaks: of a stream of zeros, which no unmodified model has, the

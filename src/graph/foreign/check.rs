@@ -1,6 +1,6 @@
 //! Everything in a graph that does not keep the contract.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::super::proto::{self, tensor_proto::DataType};
@@ -36,6 +36,7 @@ pub fn check(foreign: &Foreign, folder: &Path, manifest: &Manifest) -> Findings 
     }
     checker.values();
     checker.heads();
+    checker.names();
     checker.cuts();
     checker.found
 }
@@ -184,7 +185,8 @@ impl Checker<'_> {
         if self.wires.has(&logits) {
             self.of_type(&logits, DataType::Float, &[2, 3]);
             self.free(&logits, &[0], None);
-            let last = self.wires.typed(&logits).map_or(2, |(_, axes)| axes.len()) - 1;
+            let axes = self.wires.typed(&logits).map_or(2, |(_, axes)| axes.len());
+            let last = axes.saturating_sub(1);
             self.size(&logits, last, "the vocabulary", |found| &mut found.vocab);
         } else {
             let remedy =
@@ -253,6 +255,34 @@ impl Checker<'_> {
         for mask in (0..layers).map(|layer| manifest.of_layer("attn_bias", layer)) {
             if self.wires.length(&mask, 1) != Some(1) {
                 self.free(&mask, &[1], self.found.heads);
+            }
+        }
+    }
+
+    /// Whether every name is of a value of its own.
+    fn names(&mut self) {
+        let manifest = self.manifest;
+        let once = [INPUT_IDS, POSITION_IDS, LOGITS].map(|name| manifest.name(name));
+        let streams = (0..=self.found.layers).map(|layer| manifest.of_layer("resid", layer));
+        let mut values = vec!["attn_bias"];
+        if self.found.attention {
+            values.extend(["attn_pattern", "attn_out"]);
+        }
+        let of_layers = (0..self.found.layers).flat_map(|layer| {
+            values
+                .iter()
+                .map(move |value| manifest.of_layer(value, layer))
+        });
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        for name in once.into_iter().chain(streams).chain(of_layers) {
+            if !self.wires.has(&name) {
+                continue;
+            }
+            let original = self.wires.original(&name).to_owned();
+            if let Some(other) = seen.insert(original, name.clone()) {
+                let found = format!("the same value as {other}");
+                let remedy = "return the value that the contract means; see onnx/CONTRACT.md";
+                self.violation(&name, found, remedy);
             }
         }
     }

@@ -62,10 +62,14 @@ impl<'g> Wires<'g> {
 
     /// The value that a name stands for: copies are what they copy.
     pub fn original<'v>(&'v self, mut name: &'v str) -> &'v str {
-        while let Some(node) = self.makers.get(name)
-            && node.op_type == "Identity"
-        {
-            name = &node.input[0];
+        // At most so many, where a broken file has copies in a circle.
+        for _ in 0..=self.makers.len() {
+            match self.makers.get(name) {
+                Some(node) if node.op_type == "Identity" && !node.input.is_empty() => {
+                    name = &node.input[0];
+                }
+                _ => break,
+            }
         }
         name
     }
@@ -76,7 +80,7 @@ impl<'g> Wires<'g> {
         if node.op_type != "Shape" {
             return None;
         }
-        let read = self.original(&node.input[0]);
+        let read = self.original(node.input.first()?);
         if read == self.ids {
             return Some(OfPositions::All);
         }
@@ -151,9 +155,10 @@ fn typed(port: &proto::ValueInfoProto) -> Option<Typed> {
         return None;
     };
     let axes = (tensor.shape.as_ref()?.dim.iter()).map(|dim| match &dim.value {
-        Some(dimension::Value::DimValue(length)) => Axis::Fixed(*length),
+        // Some exporters write -1 for a length that they do not know.
+        Some(dimension::Value::DimValue(length)) if *length > 0 => Axis::Fixed(*length),
         Some(dimension::Value::DimParam(symbol)) => Axis::Symbol(symbol.clone()),
-        None => Axis::Unknown,
+        _ => Axis::Unknown,
     });
     Some((tensor.elem_type, axes.collect()))
 }
