@@ -8,7 +8,7 @@ use safetensors::View;
 
 use super::gguf::{Gguf, Value};
 use super::llama::{Config, RopeFields, RopeParameters};
-use super::{Family, ModelSpec};
+use super::{Family, ModelSpec, RopeScaling};
 use crate::fetch::Staging;
 use crate::graph::{Linear, Norm, WeightNames};
 use crate::interrupt::{interrupted, is_interrupted};
@@ -81,15 +81,6 @@ fn config(gguf: &Gguf) -> Result<Config> {
         let found = format!("{found:?}");
         return Err(unsupported(gguf, &scaling, &found, "\"none\""));
     }
-    if gguf.tensors().contains_key("rope_freqs.weight") {
-        let found = "a tensor of scaled rotary frequencies";
-        return Err(unsupported(
-            gguf,
-            "rope_freqs.weight",
-            found,
-            "unscaled rotary embedding",
-        ));
-    }
     let heads = size("attention.head_count")?;
     let d_model = size("embedding_length")?;
     let d_head = optional("attention.key_length").or(d_model.checked_div(heads));
@@ -104,6 +95,15 @@ fn config(gguf: &Gguf) -> Result<Config> {
             &whole,
         ));
     }
+    let theta = number("rope.freq_base").unwrap_or(10_000.0);
+    let unscaled = || RopeParameters {
+        rope_type: Some("default".to_owned()),
+        ..RopeParameters::default()
+    };
+    let scaling = match gguf.tensors().get(ROPE_FREQS) {
+        None => unscaled(),
+        Some(_) => known_scaling(gguf, d_head.unwrap_or(0), theta)?,
+    };
     let vocab = match optional("vocab_size") {
         Some(vocab) => vocab,
         None => gguf
@@ -121,13 +121,56 @@ fn config(gguf: &Gguf) -> Result<Config> {
         max_position_embeddings: size("context_length")?,
         rms_norm_eps: number("attention.layer_norm_rms_epsilon")?,
         rope_parameters: Some(RopeFields::Same(RopeParameters {
-            rope_theta: Some(number("rope.freq_base").unwrap_or(10_000.0)),
-            rope_type: Some("default".to_owned()),
-            ..RopeParameters::default()
+            rope_theta: Some(theta),
+            ..scaling
         })),
         tie_word_embeddings: Some(!gguf.tensors().contains_key("output.weight")),
         bos_token_id: bos.and_then(|bos| u32::try_from(bos).ok()),
         ..Config::new(size("block_count")?, sizes, vocab)
+    })
+}
+
+/// The tensor by which llama.cpp divides rotary frequencies.
+const ROPE_FREQS: &str = "rope_freqs.weight";
+
+/// The factors of Llama 3.1 and 3.3, and of Llama 3.2. Their other parameters are the same.
+const LLAMA3_FACTORS: [f64; 2] = [8.0, 32.0];
+
+/// How far a divisor may be from that of a known scaling, of itself: both are computed in f32.
+const SAME_DIVISOR: f64 = 1e-4;
+
+/// The scaling of Llama 3 whose divisors a file has; it does not say the parameters.
+fn known_scaling(gguf: &Gguf, d_head: usize, theta: f64) -> Result<RopeParameters> {
+    let divisors = gguf.widen(ROPE_FREQS);
+    let (low, high, original) = (1.0, 4.0, 8192.0);
+    let is_of = |factor: &f64| {
+        let scaling = RopeScaling::Llama3 {
+            factor: *factor,
+            low,
+            high,
+            original,
+        };
+        let divisor = |i: usize| {
+            let frequency = theta.powf(-2.0 * i as f64 / d_head as f64);
+            frequency / scaling.change(frequency)
+        };
+        let near =
+            |(i, found): (usize, &f32)| (f64::from(*found) / divisor(i) - 1.0).abs() < SAME_DIVISOR;
+        2 * divisors.len() == d_head && divisors.iter().enumerate().all(near)
+    };
+    let Some(factor) = LLAMA3_FACTORS.into_iter().find(is_of) else {
+        let found = "a tensor of scaled rotary frequencies of an unknown kind";
+        let supported =
+            "the scaling of Llama 3.1, 3.2 or 3.3; give the Hugging Face folder of others";
+        return Err(unsupported(gguf, ROPE_FREQS, found, supported));
+    };
+    Ok(RopeParameters {
+        rope_type: Some("llama3".to_owned()),
+        factor: Some(factor),
+        low_freq_factor: Some(low),
+        high_freq_factor: Some(high),
+        original_max_position_embeddings: Some(original),
+        ..RopeParameters::default()
     })
 }
 
@@ -253,7 +296,8 @@ fn weights(gguf: &Gguf, (spec, names): (&ModelSpec, &WeightNames), path: &Path) 
         views.push((ours, view));
     }
     let known: HashSet<&String> = views.iter().map(|(_, view)| &view.name).collect();
-    if let Some(stranger) = gguf.tensors().keys().find(|name| !known.contains(name)) {
+    let mut strangers = gguf.tensors().keys();
+    if let Some(stranger) = strangers.find(|name| !known.contains(name) && *name != ROPE_FREQS) {
         let found = "a weight that this architecture does not have";
         let supported = "the weights of its architecture, without adapters";
         return Err(unsupported(gguf, stranger, found, supported));

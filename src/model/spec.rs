@@ -83,7 +83,7 @@ pub enum RopeScaling {
 
 impl RopeScaling {
     /// A frequency in radians a position, changed.
-    fn change(self, frequency: f64) -> f64 {
+    pub(super) fn change(self, frequency: f64) -> f64 {
         match self {
             Self::None => frequency,
             Self::Linear { factor } => frequency / factor,

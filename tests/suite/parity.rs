@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use af1::experiment::Biases;
+use af1::fetch::Cache;
 use af1::graph::{Dtype, Graph};
 use af1::intervene::Mask;
 use af1::model::dequantise::GgmlType;
-use af1::model::{BosChoice, Model};
+use af1::model::{BosChoice, Model, RopeScaling};
 use af1::runtime::{Engine, Placement, Tensor};
 use ndarray::{Array2, Ix3};
 use rstest::rstest;
@@ -258,7 +259,7 @@ pub fn equals(what: &str, engine: &mut Engine, case: &serde_json::Value) {
 
 /// Scaled rotary frequencies, in both spellings of the configuration, at a position far beyond the original length.
 #[rstest]
-fn scaled_rotary_embedding_equals_transformers(#[values(0, 1, 2, 3)] case: usize) {
+fn scaled_rotary_embedding_equals_transformers(#[values(0, 1, 2, 3, 4, 5)] case: usize) {
     let case = &json("reference/rope.json")["cases"][case];
     let folder = copied(&path("reference/tiny-llama/f32"));
     let config_path = folder.path().join("config.json");
@@ -271,7 +272,62 @@ fn scaled_rotary_embedding_equals_transformers(#[values(0, 1, 2, 3)] case: usize
         }
     }
     std::fs::write(&config_path, config.to_string()).unwrap();
-    let (_, mut engine) = load(&folder.path().display().to_string());
+    equals_at_the_end(&folder.path().display().to_string(), case);
+}
+
+/// GGUF files of Llama 3.1 and 3.2 have what frequencies are divided by, and not why.
+#[rstest]
+#[case("llama3.1", 8.0, 4)]
+#[case("llama3.2", 32.0, 5)]
+fn scaled_gguf_files_equal_transformers(
+    #[case] name: &str,
+    #[case] factor: f64,
+    #[case] case: usize,
+) {
+    let file = path("reference/tiny-llama").join(format!("{name}.gguf"));
+    equals_at_the_end(
+        &file.to_string_lossy(),
+        &json("reference/rope.json")["cases"][case],
+    );
+    let (model, _) = load(&file.to_string_lossy());
+    let rotary = model.decoder("").unwrap().spec.rotary.clone().unwrap();
+    let scaling = RopeScaling::Llama3 {
+        factor,
+        low: 1.0,
+        high: 4.0,
+        original: 8192.0,
+    };
+    assert_eq!(rotary.scaling, scaling);
+}
+
+/// Divisors of no scaling that is known are not taken for one that is.
+#[test]
+fn unknown_divisors_in_gguf_files() {
+    let bytes = std::fs::read(path("reference/tiny-llama/llama3.1.gguf")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("model.gguf");
+    let eight = 8f32.to_le_bytes();
+    let ones = [1f32.to_le_bytes(), 1f32.to_le_bytes()].concat();
+    let begins = |at: &usize| bytes[*at..].starts_with(&ones) && bytes[at + 12..at + 16] == eight;
+    let at: Vec<usize> = (0..bytes.len() - 16).filter(begins).collect();
+    let [at] = *at else {
+        panic!("the divisors are at {at:?}")
+    };
+    let mut other = bytes.clone();
+    other[at + 12..at + 16].copy_from_slice(&8.1f32.to_le_bytes());
+    std::fs::write(&file, other).unwrap();
+    let cache = Cache::at(folder.path().join("cache"));
+    let found = Model::load(&file.to_string_lossy(), &BosChoice::Default, &cache);
+    let message = found.unwrap_err().to_string();
+    assert!(
+        message.contains("rope_freqs.weight") && message.contains("Llama 3.1"),
+        "{message}"
+    );
+}
+
+/// Streams and logits at the last position of one sequence.
+fn equals_at_the_end(reference: &str, case: &serde_json::Value) {
+    let (_, mut engine) = load(reference);
     let row = ints(&case["ids"]);
     let ids = Array2::from_shape_vec((1, row.len()), row).unwrap();
     let (streams, logits) = forward(&mut engine, ids);
