@@ -133,7 +133,7 @@ fn bytes(text: &str) -> Result<u64, String> {
 
 impl RuntimeArgs {
     /// A device with the options that were given.
-    pub fn on(&self, device: Device) -> Placement {
+    fn on(&self, device: Device) -> Placement {
         Placement {
             device,
             also: Vec::new(),
@@ -182,26 +182,29 @@ impl RuntimeArgs {
 
     /// Starts the runtime and checks that the devices run; fetches what is not here.
     pub fn start(&self) -> Result<(&'static Runtime, Placement)> {
-        self.start_with(true)
-    }
-
-    /// As [`Self::start`], but fetches nothing unless `fetch` says so.
-    pub fn start_with(&self, fetch: bool) -> Result<(&'static Runtime, Placement)> {
-        let cache = Cache::of_user()?;
-        let mut placement = self.placement()?;
-        placement.check_options()?;
-        let library = placement.library(&cache, fetch)?;
         let threads = self.threads.map_or_else(default_threads, usize::from);
-        let memory = placement.memory.filter(|_| placement.device == Device::Cpu);
-        let runtime = Runtime::start_within(&library, threads, memory)?;
-        placement.find_plugin(runtime, &cache, fetch)?;
-        for one in placement.each() {
-            if one.device != Device::Cpu {
-                probe(runtime, &one)?;
-            }
-        }
-        Ok((runtime, placement))
+        start(self.placement()?, threads, true)
     }
+}
+
+/// Starts the runtime and checks that the devices run; fetches what is not here if `fetch` says so.
+pub fn start(
+    mut placement: Placement,
+    threads: usize,
+    fetch: bool,
+) -> Result<(&'static Runtime, Placement)> {
+    let cache = Cache::of_user()?;
+    placement.check_options()?;
+    let library = placement.library(&cache, fetch)?;
+    let memory = placement.memory.filter(|_| placement.device == Device::Cpu);
+    let runtime = Runtime::start_within(&library, threads, memory)?;
+    placement.find_plugin(runtime, &cache, fetch)?;
+    for one in placement.each() {
+        if one.device != Device::Cpu {
+            probe(runtime, &one)?;
+        }
+    }
+    Ok((runtime, placement))
 }
 
 impl ModelArgs {

@@ -1,10 +1,11 @@
 //! `af1 doctor`: what is there, what is missing, what to do.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::args::RuntimeArgs;
+use super::args::start;
 use super::output::print;
 use crate::Result;
 use crate::fetch::{Cache, VARIABLE, pip, python};
@@ -15,9 +16,13 @@ use crate::runtime::{
 
 #[derive(Args, Clone, Debug)]
 pub struct Doctor {
-    #[command(flatten)]
-    runtime: RuntimeArgs,
-    /// Only try the device
+    /// Try this device only [default: all]
+    #[arg(long)]
+    device: Option<Device>,
+    /// The library of a provider that comes as a plugin
+    #[arg(long, value_name = "FILE", requires = "device")]
+    provider_library: Option<PathBuf>,
+    /// Say nothing else, and end with an error if it does not run
     #[arg(long, hide = true)]
     probe: bool,
 }
@@ -25,7 +30,8 @@ pub struct Doctor {
 impl Doctor {
     pub fn run(self) -> Result<()> {
         if self.probe {
-            return self.runtime.start_with(false).map(drop);
+            let device = self.device.clone().unwrap_or(Device::Cpu);
+            return start(self.on(device), default_threads(), false).map(drop);
         }
         let cache = Cache::of_user()?;
         let mut missing = Vec::new();
@@ -57,7 +63,7 @@ impl Doctor {
                         library.path.display(),
                         library.source
                     );
-                    text += &devices(&self.runtime);
+                    text += &self.devices();
                 }
                 Err(e) => {
                     text += "ONNX Runtime: unusable\n";
@@ -113,17 +119,30 @@ impl Doctor {
     }
 }
 
-/// A line a device.
-fn devices(options: &RuntimeArgs) -> String {
-    let mut text = "devices:\n".to_owned();
-    for device in Device::all() {
-        let state = match can_run(&options.on(device.clone())) {
-            Ok(()) => "runs".to_owned(),
-            Err(reason) => format!("no: {reason}"),
-        };
-        text += &format!("  {device}: {state}\n");
+impl Doctor {
+    fn on(&self, device: Device) -> Placement {
+        Placement {
+            provider_library: self.provider_library.clone(),
+            ..Placement::from(&device)
+        }
     }
-    text
+
+    /// A line a device.
+    fn devices(&self) -> String {
+        let mut text = "devices:\n".to_owned();
+        let all = self
+            .device
+            .clone()
+            .map_or_else(Device::all, |one| vec![one]);
+        for device in all {
+            let state = match can_run(&self.on(device.clone())) {
+                Ok(()) => "runs".to_owned(),
+                Err(reason) => format!("no: {reason}"),
+            };
+            text += &format!("  {device}: {state}\n");
+        }
+        text
+    }
 }
 
 /// Whether a device runs, without fetching anything; the reason where it does not. Tried in a process of its own: a library that is

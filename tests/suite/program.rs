@@ -336,6 +336,11 @@ fn doctor_names_every_device() {
     for device in ["  cpu: runs", "  directml:0: no: ", "  webgpu:0: "] {
         assert!(text.contains(device), "{text}");
     }
+    let one = stdout(af1().args(["doctor", "--device", "cpu"]));
+    assert!(
+        one.contains("  cpu: runs\n") && !one.contains("webgpu"),
+        "{one}"
+    );
 }
 
 /// The eight operations of the paper are built in, three operands among them; of a model, too, whose answer to some of them
