@@ -347,7 +347,8 @@ fn interventions(
         let sees_all = pos > 2 && (0..pos).all(|k| by.0.peek(k, pos));
         if sees_all && !changed(&peeking, &alone) {
             return failed(format!(
-                "peeking under {by:?} in all layers is no other than being alone"
+                "under {by:?} in all layers the last token says the same alone and seeing all others: masks do not reach the attention, or \
+                 nothing that the others carry matters to it in these prompts (has the model learnt this operation?)"
             ));
         }
     }
