@@ -174,16 +174,19 @@ fn known_scaling(gguf: &Gguf, d_head: usize, theta: f64) -> Result<RopeParameter
     })
 }
 
-/// Token types of GGUF that are matched in a text before it is split.
+/// Token types of GGUF: those that merges make, and the one for what has no token.
+const NORMAL: i128 = 1;
+const UNKNOWN: i128 = 2;
+/// Those that are matched in a text before it is split.
 const CONTROL: i128 = 3;
 const USER_DEFINED: i128 = 4;
 
 /// The tokenizer that the metadata amounts to, and its beginning-of-sequence token.
 fn tokenizer(gguf: &Gguf) -> Result<(Tokenizer, Option<String>)> {
     let model = gguf.need("tokenizer.ggml.model", "a string", Value::as_str)?;
-    if model != "gpt2" {
+    if !["gpt2", "llama"].contains(&model) {
         let found = format!("{model:?}");
-        let supported = "\"gpt2\" (byte-level BPE); give the Hugging Face folder instead";
+        let supported = "\"gpt2\" (byte-level BPE), \"llama\" (SentencePiece); give the Hugging Face folder instead";
         return Err(unsupported(gguf, "tokenizer.ggml.model", &found, supported));
     }
     let strings = |key: &str| {
@@ -193,20 +196,47 @@ fn tokenizer(gguf: &Gguf) -> Result<(Tokenizer, Option<String>)> {
         })
     };
     let tokens = strings("tokenizer.ggml.tokens")?;
-    let merges = strings("tokenizer.ggml.merges")?;
     let types = gguf
         .get("tokenizer.ggml.token_type")
-        .and_then(Value::as_array);
+        .and_then(Value::as_array)
+        .unwrap_or_default();
     let special: Vec<&str> = tokens
         .iter()
-        .zip(types.unwrap_or_default())
+        .zip(types)
         .filter(|(_, kind)| matches!(kind, Value::Int(CONTROL | USER_DEFINED)))
         .map(|(token, _)| *token)
         .collect();
-    let pre = gguf.get("tokenizer.ggml.pre").and_then(Value::as_str);
-    let pre = pre.unwrap_or("default");
-    let tokenizer = Tokenizer::from_bpe(&tokens, &merges, &special, pre)
-        .map_err(|reason| unsupported(gguf, "tokenizer.ggml.pre", &reason, Tokenizer::SPLITTERS))?;
+    let tokenizer = if model == "gpt2" {
+        let merges = strings("tokenizer.ggml.merges")?;
+        let pre = gguf.get("tokenizer.ggml.pre").and_then(Value::as_str);
+        let pre = pre.unwrap_or("default");
+        Tokenizer::from_bpe(&tokens, &merges, &special, pre).map_err(|reason| {
+            unsupported(gguf, "tokenizer.ggml.pre", &reason, Tokenizer::SPLITTERS)
+        })?
+    } else {
+        let scores = gguf.need("tokenizer.ggml.scores", "an array of numbers", |value| {
+            let scores = value.as_array()?.iter().map(Value::as_f64);
+            scores.collect::<Option<Vec<f64>>>()
+        })?;
+        let normal = |id: usize| matches!(types.get(id), None | Some(Value::Int(NORMAL)));
+        let scores: Vec<Option<f64>> = (scores.into_iter().enumerate())
+            .map(|(id, score)| normal(id).then_some(score))
+            .collect();
+        let unknown = types
+            .iter()
+            .position(|kind| matches!(kind, Value::Int(UNKNOWN)));
+        let unknown = unknown.and_then(|id| tokens.get(id).copied());
+        let space_first = match gguf.get("tokenizer.ggml.add_space_prefix") {
+            Some(Value::Bool(first)) => *first,
+            _ => true,
+        };
+        Tokenizer::from_sentencepiece(&tokens, &scores, &special, unknown, space_first).map_err(
+            |reason| {
+                let supported = "tokens with a score and a type each";
+                unsupported(gguf, "tokenizer.ggml.scores", &reason, supported)
+            },
+        )?
+    };
     let bos = gguf
         .get("tokenizer.ggml.bos_token_id")
         .and_then(Value::as_usize)

@@ -1,5 +1,6 @@
 //! Tokenizers: text to token ids with their places in the text, and which tokens are numerals.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
@@ -99,29 +100,11 @@ impl Tokenizer {
             "qwen2" => json!({ "type": "NFC" }),
             _ => Value::Null,
         };
-        let id = |token: &str| tokens.iter().position(|t| *t == token);
-        let added: Vec<Value> = special
-            .iter()
-            .map(|&token| {
-                json!({
-                    "id": id(token), "content": token, "single_word": false, "lstrip": false, "rstrip": false,
-                    "normalized": false, "special": true
-                })
-            })
-            .collect();
-        let vocab: serde_json::Map<String, Value> = tokens
-            .iter()
-            .enumerate()
-            .map(|(id, token)| ((*token).to_owned(), json!(id)))
-            .collect();
-        if vocab.len() != tokens.len() {
-            return Err("a vocabulary with a token twice".to_owned());
-        }
         let json = json!({
             "version": "1.0",
             "truncation": null,
             "padding": null,
-            "added_tokens": added,
+            "added_tokens": added(tokens, special),
             "normalizer": normalizer,
             "pre_tokenizer": pre_tokenizer,
             "post_processor": null,
@@ -131,7 +114,70 @@ impl Tokenizer {
                 "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
                 // Llama 3 takes a word that is in the vocabulary as it is, whatever the merges say.
                 "ignore_merges": pre.starts_with("llama"),
-                "vocab": vocab, "merges": merges,
+                "vocab": vocabulary(tokens)?, "merges": merges,
+            },
+        });
+        Self::from_json(json.to_string())
+    }
+
+    /// SentencePiece's BPE from its parts: of all neighbours those are merged first whose token has the highest score; tokens without
+    /// a score are not merged to. Spaces are `▁`, one is put before every text if `space_first` says so, and what has no token is
+    /// the tokens of its bytes.
+    ///
+    /// # Errors
+    /// Parts that do not fit together.
+    pub fn from_sentencepiece(
+        tokens: &[&str],
+        scores: &[Option<f64>],
+        special: &[&str],
+        unknown: Option<&str>,
+        space_first: bool,
+    ) -> Result<Self, String> {
+        if scores.len() != tokens.len() {
+            let (scores, tokens) = (scores.len(), tokens.len());
+            return Err(format!("{scores} scores of {tokens} tokens"));
+        }
+        let scored = tokens.iter().zip(scores);
+        let scored = scored.filter_map(|(token, score)| Some((*token, (*score)?)));
+        let scored: Vec<(&str, f64)> = scored.collect();
+        let of: HashMap<&str, f64> = scored.iter().copied().collect();
+        let mut merges: Vec<([f64; 3], [&str; 2])> = Vec::new();
+        for &(token, score) in &scored {
+            let cuts = token.char_indices().skip(1);
+            merges.extend(cuts.filter_map(|(at, _)| {
+                let (left, right) = token.split_at(at);
+                Some(([score, *of.get(left)?, *of.get(right)?], [left, right]))
+            }));
+        }
+        // Among equals those of the parts with the highest scores, as transformers does.
+        merges.sort_by(|(a, _), (b, _)| b.partial_cmp(a).unwrap_or(Ordering::Equal));
+        let merges: Vec<[&str; 2]> = merges.into_iter().map(|(_, merge)| merge).collect();
+        let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "▁" });
+        let prepend = json!({ "type": "Prepend", "prepend": "▁" });
+        let strip = json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 });
+        let mut normalizers = vec![spaces];
+        let mut decoders = vec![
+            json!({ "type": "Replace", "pattern": { "String": "▁" }, "content": " " }),
+            json!({ "type": "ByteFallback" }),
+            json!({ "type": "Fuse" }),
+        ];
+        if space_first {
+            normalizers.insert(0, prepend);
+            decoders.push(strip);
+        }
+        let json = json!({
+            "version": "1.0",
+            "truncation": null,
+            "padding": null,
+            "added_tokens": added(tokens, special),
+            "normalizer": { "type": "Sequence", "normalizers": normalizers },
+            "pre_tokenizer": null,
+            "post_processor": null,
+            "decoder": { "type": "Sequence", "decoders": decoders },
+            "model": {
+                "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
+                "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
+                "vocab": vocabulary(tokens)?, "merges": merges,
             },
         });
         Self::from_json(json.to_string())
@@ -236,4 +282,29 @@ impl Tokenizer {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+}
+
+/// Tokens that are matched in a text before it is split.
+fn added(tokens: &[&str], special: &[&str]) -> Vec<Value> {
+    let id = |token: &str| tokens.iter().position(|t| *t == token);
+    let entry = |&token: &&str| {
+        json!({
+            "id": id(token), "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true
+        })
+    };
+    special.iter().map(entry).collect()
+}
+
+/// Tokens to their ids.
+fn vocabulary(tokens: &[&str]) -> Result<serde_json::Map<String, Value>, String> {
+    let vocab: serde_json::Map<String, Value> = tokens
+        .iter()
+        .enumerate()
+        .map(|(id, token)| ((*token).to_owned(), json!(id)))
+        .collect();
+    if vocab.len() != tokens.len() {
+        return Err("a vocabulary with a token twice".to_owned());
+    }
+    Ok(vocab)
 }

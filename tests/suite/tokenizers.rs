@@ -5,7 +5,7 @@ use af1::prompt::Tokenizer;
 use rstest::rstest;
 use tempfile::TempDir;
 
-use super::fixtures::{copied, json, path};
+use super::fixtures::{copied, ints, json, load, path};
 use super::program::{af1, stdout};
 
 #[rstest]
@@ -53,4 +53,24 @@ fn what_a_model_can_be_asked(#[case] kind: &str) {
     let text = stdout(&mut command);
     let from = text.find("numbers that are").unwrap();
     insta::assert_snapshot!(kind, &text[from..]);
+}
+
+/// A GGUF file with a tokenizer of SentencePiece, trained by `fixtures/reference/gguf_sentencepiece.py`, against what SentencePiece says.
+#[test]
+fn sentencepiece_in_gguf_files() {
+    let file = path("reference/sentencepiece.gguf");
+    let (model, _) = load(&file.to_string_lossy());
+    let expected = json("reference/sentencepiece.json");
+    let texts = expected["texts"].as_object().unwrap();
+    assert_eq!(texts.len(), 14);
+    for (text, ids) in texts {
+        let found = model.tokenizer.encode(text).unwrap();
+        let found: Vec<i64> = found.iter().map(|token| i64::from(token.id)).collect();
+        assert_eq!(found, ints(ids), "{text:?}");
+    }
+    assert_eq!(model.bos.as_ref().map(|bos| &*bos.token), Some("<s>"));
+    // Digit by digit: a numeral of one digit is one token, without the space before it.
+    let found = model.tokenizer.encode("7+3=").unwrap();
+    let own = model.tokenizer.numeral(7);
+    assert!(own.contains(&found[1].id) && model.tokenizer.numeral(12).is_empty());
 }
