@@ -7,6 +7,7 @@ mod compiled;
 mod discover;
 mod evaluate;
 mod forward;
+mod given;
 mod heads;
 mod preflight;
 mod recover;

@@ -8,7 +8,7 @@ use super::apart::apart;
 use super::attention::check_weights;
 use super::compiled::same_up_to;
 use super::forward::{Biases, Captured, base_forward, check_finite, failed, last_attention};
-use super::{Part, Request, prepare};
+use super::{Part, Request, given, prepare};
 use crate::Result;
 use crate::intervene::ablation::{Source, named, replace};
 use crate::intervene::{Estimator, Mask, Means, Plan, Tail, Technique};
@@ -33,13 +33,15 @@ const MOVED: f32 = 1e-5;
 ///
 /// `captured` is about reading residual streams out of a run. That the segments between which they are read are the model
 /// is no question for a handful of prompts: the tests compare them with the uncut graph and with PyTorch.
-pub const CHECKS: [&str; 11] = [
+pub const CHECKS: [&str; 13] = [
     "roles",
     "masks",
     "mask inputs",
     "finite",
     "captured",
     "batch",
+    "blocked",
+    "last position",
     "attention",
     "position 0",
     "position 1",
@@ -99,13 +101,20 @@ pub fn preflight(
             fail("batch", reason)
         })?;
     }
-    if request
-        .plans
-        .iter()
-        .any(|plan| plan.masking.cuts_attention())
-    {
+    // Another program wrote it.
+    let given = !engine.takes_keys_values();
+    if given {
+        let said = (&captured, &logits);
+        given::check(engine, &ids, said, &biases, tolerance(engine))?
+            .map_err(|(check, reason)| fail(check, reason))?;
+    }
+    if (request.plans.iter()).any(|plan| plan.masking.cuts_attention()) {
         let layers = last_attention(engine, ids.clone(), &biases)?;
         check_weights(&layers).map_err(|reason| fail("attention", reason))?;
+        if given {
+            given::check_heads(engine, &captured, &biases, tolerance(engine))?
+                .map_err(|(check, reason)| fail(check, reason))?;
+        }
     }
     first_positions(&sample, &captured, tolerance(engine))
         .map_err(|(check, reason)| fail(check, reason))?;

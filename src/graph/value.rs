@@ -102,6 +102,17 @@ pub struct GivenAttribute(pub(super) proto::AttributeProto);
 pub struct GivenTensor(pub(super) proto::TensorProto);
 
 impl GivenTensor {
+    /// Gives the file that holds its values another name, where it is in a file.
+    pub fn rename_file(&mut self, renamed: impl Fn(&str) -> Option<String>) {
+        for entry in &mut self.0.external_data {
+            if entry.key == "location"
+                && let Some(name) = renamed(&entry.value)
+            {
+                entry.value = name;
+            }
+        }
+    }
+
     /// One integer as a tensor of rank 0.
     pub(super) fn scalar(name: String, value: i64) -> Self {
         Self(proto::TensorProto {

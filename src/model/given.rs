@@ -1,5 +1,6 @@
 //! A model whose graph another program wrote: an ONNX file, the files of its weights, and a manifest of what its values are called.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Sizes;
@@ -78,11 +79,11 @@ impl GraphFile {
         hash_of(paths, cache)
     }
 
-    /// The graph as experiments run it, and its sizes.
+    /// The graph as experiments run it, with the folder of its weights, and its sizes.
     ///
     /// # Errors
     /// As [`Self::kept`].
-    pub(super) fn adopt(&self) -> Result<(Graph, Sizes)> {
+    pub(super) fn adopt(&self) -> Result<(Graph, PathBuf, Sizes)> {
         self.kept()?;
         let found = &self.found;
         let size = |stated: Option<i64>| stated.unwrap_or_default() as usize;
@@ -94,7 +95,29 @@ impl GraphFile {
             vocab: size(found.vocab),
             context: self.manifest.context,
         };
-        Ok((self.foreign.adopt(&self.manifest, found), sizes))
+        let mut graph = self.foreign.adopt(&self.manifest, found);
+        // The runtime does not follow links out of a folder, and a download cache consists of such links.
+        let here = folder(&self.path);
+        let real = |path: &Path| {
+            std::fs::canonicalize(path).map_err(|e| Error::reading(path, "weights", e))
+        };
+        let mut files = BTreeMap::new();
+        for file in self.foreign.files() {
+            files.insert(file, real(&here.join(file))?);
+        }
+        let folders: BTreeSet<&Path> = files.values().map(|path| folder(path)).collect();
+        let mut folders = folders.into_iter();
+        let linked = match (folders.next(), folders.next()) {
+            (Some(one), None) => one.to_owned(),
+            _ => return Ok((graph, real(here)?, sizes)),
+        };
+        for tensor in &mut graph.given {
+            tensor.rename_file(|file| {
+                let name = files.get(file)?.file_name()?;
+                Some(name.to_string_lossy().into_owned())
+            });
+        }
+        Ok((graph, linked, sizes))
     }
 }
 

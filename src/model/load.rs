@@ -217,13 +217,11 @@ impl Model {
     /// A graph that another program wrote, with a tokenizer beside it.
     fn from_graph(path: &Path, bos: &BosChoice, cache: &Cache) -> Result<Self> {
         let file = GraphFile::open(path)?;
-        let (graph, sizes) = file.adopt()?;
-        // The runtime wants the folder that holds the files when links are followed.
+        let (graph, weights, sizes) = file.adopt()?;
         let folder = folder(path);
         let source = Source::Graph {
             graph: Box::new(graph),
-            folder: std::fs::canonicalize(folder)
-                .map_err(|e| Error::reading(folder, "folder", e))?,
+            folder: weights,
         };
         let mut name = file_name(path);
         // What every exporter calls its file says nothing.

@@ -11,7 +11,7 @@ use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 
 use super::{Device, Placement, Runtime, Tensor, assignment};
-use crate::graph::Graph;
+use crate::graph::{Dim, Graph, Port};
 use crate::{Error, Result};
 
 /// The session option that names the folder of a graph's external data.
@@ -39,6 +39,8 @@ pub struct Part {
     /// The device, as tensors know it.
     place: Arc<str>,
     providers: BTreeMap<String, usize>,
+    inputs: Vec<Port>,
+    outputs: Vec<Port>,
 }
 
 impl Part {
@@ -107,6 +109,8 @@ impl Part {
             place: placement.device.to_string().into(),
             placement,
             memory,
+            inputs: graph.inputs.clone(),
+            outputs: graph.outputs.clone(),
         })
     }
 
@@ -172,7 +176,46 @@ impl Part {
                 tensors.push(Tensor::of(value, None));
             }
         }
+        for (output, tensor) in outputs.iter().zip(&tensors) {
+            self.check_shape(output, &tensor.shape(), inputs)?;
+        }
         Ok(tensors.try_into().ok().expect("one for every name"))
+    }
+}
+
+impl Part {
+    /// Checks that an output has the axes that the graph promises, symbols as long as those of an input: another program's graph may
+    /// not keep what it promises.
+    fn check_shape(&self, name: &str, found: &[usize], inputs: &[(&str, &Tensor)]) -> Result<()> {
+        let Some(port) = self.outputs.iter().find(|port| port.name == name) else {
+            return Ok(());
+        };
+        let of_input = |symbol: &Dim| {
+            self.inputs.iter().find_map(|port| {
+                let at = port.shape.iter().position(|dim| dim == symbol)?;
+                let (_, tensor) = inputs.iter().find(|(name, _)| *name == port.name)?;
+                tensor.shape().get(at).copied()
+            })
+        };
+        let length = |dim: &Dim| match dim {
+            Dim::Fixed(length) => Some(*length),
+            symbol => of_input(symbol),
+        };
+        let fits = |(dim, found): (&Dim, &usize)| length(dim).is_none_or(|length| length == *found);
+        if port.shape.len() == found.len() && port.shape.iter().zip(found).all(fits) {
+            return Ok(());
+        }
+        let axes = (port.shape.iter()).map(|dim| match (dim, length(dim)) {
+            (Dim::Symbol(name), Some(length)) => format!("{name} {length}"),
+            (dim, _) => dim.to_string(),
+        });
+        Err(Error::Run {
+            part: self.name.clone(),
+            reason: format!(
+                "it returned {name:?} with the axes {found:?}; expected [{}]",
+                axes.collect::<Vec<String>>().join(", ")
+            ),
+        })
     }
 }
 

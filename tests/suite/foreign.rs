@@ -384,6 +384,60 @@ fn what_does_not_keep_the_contract(#[case] names: &str, #[case] parts: &[&str]) 
     assert!(text.contains(&format!("{listed} violations")), "{text}");
 }
 
+/// Files that are broken or do not belong together.
+#[rstest]
+#[case::made_twice("gpt2-shaped", "stream_2", "stream_1", "it is made twice")]
+#[case::outside(
+    "counting",
+    "counting.onnx.data",
+    "../nting.onnx.data",
+    "is not below the folder"
+)]
+#[case::missing("counting", "counting.onnx.data", "conuting.onnx.data", "is not there")]
+fn broken_files(#[case] name: &str, #[case] from: &str, #[case] to: &str, #[case] part: &str) {
+    let folder = copied(&path("foreign"));
+    let file = folder.path().join(format!("{name}.onnx"));
+    let mut bytes = std::fs::read(&file).unwrap();
+    assert_eq!(from.len(), to.len());
+    let starts = |at: &usize| bytes[*at..].starts_with(from.as_bytes());
+    let places: Vec<usize> = (0..bytes.len()).filter(starts).collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+    }
+    std::fs::write(&file, bytes).unwrap();
+    let (text, _) = violations(&mut inspect(&file));
+    assert!(text.contains(part), "{text}");
+}
+
+#[test]
+fn weights_that_are_too_short() {
+    let folder = copied(&path("foreign"));
+    let data = folder.path().join("counting.onnx.data");
+    let bytes = std::fs::read(&data).unwrap();
+    std::fs::write(&data, &bytes[..bytes.len() - 1]).unwrap();
+    let (text, _) = violations(&mut inspect(&folder.path().join("counting.onnx")));
+    assert!(text.contains("too few for"), "{text}");
+}
+
+/// As in the hub's cache: graph and weights are links to files with other names.
+#[cfg(unix)]
+#[test]
+fn graphs_behind_links() {
+    use std::os::unix::fs::symlink;
+    let folder = copied(&path("foreign"));
+    let blobs = folder.path().join("blobs");
+    std::fs::create_dir(&blobs).unwrap();
+    for (name, blob) in [("counting.onnx", "1f"), ("counting.onnx.data", "2e")] {
+        let (file, blob) = (folder.path().join(name), blobs.join(blob));
+        std::fs::rename(&file, &blob).unwrap();
+        symlink(&blob, &file).unwrap();
+    }
+    let file = folder.path().join("counting.onnx");
+    let (_, mut engine) = load(&file.to_string_lossy());
+    equals("linked", &mut engine, &json("foreign/expected.json"));
+}
+
 #[rstest]
 #[case("[names]\nattn_bias = 'mask'", "attn_bias = \"mask\"")]
 #[case("[names]\nmasks = 'mask_{l}'", "masks = ")]

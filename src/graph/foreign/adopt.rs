@@ -27,7 +27,10 @@ pub fn adopt(foreign: &Foreign, manifest: &Manifest, found: &Findings) -> Graph 
             name: node.name.clone(),
             op: node.op_type.clone().into(),
             domain: node.domain.clone().into(),
-            inputs: wires.reads(node).map(|name| names.of(name)).collect(),
+            inputs: match wires.of_positions(node) {
+                Some(_) => vec![POSITION_IDS.to_owned()],
+                None => wires.reads(node).map(|name| names.of(name)).collect(),
+            },
             outputs: node.output.iter().map(|name| names.of(name)).collect(),
             attributes: match wires.of_positions(node) {
                 Some(OfPositions::Axis(axis)) => vec![
@@ -38,19 +41,22 @@ pub fn adopt(foreign: &Foreign, manifest: &Manifest, found: &Findings) -> Graph 
             },
         });
     }
-    let tensors = graph.initializer.iter().map(|tensor| {
+    let weights = graph.initializer.iter();
+    let weights = weights.filter(|tensor| !wires.inputs.contains(&*tensor.name));
+    let tensors = weights.map(|tensor| {
         let mut tensor = tensor.clone();
         tensor.name = names.of(&tensor.name);
         GivenTensor(tensor)
     });
     let mut given: Vec<GivenTensor> = tensors.collect();
     if names.every_position {
-        let last = names.unused("last position");
+        let last = "af1/last position".to_owned();
+        let logits = manifest.name(LOGITS);
         nodes.push(Node {
             name: last.clone(),
             op: "Gather".into(),
             domain: "".into(),
-            inputs: vec![names.of(&manifest.name(LOGITS)), last.clone()],
+            inputs: vec![names.of(wires.original(&logits)), last.clone()],
             outputs: vec![LOGITS.to_owned()],
             attributes: vec![("axis".into(), Attribute::Int(1))],
         });
@@ -96,10 +102,10 @@ impl Names {
         let every_position = wires
             .typed(&logits)
             .is_some_and(|(_, axes)| axes.len() == 3);
-        let mut pairs = vec![
-            (manifest.name(INPUT_IDS), INPUT_IDS.to_owned()),
-            (manifest.name(POSITION_IDS), POSITION_IDS.to_owned()),
-        ];
+        let fed = [INPUT_IDS, POSITION_IDS].map(|name| (manifest.name(name), name.to_owned()));
+        let mut pairs = fed.to_vec();
+        // A model that counts positions itself may call a value of its own so.
+        pairs.retain(|(theirs, _)| wires.inputs.contains(&**theirs));
         if !every_position {
             pairs.push((logits, LOGITS.to_owned()));
         }
@@ -117,7 +123,7 @@ impl Names {
             }
         }
         let mut reserved: HashSet<String> = pairs.iter().map(|(_, name)| name.clone()).collect();
-        reserved.insert(LOGITS.to_owned());
+        reserved.extend([LOGITS.to_owned(), POSITION_IDS.to_owned()]);
         let contract = pairs
             .into_iter()
             .map(|(theirs, ours)| (wires.original(&theirs).to_owned(), ours));

@@ -1,6 +1,6 @@
 //! Everything in a graph that does not keep the contract.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
 use super::super::proto::{self, tensor_proto::DataType};
@@ -27,19 +27,23 @@ pub fn check(foreign: &Foreign, folder: &Path, manifest: &Manifest) -> Findings 
         manifest,
     };
     checker.form(model, graph);
-    for file in foreign.files() {
-        if !folder.join(file).is_file() {
-            let found = format!("the file of its weights, {file:?}, is not there");
-            let remedy = "put it beside the graph, under the name that it was exported with";
-            checker.violation("weights", found, remedy);
-        }
-    }
+    checker.order(graph);
+    checker.files(graph, folder);
     checker.values();
     checker.heads();
     checker.names();
     checker.cuts();
     checker.found
 }
+
+/// What heads are called in what is said.
+const HEADS: &str = "the number of heads";
+
+/// The largest width and vocabulary: ranks and tokens are exact in f32 up to it.
+const MOST: i64 = 1 << 24;
+
+/// So many values that are made too late, twice or not at all are listed.
+const MOST_DISORDER: usize = 3;
 
 fn type_name(number: i32) -> String {
     DataType::try_from(number).map_or(number.to_string(), |kind| kind.as_str_name().to_lowercase())
@@ -87,15 +91,118 @@ impl Checker<'_> {
             let found = format!("{} are sparse", graph.sparse_initializer.len());
             self.violation("weights", found, "export dense ones");
         }
+        let imported = |domain: &str| {
+            let same = |set: &proto::OperatorSetIdProto| {
+                let default = ["", "ai.onnx"];
+                set.domain == domain || default.contains(&&*set.domain) && default.contains(&domain)
+            };
+            model.opset_import.iter().any(same)
+        };
+        let missing: BTreeSet<&str> = (graph.node.iter())
+            .map(|node| node.domain.as_str())
+            .filter(|domain| !imported(domain))
+            .collect();
+        for domain in missing {
+            let at = format!("domain {domain}");
+            let found = "nodes are of it, but its operator set is not imported";
+            self.violation(&at, found, "add it to opset_import");
+        }
         for node in &graph.node {
+            let at = format!("node {}", node.name);
+            let external = |attribute: &proto::AttributeProto| {
+                let tensor = attribute.t.as_ref();
+                tensor.is_some_and(|tensor| !tensor.external_data.is_empty())
+            };
+            if node.attribute.iter().any(external) {
+                let found = "a constant whose values are in a file";
+                self.violation(
+                    &at,
+                    found,
+                    "make it an initializer, or keep its values inside",
+                );
+            }
             let mut attributes = node.attribute.iter();
             if attributes.any(|attribute| attribute.g.is_some() || !attribute.graphs.is_empty()) {
                 let found = format!(
                     "{} has a graph of its own; a layer with control flow cannot be cut",
                     node.op_type
                 );
-                let at = format!("node {}", node.name);
                 self.violation(&at, found, "export without control flow");
+            }
+        }
+    }
+
+    /// Whether every value is made once, before it is read.
+    fn order(&mut self, graph: &proto::GraphProto) {
+        let mut made: HashSet<&str> = self.wires.inputs.iter().copied().collect();
+        made.extend(graph.initializer.iter().map(|tensor| tensor.name.as_str()));
+        let mut wrong = Vec::new();
+        for node in &graph.node {
+            let mut inputs = node.input.iter().filter(|input| !input.is_empty());
+            if let Some(early) = inputs.find(|input| !made.contains(input.as_str())) {
+                let (found, remedy) = match self.wires.has(early) {
+                    true => (
+                        "it is read before it is made",
+                        "sort the nodes topologically, as the ONNX format demands",
+                    ),
+                    false => ("nothing makes it", "export the graph again"),
+                };
+                wrong.push((early.clone(), found, remedy));
+            }
+            for output in node.output.iter().filter(|output| !output.is_empty()) {
+                if !made.insert(output) {
+                    let found = "it is made twice, or is an input or a weight and made, too";
+                    wrong.push((output.clone(), found, "give every value a name of its own"));
+                }
+            }
+        }
+        // One is enough to say, where all that follows is in disorder.
+        for (at, found, remedy) in wrong.into_iter().take(MOST_DISORDER) {
+            self.violation(&at, found, remedy);
+        }
+    }
+
+    /// The files of weights.
+    fn files(&mut self, graph: &proto::GraphProto, folder: &Path) {
+        let mut told = BTreeSet::new();
+        for tensor in &graph.initializer {
+            let entry = |key: &str| {
+                let entry = tensor.external_data.iter().find(|entry| entry.key == key);
+                entry.map(|entry| entry.value.as_str())
+            };
+            let Some(file) = entry("location") else {
+                continue;
+            };
+            let outside = |part: std::path::Component<'_>| {
+                !matches!(
+                    part,
+                    std::path::Component::Normal(_) | std::path::Component::CurDir
+                )
+            };
+            let fault = if Path::new(file).components().any(outside) {
+                Some("is not below the folder of the graph".to_owned())
+            } else {
+                match std::fs::metadata(folder.join(file)) {
+                    Ok(data) if data.is_file() => {
+                        let number = |key: &str| entry(key).map_or(Some(0), |n| n.parse().ok());
+                        let end = number("offset").zip(number("length"));
+                        let end =
+                            end.and_then(|(from, length): (u64, u64)| from.checked_add(length));
+                        let short = end.is_none_or(|end| end > data.len());
+                        short.then(|| {
+                            format!("has {} bytes, too few for {}", data.len(), tensor.name)
+                        })
+                    }
+                    _ => Some("is not there".to_owned()),
+                }
+            };
+            if let Some(fault) = fault
+                && told.insert(file)
+            {
+                let found = format!("the file of its weights, {file:?}, {fault}");
+                let remedy =
+                    "put it beside the graph, as and under the name that it was exported with";
+                self.violation("weights", found, remedy);
             }
         }
     }
@@ -181,6 +288,14 @@ impl Checker<'_> {
             self.of_type(&name, DataType::Float, &[3]);
             self.free(&name, &[0, 1], None);
             self.size(&name, 2, "d_model", |found| &mut found.d_model);
+            if self.wires.is_of_tokens(&name, 0, 1) || self.wires.is_of_tokens(&name, 1, 0) {
+                let found = "its first axes are [pos, batch]; expected [batch, pos]";
+                self.violation(
+                    &name,
+                    found,
+                    "return it transposed, and read that in the next layer",
+                );
+            }
         }
         if self.wires.has(&logits) {
             self.of_type(&logits, DataType::Float, &[2, 3]);
@@ -213,8 +328,18 @@ impl Checker<'_> {
             }
             (None, None) if axis > 0 => {
                 let found = format!("the length of axis {axis}, {what}, is not stated");
-                let remedy = "state it in the export, or save the graph after onnx.shape_inference.infer_shapes";
+                let remedy = match what {
+                    HEADS => "state it in the export, or write `heads = N` in the manifest",
+                    _ => {
+                        "state it in the export, or save the graph after onnx.shape_inference.infer_shapes"
+                    }
+                };
                 self.violation(name, found, remedy);
+            }
+            (None, Some(length)) if length > MOST => {
+                let found =
+                    format!("axis {axis}, {what}, is {length} long; expected at most {MOST}");
+                self.violation(name, found, "state the real length in the export");
             }
             _ => *noted(&mut self.found) = known.or(length),
         }
@@ -233,7 +358,13 @@ impl Checker<'_> {
         if self.found.attention {
             for name in &names {
                 self.of_type(name, DataType::Float, &[4]);
-                self.size(name, 1, "the number of heads", |found| &mut found.heads);
+                self.size(name, 1, HEADS, |found| &mut found.heads);
+                if self.wires.is_of_tokens(name, 1, 1) {
+                    let found = "axis 1 is the length of the prompt; expected heads";
+                    let remedy =
+                        "return it as [batch, head, q_pos, ...], before heads are put together";
+                    self.violation(name, found, remedy);
+                }
             }
         } else if of_attention
             .iter()
@@ -251,6 +382,12 @@ impl Checker<'_> {
         if self.found.heads.is_none() && layers > 0 {
             let remedy = "name attn_pattern and attn_out, or write `heads = N` in the manifest";
             self.violation("heads", "their number is not stated", remedy);
+        }
+        if let (Some(heads), Some(width)) = (self.found.heads, self.found.d_model)
+            && heads > width
+        {
+            let found = format!("{heads}, more than d_model, {width}");
+            self.violation("heads", found, "write the real number in the manifest");
         }
         for mask in (0..layers).map(|layer| manifest.of_layer("attn_bias", layer)) {
             if self.wires.length(&mask, 1) != Some(1) {
@@ -340,7 +477,8 @@ impl Checker<'_> {
         let after = from.join(", ");
         if !others.is_empty() {
             let found = format!("besides {after:?} it still reads {}", others.join(", "));
-            let remedy = "a layer may read its stream, its mask and the positions only; return the very value that is read next";
+            let remedy = "a layer may read its stream, its mask and the positions only; return the very value that is read next. If it \
+                 is only the shape that is read: give its axes the names of the tokens' axes";
             self.violation(to, found, remedy);
         }
         let missing: Vec<&String> = (from.iter().chain(needs).zip(&wanted))

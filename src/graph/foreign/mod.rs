@@ -54,6 +54,21 @@ impl Manifest {
         (entry.map(|(value, name)| format!("{value} = {name:?}"))).or(zero)
     }
 
+    /// Whether the graph calls the mask of some layer so.
+    fn is_mask(&self, name: &str) -> bool {
+        let pattern = self.of_every_layer("attn_bias");
+        let affixes = pattern.split_once("{l}");
+        let layer =
+            affixes.and_then(|(before, after)| name.strip_prefix(before)?.strip_suffix(after));
+        layer.is_some_and(|layer| layer.parse::<usize>().is_ok())
+    }
+
+    /// What the graph calls a value, with `{l}` for the layer.
+    fn of_every_layer(&self, value: &str) -> String {
+        let pattern = self.names.get(value).cloned();
+        pattern.unwrap_or(format!("{value}.{{l}}"))
+    }
+
     /// What the graph calls a value.
     fn name(&self, value: &str) -> String {
         self.names.get(value).cloned().unwrap_or(value.to_owned())
@@ -61,8 +76,7 @@ impl Manifest {
 
     /// What the graph calls a value of a layer.
     fn of_layer(&self, value: &str, layer: usize) -> String {
-        let pattern = self.names.get(value).cloned();
-        let pattern = pattern.unwrap_or(format!("{value}.{{l}}"));
+        let pattern = self.of_every_layer(value);
         pattern.replace("{l}", &layer.to_string())
     }
 }

@@ -32,9 +32,8 @@ pub struct Wires<'g> {
     types: HashMap<&'g str, Typed>,
     /// Inputs that are no weights.
     pub inputs: BTreeSet<&'g str>,
-    /// What the graph calls tokens and positions.
+    /// What the graph calls tokens.
     ids: String,
-    positions: String,
 }
 
 impl<'g> Wires<'g> {
@@ -50,13 +49,17 @@ impl<'g> Wires<'g> {
         let types = ports.filter_map(|port| Some((port.name.as_str(), typed(port)?)));
         let weights = graph.initializer.iter();
         let weights: HashSet<&str> = weights.map(|tensor| tensor.name.as_str()).collect();
+        let (ids, positions) = (manifest.name(INPUT_IDS), manifest.name(POSITION_IDS));
+        // Older files list their weights among the inputs; of what the contract feeds, such a value is a default.
+        let fed = |name: &str| name == ids || name == positions || manifest.is_mask(name);
         let inputs = graph.input.iter().map(|port| port.name.as_str());
         Self {
             makers: makers.collect(),
             types: types.collect(),
-            inputs: inputs.filter(|name| !weights.contains(name)).collect(),
-            ids: manifest.name(INPUT_IDS),
-            positions: manifest.name(POSITION_IDS),
+            inputs: inputs
+                .filter(|name| !weights.contains(name) || fed(name))
+                .collect(),
+            ids,
         }
     }
 
@@ -100,17 +103,18 @@ impl<'g> Wires<'g> {
             _ => None,
         };
         let symbol = axis(read, start as usize)?;
-        let own = (0..2).find(|&at| axis(&self.ids, at) == Some(symbol))?;
-        Some(OfPositions::Axis(own as i64))
+        let mut own = (0..2).filter(|&at| axis(&self.ids, at) == Some(symbol));
+        match (own.next(), own.next()) {
+            (Some(own), None) => Some(OfPositions::Axis(own as i64)),
+            _ => None,
+        }
     }
 
-    /// The values that a node reads.
+    /// The values that a node reads, but for those of which it takes a shape that positions have.
     pub fn reads<'v>(&'v self, node: &'v proto::NodeProto) -> impl Iterator<Item = &'v str> {
         let of_positions = self.of_positions(node).is_some();
-        (node.input.iter()).map(move |input| match of_positions {
-            true => &*self.positions,
-            false => self.original(input),
-        })
+        let inputs = node.input.iter().filter(move |_| !of_positions);
+        inputs.map(|input| self.original(input))
     }
 
     /// Whether there is such a value that a run can be asked for or given.
@@ -121,6 +125,18 @@ impl<'g> Wires<'g> {
     /// A value's type, if it is stated.
     pub fn typed(&self, name: &str) -> Option<&Typed> {
         self.types.get(name)
+    }
+
+    /// Whether a value's axis is stated to be the tokens' batch (0) or length (1), and not the other of the two.
+    pub fn is_of_tokens(&self, name: &str, axis: usize, of_tokens: usize) -> bool {
+        let symbol = |name: &str, at: usize| match self.typed(name)?.1.get(at)? {
+            Axis::Symbol(symbol) => Some(symbol),
+            _ => None,
+        };
+        let own = symbol(name, axis);
+        own.is_some()
+            && own == symbol(&self.ids, of_tokens)
+            && own != symbol(&self.ids, 1 - of_tokens)
     }
 
     /// The length of an axis of a value, where it is stated and fixed.

@@ -1,0 +1,173 @@
+//! What preflight demands of a graph that another program wrote, and the contract's check cannot see: that layers read what their masks
+//! let them read and nothing else, and logits the last position. Of the graphs that this program writes the tests show it.
+
+use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, Ix2, Ix3, s};
+
+use super::apart::apart;
+use super::forward::{Biases, Captured};
+use crate::Result;
+use crate::graph::{attn_out, resid};
+use crate::interrupt::interrupted;
+use crate::intervene::{Mask, Technique};
+use crate::runtime::{Attention, Engine, Tensor};
+
+/// The check that fails, and why.
+type Checked = std::result::Result<(), (&'static str, String)>;
+
+/// Checks a graph on some prompts, whose tokens are `ids`, `[batch, pos]`, with all of their streams and their logits, `[batch, vocab]`.
+///
+/// # Errors
+/// The runtime's reason; an interrupt.
+pub(super) fn check(
+    engine: &mut Engine,
+    ids: &Array2<i64>,
+    (captured, logits): (&Captured, &Array2<f32>),
+    biases: &Biases,
+    tolerance: f32,
+) -> Result<Checked> {
+    let of_tokens = &captured[&0];
+    for parity in [0, 1] {
+        let other = moved(ids.view().insert_axis(Axis(2)), parity);
+        let other = engine.embed(other.index_axis_move(Axis(2), 0), 0)?;
+        let other = other.view::<Ix3>()?.to_owned();
+        if let Some((t, apart)) = changed(of_tokens, &other, stays(parity), tolerance) {
+            let reason = format!(
+                "{} at position {t} differs by {apart} of its largest value with other tokens at other positions: it is no embedding",
+                resid(0)
+            );
+            return Ok(Err(("blocked", reason)));
+        }
+    }
+    let alone = Mask::SelfPeek(Technique::ABP);
+    let last = ids.ncols() - 1;
+    for layer in 0..engine.layers() {
+        interrupted()?;
+        let stream = &captured[&layer];
+        let mut run = |stream: Array3<f32>, mask: &Mask| -> Result<Array3<f32>> {
+            let next = engine.layer(layer, &Tensor::from_f32(stream)?, biases.of(mask))?;
+            Ok(next.view::<Ix3>()?.to_owned())
+        };
+        let own = run(stream.clone(), &alone)?;
+        for parity in [0, 1] {
+            let other = run(moved(stream.view(), parity), &alone)?;
+            if let Some((t, apart)) = changed(&own, &other, stays(parity), tolerance) {
+                let reason = format!(
+                    "{} at position {t} differs by {apart} of its largest value with other streams at other positions, though it sees \
+                     itself and position 0 only: the mask of layer {layer} does not reach all of its attention, or something else mixes \
+                     positions",
+                    resid(layer + 1)
+                );
+                return Ok(Err(("blocked", reason)));
+            }
+        }
+        let knocked_out = run(stream.clone(), &Mask::Knockout)?;
+        let others = |t: usize| t != last;
+        if let Some((t, apart)) = changed(&captured[&(layer + 1)], &knocked_out, others, tolerance)
+        {
+            let reason = format!(
+                "{} at position {t} differs by {apart} of its largest value when it is the last token that sees less: the mask of layer \
+                 {layer} is not applied query by query",
+                resid(layer + 1)
+            );
+            return Ok(Err(("blocked", reason)));
+        }
+    }
+    let end = captured[&engine.layers()].slice(s![.., -1.., ..]);
+    let of_last = engine.logits(&Tensor::from_f32(end.to_owned())?)?;
+    let apart = apart(of_last.view::<Ix2>()?, logits.view());
+    if apart > tolerance {
+        let reason = format!(
+            "logits differ by {apart} of the largest when the last position is all that there is: they are read at others, too"
+        );
+        return Ok(Err(("last position", reason)));
+    }
+    Ok(Ok(()))
+}
+
+/// Checks that what is called `attn_out` is what each head reads through the weights that are called `attn_pattern`.
+///
+/// # Errors
+/// The runtime's reason; an interrupt.
+pub(super) fn check_heads(
+    engine: &mut Engine,
+    captured: &Captured,
+    biases: &Biases,
+    tolerance: f32,
+) -> Result<Checked> {
+    for layer in 0..engine.layers() {
+        interrupted()?;
+        let blind = layer % engine.heads();
+        let mut run = |closed: bool| -> Result<Array4<f32>> {
+            let stream = Tensor::from_f32(captured[&layer].clone())?;
+            let mut read = Array4::zeros((0, 0, 0, 0));
+            let causal = biases.of(&Mask::Causal);
+            engine.layer_changed(layer, &stream, causal, |attention| match attention {
+                Attention::Weights(weights) if closed => {
+                    let mut weights = weights.to_owned();
+                    weights.index_axis_mut(Axis(1), blind).fill(0.0);
+                    Ok(Some(weights))
+                }
+                Attention::Weights(_) => Ok(None),
+                Attention::Outputs(outputs) => {
+                    read = outputs.to_owned();
+                    Ok(None)
+                }
+            })?;
+            Ok(read)
+        };
+        let (mut expected, found) = (run(false)?, run(true)?);
+        expected.index_axis_mut(Axis(1), blind).fill(0.0);
+        let apart = apart(found.view(), expected.view());
+        if apart > tolerance {
+            let reason = format!(
+                "with all weights of head {blind} at 0, {} differs by {apart} of its largest value from what it is with 0 there in its \
+                 place: it is not what each head reads, [batch, head, pos, d_head]",
+                attn_out(layer)
+            );
+            return Ok(Err(("attention", reason)));
+        }
+    }
+    Ok(Ok(()))
+}
+
+/// The same with other content at the positions of a parity, position 0 excepted: all have that of the last of them, so that it is
+/// not only in another order, or that of the next prompt if there is no other. `x` is `[batch, pos, d]`.
+fn moved<T: Copy>(x: ArrayView3<'_, T>, parity: usize) -> Array3<T> {
+    let (batch, pos, _) = x.dim();
+    let positions: Vec<usize> = (1..pos).filter(|t| t % 2 == parity).collect();
+    let mut moved = x.to_owned();
+    for &t in &positions {
+        let from = positions[positions.len() - 1];
+        for row in 0..batch {
+            let of = if positions.len() > 1 {
+                row
+            } else {
+                (row + 1) % batch
+            };
+            moved
+                .slice_mut(s![row, t, ..])
+                .assign(&x.slice(s![of, from, ..]));
+        }
+    }
+    moved
+}
+
+/// The positions that [`moved`] leaves as they are.
+fn stays(parity: usize) -> impl Fn(usize) -> bool {
+    move |t| t == 0 || t % 2 != parity
+}
+
+/// The first of some positions that differs by more than the tolerance, of the largest value there, and by how much.
+fn changed(
+    own: &Array3<f32>,
+    other: &Array3<f32>,
+    among: impl Fn(usize) -> bool,
+    tolerance: f32,
+) -> Option<(usize, f32)> {
+    let positions = (0..own.len_of(Axis(1))).filter(|&t| among(t));
+    let mut apart = positions.map(|t| {
+        let at = s![.., t, ..];
+        (t, apart(other.slice(at), own.slice(at)))
+    });
+    apart.find(|(_, apart)| *apart > tolerance)
+}
