@@ -108,7 +108,7 @@ impl Checker<'_> {
             self.violation(&at, found, "add it to opset_import");
         }
         for node in &graph.node {
-            let at = format!("node {}", node.name);
+            let at = format!("node {} {}", node.op_type, node.name);
             let external = |attribute: &proto::AttributeProto| {
                 let tensor = attribute.t.as_ref();
                 tensor.is_some_and(|tensor| !tensor.external_data.is_empty())
@@ -141,10 +141,7 @@ impl Checker<'_> {
             let mut inputs = node.input.iter().filter(|input| !input.is_empty());
             if let Some(early) = inputs.find(|input| !made.contains(input.as_str())) {
                 let (found, remedy) = match self.wires.has(early) {
-                    true => (
-                        "it is read before it is made",
-                        "sort the nodes topologically, as the ONNX format demands",
-                    ),
+                    true => ("it depends on itself", "export the graph again"),
                     false => ("nothing makes it", "export the graph again"),
                 };
                 wrong.push((early.clone(), found, remedy));

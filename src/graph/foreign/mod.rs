@@ -129,7 +129,9 @@ impl Foreign {
     pub fn decode(bytes: Vec<u8>) -> Result<Self, String> {
         // Of shared bytes tensors are slices, not copies.
         let mut model = proto::ModelProto::decode(Bytes::from(bytes)).map_err(|e| e.to_string())?;
-        let graph = model.graph.take().ok_or("a model without a graph")?;
+        let mut graph = model.graph.take().ok_or("a model without a graph")?;
+        // Not all programs keep the order that the format demands.
+        graph.node = wires::sorted(graph.node);
         Ok(Self { model, graph })
     }
 

@@ -166,6 +166,44 @@ impl<'g> Wires<'g> {
     }
 }
 
+/// Nodes in topological order, else in the order that they had; those that read each other in a circle come last.
+pub fn sorted(nodes: Vec<proto::NodeProto>) -> Vec<proto::NodeProto> {
+    let mut maker: HashMap<&str, usize> = HashMap::new();
+    for (at, node) in nodes.iter().enumerate() {
+        maker.extend(node.output.iter().map(|output| (output.as_str(), at)));
+    }
+    // An input or output that is left out has no name.
+    maker.remove("");
+    let mut readers: Vec<Vec<usize>> = vec![Vec::new(); nodes.len()];
+    let mut missing: Vec<usize> = vec![0; nodes.len()];
+    for (at, node) in nodes.iter().enumerate() {
+        for made_by in node
+            .input
+            .iter()
+            .filter_map(|input| maker.get(input.as_str()))
+        {
+            readers[*made_by].push(at);
+            missing[at] += 1;
+        }
+    }
+    let mut ready: BTreeSet<usize> = (0..nodes.len()).filter(|&at| missing[at] == 0).collect();
+    let mut order = Vec::with_capacity(nodes.len());
+    while let Some(at) = ready.pop_first() {
+        order.push(at);
+        for &reader in &readers[at] {
+            missing[reader] -= 1;
+            if missing[reader] == 0 {
+                ready.insert(reader);
+            }
+        }
+    }
+    order.extend((0..nodes.len()).filter(|&at| missing[at] > 0));
+    let mut nodes: Vec<Option<proto::NodeProto>> = nodes.into_iter().map(Some).collect();
+    (order.into_iter())
+        .filter_map(|at| nodes[at].take())
+        .collect()
+}
+
 fn typed(port: &proto::ValueInfoProto) -> Option<Typed> {
     let Some(type_proto::Value::TensorType(tensor)) = &port.r#type.as_ref()?.value else {
         return None;
@@ -177,4 +215,30 @@ fn typed(port: &proto::ValueInfoProto) -> Option<Typed> {
         _ => Axis::Unknown,
     });
     Some((tensor.elem_type, axes.collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nodes_are_sorted_and_circles_come_last() {
+        let node = |name: &str, reads: &[&str], makes: &[&str]| proto::NodeProto {
+            name: name.to_owned(),
+            input: reads.iter().map(ToString::to_string).collect(),
+            output: makes.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
+        let nodes = vec![
+            node("last", &["b", "", "c"], &["d"]),
+            node("circle", &["f"], &["e"]),
+            node("back", &["e"], &["f"]),
+            node("second", &["a", "x"], &["b", ""]),
+            node("first", &["x"], &["a"]),
+            node("free", &[""], &["c"]),
+        ];
+        let names: Vec<String> = sorted(nodes).into_iter().map(|node| node.name).collect();
+        let expected = ["first", "second", "free", "last", "circle", "back"];
+        assert_eq!(names, expected);
+    }
 }
