@@ -29,7 +29,7 @@ fn tolerance(engine: &Engine) -> f32 {
 /// of equal vectors does, less than what any other context does to a token.
 const MOVED: f32 = 1e-5;
 
-/// What preflight checks, in its order. `finite` has an error of its own, [`Error::NotFinite`].
+/// What preflight checks, in its order. `finite` has an error of its own, [`crate::Error::NotFinite`].
 ///
 /// `captured` is about reading residual streams out of a run. That the segments between which they are read are the model
 /// is no question for a handful of prompts: the tests compare them with the uncut graph and with PyTorch.
@@ -53,7 +53,7 @@ pub const CHECKS: [&str; 13] = [
 /// What each check demands is said where it is made. Returns the number of prompts that were run.
 ///
 /// # Errors
-/// [`Error::Preflight`] names the first check that fails, [`Error::NotFinite`] the first boundary with NaN or infinity.
+/// [`crate::Error::Preflight`] names the first check that fails, [`crate::Error::NotFinite`] the first boundary with NaN or infinity.
 pub fn preflight(
     engine: &mut Engine,
     model: &Model,
