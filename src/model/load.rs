@@ -198,10 +198,10 @@ impl Model {
             bos: bos_id,
             names,
         } = family::read(&config_path, &weights)?;
-        let hash = match hash {
-            Some(hash) => hash,
-            None => hash_of(std::iter::once(config_path).chain(weights.files()), cache)?,
-        };
+        let files: Vec<PathBuf> = std::iter::once(config_path)
+            .chain(weights.files())
+            .collect();
+        let hash = || hash.map_or_else(|| hash_of(files, cache), Ok);
         let (sizes, decoder) = (
             spec.sizes(),
             Decoder {
@@ -229,14 +229,14 @@ impl Model {
             let of = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
             name = format!("{}/{name}", file_name(&of));
         }
-        let name = (name, file.hash(cache)?);
+        let name = (name, || file.hash(cache));
         Self::assemble(folder, name, (sizes, source), None, (bos, None))
     }
 
-    /// With the tokenizer of a folder.
+    /// With the tokenizer of a folder. The hash, which takes long, is made last.
     fn assemble(
         folder: &Path,
-        (name, hash): (String, Sha256),
+        (name, hash): (String, impl FnOnce() -> Result<Sha256>),
         (sizes, source): (Sizes, Source),
         preset: Option<&'static Preset>,
         (bos, bos_id): (&BosChoice, Option<u32>),
@@ -266,13 +266,14 @@ impl Model {
                 tokenizer_path.display()
             ))),
         });
+        let bos = bos.transpose()?;
         Ok(Self {
             name,
-            hash,
+            hash: hash()?,
             sizes,
             source,
             tokenizer,
-            bos: bos.transpose()?,
+            bos,
             precision: Precision::default(),
             preset,
         })
