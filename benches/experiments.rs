@@ -11,7 +11,7 @@ use af1::experiment::{
 use af1::fetch::Cache;
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::model::{BosChoice, Model, PRESETS};
-use af1::prompt::{PromptSet, Selection, Styles};
+use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 use criterion::{BenchmarkId, Criterion, Throughput};
 
@@ -83,9 +83,10 @@ fn bench(c: &mut Criterion, case: &Case) {
         operands: 0..=case.largest,
         results: 0..=results,
         contexts: 100,
+        contexts_from: ContextsFrom::Answerable,
         seed: 42,
     };
-    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let bos = model.bos();
     let set = PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts");
     let all: Vec<usize> = (0..set.len()).collect();
     let biases = Biases::new(set.positions()).expect("masks");

@@ -12,7 +12,7 @@ use crate::fetch::Cache;
 use crate::intervene::{Head, Plan, ablation};
 use crate::model::planted::{Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Origin, Preset};
-use crate::prompt::{Operation, PromptSet, Selection, Styles};
+use crate::prompt::{ContextsFrom, Operation, PromptSet, Selection, Styles};
 use crate::record::{Outcome, Provenance, Run, measure};
 use crate::runtime::{Engine, Placement, Runtime};
 use crate::stats::LEVEL;
@@ -135,6 +135,8 @@ fn styles(preset: &Preset) -> &'static [&'static str] {
     match preset.name {
         // The only one in which the route depends on the style.
         "planted-style" => &["symbolic", "python"],
+        // No style whose first operand is the first token can be asked.
+        "planted-no-bos" => &["calculate"],
         _ => &["symbolic"],
     }
 }
@@ -187,9 +189,10 @@ fn check_template(
         operands: OPERANDS,
         results: preset.results.0..=preset.results.1,
         contexts: 100,
+        contexts_from: ContextsFrom::All,
         seed: SEED,
     };
-    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let bos = model.bos();
     let set = PromptSet::build(&template, &model.tokenizer, bos, &selection)?;
     let operation = set.template.operation.to_string();
     let ablations = [ablation::named("cama").expect("it is built in")];

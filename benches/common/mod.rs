@@ -3,7 +3,7 @@
 use af1::fetch::Cache;
 use af1::model::planted::{Plant, Route};
 use af1::model::{BosChoice, Model};
-use af1::prompt::{PromptSet, Selection, Styles};
+use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 
 /// A planted model of so many layers, whose AF1 is (3, 2), and prompts of `A+B` in a style.
@@ -36,9 +36,10 @@ pub fn planted(layers: usize, style: &str, prompts: usize) -> (Engine, PromptSet
         operands: 0..=side - 1,
         results: 0..=2 * side,
         contexts: 100,
+        contexts_from: ContextsFrom::Answerable,
         seed: 42,
     };
-    let id = model.bos.as_ref().map(|bos| bos.id);
+    let id = model.bos();
     let mut set = PromptSet::build(&template, &model.tokenizer, id, &selection).expect("prompts");
     set.prompts.truncate(prompts);
     assert_eq!(set.len(), prompts);

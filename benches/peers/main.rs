@@ -7,7 +7,7 @@ use af1::experiment::{Biases, Request, base_forward, first_maximum, prepare};
 use af1::fetch::Cache;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::model::{BosChoice, Model, PRESETS};
-use af1::prompt::{PromptSet, Selection, Styles};
+use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 
 #[path = "../common/mod.rs"]
@@ -52,9 +52,10 @@ fn main() {
         operands: 0..=9,
         results: 0..=9,
         contexts: 100,
+        contexts_from: ContextsFrom::Answerable,
         seed: 42,
     };
-    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let bos = model.bos();
     let set = PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts");
     let all: Vec<usize> = (0..set.len()).collect();
     let layers = engine.layers();

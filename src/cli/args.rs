@@ -12,7 +12,7 @@ use crate::graph::Precision;
 use crate::intervene::ablation::{self, Ablation};
 use crate::intervene::masking::{self, Technique};
 use crate::model::{BosChoice, Model, PRESETS, Sizes};
-use crate::prompt::Operation;
+use crate::prompt::{ContextsFrom, Operation};
 use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, probe};
 use crate::stats::LEVEL;
 use crate::{Error, Result};
@@ -250,6 +250,10 @@ pub struct PromptArgs {
     /// Contexts a token over which means are taken, where there are three operands or more (two are enumerated)
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub contexts: u32,
+    /// Which prompts means may be taken over: `all` operands in range, whatever the result is, or only those that are `answerable`,
+    /// so that the range of results makes one operand say something of another
+    #[arg(long, value_name = "WHICH", default_value = ContextsFrom::All.name())]
+    pub contexts_from: ContextsName,
     /// Seed of every draw
     #[arg(long, default_value_t = 42)]
     pub seed: u64,
@@ -400,6 +404,24 @@ impl From<crate::intervene::Estimator> for EstimatorName {
             Estimator::LeaveOneOut => Self::LeaveOneOut,
             Estimator::Split => Self::Split,
         }
+    }
+}
+
+/// Which contexts there are, on the command line.
+#[derive(Clone, Copy, Debug)]
+pub struct ContextsName(pub ContextsFrom);
+
+impl FromStr for ContextsName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut all = ContextsFrom::ALL.into_iter();
+        all.find(|from| from.name() == text)
+            .map(Self)
+            .ok_or_else(|| {
+                let names = ContextsFrom::ALL.map(ContextsFrom::name);
+                format!("{text:?} are no contexts; expected {}", names.join(" or "))
+            })
     }
 }
 

@@ -140,7 +140,7 @@ impl Export {
                 spec.layers
             )));
         }
-        let bos = model.bos.as_ref().map(|bos| bos.id);
+        let bos = model.bos();
         let selection = selection(&model, &self.prompts);
         let set = PromptSet::build(template, &model.tokenizer, bos, &selection)?;
         let cama = ablation::named("cama").expect("it is built in");
@@ -227,7 +227,7 @@ impl Export {
             left as f64 / 1e9,
             all as f64 / 1e9,
             masked.evaluated.len(),
-            set.len(),
+            set.asked().len(),
             most
         ))
     }

@@ -12,10 +12,12 @@ use super::args::{Format, ModelArgs, OutputArgs, PromptArgs};
 use super::lab::selection;
 use super::output::deliver;
 use crate::Result;
+use crate::experiment::{Fronts, fronts};
 use crate::file::check_writable;
 use crate::graph::{Graph, Weight};
 use crate::model::{Decoder, Expected, GraphFile, Model, Source};
 use crate::prompt::{Operation, PromptSet, Role, Selection, Styles, Tokenizer};
+use crate::runtime::Engine;
 
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
@@ -46,9 +48,10 @@ impl Inspect {
         let model = self.model.load()?;
         // The graph is built, so that every weight is checked.
         let graph = model.graph()?;
-        let bos = model.bos.as_ref();
+        let bos = model.front.bos.as_ref();
         let selection = selection(&model, &self.prompts);
 
+        let mut first = None;
         let mut rows = Vec::new();
         for template in &templates {
             let set = PromptSet::build(template, &model.tokenizer, bos.map(|b| b.id), &selection);
@@ -57,7 +60,8 @@ impl Inspect {
             });
             match set {
                 Ok(set) => {
-                    row["prompts"] = set.len().into();
+                    let asked = set.asked();
+                    row["prompts"] = asked.len().into();
                     row["excluded_operands"] = set.excluded.operand.into();
                     row["excluded_answers"] = set.excluded.answer.into();
                     row["positions"] = set.positions().into();
@@ -67,12 +71,15 @@ impl Inspect {
                         .map(|role| name(*role))
                         .collect::<Vec<_>>()
                         .into();
-                    row["example"] = set.prompts[set.len() / 2].text.clone().into();
+                    first = first.or_else(|| Some(set.clone()));
+                    row["example"] = set.prompts[asked[asked.len() / 2]].text.clone().into();
                 }
                 Err(error) => row["error"] = error.to_string().into(),
             }
             rows.push(row);
         }
+
+        let fronts = first.map(|set| self.fronts(&model, &set));
 
         // Tied ones count once: they have one name.
         let preset = model.preset.map(|preset| {
@@ -92,6 +99,8 @@ impl Inspect {
                 "heads": sizes.heads, "vocab": sizes.vocab, "context": sizes.context,
                 "tokenizer_sha256": model.tokenizer.hash(), "tokens": model.tokenizer.len(),
                 "numbers": numbers, "bos": bos.map(|b| &b.token), "bos_id": bos.map(|b| b.id),
+                "bos_rule": model.front.rule.to_string(),
+                "other_front": fronts.as_ref().map(InFront::json),
                 "graph_nodes": graph.nodes.len(), "preset": preset, "expected": expected, "templates": rows,
             });
             if let Source::Decoder(decoder) = &model.source {
@@ -114,7 +123,7 @@ impl Inspect {
         }
 
         let mut text = format!(
-            "{}\nbefore every prompt: {}\nmodel SHA-256 {}\n\n{numbers}\n\n",
+            "{}\nbefore every prompt: {}\n{}model SHA-256 {}\n\n{numbers}\n\n",
             match &model.source {
                 Source::Decoder(decoder) => of_decoder(&model, decoder, &graph),
                 Source::Graph { .. } => of_graph(&model, &graph),
@@ -122,7 +131,8 @@ impl Inspect {
             bos.map_or("no token".to_owned(), |b| format!(
                 "{} (token {})",
                 b.token, b.id
-            )),
+            )) + &format!(" ({})", model.front.rule),
+            fronts.as_ref().map_or(String::new(), InFront::line),
             model.hash,
         );
         let mut table = Table::new();
@@ -189,7 +199,58 @@ impl Inspect {
     }
 }
 
+/// Whether the model would rather be asked with something else in front, as measured on a template.
+struct InFront {
+    template: String,
+    /// What was found, or why nothing was.
+    found: Result<Option<Fronts>>,
+}
+
+impl InFront {
+    fn line(&self) -> String {
+        let template = &self.template;
+        match &self.found {
+            Ok(None) => String::new(),
+            Ok(Some(fronts)) if fronts.other_is_better() => {
+                format!("WARNING: {template}: {fronts}\n")
+            }
+            Ok(Some(fronts)) => format!("{template}: {fronts}\n"),
+            Err(error) => {
+                format!(
+                    "what the model answers with something else in front was not measured: {error}\n"
+                )
+            }
+        }
+    }
+
+    fn json(&self) -> serde_json::Value {
+        match &self.found {
+            Ok(None) => serde_json::Value::Null,
+            Ok(Some(fronts)) => serde_json::json!({
+                "template": self.template, "prompts": fronts.prompts, "right": fronts.right,
+                "bos": fronts.other.as_ref().map(|bos| &bos.token), "right_with_it": fronts.other_right,
+                "p": fronts.p, "much_better": fronts.other_is_better(),
+            }),
+            Err(error) => serde_json::json!({ "error": error.to_string() }),
+        }
+    }
+}
+
 impl Inspect {
+    /// Asks some prompts with another choice of what stands in front. That takes the runtime, without which everything else can be
+    /// said all the same.
+    fn fronts(&self, model: &Model, set: &PromptSet) -> InFront {
+        let measured = || {
+            let (runtime, placement) = self.model.runtime.start()?;
+            let mut engine = Engine::new(runtime, placement, model)?;
+            fronts(&mut engine, model, set)
+        };
+        InFront {
+            template: format!("{} {}", set.template.style, set.template.operation),
+            found: measured(),
+        }
+    }
+
     /// Whether a graph keeps the contract.
     fn contract(&self, file: &Path) -> Result<()> {
         let graph = GraphFile::open(file)?;

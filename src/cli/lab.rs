@@ -12,8 +12,8 @@ use super::args::{
 };
 use super::output::{deliver, print};
 use crate::experiment::{
-    Draw, Evaluation, Experiment, Order, Part, Pruning, Request, Way, attention, discover,
-    keeps_most, preflight, prepare, random_sets, waiting, with_references,
+    Checked, Draw, Evaluation, Experiment, Fronts, Order, Part, Pruning, Request, Way, attention,
+    discover, keeps_most, preflight, prepare, random_sets, waiting, with_references,
 };
 use crate::file::{check_writable, sha256_bytes};
 use crate::intervene::{Ablation, Estimator, Head, Plan, Tail};
@@ -552,7 +552,10 @@ impl Lab {
             level: args.intervention.level,
             provenance: &self.provenance,
         };
-        preflight(&mut self.engine, &self.model, &set, &request)?;
+        warn(
+            &set.template,
+            preflight(&mut self.engine, &self.model, &set, &request)?,
+        );
         let engine = &mut self.engine;
         let mut evaluation: Option<Evaluation> = None;
         for todo in todo {
@@ -774,6 +777,14 @@ impl Lab {
     }
 }
 
+/// Says loudly if the model would rather be asked with something else in front.
+fn warn(template: &Template, checked: Checked) {
+    if let Some(fronts) = checked.fronts.filter(Fronts::other_is_better) {
+        let (style, operation) = (&template.style, &template.operation);
+        eprintln!("WARNING: {style} {operation}: {fronts}");
+    }
+}
+
 /// The line of a template that could not be evaluated, or of an ablation that is not defined on it.
 fn failed(
     (experiment, model, sweep): (Experiment, &str, &str),
@@ -831,8 +842,7 @@ fn build(
     model: &Model,
     selection: &Selection,
 ) -> (Template, Result<PromptSet>) {
-    let bos = model.bos.as_ref().map(|bos| bos.id);
-    let set = PromptSet::build(&template, &model.tokenizer, bos, selection);
+    let set = PromptSet::build(&template, &model.tokenizer, model.bos(), selection);
     let set = set.and_then(|set| fits(set, model));
     (template, set)
 }
@@ -863,6 +873,7 @@ pub fn selection(model: &Model, args: &PromptArgs) -> Selection {
         operands: args.operands.clone().map_or(operands, |span| span.0),
         results: args.results.clone().map_or(results, |span| span.0),
         contexts: args.contexts as usize,
+        contexts_from: args.contexts_from.0,
         seed: args.seed,
     }
 }
@@ -901,7 +912,9 @@ fn provenance(
         results: [*selection.results.start(), *selection.results.end()],
         limit: Some(args.intervention.limit as usize),
         contexts: selection.contexts,
-        bos: model.bos.as_ref().map(|bos| bos.token.clone()),
-        bos_id: model.bos.as_ref().map(|bos| bos.id),
+        contexts_from: selection.contexts_from.name().to_owned(),
+        bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
+        bos_id: model.bos(),
+        bos_rule: Some(model.front.rule.to_string()),
     }
 }

@@ -35,7 +35,7 @@ impl Logits {
                 self.prompt
             ))
         })?;
-        let mut ids: Vec<u32> = model.bos.iter().map(|bos| bos.id).collect();
+        let mut ids: Vec<u32> = model.bos().into_iter().collect();
         ids.extend(tokens.iter().map(|token| token.id));
         let context = model.sizes.context;
         if ids.is_empty() || context.is_some_and(|context| ids.len() > context) {

@@ -18,7 +18,7 @@ use crate::graph::af1::Af1;
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::{Ablation, Source, Stream, named, replace};
 use crate::intervene::{Contexts, Cut, Estimator, Mask, Means, Plan, Technique};
-use crate::prompt::PromptSet;
+use crate::prompt::{Dependence, PromptSet};
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result, progress};
 
@@ -136,6 +136,8 @@ pub struct Evaluation {
     pub draw: Option<Draw>,
     /// How well the means are known, by boundary.
     pub contexts: BTreeMap<usize, Contexts>,
+    /// What one operand says of another in the prompts that the means are over.
+    pub dependence: Dependence,
     /// The answers, plan by plan in the order of the request, ablation by ablation.
     pub cells: Vec<Cell>,
     means: BTreeMap<usize, Means>,
@@ -256,7 +258,7 @@ pub fn prepare(
             reason: format!(
                 "the {} estimator has no mean for any of the {} prompts; take more prompts or another --estimator",
                 request.estimator.name(),
-                set.len()
+                set.asked().len()
             ),
         });
     }
@@ -285,6 +287,11 @@ pub fn prepare(
         }
     }
     let base_logit_difference = halves.evaluated.iter().map(|&p| first.logit_difference[p]);
+    let estimation: Vec<&[i64]> = (set.prompts.iter().zip(&halves.estimation))
+        .filter_map(|(prompt, estimation)| estimation.then_some(&*prompt.operands))
+        .collect();
+    let sample = set.drawn || estimation.len() < set.len();
+    let dependence = Dependence::of(&estimation, sample);
     let contexts = first
         .means
         .iter()
@@ -306,6 +313,7 @@ pub fn prepare(
         degenerate: halves.degenerate,
         evaluated: halves.evaluated,
         contexts,
+        dependence,
         cells: Vec::new(),
         means: first.means,
         kept: first.kept,
@@ -356,22 +364,23 @@ impl Halves {
     /// the same prompts.
     pub(super) fn new(set: &PromptSet, request: &Request<'_>) -> Self {
         let mut estimation = vec![true; set.len()];
-        let mut candidates: Vec<usize> = (0..set.len()).collect();
+        let mut candidates = set.asked();
+        let asked = candidates.len();
         let limit = request.limit.unwrap_or(usize::MAX);
-        if request.estimator == Estimator::Split || limit < set.len() {
+        if request.estimator == Estimator::Split || limit < asked {
             candidates.shuffle(&mut ChaCha8Rng::seed_from_u64(request.seed));
         }
         if request.estimator == Estimator::Split {
-            candidates = candidates.split_off(set.len() / 2);
+            candidates = candidates.split_off(asked / 2);
             for &prompt in &candidates {
                 estimation[prompt] = false;
             }
         }
         if request.part != Part::All {
             // A draw of its own, so that the halves do not depend on the estimator.
-            let mut halves: Vec<usize> = (0..set.len()).collect();
+            let mut halves = set.asked();
             halves.shuffle(&mut ChaCha8Rng::seed_from_u64(!request.seed));
-            let (development, held_out) = halves.split_at(set.len() / 2);
+            let (development, held_out) = halves.split_at(asked / 2);
             let part = match request.part {
                 Part::HeldOut => held_out,
                 Part::All | Part::Development => development,

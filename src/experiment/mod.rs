@@ -7,6 +7,7 @@ mod compiled;
 mod discover;
 mod evaluate;
 mod forward;
+mod front;
 mod given;
 mod heads;
 mod preflight;
@@ -20,8 +21,9 @@ pub use compiled::{Tables, Way, same_up_to};
 pub use discover::{Discovered, discover, keeps_most, needed_layers};
 pub use evaluate::{Cell, Difference, Draw, Evaluation, Part, Request, evaluate, prepare};
 pub use forward::{Biases, base_forward, last_attention};
+pub use front::{Fronts, fronts};
 pub use heads::{Order, Pruning, random_sets};
-pub use preflight::{CHECKS, preflight};
+pub use preflight::{CHECKS, Checked, preflight};
 pub use recover::{Found, recover};
 pub use scores::first_maximum;
 pub use sweep::{

@@ -8,6 +8,7 @@ use super::apart::apart;
 use super::attention::check_weights;
 use super::compiled::same_up_to;
 use super::forward::{Biases, Captured, base_forward, check_finite, failed, last_attention};
+use super::front::{Fronts, fronts};
 use super::{Part, Request, given, prepare};
 use crate::Result;
 use crate::intervene::ablation::{Source, named, replace};
@@ -49,8 +50,18 @@ pub const CHECKS: [&str; 13] = [
     "interventions",
 ];
 
+/// What preflight did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The prompts that were run.
+    pub prompts: usize,
+    /// What the model answers with another choice of what stands in front, where there is one. A choice that is much better is no
+    /// error here: whoever asks must be told.
+    pub fronts: Option<Fronts>,
+}
+
 /// Checks a template with the plans and ablations of a request; the estimator and the limit of the request do not matter.
-/// What each check demands is said where it is made. Returns the number of prompts that were run.
+/// What each check demands is said where it is made.
 ///
 /// # Errors
 /// [`crate::Error::Preflight`] names the first check that fails, [`crate::Error::NotFinite`] the first boundary with NaN or infinity.
@@ -59,7 +70,7 @@ pub fn preflight(
     model: &Model,
     set: &PromptSet,
     request: &Request<'_>,
-) -> Result<usize> {
+) -> Result<Checked> {
     let fail = |check: &'static str, reason: String| failed(set, check, reason);
     roles(model, set).map_err(|reason| fail("roles", reason))?;
     masks(engine, set.positions(), request.plans).map_err(|reason| fail("masks", reason))?;
@@ -120,19 +131,24 @@ pub fn preflight(
         .map_err(|(check, reason)| fail(check, reason))?;
     interventions(engine, &sample, request, (&captured, &logits), noise)?
         .map_err(|(check, reason)| fail(check, reason))?;
-    Ok(sample.len())
+    Ok(Checked {
+        prompts: sample.len(),
+        fronts: fronts(engine, model, set)?,
+    })
 }
 
 /// A handful of prompts: one, for each of its operands another one with the same token there, so that its means have
 /// contexts, and the last.
 fn sample(set: &PromptSet) -> Vec<usize> {
-    let first = set.len() / 2;
-    let mut chosen = BTreeSet::from([first, set.len() - 1]);
+    let asked = set.asked();
+    let first = asked[asked.len() / 2];
+    let mut chosen = BTreeSet::from([first, asked[asked.len() - 1]]);
     let ids = |prompt: usize| &set.prompts[prompt].ids;
     for t in 1..set.positions() {
         if let Role::Operand(_) = set.roles[t] {
             let shares = |&p: &usize| ids(p)[t] == ids(first)[t] && ids(p) != ids(first);
-            chosen.extend((0..set.len()).find(shares));
+            let other = asked.iter().copied().find(shares);
+            chosen.extend(other.or_else(|| (0..set.len()).find(shares)));
         }
     }
     chosen.into_iter().collect()
@@ -141,7 +157,7 @@ fn sample(set: &PromptSet) -> Vec<usize> {
 /// The beginning-of-sequence token stands first, once, the operands where their roles say, the tokens are those
 /// of the text.
 fn roles(model: &Model, set: &PromptSet) -> Result<(), String> {
-    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let bos = model.bos();
     let start = usize::from(bos.is_some());
     for prompt in &set.prompts {
         let wrong = |what: String| Err(format!("{:?}: {what}", prompt.text));
@@ -216,16 +232,14 @@ fn first_positions(
     let cama = named("cama").expect("it is built in");
     let all: Vec<usize> = (0..set.len()).collect();
     for (wait, resid) in captured {
-        if set.roles[0] == Role::Bos {
-            let zero = resid.slice(s![.., 0, ..]);
-            let first = zero.select(Axis(0), &vec![0; set.len()]);
-            same(zero, first.view(), tolerance).map_err(|apart| {
-                let reason = format!(
-                    "resid.{wait} differs by {apart} of its largest value between prompts: the model looks ahead"
-                );
-                ("position 0", reason)
-            })?;
-        }
+        let zero = resid.slice(s![.., 0, ..]);
+        let first = zero.select(Axis(0), &vec![0; set.len()]);
+        same(zero, first.view(), tolerance).map_err(|apart| {
+            let reason = format!(
+                "resid.{wait} differs by {apart} of its largest value between prompts: the model looks ahead"
+            );
+            ("position 0", reason)
+        })?;
         let mut means = Means::new(set.positions(), resid.len_of(Axis(2)), 0);
         means.push(set, &all, resid.view());
         let source = Source {
@@ -248,7 +262,8 @@ fn first_positions(
     Ok(())
 }
 
-type Checked = Result<(), (&'static str, String)>;
+/// What a check finds: which one fails, and why.
+type Found = Result<(), (&'static str, String)>;
 
 /// Replacing a stream by itself gives the unmodified logits; every ablation, at every boundary that it is asked for,
 /// changes the residual stream, and in one of them the logits; every kind of mask that is asked for changes the logits
@@ -259,7 +274,7 @@ fn interventions(
     request: &Request<'_>,
     (captured, logits): (&Captured, &Array2<f32>),
     noise: f32,
-) -> Result<Checked> {
+) -> Result<Found> {
     let nothing = named("identity").expect("it is built in");
     let (layers, heads) = (engine.layers(), engine.heads());
     let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
@@ -278,6 +293,8 @@ fn interventions(
     let mut evaluation = prepare(engine, sample.clone(), &request, &waits)?;
     let unmodified: Vec<Plan> = waits.iter().map(|&wait| Plan::waiting(wait)).collect();
     let identity = evaluation.logits(engine, &unmodified, nothing)?;
+    // Of the sample some prompts may be contexts only.
+    let logits = logits.select(Axis(0), &evaluation.evaluated);
     for (wait, found) in waits.iter().zip(&identity) {
         if let Err(apart) = same(logits.view(), found.view(), tolerance(engine)) {
             let reason = format!(

@@ -60,7 +60,8 @@ impl<'a> Logits<'a> {
         let shape = (answers.len(), most);
         let padded = Array2::from_shape_fn(shape, |(prompt, i)| {
             let of = answers[prompt];
-            i64::from(*of.get(i).unwrap_or(&of[0]))
+            // A prompt that is a context only has no answer; its measure is not read.
+            i64::from(*of.get(i).or(of.first()).unwrap_or(&0))
         });
         engine.score(self.tensor, &self.rows, padded, reference)
     }

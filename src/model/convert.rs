@@ -12,11 +12,11 @@ use super::{Family, ModelSpec, RopeScaling};
 use crate::fetch::Staging;
 use crate::graph::{Linear, Norm, WeightNames};
 use crate::interrupt::{interrupted, is_interrupted};
-use crate::prompt::Tokenizer;
+use crate::prompt::{Rule, Tokenizer};
 use crate::{Error, Result, progress};
 
 /// Raised when the conversion changes, so that older folders in the cache are not used any more.
-pub const CONVERSION: u32 = 1;
+pub const CONVERSION: u32 = 2;
 
 /// Writes `config.json`, `model.safetensors`, `tokenizer.json` and `tokenizer_config.json`.
 pub fn convert(gguf: &Gguf, staging: &Staging) -> Result<()> {
@@ -31,7 +31,8 @@ pub fn convert(gguf: &Gguf, staging: &Staging) -> Result<()> {
 
     let (tokenizer, bos) = tokenizer(gguf)?;
     write("tokenizer.json", tokenizer.to_json().as_bytes())?;
-    let json = serde_json::json!({ "bos_token": bos });
+    let (add, rule) = adds_bos(gguf);
+    let json = serde_json::json!({ "bos_token": bos, "add_bos_token": add, "rule": rule });
     write("tokenizer_config.json", json.to_string().as_bytes())?;
     let names = config.names(&spec);
     weights(
@@ -48,6 +49,18 @@ fn unsupported(gguf: &Gguf, field: &str, found: &str, supported: &str) -> Error 
         found: found.to_owned(),
         supported: supported.to_owned(),
     }
+}
+
+/// Whether the tokenizer puts its beginning-of-sequence token before a text. Where the file does not say so, llama.cpp does it for
+/// SentencePiece's tokenizers and for Llama 3's (`llama-vocab.cpp`).
+fn adds_bos(gguf: &Gguf) -> (bool, Rule) {
+    if let Some(Value::Bool(add)) = gguf.get("tokenizer.ggml.add_bos_token") {
+        return (*add, Rule::GgufFlag);
+    }
+    let text = |key: &str| gguf.get(key).and_then(Value::as_str).unwrap_or_default();
+    let sentencepiece = text("tokenizer.ggml.model") == "llama";
+    let llama3 = ["llama-bpe", "llama3", "llama-v3"].contains(&text("tokenizer.ggml.pre"));
+    (sentencepiece || llama3, Rule::GgufKind)
 }
 
 /// The configuration that the metadata amounts to.

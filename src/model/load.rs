@@ -2,8 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-
 use super::convert::{CONVERSION, convert};
 use super::family::{self, Description};
 use super::gguf::Gguf;
@@ -12,22 +10,13 @@ use super::{ModelSpec, Origin, Preset, Sizes, Weights};
 use crate::fetch::{Cache, Entry, HubModel, Staging};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{Graph, Precision, WeightNames, decoder};
-use crate::prompt::Tokenizer;
+use crate::prompt::{Bos, Front, Rule, Stated, Tokenizer};
 use crate::{Error, Result};
-
-/// The beginning-of-sequence token that is prepended to every prompt.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Bos {
-    /// Its name.
-    pub token: String,
-    /// Its id.
-    pub id: u32,
-}
 
 /// Which beginning-of-sequence token the user wants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum BosChoice {
-    /// The preset's, else the tokenizer's own.
+    /// The preset's, else what the tokenizer itself puts before a text.
     #[default]
     Default,
     /// None at all.
@@ -86,26 +75,14 @@ pub struct Model {
     pub source: Source,
     /// Its tokenizer.
     pub tokenizer: Tokenizer,
-    /// What every prompt begins with.
-    pub bos: Option<Bos>,
+    /// What stands in front of every prompt.
+    pub front: Front,
+    /// The name of its beginning-of-sequence token, whether that stands in front of prompts or not.
+    pub named_bos: Option<String>,
     /// The precision in which it is computed.
     pub precision: Precision,
     /// The preset that it is.
     pub preset: Option<&'static Preset>,
-}
-
-/// The parts of `tokenizer_config.json` that matter here.
-#[derive(Default, Deserialize)]
-struct TokenizerConfig {
-    #[serde(default)]
-    bos_token: Option<TokenName>,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum TokenName {
-    Plain(String),
-    Full { content: String },
 }
 
 impl Model {
@@ -243,37 +220,27 @@ impl Model {
     ) -> Result<Self> {
         let tokenizer_path = folder.join("tokenizer.json");
         let tokenizer = Tokenizer::read(&tokenizer_path)?;
-        let named = named_bos(folder)?;
-        check_tokenizer(&tokenizer_path, &tokenizer, sizes, named.as_deref(), bos_id)?;
+        let stated = Stated::read(folder)?;
+        let named = stated.bos_token.as_deref();
+        check_tokenizer(&tokenizer_path, &tokenizer, sizes, named, bos_id)?;
 
         // A model may be called like another: what a preset says of that one holds only where it can.
         let preset = preset.filter(|preset| {
             let (wait, transfer) = preset.af1;
-            tokenizer.id(preset.bos).is_some() && wait + transfer <= sizes.layers
+            preset.bos.is_none_or(|bos| tokenizer.id(bos).is_some())
+                && wait + transfer <= sizes.layers
         });
-        let token = match bos {
-            BosChoice::None => None,
-            BosChoice::Token(token) => Some(token.clone()),
-            BosChoice::Default => preset
-                .map(|preset| preset.bos.to_owned())
-                .or(named)
-                .or_else(|| bos_id.and_then(|id| tokenizer.name(id))),
-        };
-        let bos = token.map(|token| match tokenizer.id(&token) {
-            Some(id) => Ok(Bos { token, id }),
-            None => Err(Error::Usage(format!(
-                "--bos {token:?}: no such token in {}; give the exact name of a token, or none",
-                tokenizer_path.display()
-            ))),
-        });
-        let bos = bos.transpose()?;
+        let of_config = || bos_id.and_then(|id| tokenizer.name(id));
+        let named_bos = stated.bos_token.clone().or_else(of_config);
+        let front = front(&tokenizer, &stated, preset, bos, &tokenizer_path)?;
         Ok(Self {
             name,
             hash: hash()?,
             sizes,
             source,
             tokenizer,
-            bos,
+            front,
+            named_bos,
             precision: Precision::default(),
             preset,
         })
@@ -298,6 +265,11 @@ impl Model {
             cache.renew(&converted, |staging| convert(&gguf, staging))?;
         }
         Ok(())
+    }
+
+    /// The id of the token in front of every prompt, if there is one.
+    pub fn bos(&self) -> Option<u32> {
+        self.front.bos.as_ref().map(|bos| bos.id)
     }
 
     /// The instrumented graph of the whole model.
@@ -403,26 +375,41 @@ fn file_name(path: &Path) -> String {
     )
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, what: &'static str) -> Result<T> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, what, e))?;
-    serde_json::from_str(&text).map_err(|e| Error::Malformed {
-        path: path.to_owned(),
-        what: what.to_owned(),
-        expected: "its fields, in JSON".to_owned(),
-        found: e.to_string(),
-    })
-}
-
-/// The beginning-of-sequence token that `tokenizer_config.json` names, where there is one.
-fn named_bos(folder: &Path) -> Result<Option<String>> {
-    let path = folder.join("tokenizer_config.json");
-    if !path.is_file() {
-        return Ok(None);
+/// What stands in front of every prompt: the user's choice, else the preset's, else the tokenizer's own.
+fn front(
+    tokenizer: &Tokenizer,
+    stated: &Stated,
+    preset: Option<&Preset>,
+    choice: &BosChoice,
+    path: &Path,
+) -> Result<Front> {
+    let of = |token: &str, rule: Rule| match tokenizer.id(token) {
+        Some(id) => Ok(Front {
+            bos: Some(Bos {
+                token: token.to_owned(),
+                id,
+            }),
+            rule,
+        }),
+        None => Err(Error::Usage(format!(
+            "--bos {token:?}: no such token in {}; give the exact name of a token, or none",
+            path.display()
+        ))),
+    };
+    match (choice, preset.and_then(|preset| preset.bos)) {
+        (BosChoice::None, _) => Ok(Front {
+            bos: None,
+            rule: Rule::Asked,
+        }),
+        (BosChoice::Token(token), _) => of(token, Rule::Asked),
+        (BosChoice::Default, Some(token)) => of(token, Rule::Preset),
+        (BosChoice::Default, None) => {
+            Front::of_tokenizer(tokenizer, stated).map_err(|reason| Error::TokenizerMismatch {
+                path: path.to_owned(),
+                reason,
+            })
+        }
     }
-    let config: TokenizerConfig = read_json(&path, "tokenizer configuration")?;
-    Ok(config.bos_token.map(|name| match name {
-        TokenName::Plain(name) | TokenName::Full { content: name } => name,
-    }))
 }
 
 /// A tokenizer may have fewer tokens than the model, whose vocabulary is padded to a round number, but not many fewer.

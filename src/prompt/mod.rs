@@ -1,12 +1,16 @@
 //! Prompts: operations, styles, templates, tokenization, and sets of prompts with roles. Nothing here knows a model's
 //! weights or runs anything; the `tokenizers` crate is used here only.
 
+mod dependence;
+mod front;
 mod operation;
 mod set;
 mod style;
 mod tokenizer;
 
+pub use dependence::Dependence;
+pub use front::{Bos, Front, Rule, Stated};
 pub use operation::Operation;
-pub use set::{Excluded, Prompt, PromptSet, Role, Selection};
+pub use set::{ContextsFrom, Excluded, Prompt, PromptSet, Role, Selection};
 pub use style::{Piece, Rendered, Style, Styles, Template};
 pub use tokenizer::{Token, Tokenizer};

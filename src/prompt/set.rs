@@ -15,19 +15,45 @@ use crate::{Error, Result};
 pub struct Selection {
     /// The values of every operand.
     pub operands: RangeInclusive<i64>,
-    /// The values that the result may have.
+    /// The values that the result of a prompt that is asked may have.
     pub results: RangeInclusive<i64>,
     /// Contexts a token, on average. Two operands are enumerated in full, which are all the contexts that there are; of
     /// three or more, `contexts` times the number of values of an operand are drawn without replacement.
     pub contexts: usize,
+    /// Which prompts are contexts.
+    pub contexts_from: ContextsFrom,
     /// The seed of that draw.
     pub seed: u64,
+}
+
+/// Which prompts the means of a template may be taken over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContextsFrom {
+    /// All operands in range, whatever the result is: a context needs no answer, and one operand says nothing of another.
+    #[default]
+    All,
+    /// Only the prompts that can be asked. The range of results then cuts the operands, so that one operand says something
+    /// of another, and the mean at its token, too.
+    Answerable,
+}
+
+impl ContextsFrom {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::All, Self::Answerable];
+
+    /// Its name, on the command line and in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Answerable => "answerable",
+        }
+    }
 }
 
 /// What stands at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Role {
-    /// The beginning-of-sequence token.
+    /// The token that the model's tokenizer puts before a text.
     Bos,
     /// The operand of that index.
     Operand(usize),
@@ -40,19 +66,26 @@ pub enum Role {
 /// One prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prompt {
-    /// The text, without the beginning-of-sequence token.
+    /// The text, without a token before it.
     pub text: String,
     /// The operands.
     pub operands: Vec<i64>,
-    /// The right answer.
-    pub result: i64,
-    /// The tokens that are the right answer.
+    /// The right answer, where it lies in the range of results.
+    pub result: Option<i64>,
+    /// The tokens that are the right answer; none of a prompt that is a context only.
     pub answers: Vec<u32>,
-    /// The tokens, the beginning-of-sequence token included, `[pos]`.
+    /// The tokens, with the one before the text, `[pos]`.
     pub ids: Vec<u32>,
 }
 
-/// Prompts that were left out, by reason.
+impl Prompt {
+    /// Whether it can be asked: its answer is in range and one token. Others are contexts only.
+    pub fn asked(&self) -> bool {
+        !self.answers.is_empty()
+    }
+}
+
+/// Prompts whose result is in range that are not asked, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Excluded {
     /// An operand is not one token in this model's tokenizer.
@@ -73,12 +106,14 @@ impl Excluded {
 pub struct PromptSet {
     /// The template.
     pub template: Template,
-    /// The prompts, in the order of their operands.
+    /// The prompts, in the order of their operands: those that are asked and those that are contexts only.
     pub prompts: Vec<Prompt>,
     /// The role of every position, `[pos]`.
     pub roles: Vec<Role>,
-    /// What was left out.
+    /// What is not asked although its result is in range.
     pub excluded: Excluded,
+    /// Whether the prompts were drawn from a larger number.
+    pub drawn: bool,
 }
 
 /// Above this many combinations the operands are not enumerated.
@@ -88,7 +123,7 @@ impl PromptSet {
     /// Makes the prompts of a template.
     ///
     /// # Errors
-    /// Too many combinations to enumerate; no prompt left; prompts of different lengths or roles.
+    /// Too many combinations to enumerate; no prompt that can be asked; prompts of different lengths or roles.
     pub fn build(
         template: &Template,
         tokenizer: &Tokenizer,
@@ -96,20 +131,12 @@ impl PromptSet {
         selection: &Selection,
     ) -> Result<Self> {
         let mut universe = universe(template, selection)?;
-        let values = selection.operands.clone().count();
-        let limit = match template.operation.operands() {
-            0..=2 => universe.len(),
-            _ => selection.contexts.saturating_mul(values),
-        };
-        if limit < universe.len() {
-            universe.shuffle(&mut ChaCha8Rng::seed_from_u64(selection.seed));
-        }
         let none = |reason: String| Error::NoPrompts {
             style: template.style.clone(),
             operation: template.operation.to_string(),
             reason,
         };
-        if universe.is_empty() {
+        if universe.iter().all(|(_, result)| result.is_none()) {
             return Err(none(format!(
                 "no operands in {}..={} give a result in {}..={}; widen --operands or --results",
                 selection.operands.start(),
@@ -118,33 +145,43 @@ impl PromptSet {
                 selection.results.end()
             )));
         }
-
+        let values = selection.operands.clone().count();
+        let limit = match template.operation.operands() {
+            0..=2 => universe.len(),
+            _ => selection.contexts.saturating_mul(values),
+        };
+        let drawn = limit < universe.len();
+        if drawn {
+            universe.shuffle(&mut ChaCha8Rng::seed_from_u64(selection.seed));
+        }
         let mut excluded = Excluded::default();
         let mut accepted: Vec<(Prompt, Vec<Role>)> = Vec::new();
         for (operands, result) in universe {
             if accepted.len() == limit {
                 break;
             }
-            let answers = tokenizer.numeral(result).to_vec();
+            let answers = result.map_or(&[][..], |result| tokenizer.numeral(result));
             if answers.is_empty() {
-                excluded.answer += 1;
-                continue;
+                excluded.answer += usize::from(result.is_some());
+                if selection.contexts_from == ContextsFrom::Answerable {
+                    continue;
+                }
             }
             match tokenize(template, tokenizer, bos, &operands).map_err(none)? {
-                None => excluded.operand += 1,
+                None => excluded.operand += usize::from(!answers.is_empty()),
                 Some((text, ids, roles)) => {
                     let prompt = Prompt {
                         text,
                         operands,
                         result,
-                        answers,
+                        answers: answers.to_vec(),
                         ids,
                     };
                     accepted.push((prompt, roles));
                 }
             }
         }
-        if accepted.is_empty() {
+        if !accepted.iter().any(|(prompt, _)| prompt.asked()) {
             return Err(none(format!(
                 "in this model's tokenizer an operand ({} prompts) or the answer ({}) is never one token; try another \
                  range with --operands and --results",
@@ -153,46 +190,24 @@ impl PromptSet {
         }
         // The draw decides which prompts, not their order.
         accepted.sort_by(|(a, _), (b, _)| a.operands.cmp(&b.operands));
-        let roles = accepted[0].1.clone();
-        if let Some(Role::Operand(_)) = roles.first() {
-            return Err(none(
-                "position 0, which is never replaced and which every token sees, would be an operand; put a token before \
-                 every prompt with --bos"
-                    .to_owned(),
-            ));
-        }
-        let first = accepted[0].0.clone();
-        for (prompt, found) in &accepted {
-            let same =
-                |t: usize| matches!(roles[t], Role::Operand(_)) || prompt.ids[t] == first.ids[t];
-            if *found == roles && !(0..roles.len()).all(same) {
-                return Err(Error::PromptTokens {
-                    style: template.style.clone(),
-                    operation: template.operation.to_string(),
-                    reference: first.text,
-                    prompt: prompt.text.clone(),
-                });
-            }
-            if *found != roles {
-                return Err(Error::PromptLength {
-                    style: template.style.clone(),
-                    operation: template.operation.to_string(),
-                    reference: first.text,
-                    expected: roles.len(),
-                    prompt: prompt.text.clone(),
-                    found: found.len(),
-                });
-            }
-        }
+        let roles = same_roles(template, &accepted)?;
         Ok(Self {
             template: template.clone(),
             prompts: accepted.into_iter().map(|(prompt, _)| prompt).collect(),
             roles,
             excluded,
+            drawn,
         })
     }
 
-    /// The number of prompts.
+    /// The indices of the prompts that are asked, in ascending order.
+    pub fn asked(&self) -> Vec<usize> {
+        (0..self.len())
+            .filter(|&prompt| self.prompts[prompt].asked())
+            .collect()
+    }
+
+    /// The number of prompts, contexts included.
     pub fn len(&self) -> usize {
         self.prompts.len()
     }
@@ -225,6 +240,7 @@ impl PromptSet {
             prompts: prompts.iter().map(|&p| self.prompts[p].clone()).collect(),
             roles: self.roles.clone(),
             excluded: self.excluded,
+            drawn: self.drawn,
         }
     }
 
@@ -236,8 +252,11 @@ impl PromptSet {
     }
 }
 
-/// All operands whose result is in range, with the result, in ascending order.
-fn universe(template: &Template, selection: &Selection) -> Result<Vec<(Vec<i64>, i64)>> {
+/// Operands with their result, where that is in range.
+type Combination = (Vec<i64>, Option<i64>);
+
+/// All operands that may be asked or are contexts, in ascending order.
+fn universe(template: &Template, selection: &Selection) -> Result<Vec<Combination>> {
     let (first, last) = (*selection.operands.start(), *selection.operands.end());
     let values = u128::try_from(i128::from(last) - i128::from(first) + 1).unwrap_or(0);
     let count = template.operation.operands();
@@ -252,9 +271,9 @@ fn universe(template: &Template, selection: &Selection) -> Result<Vec<(Vec<i64>,
     let mut universe = Vec::new();
     let mut operands = vec![first; count];
     for _ in 0..combinations.unwrap_or(0) {
-        if let Some(result) = template.operation.evaluate(&operands)
-            && selection.results.contains(&result)
-        {
+        let result = template.operation.evaluate(&operands);
+        let result = result.filter(|result| selection.results.contains(result));
+        if result.is_some() || selection.contexts_from == ContextsFrom::All {
             universe.push((operands.clone(), result));
         }
         for operand in operands.iter_mut().rev() {
@@ -266,6 +285,46 @@ fn universe(template: &Template, selection: &Selection) -> Result<Vec<(Vec<i64>,
         }
     }
     Ok(universe)
+}
+
+/// The roles that all prompts have.
+///
+/// # Errors
+/// Prompts with other roles, or with other text; an operand at position 0.
+fn same_roles(template: &Template, prompts: &[(Prompt, Vec<Role>)]) -> Result<Vec<Role>> {
+    let (first, roles) = &prompts[0];
+    if let Some(Role::Operand(_)) = roles.first() {
+        return Err(Error::NoPrompts {
+            style: template.style.clone(),
+            operation: template.operation.to_string(),
+            reason: "position 0, which is never replaced and which every token sees, would be an operand, because this model's \
+                     tokenizer puts no token before a text; take a style with a text before the first operand, such as calculate, or \
+                     choose a token with --bos if the model was trained with one"
+                .to_owned(),
+        });
+    }
+    for (prompt, found) in prompts {
+        let same = |t: usize| matches!(roles[t], Role::Operand(_)) || prompt.ids[t] == first.ids[t];
+        if found == roles && !(0..roles.len()).all(same) {
+            return Err(Error::PromptTokens {
+                style: template.style.clone(),
+                operation: template.operation.to_string(),
+                reference: first.text.clone(),
+                prompt: prompt.text.clone(),
+            });
+        }
+        if found != roles {
+            return Err(Error::PromptLength {
+                style: template.style.clone(),
+                operation: template.operation.to_string(),
+                reference: first.text.clone(),
+                expected: roles.len(),
+                prompt: prompt.text.clone(),
+                found: found.len(),
+            });
+        }
+    }
+    Ok(roles.clone())
 }
 
 type Tokenized = Option<(String, Vec<u32>, Vec<Role>)>;

@@ -241,6 +241,29 @@ impl Tokenizer {
             .collect())
     }
 
+    /// Whether `tokenizer.json` has a post-processor, which may put tokens before and behind a text.
+    pub fn has_post_processor(&self) -> bool {
+        self.inner.get_post_processor().is_some()
+    }
+
+    /// The tokens that the post-processor puts before a text.
+    ///
+    /// # Errors
+    /// The tokenizer's own reason.
+    pub fn in_front(&self) -> Result<Vec<u32>, String> {
+        // Any text will do; of an empty one before and behind could not be told apart.
+        let text = "1";
+        let ids = |special: bool| -> Result<Vec<u32>, String> {
+            let encoding = self.inner.encode(text, special);
+            Ok(encoding.map_err(|e| e.to_string())?.get_ids().to_vec())
+        };
+        let (plain, whole) = (ids(false)?, ids(true)?);
+        let at = (0..=whole.len().saturating_sub(plain.len()))
+            .find(|&at| whole[at..].starts_with(&plain));
+        at.map(|at| whole[..at].to_vec())
+            .ok_or_else(|| format!("with special tokens {text:?} is {whole:?}, without them {plain:?}: the one is not in the other"))
+    }
+
     /// The text of one token; empty for an id that does not exist.
     pub fn decode(&self, id: u32) -> String {
         self.inner.decode(&[id], false).unwrap_or_default()

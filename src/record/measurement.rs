@@ -8,7 +8,7 @@ use super::{HeadAttention, Verdict, Weight, judge};
 use crate::experiment::{Attended, Cell, Evaluation, Experiment};
 use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Tail, Technique, layer_range};
-use crate::prompt::PromptSet;
+use crate::prompt::{ContextsFrom, PromptSet};
 use crate::stats::{
     LEVEL, Mean, Proportion, bootstrap_clustered, discordant, mcnemar_greater, mcnemar_two_sided,
 };
@@ -89,6 +89,10 @@ pub struct Measurement {
     pub keys: usize,
     pub contexts_fewest: usize,
     pub contexts_median: usize,
+    #[serde(default)]
+    pub operand_contexts_fewest: Option<usize>,
+    #[serde(default)]
+    pub mutual_information: Option<f64>,
     pub largest_relative_standard_error: f64,
     pub provenance: Provenance,
 }
@@ -142,8 +146,12 @@ pub struct Provenance {
     pub results: [i64; 2],
     pub limit: Option<usize>,
     pub contexts: usize,
+    #[serde(default = "answerable")]
+    pub contexts_from: String,
     pub bos: Option<String>,
     pub bos_id: Option<u32>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bos_rule: Option<String>,
 }
 
 impl Provenance {
@@ -162,6 +170,11 @@ impl Provenance {
 /// Records before there was another way do not say that they were masked.
 fn yes() -> bool {
     true
+}
+
+/// Records before contexts were the whole rectangle of operands do not say that they were not.
+fn answerable() -> String {
+    ContextsFrom::Answerable.name().to_owned()
 }
 
 /// Records in which verdicts had no other level do not say it.
@@ -195,6 +208,7 @@ pub fn measure(
     shown: impl Fn(&Cell) -> bool,
 ) -> Vec<Measurement> {
     let facts = Facts::of(evaluation);
+    let asked = evaluation.set.asked();
     let clusters = Clusters::of(evaluation);
     let cells = evaluation.cells.iter().filter(|cell| shown(cell));
     let mut measurements: Vec<Measurement> = cells
@@ -287,13 +301,15 @@ pub fn measure(
                 claim: run.claim,
                 level: run.level,
                 verdict: None,
-                all_prompts: set.len(),
-                all_base_correct: (0..set.len())
-                    .filter(|&i| evaluation.base_correct(i))
+                all_prompts: asked.len(),
+                all_base_correct: (asked.iter())
+                    .filter(|&&i| evaluation.base_correct(i))
                     .count(),
                 keys: contexts.keys,
                 contexts_fewest: contexts.fewest,
                 contexts_median: contexts.median,
+                operand_contexts_fewest: Some(evaluation.dependence.fewest),
+                mutual_information: Some(evaluation.dependence.bits),
                 largest_relative_standard_error: contexts.largest_relative_error,
                 provenance: run.provenance.clone(),
             }
@@ -317,7 +333,7 @@ struct Facts {
 
 impl Facts {
     fn of(evaluation: &Evaluation) -> Self {
-        let result = |prompt: usize| evaluation.set.prompts[prompt].result;
+        let result = |prompt: usize| evaluation.set.prompts[prompt].result.unwrap_or_default();
         let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
         for &prompt in &evaluation.evaluated {
             *counts.entry(result(prompt)).or_insert(0) += 1;

@@ -5,7 +5,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use serde_json::Value;
 
 use super::figure;
-use super::table::distinct;
+use super::table::{distinct, front};
 use super::terminal::{attended, measured, sweeps};
 use crate::record::{Failure, HeadAttention, Line, Measurement, Outcome, Provenance, Row};
 
@@ -201,7 +201,7 @@ fn measured_on(sweeps: &[Sweep]) -> Markup {
             },
             range(p.operands),
             range(p.results),
-            p.bos.clone().unwrap_or_else(|| "no token".to_owned()),
+            front(p),
             distinct(&sweep.cells, |m| m.estimator.as_str()).join(", "),
         ])
     };

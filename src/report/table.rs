@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use crate::record::{HeadAttention, Measurement, bits_of_hex};
+use crate::record::{HeadAttention, Measurement, Provenance, bits_of_hex};
 use crate::stats::{Mean, Proportion, bootstrap_two_level, holm};
 
 /// What every table begins with: the model, the runtime, the prompts.
@@ -11,10 +11,9 @@ pub fn heading(measurements: &[Measurement]) -> String {
         return "no measurements\n".to_owned();
     };
     let p = &m.provenance;
-    let bos = p.bos.as_deref().unwrap_or("no token");
     format!(
         "{}, {} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}, {bos} before every prompt; means: {}; 95% Wilson intervals\n",
+         operands {}..={}, results {}..={}, {} before every prompt; means: {} over {} contexts; 95% Wilson intervals\n",
         m.model,
         m.layers,
         p.dtype,
@@ -24,8 +23,19 @@ pub fn heading(measurements: &[Measurement]) -> String {
         p.operands[1],
         p.results[0],
         p.results[1],
+        front(p),
         m.estimator,
+        p.contexts_from,
     )
+}
+
+/// What stands in front of every prompt, and what decided that.
+pub(super) fn front(p: &Provenance) -> String {
+    let token = p.bos.as_deref().unwrap_or("no token");
+    match &p.bos_rule {
+        Some(rule) => format!("{token} ({rule})"),
+        None => token.to_owned(),
+    }
 }
 
 pub(super) fn table(header: &[&str]) -> Table {
@@ -571,7 +581,7 @@ pub fn attention_heading(heads: &[HeadAttention]) -> String {
     let p = &a.provenance;
     format!(
         "{}, {} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}; the unmodified model; 95% intervals over prompts\n",
+         operands {}..={}, results {}..={}, {} before every prompt; the unmodified model; 95% intervals over prompts\n",
         a.model,
         a.layers,
         p.dtype,
@@ -581,6 +591,7 @@ pub fn attention_heading(heads: &[HeadAttention]) -> String {
         p.operands[1],
         p.results[0],
         p.results[1],
+        front(p),
     )
 }
 
@@ -660,6 +671,16 @@ pub fn notes(measurements: &[Measurement]) -> String {
     text
 }
 
+/// What one operand says of another in the contexts.
+fn dependence(m: &Measurement) -> String {
+    match (m.operand_contexts_fewest, m.mutual_information) {
+        (Some(fewest), Some(bits)) => format!(
+            ", {fewest} at least for an operand, and one operand says {bits:.2} bits of another"
+        ),
+        _ => String::new(),
+    }
+}
+
 /// How many prompts were evaluated and why not all, and how well the means are known: a line a template.
 pub fn counts(measurements: &[Measurement]) -> String {
     let mut text = String::new();
@@ -670,7 +691,7 @@ pub fn counts(measurements: &[Measurement]) -> String {
         });
         text += &format!(
             "{} {}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate); contexts a token: {} at \
-             least, {} in the median; standard error of a mean: at most {:.0}% of it\n",
+             least, {} in the median{}; standard error of a mean: at most {:.0}% of it\n",
             m.style,
             m.operation,
             m.prompts,
@@ -680,6 +701,7 @@ pub fn counts(measurements: &[Measurement]) -> String {
             m.degenerate,
             m.contexts_fewest,
             m.contexts_median,
+            dependence(m),
             100.0 * error
         );
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock, Mutex};
 
 use af1::fetch::Cache;
 use af1::model::{BosChoice, Model};
-use af1::prompt::{PromptSet, Selection, Styles, Template};
+use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles, Template};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 
 /// The largest absolute difference of logits and residuals from PyTorch in f32. Both sum the same products in another
@@ -81,9 +81,10 @@ pub fn build(
         operands,
         results,
         contexts: 100,
+        contexts_from: ContextsFrom::Answerable,
         seed: 42,
     };
-    let bos = model.bos.as_ref().map(|bos| bos.id);
+    let bos = model.bos();
     PromptSet::build(template, &model.tokenizer, bos, &selection).unwrap()
 }
 

@@ -127,6 +127,7 @@ fn other_routes_make_no_mistake(
         (2, Route::Operator),
         (2, Route::Heads),
         (2, Route::Style),
+        (2, Route::Leak),
     ];
     for (transfer, route) in routes {
         let (model, mut engine) = grow(&plant(10, 3, transfer, route));
@@ -252,7 +253,11 @@ fn what_is_no_cama_loses_the_answer(
 fn resampling_answers_another_prompt() {
     let (model, mut engine) = grow(&plant(8, 3, 2, Route::Direct));
     let set = prompts(&model, "symbolic", "A+B", 9);
-    let mut results: Vec<String> = set.prompts.iter().map(|p| p.result.to_string()).collect();
+    let mut results: Vec<String> = set
+        .prompts
+        .iter()
+        .map(|p| p.result.unwrap().to_string())
+        .collect();
     let ablations = [named("resample")];
     let plans = [Plan::waiting(3)];
     let found = evaluate(&mut engine, set, &request(&plans, &ablations, 100)).unwrap();
@@ -340,6 +345,8 @@ fn every_preset_is_as_planted(
         "planted-spread",
         "planted-two-hop",
         "planted-relay",
+        "planted-no-bos",
+        "planted-leak",
         "planted-weak",
         "planted-constant"
     )]
@@ -374,7 +381,7 @@ fn every_preset_is_as_planted(
 #[test]
 fn the_presets_are_all_checked() {
     let planted = |preset: &&Preset| matches!(preset.origin, Origin::Planted(_));
-    assert_eq!(PRESETS.iter().filter(planted).count(), 11);
+    assert_eq!(PRESETS.iter().filter(planted).count(), 13);
 }
 
 /// The verdict of the program itself, for the three outcomes and their reasons.
@@ -420,6 +427,8 @@ fn preflight_passes_on_plants() {
         Route::Relay,
         Route::Style,
         Route::Noisy { lost: 10 },
+        Route::NoBos,
+        Route::Leak,
         Route::Weak,
         Route::Constant,
     ];
@@ -430,7 +439,11 @@ fn preflight_passes_on_plants() {
             if route == Route::Style { 2 } else { 3 },
             route,
         ));
-        for style in ["symbolic", "instruction"] {
+        let styles = match route {
+            Route::NoBos => ["calculate", "instruction"],
+            _ => ["symbolic", "instruction"],
+        };
+        for style in styles {
             let set = prompts(&model, style, "A-B", 19);
             let mut plans = waiting(&[0, 3, 8]);
             // Where there is nothing to transfer any more, too.

@@ -1,7 +1,7 @@
 //! Preflight: what must not be believed is refused, by the check that is there for it.
 
 use af1::Error;
-use af1::experiment::{CHECKS, Request, attention, preflight, waiting};
+use af1::experiment::{CHECKS, Checked, Request, attention, preflight, waiting};
 use af1::graph::{Attribute, Constant, Dtype, Graph, attn_bias};
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
 use af1::intervene::masking::Technique;
@@ -22,7 +22,7 @@ fn check(
     model: &Model,
     set: &PromptSet,
     ablations: &[&'static dyn Ablation],
-) -> Result<usize, Error> {
+) -> Result<Checked, Error> {
     let mut plans = waiting(&[0, 2]);
     plans.extend([Plan::af1(1, 1), Plan::knockout(1, 2)]);
     plans.push(Plan::pruned(1, 1, Default::default()));
@@ -31,7 +31,7 @@ fn check(
 }
 
 /// The error is of that check, and says so to the user.
-fn assert_fails(found: Result<usize, Error>, check: &str, words: &str) {
+fn assert_fails<T: std::fmt::Debug>(found: Result<T, Error>, check: &str, words: &str) {
     let error = found.unwrap_err();
     let text = error.to_string();
     assert!(CHECKS.contains(&check));
@@ -48,7 +48,7 @@ fn a_sound_model_passes_with_every_ablation(#[values("symbolic", "calculate")] s
     let (model, mut engine) = tiny("f32");
     let set = build(&model, &template(style, "A+B"), 0..=9, 0..=9);
     let run = check(&mut engine, &model, &set, ablation::ALL).unwrap();
-    assert!((3..=4).contains(&run), "{run} prompts");
+    assert!((3..=4).contains(&run.prompts), "{run:?}");
 }
 
 #[rstest]

@@ -1,0 +1,207 @@
+//! Models asked as themselves: what stands in front of a prompt, and means over contexts that need no answer.
+
+use af1::experiment::{Evaluation, Request, evaluate, fronts};
+use af1::intervene::{Plan, ablation};
+use af1::model::{BosChoice, Model};
+use af1::prompt::{ContextsFrom, PromptSet, Rule, Selection};
+use af1::runtime::{Device, Engine};
+use rstest::rstest;
+
+use super::fixtures::{cache, load, runtime, template};
+use super::program::{af1, stdout};
+
+/// The prompts of a template.
+fn prompts(
+    model: &Model,
+    (style, operation): (&str, &str),
+    (operands, results): (i64, i64),
+    contexts_from: ContextsFrom,
+) -> PromptSet {
+    let selection = Selection {
+        operands: 0..=operands,
+        results: 0..=results,
+        contexts: 100,
+        contexts_from,
+        seed: 42,
+    };
+    let template = template(style, operation);
+    PromptSet::build(&template, &model.tokenizer, model.bos(), &selection).unwrap()
+}
+
+/// A context needs no answer: all operands are contexts, whatever comes out, and only those with an answer are asked.
+#[rstest]
+#[case("A+B", 9, 9, 100, 55)]
+#[case("A-B", 9, 9, 100, 55)]
+#[case("A+B", 29, 198, 900, 900)]
+fn contexts_are_the_whole_rectangle(
+    #[case] operation: &str,
+    #[case] operands: i64,
+    #[case] results: i64,
+    #[case] contexts: usize,
+    #[case] asked: usize,
+) {
+    let (model, _) = load("planted-af1");
+    let of = |from| prompts(&model, ("symbolic", operation), (operands, results), from);
+    let all = of(ContextsFrom::All);
+    assert_eq!((all.len(), all.asked().len()), (contexts, asked));
+    let cut = of(ContextsFrom::Answerable);
+    assert_eq!((cut.len(), cut.asked().len()), (asked, asked));
+    assert_eq!(all.excluded, cut.excluded);
+    let texts = |set: &PromptSet| -> Vec<String> {
+        let asked = set.asked().into_iter();
+        asked.map(|p| set.prompts[p].text.clone()).collect()
+    };
+    assert_eq!(texts(&all), texts(&cut));
+}
+
+fn waiting(contexts_from: ContextsFrom) -> Evaluation {
+    let (model, mut engine) = load("planted-leak");
+    let set = prompts(&model, ("symbolic", "A-B"), (29, 198), contexts_from);
+    let plans = [1, 2, 3].map(Plan::waiting);
+    let cama = [ablation::named("cama").unwrap()];
+    evaluate(&mut engine, set, &Request::new(&plans, &cama)).unwrap()
+}
+
+/// The position of the second operand carries a low frequency of the first. Past that layer CAMA has nothing of it if contexts are
+/// all operands; if they are cut by the answer, the mean at B says where A lies, and CAMA looks better than it is.
+#[test]
+fn means_over_answerable_contexts_leak() {
+    let [all, cut] = ContextsFrom::ALL.map(waiting);
+    assert_eq!(all.dependence.bits, 0.0);
+    assert!(cut.dependence.bits > 0.4, "{:?}", cut.dependence);
+    assert_eq!((all.dependence.fewest, cut.dependence.fewest), (30, 1));
+    let share = |found: &Evaluation, wait: usize| {
+        let cell = found.cells.iter().find(|cell| cell.plan.wait == wait);
+        found.share_kept(cell.unwrap())
+    };
+    for found in [&all, &cut] {
+        assert_eq!(share(found, 1), 1.0);
+    }
+    for wait in [2, 3] {
+        assert_eq!(share(&all, wait), 0.0, "W = {wait}");
+        assert!(
+            share(&cut, wait) > 0.15,
+            "W = {wait}: {}",
+            share(&cut, wait)
+        );
+    }
+}
+
+/// A model that was made without a token in front is asked without one, and says so loudly when it is asked otherwise.
+#[test]
+fn a_token_that_a_model_does_not_know_is_noticed() {
+    let (model, mut engine) = load("planted-no-bos");
+    assert_eq!((model.bos(), model.front.rule), (None, Rule::Flag));
+    let set = |model: &Model| prompts(model, ("calculate", "A+B"), (29, 198), ContextsFrom::All);
+    let found = fronts(&mut engine, &model, &set(&model)).unwrap().unwrap();
+    assert_eq!(
+        (found.right, found.prompts),
+        (found.prompts, 32),
+        "{found:?}"
+    );
+    assert!(
+        !found.other_is_better() && found.other_right < found.prompts / 4,
+        "{found:?}"
+    );
+
+    let choice = BosChoice::Token("<bos>".to_owned());
+    let model = Model::load("planted-no-bos", &choice, &cache()).unwrap();
+    let mut engine = Engine::new(runtime(), &Device::Cpu, &model).unwrap();
+    let found = fronts(&mut engine, &model, &set(&model)).unwrap().unwrap();
+    assert!(found.other_is_better(), "{found:?}");
+    assert!(found.to_string().contains("try --bos 'none'"), "{found}");
+}
+
+#[test]
+fn the_warning_is_on_standard_error_and_in_inspect() {
+    let model = [
+        "--model",
+        "planted-no-bos",
+        "--style",
+        "calculate",
+        "--operation",
+        "A+B",
+    ];
+    let wrong = ["--bos", "<bos>", "--operands", "0..=9"];
+    let run = af1().arg("run").args(model).args(wrong).output().unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert!(said.contains("WARNING: calculate A+B: on"), "{said}");
+    let text = stdout(af1().arg("inspect").args(model).args(wrong));
+    assert!(text.contains("WARNING: calculate A+B: on"), "{text}");
+    let text = stdout(af1().arg("inspect").args(model).args(&wrong[2..]));
+    assert!(
+        text.contains("before every prompt: no token (add_bos_token in tokenizer_config.json)"),
+        "{text}"
+    );
+    assert!(!text.contains("WARNING"), "{text}");
+}
+
+/// Every experiment works where position 0 is a word.
+#[rstest]
+fn nothing_in_front_is_no_obstacle(
+    #[values(
+        "run",
+        "waiting",
+        "transfer --wait 1..=4 --transfer 0..=2",
+        "necessity",
+        "heads --controls 2",
+        "attention",
+        "alternatives",
+        "discover",
+        "contexts --numbers 1,3 --draws 2"
+    )]
+    verb: &str,
+) {
+    let args = [
+        "--model",
+        "planted-no-bos",
+        "--style",
+        "calculate",
+        "--operands",
+        "0..=9",
+        "--operation",
+        "A+B",
+    ];
+    let text = stdout(af1().args(verb.split(' ')).args(args));
+    assert!(
+        text.contains("no token (add_bos_token in tokenizer_config.json) before every prompt"),
+        "{text}"
+    );
+}
+
+/// What decided is in every record, and so is which contexts there were.
+#[test]
+fn records_name_the_rule_and_the_contexts() {
+    let args = [
+        "run",
+        "--model",
+        "planted-no-bos",
+        "--style",
+        "calculate",
+        "--operands",
+        "0..=9",
+        "--format",
+        "json",
+    ];
+    for from in ["all", "answerable"] {
+        let text = stdout(
+            af1()
+                .args(args)
+                .args(["--contexts-from", from, "--results", "0..=9"]),
+        );
+        for line in text.lines() {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let p = &row["provenance"];
+            assert_eq!(p["contexts_from"], from);
+            assert_eq!(
+                (&p["bos"], &p["bos_rule"]),
+                (
+                    &serde_json::Value::Null,
+                    &"add_bos_token in tokenizer_config.json".into()
+                )
+            );
+            let bits = row["mutual_information"].as_f64().unwrap();
+            assert_eq!(bits > 0.0, from == "answerable", "{bits}");
+        }
+    }
+}
