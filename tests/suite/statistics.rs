@@ -3,8 +3,9 @@
 
 use af1::record::{Measurement, Outcome, judge};
 use af1::stats::{
-    Clusters, Evidence, Inference, LEVEL, Mean, Needed, Proportion, bootstrap_clustered, bootstrap_paired, bootstrap_two_level, holm,
-    mcnemar_greater, mcnemar_two_sided, noninferiority, pass_probability, sample_size,
+    Clusters, Evidence, Inference, LEVEL, Mean, Needed, Proportion, bootstrap_clustered,
+    bootstrap_paired, bootstrap_two_level, holm, mcnemar_greater, mcnemar_two_sided,
+    noninferiority, pass_probability, sample_size,
 };
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -153,6 +154,50 @@ fn bootstraps_equal_scipy_and_enumeration() {
         "two_level",
         bootstrap_two_level(&table, resamples, 1).unwrap(),
     );
+}
+
+/// The bounds are quantiles of the beta distribution, of which the two libraries' last digits differ.
+const QUANTILE: f64 = 1e-8;
+
+#[test]
+fn clusters_equal_statsmodels_and_all_pairs() {
+    for row in rows("clusters") {
+        let ways = row["ways"].as_array().unwrap();
+        let integers = |way: &Value| numbers(way).iter().map(|&unit| unit as i64).collect();
+        let ways: Vec<Vec<i64>> = ways.iter().map(integers).collect();
+        let successes: Vec<bool> = numbers(&row["successes"])
+            .iter()
+            .map(|&s| s == 1.0)
+            .collect();
+        let operands = Clusters::of_operands(ways.clone());
+        let values = numbers(&row["values"]);
+        close(
+            operands.variance(&values),
+            number(&row["variance"]),
+            EQUAL,
+            &row["variance"],
+        );
+        let (mean, expected) = (operands.mean(&values).unwrap(), numbers(&row["mean"]));
+        close(mean.value, expected[0], EQUAL, &row["mean"]);
+        close(mean.low, expected[1], EQUAL, &row["mean"]);
+        close(mean.high, expected[2], EQUAL, &row["mean"]);
+        let questions = Clusters::of_questions(ways[0].clone());
+        for (clusters, row) in [(operands, &row["operands"]), (questions, &row["questions"])] {
+            let found = clusters.share(&successes);
+            let design = found.design.unwrap();
+            assert_eq!(found.successes, count(&row["successes"]));
+            close(design.units, number(&row["units"]), EQUAL, row);
+            close(design.effective, number(&row["effective"]), EQUAL, row);
+            let (interval, expected) = (found.interval(), numbers(&row["interval"]));
+            close(interval.low, expected[0], QUANTILE, row);
+            close(interval.high, expected[1], QUANTILE, row);
+            let p = found.p_above(number(&row["claim"]));
+            match row["p_above"].as_f64() {
+                Some(expected) => close(p, expected, QUANTILE, row),
+                None => assert!(p >= 0.499, "{p}: {row}"),
+            }
+        }
+    }
 }
 
 const EXPERIMENTS: usize = 10_000;
@@ -511,8 +556,13 @@ fn shares_about_other_operands(
             found.fails(share, LEVEL),
         ]
     });
+    // With so many mixed failures it is 4.8%, here with a sampling error of 1.1%.
+    let most = match effect == Effect::Mixed && share < 0.9 {
+        true => 0.06,
+        false => 0.05,
+    };
     assert!(
-        covered >= 0.93 && passed <= 0.05 && failed <= 0.05,
+        covered >= 0.93 && passed <= most && failed <= 0.05,
         "{grid:?} {share} {effect:?}: covered {covered}, passed {passed}, failed {failed}"
     );
 }
@@ -546,13 +596,11 @@ fn means_about_other_operands(
     let mean = 0.125f64.exp();
     let [covered, ..] = how_often(experiments, |random| {
         let operands = grid.prompts(random);
-        let mut effects = |size: f64| -> Vec<f64> {
-            (0..grid.values).map(|_| size * normal(random)).collect()
-        };
+        let mut effects =
+            |size: f64| -> Vec<f64> { (0..grid.values).map(|_| size * normal(random)).collect() };
         let (a, b) = (effects(of_values.0), effects(of_values.1));
-        let value = |(&i, &j): (&i64, &i64)| {
-            a[i as usize] + b[j as usize] + (0.5 * normal(random)).exp()
-        };
+        let value =
+            |(&i, &j): (&i64, &i64)| a[i as usize] + b[j as usize] + (0.5 * normal(random)).exp();
         let values: Vec<f64> = operands[0].iter().zip(&operands[1]).map(value).collect();
         let found = Clusters::of_operands(operands).mean(&values).unwrap();
         [(found.low..=found.high).contains(&mean), false, false]
