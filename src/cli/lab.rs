@@ -24,6 +24,7 @@ use crate::record::{
 };
 use crate::runtime::Engine;
 use crate::selfcheck;
+use crate::stats::Inference;
 use crate::{Error, Result, report};
 
 /// What all experiments ask for.
@@ -368,7 +369,8 @@ impl Lab {
             "experiment": sweep.experiment.to_string(), "units": units.collect::<Vec<_>>(), "part": sweep.part.name(),
             "templates": templates.collect::<Vec<_>>(), "model": self.model.name,
             "estimator": Estimator::from(self.args.intervention.estimator).name(),
-            "claim": self.args.intervention.claim, "level": self.args.intervention.level, "provenance": self.provenance,
+            "claim": self.args.intervention.claim, "level": self.args.intervention.level,
+            "inference": Inference::from(self.args.intervention.inference), "provenance": self.provenance,
         });
         sha256_bytes(text.to_string().as_bytes()).short().to_owned()
     }
@@ -550,6 +552,7 @@ impl Lab {
             layers: self.model.sizes.layers,
             claim: args.intervention.claim,
             level: args.intervention.level,
+            inference: args.intervention.inference.into(),
             provenance: &self.provenance,
         };
         preflight(&mut self.engine, &self.model, &set, &request)?;

@@ -2,6 +2,7 @@
 //! measurements are shown is [`crate::report`]'s business.
 #![doc = include_str!("schema.md")]
 
+mod about;
 mod journal;
 mod key;
 mod measurement;

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Measurement, Provenance, SCHEMA};
+use crate::stats::Inference;
 use crate::{Error, Result};
 
 /// A line: what it says, and its text, which is never written anew.
@@ -61,6 +62,8 @@ pub struct HeadAttention {
     pub model: String,
     pub style: String,
     pub operation: String,
+    #[serde(default)]
+    pub inference: Inference,
     pub layers: usize,
     pub layer: usize,
     pub head: usize,

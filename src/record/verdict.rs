@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
-use crate::stats::{Proportion, fails, least_passing, mcnemar_greater, sample_size};
+use crate::stats::{Evidence, Needed, mcnemar_greater};
 
 /// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,8 @@ pub struct Verdict {
 ///
 /// In this order: inconclusive where the model cannot do the task; fail where even the upper end of the interval lies
 /// below the claim; inconclusive where AF1 without transfer does as well, because then nothing shows that transfer
-/// matters; pass where the lower end reaches the claim (see [`least_passing`]), even if no degenerate prompt counted; inconclusive otherwise.
+/// matters; pass where the lower end reaches the claim (see [`Evidence::passes`]), even if no degenerate prompt counted;
+/// inconclusive otherwise.
 ///
 /// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
 /// from passing, not from failing.
@@ -54,11 +55,12 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
     if m.transfer? == 0 || chosen || m.contexts_drawn.is_some() {
         return None;
     }
-    let passes =
-        |kept: usize| least_passing(m.base_correct, claim, level).is_some_and(|k| kept >= k);
+    let evidence = m.evidence();
+    let passes = |kept: usize| evidence.with(kept).passes(claim, level);
+    let about = m.inference.words();
     // A degenerate prompt keeps its answer for no merit of the subgraph: at worst none of them would.
     let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
-    let best = Proportion::wilson(m.base_correct, m.base_correct);
+    let best = evidence.with(m.base_correct).interval();
     let (outcome, reason) = if m.p_base_above_constant > level {
         // Not even the best of models could be told from a constant on so few prompts.
         let few = mcnemar_greater(m.prompts.saturating_sub(m.constant_correct), 0) > level;
@@ -77,11 +79,11 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 m.p_base_above_constant
             ),
         )
-    } else if fails(m.correct_given_base, m.base_correct, claim, level) {
+    } else if evidence.fails(claim, level) {
         (
             Outcome::Fail,
             format!(
-                "the interval ends at {:.3}, below the claim {claim}",
+                "the interval about {about} ends at {:.3}, below the claim {claim}",
                 m.faithfulness_high
             ),
         )
@@ -108,7 +110,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Pass,
             format!(
-                "the interval begins at {:.3}, the claim is {claim}",
+                "the interval about {about} begins at {:.3}, the claim is {claim}",
                 m.faithfulness_low
             ),
         )
@@ -116,18 +118,23 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}",
-                m.base_correct, best.low
+                "the claim {claim} about {about} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}{2}",
+                m.base_correct,
+                best.low,
+                Needed::at_least(m.inference, claim, level)
+                    .map_or(String::new(), |needed| format!(
+                        "; it takes {needed}, all of them kept"
+                    ))
             ),
         )
     } else {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
+                "the claim {claim} lies inside the interval about {about}, [{:.3}, {:.3}]: {}",
                 m.faithfulness_low,
                 m.faithfulness_high,
-                more(m, claim)
+                more(&evidence, claim)
             ),
         )
     };
@@ -137,13 +144,17 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
 /// The power with which a number of prompts is said to be enough.
 const POWER: f64 = 0.8;
 
-/// How many right answers would decide, if the measured share is the true one.
-fn more(m: &Measurement, claim: f64) -> String {
-    let truth = m.faithfulness.unwrap_or(0.0);
-    match sample_size(claim, truth, POWER) {
-        Some(n) => format!(
-            "if {truth:.3} is the truth, {n} right answers of the model would show it (power {POWER})"
-        ),
+/// How many right answers would decide, if the measured share is the true one and prompts depend on each other as they do here.
+fn more(evidence: &Evidence, claim: f64) -> String {
+    let truth = evidence.successes as f64 / evidence.trials.max(1) as f64;
+    let trials = evidence.trials as f64;
+    let effect = evidence
+        .design
+        .map_or(1.0, |design| trials / design.effective);
+    match Needed::with_power(evidence.inference, claim, truth, POWER, effect) {
+        Some(needed) => {
+            format!("if {truth:.3} is the truth, {needed} would show it (power {POWER})")
+        }
         None => "more prompts are needed".to_owned(),
     }
 }

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
 
+use super::about::{accuracy, empty_accuracy};
 use super::chart::{Estimate, Heat, Series, bars, curves, curves_over, forest, heat};
 use super::table::{
     adjusted, baseline, by_contexts, by_template, counts, distinct, faithfulness, interval,
-    outcome, over_draws, p_value, proportion, share, signed,
+    outcome, over_draws, p_value, share, signed,
 };
 use crate::record::{HeadAttention, Measurement, Weight};
 
@@ -141,12 +142,8 @@ fn shares<'a>() -> Columns<'a> {
                 .within(Some(m.faithfulness_low), Some(m.faithfulness_high))
         }),
         column("accuracy", |m: &Measurement| {
-            Cell::number(
-                "accuracy",
-                proportion(m.correct, m.prompts),
-                Some(m.accuracy),
-            )
-            .within(Some(m.accuracy_low), Some(m.accuracy_high))
+            Cell::number("accuracy", accuracy(m), Some(m.accuracy))
+                .within(Some(m.accuracy_low), Some(m.accuracy_high))
         }),
     ]
 }
@@ -187,7 +184,7 @@ fn against_empty<'a>() -> Columns<'a> {
         }),
         column("without transfer", |m: &Measurement| {
             let empty = m.empty_correct;
-            let text = empty.map_or(String::new(), |empty| proportion(empty, m.prompts));
+            let text = empty_accuracy(m);
             Cell {
                 value: empty.map(|empty| empty.to_string()),
                 ..Cell::number("empty_correct", text, None)

@@ -4,6 +4,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use serde_json::Value;
 
+use super::about::intervals;
 use super::figure;
 use super::table::distinct;
 use super::terminal::{attended, measured, sweeps};
@@ -90,6 +91,16 @@ impl Sweep {
             name: name.map_or(String::new(), |(sweep, _)| sweep.to_owned()),
             cells: measured(&lines),
             heads: attended(&lines),
+        }
+    }
+
+    /// What its intervals are about.
+    fn about(&self) -> String {
+        match self.heads.first() {
+            Some(head) if self.cells.is_empty() => {
+                format!("95% intervals about {}", head.inference.words())
+            }
+            _ => intervals(&self.cells),
         }
     }
 
@@ -203,6 +214,7 @@ fn measured_on(sweeps: &[Sweep]) -> Markup {
             range(p.results),
             p.bos.clone().unwrap_or_else(|| "no token".to_owned()),
             distinct(&sweep.cells, |m| m.estimator.as_str()).join(", "),
+            sweep.about(),
         ])
     };
     let rows: Vec<Vec<String>> = sweeps.iter().filter_map(row).collect();
@@ -217,6 +229,7 @@ fn measured_on(sweeps: &[Sweep]) -> Markup {
         "results",
         "before every prompt",
         "means",
+        "intervals",
     ];
     markup! {
         section {
@@ -451,12 +464,15 @@ fn methods() -> Markup {
         section {
             h2 { "Methods" }
             ul {
-                li { "Shares: Wilson 95% intervals." }
+                li { "About these prompts (the default) every prompt is a draw for itself: shares have Wilson 95% intervals." }
+                li { "About other operands prompts that share the value of an operand succeed or fail together: shares have exact 95% \
+                      intervals at the effective number of prompts, by multi-way cluster variances, and means t intervals by the \
+                      same variances." }
                 li { "A subgraph against the one without transfer, and the model against the best constant answer: exact \
                       one-sided McNemar tests." }
                 li { "Alternatives against their reference on the same prompts: exact two-sided McNemar tests; p after Holm's \
                       correction over the alternatives of a template." }
-                li { "Means over prompts (logit differences, divergences, accuracy differences, attention): 95% intervals of a \
+                li { "Means over these prompts (logit differences, divergences, accuracy differences, attention): 95% intervals of a \
                       bootstrap that resamples all prompts with the same value of one operand, 1000 resamples, seed 42; the \
                       widest over the operands." }
                 li { "Means that replace residual streams: see the estimator above; under leave-one-out the evaluated prompt is \

@@ -1,5 +1,6 @@
 //! Showing records: pure functions of them. Nothing here measures or writes files.
 
+mod about;
 mod chart;
 mod comparison;
 mod csv;

@@ -2,6 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::about::{accuracy, base_accuracy, empty_accuracy, intervals};
 use crate::record::{HeadAttention, Measurement, bits_of_hex};
 use crate::stats::{Mean, Proportion, bootstrap_two_level, holm};
 
@@ -14,7 +15,7 @@ pub fn heading(measurements: &[Measurement]) -> String {
     let bos = p.bos.as_deref().unwrap_or("no token");
     format!(
         "{}, {} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}, {bos} before every prompt; means: {}; 95% Wilson intervals\n",
+         operands {}..={}, results {}..={}, {bos} before every prompt; means: {}; {}\n",
         m.model,
         m.layers,
         p.dtype,
@@ -25,6 +26,7 @@ pub fn heading(measurements: &[Measurement]) -> String {
         p.results[0],
         p.results[1],
         m.estimator,
+        intervals(measurements),
     )
 }
 
@@ -37,8 +39,13 @@ pub(super) fn table(header: &[&str]) -> Table {
     table
 }
 
-pub(super) fn proportion(successes: usize, trials: usize) -> String {
-    let p = Proportion::wilson(successes, trials);
+/// The share that is told of so many trials, with the interval that the record has.
+pub(super) fn proportion(successes: usize, trials: usize, (low, high): (f64, f64)) -> String {
+    let p = Proportion {
+        low,
+        high,
+        ..Proportion::wilson(successes, trials)
+    };
     match p.value {
         None => "none to keep".to_owned(),
         Some(value) => {
@@ -69,14 +76,15 @@ pub(super) fn baseline(m: &Measurement) -> String {
         "{} {}: base accuracy {}, best constant answer {}/{}",
         m.style,
         m.operation,
-        proportion(m.base_correct, m.prompts),
+        base_accuracy(m),
         m.constant_correct,
         m.prompts
     )
 }
 
 pub(super) fn faithfulness(m: &Measurement) -> String {
-    proportion(m.correct_given_base, m.base_correct)
+    let interval = (m.faithfulness_low, m.faithfulness_high);
+    proportion(m.correct_given_base, m.base_correct, interval)
 }
 
 fn verdict(m: &Measurement) -> String {
@@ -148,14 +156,13 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
             table.add_row([
                 first(m.style.clone()),
                 first(m.operation.clone()),
-                first(proportion(m.base_correct, m.prompts)),
+                first(base_accuracy(m)),
                 first(format!("{}/{}", m.constant_correct, m.prompts)),
                 m.ablation.clone(),
                 alone(&m.ablation),
                 faithfulness(m),
-                proportion(m.correct, m.prompts),
-                m.empty_correct
-                    .map_or(String::new(), |empty| proportion(empty, m.prompts)),
+                accuracy(m),
+                empty_accuracy(m),
                 verdict(m),
             ]);
         }
@@ -187,9 +194,9 @@ pub fn subgraphs(measurements: &[Measurement]) -> String {
             m.transfer_layers
                 .clone()
                 .unwrap_or("as the model".to_owned()),
-            proportion(m.base_correct, m.prompts),
+            base_accuracy(m),
             format!("{}/{}", m.constant_correct, m.prompts),
-            proportion(m.correct, m.prompts),
+            accuracy(m),
             faithfulness(m),
             m.normalised_faithfulness
                 .map_or(String::new(), |f| format!("{f:.2}")),
@@ -219,8 +226,8 @@ pub fn discovered(measurements: &[Measurement]) -> String {
             m.part.clone(),
             m.wait.to_string(),
             m.transfer_layers.clone().unwrap_or_default(),
-            proportion(m.base_correct, m.prompts),
-            proportion(m.correct, m.prompts),
+            base_accuracy(m),
+            accuracy(m),
             faithfulness(m),
             verdict(m),
         ]);
@@ -389,7 +396,7 @@ pub fn necessity(measurements: &[Measurement]) -> String {
         let mut table = table(&["layers", "faithfulness", "accuracy"]);
         for m in group {
             let layers = m.knockout_layers.clone().unwrap_or_default();
-            table.add_row([layers, faithfulness(m), proportion(m.correct, m.prompts)]);
+            table.add_row([layers, faithfulness(m), accuracy(m)]);
         }
         text += &format!("{table}\n");
     }
@@ -427,7 +434,7 @@ pub fn heads(measurements: &[Measurement]) -> String {
                 pruned.len().to_string(),
                 last.cloned().unwrap_or_default(),
                 faithfulness(m),
-                proportion(m.correct, m.prompts),
+                accuracy(m),
             ]);
             before = pruned;
         }
@@ -495,7 +502,7 @@ pub fn alternatives(measurements: &[Measurement]) -> String {
                 ablation,
                 masking,
                 faithfulness(m),
-                proportion(m.correct, m.prompts),
+                accuracy(m),
                 paired.map_or(String::new(), |paired| {
                     interval(
                         signed,
@@ -571,7 +578,7 @@ pub fn attention_heading(heads: &[HeadAttention]) -> String {
     let p = &a.provenance;
     format!(
         "{}, {} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}; the unmodified model; 95% intervals over prompts\n",
+         operands {}..={}, results {}..={}; the unmodified model; 95% intervals about {}\n",
         a.model,
         a.layers,
         p.dtype,
@@ -581,6 +588,7 @@ pub fn attention_heading(heads: &[HeadAttention]) -> String {
         p.operands[1],
         p.results[0],
         p.results[1],
+        a.inference.words(),
     )
 }
 
