@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::about::About;
-use super::{HeadAttention, Verdict, Weight, judge};
+use super::{HeadAttention, Verdict, Weight, judge, tests};
 use crate::experiment::{Attended, Cell, Evaluation, Experiment};
 use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Tail, Technique, layer_range};
@@ -59,6 +59,10 @@ pub struct Measurement {
     pub effective_prompts: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_values: Option<f64>,
+    #[serde(default)]
+    pub lost: usize,
+    #[serde(default)]
+    pub gained: usize,
     pub constant_correct: usize,
     pub constant_answer: i64,
     pub empty_correct: Option<usize>,
@@ -87,6 +91,10 @@ pub struct Measurement {
     #[serde(default = "level")]
     pub level: f64,
     pub verdict: Option<Verdict>,
+    #[serde(default)]
+    pub p_pass: Option<f64>,
+    #[serde(default)]
+    pub p_fail: Option<f64>,
     pub prompts_sha256: String,
     pub base_answers: String,
     pub answers: String,
@@ -279,6 +287,8 @@ pub fn measure(
                 base_correct: facts.base_correct,
                 correct: numbers.correct,
                 correct_given_base: numbers.correct_given_base,
+                lost: facts.base_correct - numbers.correct_given_base,
+                gained: numbers.correct - numbers.correct_given_base,
                 constant_correct: facts.constant_correct,
                 constant_answer: facts.constant_answer,
                 empty_correct: numbers.empty_correct,
@@ -292,14 +302,17 @@ pub fn measure(
                 faithfulness_low: faithfulness.low,
                 faithfulness_high: faithfulness.high,
                 normalised_faithfulness: numbers.empty_correct.and_then(|empty| {
-                    let room = facts.base_correct as f64 - empty as f64;
-                    (room != 0.0).then(|| (numbers.correct as f64 - empty as f64) / room)
+                    // What takes no subgraph at all, whichever is more.
+                    let floor = empty.max(facts.constant_correct);
+                    normalised(numbers.correct, facts.base_correct, floor)
                 }),
                 p_base_above_constant: facts.p_base_above_constant,
                 p_above_empty: numbers.p_above_empty,
                 claim: run.claim,
                 level: run.level,
                 verdict: None,
+                p_pass: None,
+                p_fail: None,
                 all_prompts: set.len(),
                 all_base_correct: (0..set.len())
                     .filter(|&i| evaluation.base_correct(i))
@@ -314,6 +327,9 @@ pub fn measure(
         .collect();
     for measurement in &mut measurements {
         measurement.verdict = judge(measurement);
+        let tests = tests(measurement);
+        measurement.p_pass = tests.map(|tests| tests.pass);
+        measurement.p_fail = tests.map(|tests| tests.fail);
     }
     measurements
 }
@@ -457,6 +473,13 @@ fn pair(evaluation: &Evaluation, cell: &Cell, about: &About) -> Option<Paired> {
 
 fn floats(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// The share of what lies between the floor and the unmodified model that is kept; below 0 under the floor. `None` where the
+/// unmodified model is not above it.
+pub(super) fn normalised(correct: usize, base_correct: usize, floor: usize) -> Option<f64> {
+    let room = base_correct.checked_sub(floor).filter(|&room| room > 0)?;
+    Some((correct as f64 - floor as f64) / room as f64)
 }
 
 /// JSON has no infinity: an end of an interval that is not known is null.

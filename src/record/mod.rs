@@ -16,4 +16,4 @@ pub use measurement::{
     Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
 };
 pub use row::{Failure, HeadAttention, Line, Row, Weight, incomplete, merge, read};
-pub use verdict::{Outcome, Verdict, judge};
+pub use verdict::{Outcome, Tests, Verdict, after_holm, judge, tests};

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
-use crate::stats::{Evidence, Needed, mcnemar_greater};
+use crate::stats::{Evidence, Needed, holm, mcnemar_greater};
 
 /// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Fail,
             format!(
-                "the interval about {about} ends at {:.3}, below the claim {claim}",
+                "about {about} the interval ends at {:.3}, below the claim {claim}",
                 m.faithfulness_high
             ),
         )
@@ -110,7 +110,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Pass,
             format!(
-                "the interval about {about} begins at {:.3}, the claim is {claim}",
+                "about {about} the interval begins at {:.3}, the claim is {claim}",
                 m.faithfulness_low
             ),
         )
@@ -118,7 +118,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} about {about} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}{2}",
+                "about {about} the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}{2}",
                 m.base_correct,
                 best.low,
                 Needed::at_least(m.inference, claim, level)
@@ -131,7 +131,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} lies inside the interval about {about}, [{:.3}, {:.3}]: {}",
+                "about {about} the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
                 m.faithfulness_low,
                 m.faithfulness_high,
                 more(&evidence, claim)
@@ -139,6 +139,56 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         )
     };
     Some(Verdict { outcome, reason })
+}
+
+/// The p values behind a verdict, so that several can be corrected together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tests {
+    /// Against "something that a pass says is not so": the largest of the p values of its conditions (an intersection-union
+    /// test): the share is above the claim, without the degenerate prompts, too, the model can do the task, transfer matters.
+    pub pass: f64,
+    /// Against "the share is as large as the claim, or the model cannot do the task", likewise.
+    pub fail: f64,
+}
+
+/// The p values behind [`judge`]; `None` where there is no verdict.
+pub fn tests(m: &Measurement) -> Option<Tests> {
+    judge(m)?;
+    let evidence = m.evidence();
+    let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
+    let above =
+        [m.correct_given_base, without_degenerate].map(|kept| evidence.with(kept).p_above(m.claim));
+    let conditions = [
+        m.p_base_above_constant,
+        m.p_above_empty?,
+        above[0],
+        above[1],
+    ];
+    Some(Tests {
+        pass: conditions.into_iter().fold(0.0, f64::max),
+        fail: m.p_base_above_constant.max(evidence.p_below(m.claim)),
+    })
+}
+
+/// The outcomes of all verdicts of a table after Holm's correction: the passes among all tests of passing, the fails among all
+/// tests of failing. An outcome whose corrected p is above its level is inconclusive. `None` where there is no verdict.
+pub fn after_holm(table: &[Measurement]) -> Vec<Option<Outcome>> {
+    let all: Vec<Option<Tests>> = table.iter().map(tests).collect();
+    let corrected = |p: fn(&Tests) -> f64| {
+        let raw: Vec<f64> = all.iter().flatten().map(p).collect();
+        holm(&raw).into_iter()
+    };
+    let mut corrected = corrected(|t| t.pass).zip(corrected(|t| t.fail));
+    let outcome = |(m, tests): (&Measurement, &Option<Tests>)| {
+        tests.as_ref()?;
+        let (pass, fail) = corrected.next()?;
+        Some(match judge(m)?.outcome {
+            Outcome::Pass if pass <= m.level => Outcome::Pass,
+            Outcome::Fail if fail <= m.level => Outcome::Fail,
+            _ => Outcome::Inconclusive,
+        })
+    };
+    table.iter().zip(&all).map(outcome).collect()
 }
 
 /// The power with which a number of prompts is said to be enough.
@@ -262,6 +312,29 @@ mod tests {
             "{}",
             verdict.reason
         );
+    }
+
+    /// Verdicts are judged together as the smallest p of many may be small by chance; fails do not make passes rarer.
+    #[test]
+    fn many_verdicts_are_corrected_together() {
+        let at_the_edge = measurement(73, 10, 73, 5, Some(2));
+        let raw = tests(&at_the_edge).unwrap();
+        assert!((raw.pass - 0.95f64.powi(73)).abs() < 1e-9 && raw.fail == 1.0);
+        let bad = measurement(100, 10, 80, 5, Some(2));
+        assert!(tests(&bad).unwrap().fail < 1e-6 && tests(&bad).unwrap().pass > 0.99);
+        let no_claim = measurement(100, 10, 100, 5, None);
+        let table = |edges: usize| {
+            let mut table = vec![at_the_edge.clone(); edges];
+            table.extend([bad.clone(), no_claim.clone()]);
+            after_holm(&table)
+        };
+        // 0.0237 twice is below 0.05, three times is not.
+        assert_eq!(table(1), [Some(Outcome::Pass), Some(Outcome::Fail), None]);
+        assert_eq!(
+            table(3)[2..],
+            [Some(Outcome::Inconclusive), Some(Outcome::Fail), None]
+        );
+        assert_eq!(after_holm(&[]), []);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! What the numbers of a table are about, in words, and shares with the intervals that their records have.
 
-use super::table::{distinct, proportion, share};
+use super::table::{distinct, outcome, proportion, share};
 use crate::prompt::Operation;
-use crate::record::Measurement;
+use crate::record::{Measurement, Outcome, after_holm};
 use crate::stats::{Inference, Proportion};
 
 /// What intervals are about, for the heading of a table.
@@ -53,5 +53,48 @@ pub(super) fn empty_accuracy(m: &Measurement) -> String {
             let value = empty as f64 / m.prompts.max(1) as f64;
             format!("{empty}/{} {}", m.prompts, share(value, m.prompts))
         }
+    }
+}
+
+/// Right answers of the unmodified model that the subgraph does not have.
+pub(super) fn lost(m: &Measurement) -> String {
+    (m.base_correct - m.correct_given_base).to_string()
+}
+
+/// Right answers of the subgraph that the unmodified model does not have.
+pub(super) fn gained(m: &Measurement) -> String {
+    (m.correct - m.correct_given_base).to_string()
+}
+
+/// The verdicts of a table after Holm's correction, where it has several.
+pub(super) struct Holm<'m> {
+    outcomes: Vec<(&'m Measurement, Outcome)>,
+}
+
+impl<'m> Holm<'m> {
+    /// Over all verdicts of these measurements.
+    pub fn of(table: &'m [Measurement]) -> Self {
+        let outcomes = table.iter().zip(after_holm(table));
+        Self {
+            outcomes: outcomes.filter_map(|(m, o)| Some((m, o?))).collect(),
+        }
+    }
+
+    /// The head of the column, if there is one.
+    pub fn head(&self) -> Option<&'static str> {
+        (self.outcomes.len() > 1).then_some("after Holm")
+    }
+
+    /// The outcome of a measurement of the table.
+    pub fn outcome(&self, m: &Measurement) -> Option<Outcome> {
+        let mut outcomes = self.outcomes.iter();
+        let found = outcomes.find(|(other, _)| std::ptr::eq(*other, m));
+        found.map(|(_, outcome)| *outcome)
+    }
+
+    /// What stands in the column, if there is one.
+    pub fn cell(&self, m: &Measurement) -> Option<String> {
+        self.head()?;
+        Some(self.outcome(m).map_or("", outcome).to_owned())
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::about::{accuracy, empty_accuracy};
+use super::about::{Holm, accuracy, empty_accuracy, gained, lost};
 use super::chart::{Estimate, Heat, Series, bars, curves, curves_over, forest, heat};
 use super::table::{
     adjusted, baseline, by_contexts, by_template, counts, distinct, faithfulness, interval,
@@ -195,6 +195,32 @@ fn against_empty<'a>() -> Columns<'a> {
             Cell::number("p_above_empty", text, m.p_above_empty)
         }),
     ]
+}
+
+/// What is lost and gained against the unmodified model.
+fn against_base<'a>() -> Columns<'a> {
+    vec![
+        column("lost", |m: &Measurement| Cell::words(lost(m))),
+        column("gained", |m: &Measurement| Cell::words(gained(m))),
+    ]
+}
+
+/// The verdict in a word, and after Holm's correction where there are several.
+fn verdicts_of(all: &[Measurement]) -> Columns<'_> {
+    let mut columns = verdict();
+    let holm = Holm::of(all);
+    if let Some(head) = holm.head() {
+        let outcome_of = move |m: &Measurement| {
+            // Tables that show copies know them by their cell.
+            let at = all
+                .iter()
+                .find(|o| (&o.sweep, o.cell) == (&m.sweep, m.cell));
+            let found = at.and_then(|m| holm.outcome(m));
+            Cell::words(found.map_or("", outcome))
+        };
+        columns.push(column(head, outcome_of));
+    }
+    columns
 }
 
 /// The verdict in a word.
@@ -587,7 +613,7 @@ fn alternatives(group: &[Measurement], name: &str) -> Markup {
         Some(p) => Cell::number(field, p_value(p), Some(p)),
         None => Cell::words(""),
     };
-    let mut columns = joined([technique(), shares()]);
+    let mut columns = joined([technique(), shares(), against_base()]);
     columns.extend([
         column("accuracy difference", |m: &Measurement| {
             let Some(paired) = &m.paired else {
@@ -609,7 +635,7 @@ fn alternatives(group: &[Measurement], name: &str) -> Markup {
             known("p_holm", at.and_then(|at| adjusted[at]))
         }),
     ]);
-    columns.extend(joined([logits(), verdict()]));
+    columns.extend(joined([logits(), verdicts_of(group)]));
     html! {
         @if !shown.is_empty() {
             (picture(&what, forest(&what, &described, "accuracy difference", &shown)))
@@ -631,7 +657,7 @@ fn discovered(cells: &[Measurement]) -> Markup {
         technique(),
         shares(),
         against_empty(),
-        verdict(),
+        verdicts_of(cells),
     ]);
     html! {
         (measurements("AF1 chosen on the development prompts", &columns, cells))
@@ -664,8 +690,9 @@ fn subgraphs(cells: &[Measurement]) -> Markup {
         subgraph(),
         technique(),
         shares(),
+        against_base(),
         against_empty(),
-        verdict(),
+        verdicts_of(cells),
     ]);
     html! {
         @if by_template(cells).len() > 1 {

@@ -278,7 +278,8 @@ fn guide() -> Markup {
                      there are too few prompts. It says nothing for the claim and nothing against it."
                 }
             }
-            p { "Verdicts are not corrected for the number of cells in a table." }
+            p { "Verdicts are not corrected for the number of cells in a table; where a table has several, they stand beside it after \
+                 Holm's correction." }
         }
     }
 }

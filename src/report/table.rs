@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::about::{accuracy, base_accuracy, empty_accuracy, intervals};
+use super::about::{Holm, accuracy, base_accuracy, empty_accuracy, gained, intervals, lost};
 use crate::record::{HeadAttention, Measurement, bits_of_hex};
 use crate::stats::{Mean, Proportion, bootstrap_two_level, holm};
 
@@ -132,7 +132,8 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
     let wait = format!("waiting to {}", af1.wait);
     let subgraph = format!("AF1({}, {})", af1.wait, af1.transfer.unwrap_or(0));
     let empty = format!("AF1({}, 0) accuracy", af1.wait);
-    let mut table = table(&[
+    let holm = Holm::of(measurements);
+    let mut header = vec![
         "style",
         "op",
         "base accuracy",
@@ -140,10 +141,14 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
         "replaced by",
         &wait,
         &subgraph,
+        "lost",
+        "gained",
         "accuracy",
         &empty,
         "verdict",
-    ]);
+    ];
+    header.extend(holm.head());
+    let mut table = table(&header);
     for group in by_template(measurements) {
         let alone = |ablation: &str| {
             let found = group
@@ -153,7 +158,7 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
         };
         for (i, m) in group.iter().filter(|m| m.transfer.is_some()).enumerate() {
             let first = |text: String| if i == 0 { text } else { String::new() };
-            table.add_row([
+            let mut row = vec![
                 first(m.style.clone()),
                 first(m.operation.clone()),
                 first(base_accuracy(m)),
@@ -161,10 +166,14 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
                 m.ablation.clone(),
                 alone(&m.ablation),
                 faithfulness(m),
+                lost(m),
+                gained(m),
                 accuracy(m),
                 empty_accuracy(m),
                 verdict(m),
-            ]);
+            ];
+            row.extend(holm.cell(m));
+            table.add_row(row);
         }
     }
     format!("{table}\n")
@@ -172,24 +181,29 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
 
 /// AF1 subgraphs, a row each.
 pub fn subgraphs(measurements: &[Measurement]) -> String {
-    let mut table = table(&[
-        "style",
-        "op",
-        "replaced by",
+    let holm = Holm::of(measurements);
+    // Rows under several maskings could not be told apart without it.
+    let several = distinct(measurements, |m| &m.masking).len() > 1;
+    let mut header = vec!["style", "op", "replaced by"];
+    header.extend(several.then_some("masked by"));
+    header.extend([
         "W",
         "transfer",
         "base accuracy",
         "constant",
         "accuracy",
         "faithfulness",
+        "lost",
+        "gained",
         "normalised",
         "verdict",
     ]);
+    header.extend(holm.head());
+    let mut table = table(&header);
     for m in measurements {
-        table.add_row([
-            m.style.clone(),
-            m.operation.clone(),
-            m.ablation.clone(),
+        let mut row = vec![m.style.clone(), m.operation.clone(), m.ablation.clone()];
+        row.extend(several.then(|| m.masking.clone().unwrap_or_default()));
+        row.extend([
             m.wait.to_string(),
             m.transfer_layers
                 .clone()
@@ -198,17 +212,22 @@ pub fn subgraphs(measurements: &[Measurement]) -> String {
             format!("{}/{}", m.constant_correct, m.prompts),
             accuracy(m),
             faithfulness(m),
+            lost(m),
+            gained(m),
             m.normalised_faithfulness
                 .map_or(String::new(), |f| format!("{f:.2}")),
             verdict(m),
         ]);
+        row.extend(holm.cell(m));
+        table.add_row(row);
     }
     format!("{table}\n")
 }
 
 /// W and K that were chosen on the development prompts, and what they are worth on the held-out ones: a row each.
 pub fn discovered(measurements: &[Measurement]) -> String {
-    let mut table = table(&[
+    let holm = Holm::of(measurements);
+    let mut header = vec![
         "style",
         "op",
         "prompts",
@@ -218,9 +237,11 @@ pub fn discovered(measurements: &[Measurement]) -> String {
         "accuracy",
         "faithfulness",
         "verdict",
-    ]);
+    ];
+    header.extend(holm.head());
+    let mut table = table(&header);
     for m in measurements {
-        table.add_row([
+        let mut row = vec![
             m.style.clone(),
             m.operation.clone(),
             m.part.clone(),
@@ -230,7 +251,9 @@ pub fn discovered(measurements: &[Measurement]) -> String {
             accuracy(m),
             faithfulness(m),
             verdict(m),
-        ]);
+        ];
+        row.extend(holm.cell(m));
+        table.add_row(row);
     }
     format!(
         "W and K chosen on the development prompts: the longest wait, and then the fewest transfer layers, with which AF1 keeps \
@@ -487,6 +510,8 @@ pub fn alternatives(measurements: &[Measurement]) -> String {
             "replaced by",
             "masked by",
             "faithfulness",
+            "lost",
+            "gained",
             "accuracy",
             "accuracy difference",
             "p",
@@ -502,6 +527,8 @@ pub fn alternatives(measurements: &[Measurement]) -> String {
                 ablation,
                 masking,
                 faithfulness(m),
+                lost(m),
+                gained(m),
                 accuracy(m),
                 paired.map_or(String::new(), |paired| {
                     interval(
