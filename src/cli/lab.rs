@@ -90,6 +90,17 @@ pub struct Sweep {
     pub part: Part,
 }
 
+impl Sweep {
+    /// Whether it measures subgraphs and nothing beside them.
+    fn subgraphs_alone(&self) -> bool {
+        let is_subgraph = |plan: &Plan| plan.tail.transfer().is_some();
+        self.units.iter().all(|unit| match unit {
+            Unit::Plans(plans, _) => plans.iter().all(is_subgraph),
+            _ => false,
+        })
+    }
+}
+
 /// What is measured at once and recorded at once.
 #[derive(Clone)]
 pub enum Unit {
@@ -389,9 +400,15 @@ impl Lab {
             false => Ok(()),
         })?;
         if lines.iter().any(|line| !line.failed()) {
+            // Of a shard's templates there is nothing to say together.
+            let whole = self.args.record.shard.is_none() && sweep.experiment == Experiment::Af1;
+            let pooled = match whole && sweep.subgraphs_alone() {
+                true => report::pooled_lines(&lines),
+                false => String::new(),
+            };
             match format {
-                Format::Json if stream => {}
-                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines)))?,
+                Format::Json if stream => print(&pooled)?,
+                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &pooled))?,
                 Format::Table => deliver(out.as_deref(), &(text + &table(&lines)))?,
             }
         }

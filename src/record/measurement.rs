@@ -98,6 +98,10 @@ pub struct Measurement {
     pub prompts_sha256: String,
     pub base_answers: String,
     pub answers: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_answers: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated_operands: Option<Vec<Vec<i64>>>,
     pub all_prompts: usize,
     pub all_base_correct: usize,
     pub keys: usize,
@@ -265,6 +269,8 @@ pub fn measure(
                 prompts_sha256: facts.prompts_sha256.clone(),
                 base_answers: facts.base_answers.clone(),
                 answers: hex_bits(evaluation.correct(cell)),
+                empty_answers: numbers.empty_answers,
+                evaluated_operands: None,
                 estimator: run.estimator.name().to_owned(),
                 wait: cell.plan.wait,
                 transfer,
@@ -325,6 +331,13 @@ pub fn measure(
             }
         })
         .collect();
+    // Once for all cells of these prompts: with them claims over several templates follow from the record.
+    if let Some(first) = measurements.first_mut()
+        && run.experiment == Experiment::Af1
+    {
+        let operands = |&prompt: &usize| evaluation.set.prompts[prompt].operands.clone();
+        first.evaluated_operands = Some(evaluation.evaluated.iter().map(operands).collect());
+    }
     for measurement in &mut measurements {
         measurement.verdict = judge(measurement);
         let tests = tests(measurement);
@@ -530,6 +543,7 @@ struct Numbers {
     correct: usize,
     correct_given_base: usize,
     empty_correct: Option<usize>,
+    empty_answers: Option<String>,
     p_above_empty: Option<f64>,
 }
 
@@ -557,6 +571,7 @@ impl Numbers {
             correct: correct.iter().filter(|c| **c).count(),
             correct_given_base: both.count(),
             p_above_empty: (empty.as_ref()).map(|empty| about.greater(&correct, empty)),
+            empty_answers: (empty.as_ref()).map(|empty| hex_bits(empty.iter().copied())),
             empty_correct: empty.map(|empty| empty.iter().filter(|c| **c).count()),
         }
     }

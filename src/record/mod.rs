@@ -6,6 +6,7 @@ mod about;
 mod journal;
 mod key;
 mod measurement;
+mod pooled;
 mod row;
 mod verdict;
 
@@ -15,5 +16,6 @@ pub use key::{Key, key};
 pub use measurement::{
     Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
 };
+pub use pooled::pooled;
 pub use row::{Failure, HeadAttention, Line, Row, Weight, incomplete, merge, read};
 pub use verdict::{Outcome, Tests, Verdict, after_holm, judge, tests};

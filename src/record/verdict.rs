@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
-use crate::stats::{Evidence, Needed, holm, mcnemar_greater};
+use crate::stats::{Evidence, holm, mcnemar_greater};
 
 /// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,14 +67,17 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Inconclusive,
             format!(
-                "{}: {}/{} right, always answering {} gets {} (p = {:.2})",
+                "{}: {}/{} right, {} gets {} (p = {:.2})",
                 match few {
                     true => "too few prompts to tell whether the model can do the task",
                     false => "the model cannot do the task",
                 },
                 m.base_correct,
                 m.prompts,
-                m.constant_answer,
+                match m.experiment == "pooled" {
+                    true => "the best constant answer of every template".to_owned(),
+                    false => format!("always answering {}", m.constant_answer),
+                },
                 m.constant_correct,
                 m.p_base_above_constant
             ),
@@ -121,7 +124,8 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
                 "about {about} the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}{2}",
                 m.base_correct,
                 best.low,
-                Needed::at_least(m.inference, claim, level)
+                evidence
+                    .least(claim, level)
                     .map_or(String::new(), |needed| format!(
                         "; it takes {needed}, all of them kept"
                     ))
@@ -197,11 +201,7 @@ const POWER: f64 = 0.8;
 /// How many right answers would decide, if the measured share is the true one and prompts depend on each other as they do here.
 fn more(evidence: &Evidence, claim: f64) -> String {
     let truth = evidence.successes as f64 / evidence.trials.max(1) as f64;
-    let trials = evidence.trials as f64;
-    let effect = evidence
-        .design
-        .map_or(1.0, |design| trials / design.effective);
-    match Needed::with_power(evidence.inference, claim, truth, POWER, effect) {
+    match evidence.more(claim, POWER) {
         Some(needed) => {
             format!("if {truth:.3} is the truth, {needed} would show it (power {POWER})")
         }

@@ -7,11 +7,12 @@ use maud::{Markup, PreEscaped, html};
 
 use super::about::{Holm, accuracy, empty_accuracy, gained, lost};
 use super::chart::{Estimate, Heat, Series, bars, curves, curves_over, forest, heat};
+use super::pooled::{Pools, caption};
 use super::table::{
     adjusted, baseline, by_contexts, by_template, counts, distinct, faithfulness, interval,
     outcome, over_draws, p_value, share, signed,
 };
-use crate::record::{HeadAttention, Measurement, Weight};
+use crate::record::{HeadAttention, Measurement, Weight, pooled};
 
 /// A cell of a table: what is read, and the number of the record that it shows.
 #[derive(Default)]
@@ -710,6 +711,24 @@ fn subgraphs(cells: &[Measurement]) -> Markup {
         }
         (measurements("AF1 subgraphs", &columns, cells))
         p.note { (counts(cells)) }
+        (pools(cells))
+    }
+}
+
+/// All styles together, where there are several: words, because no record has these numbers.
+fn pools(cells: &[Measurement]) -> Markup {
+    let pools = pooled(cells);
+    let shown = Pools::of(&pools);
+    html! {
+        @if !pools.is_empty() {
+            (super::html::words(&caption(&pools), &shown.head, &shown.rows))
+            @for m in &pools {
+                p.note {
+                    (m.style) ", " (m.operation) ", " (m.ablation) ": "
+                    (m.verdict.as_ref().map_or("", |v| &v.reason))
+                }
+            }
+        }
     }
 }
 

@@ -171,7 +171,7 @@ fn question(experiment: &str) -> &str {
 }
 
 /// A table of words, the first column of which names the row.
-fn words(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Markup {
+pub(super) fn words(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Markup {
     let table = markup! {
         table {
             caption { (caption) }

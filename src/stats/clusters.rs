@@ -126,7 +126,13 @@ impl Clusters {
         let mut sum = 0.0;
         let mut most: f64 =
             residuals.iter().map(|r| r * r).sum::<f64>() / n as f64 / (n as f64 - 1.0);
-        for chosen in 1..1usize << self.ways.len() {
+        let ways = self.ways.len();
+        let combinations: Vec<u32> = match ways <= MOST_WAYS {
+            true => (1..1 << ways).collect(),
+            // Without what is counted twice the sum is larger: on the safe side.
+            false => (0..ways).map(|i| 1 << i).collect(),
+        };
+        for chosen in combinations {
             let ways = self.ways.iter().enumerate();
             let ways: Vec<&Vec<i64>> = ways
                 .filter(|(i, _)| chosen >> i & 1 == 1)
@@ -246,6 +252,9 @@ impl Clusters {
             .max(mcnemar_greater(evidence.successes, losses))
     }
 }
+
+/// Operands of which all combinations are looked at.
+const MOST_WAYS: usize = 5;
 
 /// Numbers for names, the same for the same name: units of [`Clusters`] that are no integers.
 pub fn numbered<T: Ord>(names: &[T]) -> Vec<i64> {

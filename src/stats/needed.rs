@@ -2,7 +2,7 @@
 
 use super::design::{at_least, enough_trials, sample_size};
 use super::evidence::t_ratio;
-use super::{Inference, LEVEL, least_passing};
+use super::{Evidence, Inference, LEVEL, least_passing};
 
 /// What a claim needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,6 +94,35 @@ impl Needed {
     }
 }
 
+impl Evidence {
+    /// What it takes, in words, that this claim passes if all answers are kept.
+    pub fn least(&self, claim: f64, level: f64) -> Option<String> {
+        if self.inference == Inference::Prompts && self.design.is_some() {
+            let questions = units(claim, 1.0, level.min(TAIL)).ceil();
+            let few = questions.is_finite() && questions <= MOST_VALUES as f64;
+            return few.then(|| format!("{questions} different questions"));
+        }
+        Needed::at_least(self.inference, claim, level).map(|needed| needed.to_string())
+    }
+
+    /// What it takes, in words, that this claim passes with that probability if the share is the true one, and prompts depend on
+    /// each other as these do.
+    pub fn more(&self, claim: f64, power: f64) -> Option<String> {
+        let trials = self.trials.max(1) as f64;
+        let truth = self.successes as f64 / trials;
+        let effect = self.design.map_or(1.0, |design| trials / design.effective);
+        let needed = Needed::with_power(self.inference, claim, truth, power, effect)?;
+        if self.inference == Inference::Prompts && self.design.is_some() {
+            let prompts = (needed.prompts as f64 * effect).ceil();
+            let questions = units(claim, 1.0, TAIL).ceil();
+            return Some(format!(
+                "{prompts} right answers to at least {questions} different questions"
+            ));
+        }
+        Some(needed.to_string())
+    }
+}
+
 /// The most values or prompts that are named.
 const MOST_VALUES: usize = 10_000;
 
@@ -119,7 +148,7 @@ fn first(n: usize, is_true: impl Fn(usize) -> bool) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{Design, Evidence};
+    use crate::stats::Design;
 
     #[test]
     fn what_every_answer_kept_needs() {
