@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::intervene::{Ablation, Estimator, Plan, ablation};
 use crate::prompt::Operation;
 use crate::record::{Measurement, Outcome, bits_of_hex, judge, key};
-use crate::stats::{
-    LEVEL, Proportion, difference_bounds, discordant, fails, least_passing, mcnemar_greater,
-};
+use crate::stats::{Inference, LEVEL, Needed, difference_bounds, discordant, mcnemar_greater};
 use crate::{Error, Result};
 
 /// What a gate asks.
@@ -53,6 +51,8 @@ pub struct Claim {
     pub coverage: f64,
     /// The level of every test, at most [`LEVEL`].
     pub level: f64,
+    /// What the answer is about.
+    pub inference: Inference,
     /// Most prompts that are evaluated.
     pub limit: u32,
     /// The values of every operand, as a range.
@@ -72,6 +72,43 @@ impl Claim {
         self.faithful - self.margin
     }
 
+    /// What its conditions take at least, in words: with fewer prompts they can only fail or stay undecided.
+    pub fn needs(&self, has_baseline: bool) -> Vec<String> {
+        let about = self.inference.words();
+        let mut needs = Vec::new();
+        let least = |share: f64| Needed::at_least(self.inference, share, self.level);
+        let mut say = |what: String, needed: Option<Needed>| {
+            let too_few = needed.is_some_and(|needed| needed.prompts > self.limit as usize);
+            needs.push(match needed {
+                None => format!("{what}, about {about}, takes more than 10000 right answers"),
+                Some(needed) => format!(
+                    "{what}, about {about}, takes {needed} at least{}",
+                    match too_few {
+                        true => format!(", and the limit is {}", self.limit),
+                        false => String::new(),
+                    }
+                ),
+            });
+        };
+        say(
+            format!("faithful {} with margin {}", self.faithful, self.margin),
+            least(self.share()),
+        );
+        if let Some(drop) = self.necessity_drop {
+            say(format!("necessity_drop {drop}"), least(drop));
+        }
+        if has_baseline {
+            // No answer differs from the baseline's: the bound of a loss that was never seen.
+            let prompts = (self.level / 2.0).ln() / (1.0 - self.baseline_margin).ln();
+            needs.push(format!(
+                "baseline_margin {} takes {} prompts at least",
+                self.baseline_margin,
+                prompts.ceil()
+            ));
+        }
+        needs
+    }
+
     /// The knock-out of its transfer layers.
     pub fn knockout(&self) -> Plan {
         Plan::knockout(self.wait, self.transfer)
@@ -83,6 +120,7 @@ impl Claim {
 #[serde(deny_unknown_fields)]
 struct GateWire {
     level: Option<f64>,
+    inference: Option<String>,
     estimator: Option<String>,
     limit: Option<u32>,
     seed: Option<u64>,
@@ -113,6 +151,7 @@ struct ClaimWire {
     baseline_margin: f64,
     coverage: Option<f64>,
     level: Option<f64>,
+    inference: Option<String>,
     limit: Option<u32>,
     operands: Option<String>,
     results: Option<String>,
@@ -158,6 +197,7 @@ impl Gate {
         let claims: Vec<Option<Claim>> = claims
             .map(|(i, mut claim)| {
                 claim.level = claim.level.or(wire.level);
+                claim.inference = claim.inference.or_else(|| wire.inference.clone());
                 claim.limit = claim.limit.or(wire.limit);
                 claim.coverage = claim.coverage.or(wire.coverage);
                 claim.operands = claim.operands.or_else(|| wire.operands.clone());
@@ -216,6 +256,14 @@ impl ClaimWire {
                 "level {level}: expected more than 0 and at most {LEVEL}"
             ));
         }
+        let inference = self
+            .inference
+            .as_deref()
+            .map_or(Ok(Inference::default()), str::parse);
+        let inference = inference.unwrap_or_else(|problem| {
+            problems.push(format!("inference {problem}"));
+            Inference::default()
+        });
         let limit = self.limit.unwrap_or(LIMIT);
         if limit == 0 {
             problems.push("limit 0: expected at least 1".to_owned());
@@ -249,6 +297,7 @@ impl ClaimWire {
             baseline_margin: self.baseline_margin,
             coverage,
             level,
+            inference,
             limit,
             operands: self.operands,
             results: self.results,
@@ -276,6 +325,9 @@ pub struct Answer {
     pub sweep: String,
     /// The level of every test.
     pub level: f64,
+    /// What it is about; gates before there was another target do not say it.
+    #[serde(default)]
+    pub inference: Inference,
     /// Fail if one condition fails, pass if all of them pass.
     pub outcome: Outcome,
     /// Its conditions.
@@ -399,8 +451,12 @@ pub fn answer(
             ("AF1", answers),
         ] {
             let asked = format!(
-                "{what} less than {} worse than the baseline",
-                claim.baseline_margin
+                "{what} less than {} worse than the baseline{}",
+                claim.baseline_margin,
+                match claim.inference {
+                    Inference::Prompts => "",
+                    Inference::Operands => ", on these prompts",
+                }
             );
             let compared = cama.map(|m| match before {
                 None => (
@@ -420,11 +476,19 @@ pub fn answer(
     }
     Answer {
         claim: format!(
-            "{} {} AF1({}, {})",
-            claim.style, claim.operation, claim.wait, claim.transfer
+            "{} {} AF1({}, {}){}",
+            claim.style,
+            claim.operation,
+            claim.wait,
+            claim.transfer,
+            match claim.inference {
+                Inference::Prompts => "",
+                Inference::Operands => ", about other operands",
+            }
         ),
         sweep: cama.map_or(String::new(), |m| m.sweep.clone()),
         level,
+        inference: claim.inference,
         outcome: all(conditions.iter().map(|c| c.outcome)),
         conditions,
     }
@@ -475,7 +539,15 @@ fn in_words(p: f64) -> String {
 
 fn better(m: &Measurement, o: &Measurement, level: f64) -> (Outcome, String) {
     let (wins, losses) = discord(m, o, answers);
-    let (p, q) = (mcnemar_greater(wins, losses), mcnemar_greater(losses, wins));
+    let (p, q) = match (m.inference, &o.paired) {
+        // Two-sided, against this one: where a side has more it is twice the one-sided p.
+        (Inference::Operands, Some(paired)) => match wins.cmp(&losses) {
+            std::cmp::Ordering::Greater => (paired.p / 2.0, 1.0),
+            std::cmp::Ordering::Less => (1.0, paired.p / 2.0),
+            std::cmp::Ordering::Equal => (1.0, 1.0),
+        },
+        _ => (mcnemar_greater(wins, losses), mcnemar_greater(losses, wins)),
+    };
     let reason = format!(
         "{} and {} of {} right, {wins} only with cama, {losses} only with {} ({})",
         m.correct,
@@ -523,16 +595,19 @@ fn no_worse(
 
 fn lost(m: &Measurement, drop: f64, level: f64) -> (Outcome, String) {
     let lost = m.base_correct - m.correct_given_base;
-    let share = Proportion::wilson(lost, m.base_correct);
+    // What fails together is lost together.
+    let evidence = m.evidence().with(lost);
+    let share = evidence.interval();
     let reason = format!(
-        "{lost} of {} lost, interval [{:.3}, {:.3}]",
-        m.base_correct, share.low, share.high
+        "{lost} of {} lost, interval about {} [{:.3}, {:.3}]",
+        m.base_correct,
+        m.inference.words(),
+        share.low,
+        share.high
     );
     match () {
-        () if least_passing(m.base_correct, drop, level).is_some_and(|k| lost >= k) => {
-            (Outcome::Pass, reason)
-        }
-        () if fails(lost, m.base_correct, drop, level) => (Outcome::Fail, reason),
+        () if evidence.passes(drop, level) => (Outcome::Pass, reason),
+        () if evidence.fails(drop, level) => (Outcome::Fail, reason),
         () => (Outcome::Inconclusive, reason),
     }
 }
@@ -565,6 +640,7 @@ mod tests {
             baseline_margin: 0.05,
             coverage: 0.5,
             level: 0.05,
+            inference: Inference::Prompts,
             limit: 1000,
             operands: None,
             results: None,

@@ -15,7 +15,7 @@ use crate::model::{BosChoice, Model, Origin, Preset};
 use crate::prompt::{ContextsFrom, Operation, PromptSet, Selection, Styles};
 use crate::record::{Outcome, Provenance, Run, measure};
 use crate::runtime::{Engine, Placement, Runtime};
-use crate::stats::LEVEL;
+use crate::stats::{Inference, LEVEL};
 use crate::{Error, Result};
 
 /// The faithfulness that is claimed.
@@ -213,6 +213,7 @@ fn check_template(
         layers: model.sizes.layers,
         claim: CLAIM,
         level: LEVEL,
+        inference: Inference::Prompts,
         provenance: &Provenance::default(),
     };
     let measured = measure(&evaluation, &run, |cell| cell.plan == claimed);

@@ -14,7 +14,7 @@ use crate::intervene::masking::{self, Technique};
 use crate::model::{BosChoice, Model, PRESETS, Sizes};
 use crate::prompt::{ContextsFrom, Operation};
 use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, probe};
-use crate::stats::LEVEL;
+use crate::stats::{Inference, LEVEL};
 use crate::{Error, Result};
 
 /// Which model, and where it runs.
@@ -294,6 +294,9 @@ pub struct InterventionArgs {
     /// The faithfulness that a pass claims
     #[arg(long, value_name = "SHARE", default_value_t = 0.95, value_parser = share)]
     pub claim: f64,
+    /// What intervals, tests and verdicts are about: the prompts of these ranges, or prompts with other operands of the same kind
+    #[arg(long, value_enum, default_value_t)]
+    pub inference: InferenceName,
     /// The level of the tests behind a verdict: a gate may ask for a stricter one
     #[arg(skip = LEVEL)]
     pub level: f64,
@@ -372,6 +375,34 @@ pub enum Format {
     Table,
     /// For machines.
     Json,
+}
+
+/// A target of inference on the command line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum InferenceName {
+    /// The prompts of these ranges, each drawn for itself
+    #[default]
+    Prompts,
+    /// Other operands: prompts that share the value of one succeed or fail together
+    Operands,
+}
+
+impl From<InferenceName> for Inference {
+    fn from(name: InferenceName) -> Self {
+        match name {
+            InferenceName::Prompts => Self::Prompts,
+            InferenceName::Operands => Self::Operands,
+        }
+    }
+}
+
+impl From<Inference> for InferenceName {
+    fn from(inference: Inference) -> Self {
+        match inference {
+            Inference::Prompts => Self::Prompts,
+            Inference::Operands => Self::Operands,
+        }
+    }
 }
 
 /// An estimator on the command line.

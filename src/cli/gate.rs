@@ -87,6 +87,12 @@ impl Gate {
 
     /// Measures, answers and shows it; the error is the answer, if it is not a pass.
     fn answered(&self, gate: &gate::Gate, baseline: Option<&[Measurement]>) -> Result<()> {
+        // What a claim takes is known before anything is measured.
+        for (i, claim) in gate.claims.iter().enumerate() {
+            for needs in claim.needs(baseline.is_some()) {
+                eprintln!("claim {}: {needs}", i + 1);
+            }
+        }
         let mut lab = Lab::open(self.common(gate, &gate.claims[0])?)?;
         // All that is wrong with the claims, before any of them is measured.
         let mut wrong = Vec::new();
@@ -196,6 +202,7 @@ impl Gate {
                 estimator: gate.estimator.into(),
                 claim: claim.share(),
                 level: claim.level,
+                inference: claim.inference.into(),
                 limit: claim.limit,
                 batch: BatchSize::Prompts(self.batch as usize),
                 masked: false,

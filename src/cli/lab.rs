@@ -24,6 +24,7 @@ use crate::record::{
 };
 use crate::runtime::Engine;
 use crate::selfcheck;
+use crate::stats::Inference;
 use crate::{Error, Result, report};
 
 /// What all experiments ask for.
@@ -87,6 +88,17 @@ pub struct Sweep {
     pub units: Vec<Unit>,
     /// On which prompts.
     pub part: Part,
+}
+
+impl Sweep {
+    /// Whether it measures subgraphs and nothing beside them.
+    fn subgraphs_alone(&self) -> bool {
+        let is_subgraph = |plan: &Plan| plan.tail.transfer().is_some();
+        self.units.iter().all(|unit| match unit {
+            Unit::Plans(plans, _) => plans.iter().all(is_subgraph),
+            _ => false,
+        })
+    }
 }
 
 /// What is measured at once and recorded at once.
@@ -368,7 +380,8 @@ impl Lab {
             "experiment": sweep.experiment.to_string(), "units": units.collect::<Vec<_>>(), "part": sweep.part.name(),
             "templates": templates.collect::<Vec<_>>(), "model": self.model.name,
             "estimator": Estimator::from(self.args.intervention.estimator).name(),
-            "claim": self.args.intervention.claim, "level": self.args.intervention.level, "provenance": self.provenance,
+            "claim": self.args.intervention.claim, "level": self.args.intervention.level,
+            "inference": Inference::from(self.args.intervention.inference), "provenance": self.provenance,
         });
         sha256_bytes(text.to_string().as_bytes()).short().to_owned()
     }
@@ -387,9 +400,15 @@ impl Lab {
             false => Ok(()),
         })?;
         if lines.iter().any(|line| !line.failed()) {
+            // Of a shard's templates there is nothing to say together.
+            let whole = self.args.record.shard.is_none() && sweep.experiment == Experiment::Af1;
+            let pooled = match whole && sweep.subgraphs_alone() {
+                true => report::pooled_lines(&lines),
+                false => String::new(),
+            };
             match format {
-                Format::Json if stream => {}
-                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines)))?,
+                Format::Json if stream => print(&pooled)?,
+                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &pooled))?,
                 Format::Table => deliver(out.as_deref(), &(text + &table(&lines)))?,
             }
         }
@@ -550,6 +569,7 @@ impl Lab {
             layers: self.model.sizes.layers,
             claim: args.intervention.claim,
             level: args.intervention.level,
+            inference: args.intervention.inference.into(),
             provenance: &self.provenance,
         };
         warn(

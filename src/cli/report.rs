@@ -75,10 +75,10 @@ fn shown(lines: &[Line], format: Shape) -> Result<String> {
         Shape::Table => report::terminal(lines),
         Shape::Markdown => report::markdown(&report::terminal(lines)),
         Shape::Csv => report::csv(lines),
-        Shape::Json => lines
-            .iter()
-            .map(|line| format!("{}\n", line.text))
-            .collect(),
+        Shape::Json => {
+            let text = lines.iter().map(|line| format!("{}\n", line.text));
+            text.collect::<String>() + &report::pooled_lines(lines)
+        }
         Shape::Junit => report::junit(lines),
         Shape::Html => report::html(lines),
     })

@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeadAttention, Verdict, Weight, judge};
+use super::about::About;
+use super::{HeadAttention, Verdict, Weight, judge, tests};
 use crate::experiment::{Attended, Cell, Evaluation, Experiment};
 use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Tail, Technique, layer_range};
 use crate::prompt::{ContextsFrom, PromptSet};
-use crate::stats::{
-    LEVEL, Mean, Proportion, bootstrap_clustered, discordant, mcnemar_greater, mcnemar_two_sided,
-};
+use crate::stats::{Design, Evidence, Inference, LEVEL, discordant};
 
 /// The version of the schema; raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 2;
@@ -37,6 +36,8 @@ pub struct Measurement {
     pub masking: Option<String>,
     pub estimator: String,
     pub part: String,
+    #[serde(default)]
+    pub inference: Inference,
     pub contexts_drawn: Option<usize>,
     pub contexts_seed: Option<u64>,
     pub wait: usize,
@@ -53,6 +54,15 @@ pub struct Measurement {
     pub base_correct: usize,
     pub correct: usize,
     pub correct_given_base: usize,
+    /// Of `base_correct`: what they are worth about other operands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_prompts: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub effective_values: Option<f64>,
+    #[serde(default)]
+    pub lost: usize,
+    #[serde(default)]
+    pub gained: usize,
     pub constant_correct: usize,
     pub constant_answer: i64,
     pub empty_correct: Option<usize>,
@@ -81,9 +91,17 @@ pub struct Measurement {
     #[serde(default = "level")]
     pub level: f64,
     pub verdict: Option<Verdict>,
+    #[serde(default)]
+    pub p_pass: Option<f64>,
+    #[serde(default)]
+    pub p_fail: Option<f64>,
     pub prompts_sha256: String,
     pub base_answers: String,
     pub answers: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub empty_answers: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluated_operands: Option<Vec<Vec<i64>>>,
     pub all_prompts: usize,
     pub all_base_correct: usize,
     pub keys: usize,
@@ -196,6 +214,8 @@ pub struct Run<'a> {
     pub claim: f64,
     /// The level of their tests.
     pub level: f64,
+    /// What intervals, tests and verdicts are about.
+    pub inference: Inference,
     /// Under what the run is made.
     pub provenance: &'a Provenance,
 }
@@ -207,22 +227,24 @@ pub fn measure(
     run: &Run<'_>,
     shown: impl Fn(&Cell) -> bool,
 ) -> Vec<Measurement> {
-    let facts = Facts::of(evaluation);
+    let about = About::of(&evaluation.set, &evaluation.evaluated, run.inference);
+    let facts = Facts::of(evaluation, &about);
     let asked = evaluation.set.asked();
-    let clusters = Clusters::of(evaluation);
     let cells = evaluation.cells.iter().filter(|cell| shown(cell));
     let mut measurements: Vec<Measurement> = cells
         .map(|cell| {
-            let numbers = Numbers::of(evaluation, cell);
+            let numbers = Numbers::of(evaluation, cell, &about);
             let set = &evaluation.set;
             let contexts = &evaluation.contexts[&cell.plan.wait];
             let transfer = cell.plan.tail.transfer();
             let n = evaluation.evaluated.len();
-            let base = Proportion::wilson(facts.base_correct, n);
-            let accuracy = Proportion::wilson(numbers.correct, n);
-            let faithfulness = Proportion::wilson(numbers.correct_given_base, facts.base_correct);
-            let differences = clusters.mean(&floats(&cell.logit_difference));
-            let divergences = clusters.mean(&floats(&cell.kl));
+            let right: Vec<bool> = evaluation.correct(cell).collect();
+            let base = about.share(&facts.base).interval();
+            let accuracy = about.share(&right).interval();
+            let kept = about.share_of(&right, &facts.base);
+            let faithfulness = kept.interval();
+            let differences = about.mean(&floats(&cell.logit_difference));
+            let divergences = about.mean(&floats(&cell.kl));
             Measurement {
                 schema: SCHEMA,
                 experiment: match cell.plan.tail {
@@ -243,6 +265,9 @@ pub fn measure(
                 ablation: cell.ablation.name().to_owned(),
                 masking: transfer.map(|_| cell.plan.masking.name()),
                 part: evaluation.part.name().to_owned(),
+                inference: run.inference,
+                effective_prompts: kept.design.map(|design| design.effective),
+                effective_values: kept.design.map(|design| design.units),
                 contexts_drawn: evaluation.draw.map(|draw| draw.contexts),
                 contexts_seed: evaluation.draw.map(|draw| draw.seed),
                 pruning: None,
@@ -254,10 +279,12 @@ pub fn measure(
                 kl_divergence_low: divergences.and_then(|mean| finite(mean.low)),
                 kl_divergence_high: divergences.and_then(|mean| finite(mean.high)),
                 median_rank: median(&cell.rank),
-                paired: pair(evaluation, cell, &clusters),
+                paired: pair(evaluation, cell, &about),
                 prompts_sha256: facts.prompts_sha256.clone(),
                 base_answers: facts.base_answers.clone(),
                 answers: hex_bits(evaluation.correct(cell)),
+                empty_answers: numbers.empty_answers,
+                evaluated_operands: None,
                 estimator: run.estimator.name().to_owned(),
                 wait: cell.plan.wait,
                 transfer,
@@ -280,6 +307,8 @@ pub fn measure(
                 base_correct: facts.base_correct,
                 correct: numbers.correct,
                 correct_given_base: numbers.correct_given_base,
+                lost: facts.base_correct - numbers.correct_given_base,
+                gained: numbers.correct - numbers.correct_given_base,
                 constant_correct: facts.constant_correct,
                 constant_answer: facts.constant_answer,
                 empty_correct: numbers.empty_correct,
@@ -293,14 +322,17 @@ pub fn measure(
                 faithfulness_low: faithfulness.low,
                 faithfulness_high: faithfulness.high,
                 normalised_faithfulness: numbers.empty_correct.and_then(|empty| {
-                    let room = facts.base_correct as f64 - empty as f64;
-                    (room != 0.0).then(|| (numbers.correct as f64 - empty as f64) / room)
+                    // What takes no subgraph at all, whichever is more.
+                    let floor = empty.max(facts.constant_correct);
+                    normalised(numbers.correct, facts.base_correct, floor)
                 }),
                 p_base_above_constant: facts.p_base_above_constant,
                 p_above_empty: numbers.p_above_empty,
                 claim: run.claim,
                 level: run.level,
                 verdict: None,
+                p_pass: None,
+                p_fail: None,
                 all_prompts: asked.len(),
                 all_base_correct: (asked.iter())
                     .filter(|&&i| evaluation.base_correct(i))
@@ -315,14 +347,39 @@ pub fn measure(
             }
         })
         .collect();
+    // Once for all cells of these prompts: with them claims over several templates follow from the record.
+    if let Some(first) = measurements.first_mut()
+        && run.experiment == Experiment::Af1
+    {
+        let operands = |&prompt: &usize| evaluation.set.prompts[prompt].operands.clone();
+        first.evaluated_operands = Some(evaluation.evaluated.iter().map(operands).collect());
+    }
     for measurement in &mut measurements {
         measurement.verdict = judge(measurement);
+        let tests = tests(measurement);
+        measurement.p_pass = tests.map(|tests| tests.pass);
+        measurement.p_fail = tests.map(|tests| tests.fail);
     }
     measurements
 }
 
+impl Measurement {
+    /// The share of the model's right answers that are kept, as evidence about the target.
+    pub fn evidence(&self) -> Evidence {
+        let design = self.effective_prompts.zip(self.effective_values);
+        Evidence {
+            inference: self.inference,
+            successes: self.correct_given_base,
+            trials: self.base_correct,
+            design: design.map(|(effective, units)| Design { effective, units }),
+        }
+    }
+}
+
 /// What all cells of an evaluation share.
 struct Facts {
+    /// Whether the unmodified model is right, for every evaluated prompt.
+    base: Vec<bool>,
     base_correct: usize,
     constant_answer: i64,
     constant_correct: usize,
@@ -332,7 +389,7 @@ struct Facts {
 }
 
 impl Facts {
-    fn of(evaluation: &Evaluation) -> Self {
+    fn of(evaluation: &Evaluation, about: &About) -> Self {
         let result = |prompt: usize| evaluation.set.prompts[prompt].result.unwrap_or_default();
         let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
         for &prompt in &evaluation.evaluated {
@@ -343,73 +400,23 @@ impl Facts {
             .iter()
             .max_by_key(|&(&answer, &count)| (count, std::cmp::Reverse(answer)));
         let (constant_answer, constant_correct) = best.map_or((0, 0), |(&a, &count)| (a, count));
-        let pairs = evaluation.evaluated.iter().map(|&prompt| {
-            (
-                evaluation.base_correct(prompt),
-                result(prompt) == constant_answer,
-            )
-        });
-        let (wins, losses) = discordant(pairs);
-        let base = evaluation
-            .evaluated
-            .iter()
-            .filter(|&&p| evaluation.base_correct(p));
+        let evaluated = || evaluation.evaluated.iter();
+        let base: Vec<bool> = evaluated().map(|&p| evaluation.base_correct(p)).collect();
+        let constant: Vec<bool> = evaluated().map(|&p| result(p) == constant_answer).collect();
         let texts: Vec<&str> = evaluation
             .evaluated
             .iter()
             .map(|&prompt| evaluation.set.prompts[prompt].text.as_str())
             .collect();
-        let base_answers = evaluation.evaluated.iter();
         Self {
             prompts_sha256: sha256_bytes(texts.join("\0").as_bytes()).to_string(),
-            base_answers: hex_bits(base_answers.map(|&prompt| evaluation.base_correct(prompt))),
-            base_correct: base.count(),
+            base_answers: hex_bits(base.iter().copied()),
+            base_correct: base.iter().filter(|right| **right).count(),
             constant_answer,
             constant_correct,
-            p_base_above_constant: mcnemar_greater(wins, losses),
+            p_base_above_constant: about.greater(&base, &constant),
+            base,
         }
-    }
-}
-
-/// The evaluated prompts by each of their operands: prompts that share one are not independent of each other.
-struct Clusters {
-    by_operand: Vec<Vec<i64>>,
-}
-
-/// The seed of the bootstraps; the resamples of a record are the same wherever it is made.
-const BOOTSTRAP_SEED: u64 = 42;
-
-impl Clusters {
-    fn of(evaluation: &Evaluation) -> Self {
-        Self::of_prompts(&evaluation.set, &evaluation.evaluated)
-    }
-
-    fn of_prompts(set: &PromptSet, evaluated: &[usize]) -> Self {
-        let operand = |i: usize| {
-            let prompts = evaluated.iter();
-            prompts
-                .map(|&prompt| set.prompts[prompt].operands[i])
-                .collect()
-        };
-        let by_operand = (0..set.template.operation.operands()).map(operand);
-        Self {
-            by_operand: by_operand.collect(),
-        }
-    }
-
-    /// A mean over the prompts, with the widest of the intervals that come of resampling the values of one operand.
-    fn mean(&self, values: &[f64]) -> Option<Mean> {
-        let of_operand = |groups: &Vec<i64>| {
-            bootstrap_clustered(values, groups, RECORD_RESAMPLES, BOOTSTRAP_SEED)
-        };
-        self.by_operand
-            .iter()
-            .filter_map(of_operand)
-            .reduce(|a, b| Mean {
-                value: a.value,
-                low: a.low.min(b.low),
-                high: a.high.max(b.high),
-            })
     }
 }
 
@@ -420,9 +427,9 @@ pub fn attended(
     evaluated: &[usize],
     run: &Run<'_>,
 ) -> Vec<HeadAttention> {
-    let clusters = Clusters::of_prompts(set, evaluated);
+    let about = About::of(set, evaluated, run.inference);
     let weight = |values: &Vec<f64>| {
-        let mean = clusters.mean(values);
+        let mean = about.mean(values);
         Weight {
             mean: mean.map_or(0.0, |mean| mean.value),
             low: mean.and_then(|mean| finite(mean.low)),
@@ -437,6 +444,7 @@ pub fn attended(
         model: run.model.to_owned(),
         style: set.template.style.clone(),
         operation: set.template.operation.to_string(),
+        inference: run.inference,
         layers: run.layers,
         layer: head.layer,
         head: head.head,
@@ -449,11 +457,8 @@ pub fn attended(
     heads.iter().map(record).collect()
 }
 
-/// Resamples of the intervals in records: enough for two digits, cheap enough for every cell of a grid.
-const RECORD_RESAMPLES: usize = 1000;
-
 /// A cell against the reference of its plan.
-fn pair(evaluation: &Evaluation, cell: &Cell, clusters: &Clusters) -> Option<Paired> {
+fn pair(evaluation: &Evaluation, cell: &Cell, about: &About) -> Option<Paired> {
     let first = evaluation.cells.first()?.ablation;
     let reference = evaluation.cells.iter().find(|other| {
         let plan = &other.plan;
@@ -469,11 +474,10 @@ fn pair(evaluation: &Evaluation, cell: &Cell, clusters: &Clusters) -> Option<Pai
         evaluation.correct(reference).collect(),
     );
     let (only_here, only_there) = discordant(here.iter().copied().zip(there.iter().copied()));
-    let right = |x: &[bool]| -> Vec<f64> { x.iter().map(|&c| f64::from(u8::from(c))).collect() };
     let minus =
         |a: &[f64], b: &[f64]| -> Vec<f64> { a.iter().zip(b).map(|(a, b)| a - b).collect() };
-    let accuracy = clusters.mean(&minus(&right(&here), &right(&there)));
-    let logits = clusters.mean(&minus(
+    let accuracy = about.difference(&here, &there);
+    let logits = about.mean(&minus(
         &floats(&cell.logit_difference),
         &floats(&reference.logit_difference),
     ));
@@ -486,7 +490,7 @@ fn pair(evaluation: &Evaluation, cell: &Cell, clusters: &Clusters) -> Option<Pai
             .map(|_| reference.plan.masking.name()),
         only_here,
         only_there,
-        p: mcnemar_two_sided(only_here, only_there),
+        p: about.different(&here, &there),
         accuracy_difference: accuracy.map_or(0.0, |mean| mean.value),
         accuracy_difference_low: accuracy.and_then(|mean| finite(mean.low)),
         accuracy_difference_high: accuracy.and_then(|mean| finite(mean.high)),
@@ -498,6 +502,13 @@ fn pair(evaluation: &Evaluation, cell: &Cell, clusters: &Clusters) -> Option<Pai
 
 fn floats(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
+}
+
+/// The share of what lies between the floor and the unmodified model that is kept; below 0 under the floor. `None` where the
+/// unmodified model is not above it.
+pub(super) fn normalised(correct: usize, base_correct: usize, floor: usize) -> Option<f64> {
+    let room = base_correct.checked_sub(floor).filter(|&room| room > 0)?;
+    Some((correct as f64 - floor as f64) / room as f64)
 }
 
 /// JSON has no infinity: an end of an interval that is not known is null.
@@ -548,11 +559,12 @@ struct Numbers {
     correct: usize,
     correct_given_base: usize,
     empty_correct: Option<usize>,
+    empty_answers: Option<String>,
     p_above_empty: Option<f64>,
 }
 
 impl Numbers {
-    fn of(evaluation: &Evaluation, cell: &Cell) -> Self {
+    fn of(evaluation: &Evaluation, cell: &Cell, about: &About) -> Self {
         let correct: Vec<bool> = evaluation.correct(cell).collect();
         let base = evaluation
             .evaluated
@@ -574,11 +586,8 @@ impl Numbers {
         Self {
             correct: correct.iter().filter(|c| **c).count(),
             correct_given_base: both.count(),
-            p_above_empty: empty.as_ref().map(|empty| {
-                let pairs = correct.iter().copied().zip(empty.iter().copied());
-                let (wins, losses) = discordant(pairs);
-                mcnemar_greater(wins, losses)
-            }),
+            p_above_empty: (empty.as_ref()).map(|empty| about.greater(&correct, empty)),
+            empty_answers: (empty.as_ref()).map(|empty| hex_bits(empty.iter().copied())),
             empty_correct: empty.map(|empty| empty.iter().filter(|c| **c).count()),
         }
     }

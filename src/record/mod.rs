@@ -2,9 +2,11 @@
 //! measurements are shown is [`crate::report`]'s business.
 #![doc = include_str!("schema.md")]
 
+mod about;
 mod journal;
 mod key;
 mod measurement;
+mod pooled;
 mod row;
 mod verdict;
 
@@ -14,5 +16,6 @@ pub use key::{Key, key};
 pub use measurement::{
     Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
 };
+pub use pooled::pooled;
 pub use row::{Failure, HeadAttention, Line, Row, Weight, incomplete, merge, read};
-pub use verdict::{Outcome, Verdict, judge};
+pub use verdict::{Outcome, Tests, Verdict, after_holm, judge, tests};

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Measurement, Provenance, SCHEMA};
+use crate::stats::Inference;
 use crate::{Error, Result};
 
 /// A line: what it says, and its text, which is never written anew.
@@ -27,7 +28,7 @@ pub enum Row {
     Attention(Box<HeadAttention>),
     /// A template that could not be evaluated, or an ablation that is not defined on it.
     Failed(Box<Failure>),
-    /// A line of the self-check or of a gate, which belongs to no sweep.
+    /// A line of the self-check or of a gate, which belongs to no sweep, or a pooled one, which follows from others.
     Other(Value),
 }
 
@@ -61,6 +62,8 @@ pub struct HeadAttention {
     pub model: String,
     pub style: String,
     pub operation: String,
+    #[serde(default)]
+    pub inference: Inference,
     pub layers: usize,
     pub layer: usize,
     pub head: usize,
@@ -124,7 +127,7 @@ impl Line {
         let experiment = value.get("experiment").and_then(Value::as_str);
         // From the text: through a value a number would lose its last digits' form.
         let fail = |e: serde_json::Error| e.to_string();
-        let row = if matches!(experiment, Some("selfcheck" | "gate")) {
+        let row = if matches!(experiment, Some("selfcheck" | "gate" | "pooled")) {
             Row::Other(value)
         } else if value.get("error").is_some() {
             Row::Failed(Box::new(serde_json::from_str(text).map_err(fail)?))

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
-use crate::stats::{Proportion, fails, least_passing, mcnemar_greater, sample_size};
+use crate::stats::{Evidence, holm, mcnemar_greater};
 
 /// The outcome of a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,7 +43,8 @@ pub struct Verdict {
 ///
 /// In this order: inconclusive where the model cannot do the task; fail where even the upper end of the interval lies
 /// below the claim; inconclusive where AF1 without transfer does as well, because then nothing shows that transfer
-/// matters; pass where the lower end reaches the claim (see [`least_passing`]), even if no degenerate prompt counted; inconclusive otherwise.
+/// matters; pass where the lower end reaches the claim (see [`Evidence::passes`]), even if no degenerate prompt counted;
+/// inconclusive otherwise.
 ///
 /// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
 /// from passing, not from failing.
@@ -54,34 +55,38 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
     if m.transfer? == 0 || chosen || m.contexts_drawn.is_some() {
         return None;
     }
-    let passes =
-        |kept: usize| least_passing(m.base_correct, claim, level).is_some_and(|k| kept >= k);
+    let evidence = m.evidence();
+    let passes = |kept: usize| evidence.with(kept).passes(claim, level);
+    let about = m.inference.words();
     // A degenerate prompt keeps its answer for no merit of the subgraph: at worst none of them would.
     let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
-    let best = Proportion::wilson(m.base_correct, m.base_correct);
+    let best = evidence.with(m.base_correct).interval();
     let (outcome, reason) = if m.p_base_above_constant > level {
         // Not even the best of models could be told from a constant on so few prompts.
         let few = mcnemar_greater(m.prompts.saturating_sub(m.constant_correct), 0) > level;
         (
             Outcome::Inconclusive,
             format!(
-                "{}: {}/{} right, always answering {} gets {} (p = {:.2})",
+                "{}: {}/{} right, {} gets {} (p = {:.2})",
                 match few {
                     true => "too few prompts to tell whether the model can do the task",
                     false => "the model cannot do the task",
                 },
                 m.base_correct,
                 m.prompts,
-                m.constant_answer,
+                match m.experiment == "pooled" {
+                    true => "the best constant answer of every template".to_owned(),
+                    false => format!("always answering {}", m.constant_answer),
+                },
                 m.constant_correct,
                 m.p_base_above_constant
             ),
         )
-    } else if fails(m.correct_given_base, m.base_correct, claim, level) {
+    } else if evidence.fails(claim, level) {
         (
             Outcome::Fail,
             format!(
-                "the interval ends at {:.3}, below the claim {claim}",
+                "about {about} the interval ends at {:.3}, below the claim {claim}",
                 m.faithfulness_high
             ),
         )
@@ -108,7 +113,7 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Pass,
             format!(
-                "the interval begins at {:.3}, the claim is {claim}",
+                "about {about} the interval begins at {:.3}, the claim is {claim}",
                 m.faithfulness_low
             ),
         )
@@ -116,34 +121,90 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}",
-                m.base_correct, best.low
+                "about {about} the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}{2}",
+                m.base_correct,
+                best.low,
+                evidence
+                    .least(claim, level)
+                    .map_or(String::new(), |needed| format!(
+                        "; it takes {needed}, all of them kept"
+                    ))
             ),
         )
     } else {
         (
             Outcome::Inconclusive,
             format!(
-                "the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
+                "about {about} the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
                 m.faithfulness_low,
                 m.faithfulness_high,
-                more(m, claim)
+                more(&evidence, claim)
             ),
         )
     };
     Some(Verdict { outcome, reason })
 }
 
+/// The p values behind a verdict, so that several can be corrected together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Tests {
+    /// Against "something that a pass says is not so": the largest of the p values of its conditions (an intersection-union
+    /// test): the share is above the claim, without the degenerate prompts, too, the model can do the task, transfer matters.
+    pub pass: f64,
+    /// Against "the share is as large as the claim, or the model cannot do the task", likewise.
+    pub fail: f64,
+}
+
+/// The p values behind [`judge`]; `None` where there is no verdict.
+pub fn tests(m: &Measurement) -> Option<Tests> {
+    judge(m)?;
+    let evidence = m.evidence();
+    let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
+    let above =
+        [m.correct_given_base, without_degenerate].map(|kept| evidence.with(kept).p_above(m.claim));
+    let conditions = [
+        m.p_base_above_constant,
+        m.p_above_empty?,
+        above[0],
+        above[1],
+    ];
+    Some(Tests {
+        pass: conditions.into_iter().fold(0.0, f64::max),
+        fail: m.p_base_above_constant.max(evidence.p_below(m.claim)),
+    })
+}
+
+/// The outcomes of all verdicts of a table after Holm's correction: the passes among all tests of passing, the fails among all
+/// tests of failing. An outcome whose corrected p is above its level is inconclusive. `None` where there is no verdict.
+pub fn after_holm(table: &[Measurement]) -> Vec<Option<Outcome>> {
+    let all: Vec<Option<Tests>> = table.iter().map(tests).collect();
+    let corrected = |p: fn(&Tests) -> f64| {
+        let raw: Vec<f64> = all.iter().flatten().map(p).collect();
+        holm(&raw).into_iter()
+    };
+    let mut corrected = corrected(|t| t.pass).zip(corrected(|t| t.fail));
+    let outcome = |(m, tests): (&Measurement, &Option<Tests>)| {
+        tests.as_ref()?;
+        let (pass, fail) = corrected.next()?;
+        Some(match judge(m)?.outcome {
+            Outcome::Pass if pass <= m.level => Outcome::Pass,
+            Outcome::Fail if fail <= m.level => Outcome::Fail,
+            _ => Outcome::Inconclusive,
+        })
+    };
+    table.iter().zip(&all).map(outcome).collect()
+}
+
 /// The power with which a number of prompts is said to be enough.
 const POWER: f64 = 0.8;
 
-/// How many right answers would decide, if the measured share is the true one.
-fn more(m: &Measurement, claim: f64) -> String {
-    let truth = m.faithfulness.unwrap_or(0.0);
-    match sample_size(claim, truth, POWER) {
-        Some(n) => format!(
-            "if {truth:.3} is the truth, {n} right answers of the model would show it (power {POWER})"
-        ),
+/// How many right answers would decide, if the measured share is the true one and prompts depend on each other as they do here.
+fn more(evidence: &Evidence, claim: f64) -> String {
+    let truth = evidence.successes as f64 / evidence.trials.max(1) as f64;
+    match evidence.more(claim, POWER) {
+        Some(needed) => {
+            format!("if {truth:.3} is the truth, {needed} would show it (power {POWER})")
+        }
         None => "more prompts are needed".to_owned(),
     }
 }
@@ -251,6 +312,29 @@ mod tests {
             "{}",
             verdict.reason
         );
+    }
+
+    /// Verdicts are judged together as the smallest p of many may be small by chance; fails do not make passes rarer.
+    #[test]
+    fn many_verdicts_are_corrected_together() {
+        let at_the_edge = measurement(73, 10, 73, 5, Some(2));
+        let raw = tests(&at_the_edge).unwrap();
+        assert!((raw.pass - 0.95f64.powi(73)).abs() < 1e-9 && raw.fail == 1.0);
+        let bad = measurement(100, 10, 80, 5, Some(2));
+        assert!(tests(&bad).unwrap().fail < 1e-6 && tests(&bad).unwrap().pass > 0.99);
+        let no_claim = measurement(100, 10, 100, 5, None);
+        let table = |edges: usize| {
+            let mut table = vec![at_the_edge.clone(); edges];
+            table.extend([bad.clone(), no_claim.clone()]);
+            after_holm(&table)
+        };
+        // 0.0237 twice is below 0.05, three times is not.
+        assert_eq!(table(1), [Some(Outcome::Pass), Some(Outcome::Fail), None]);
+        assert_eq!(
+            table(3)[2..],
+            [Some(Outcome::Inconclusive), Some(Outcome::Fail), None]
+        );
+        assert_eq!(after_holm(&[]), []);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::table::{p_value, proportion, signed, table};
+use super::about::{accuracy, base_accuracy, intervals};
+use super::table::{faithfulness, p_value, signed, table};
 use crate::record::{Line, Measurement, Row, bits_of_hex, key};
 use crate::stats::{difference_bounds, discordant, holm, mcnemar_two_sided};
 
@@ -44,6 +45,13 @@ impl<'a> Pair<'a> {
     /// How many the one or the other answers correctly.
     fn right(&self, m: &Measurement) -> usize {
         if self.base { m.base_correct } else { m.correct }
+    }
+
+    fn accuracy(&self, m: &Measurement) -> String {
+        match self.base {
+            true => base_accuracy(m),
+            false => accuracy(m),
+        }
     }
 
     fn share(&self, m: &Measurement) -> f64 {
@@ -120,6 +128,10 @@ pub fn comparison(new: &[Line], old: &[Line], json: bool) -> String {
         let lines: String = pairs.iter().enumerate().map(line).collect();
         return lines + &format!("{rest}\n");
     }
+    let both: Vec<Measurement> = (pairs.iter())
+        .flat_map(|pair| [pair.now.clone(), pair.before.clone()])
+        .collect();
+    let about = intervals(&both);
     let names = |cells: &[&Measurement]| {
         let mut names: Vec<String> = (cells.iter())
             .map(|m| {
@@ -131,10 +143,11 @@ pub fn comparison(new: &[Line], old: &[Line], json: bool) -> String {
         names.join(", ")
     };
     let mut text = format!(
-        "{} against {}\nthe same prompts; 95% Wilson intervals; differences of accuracy with exact bounds (at least 95%); exact McNemar \
+        "{} against {}\nthe same prompts; {}; differences of accuracy on these prompts with exact bounds (at least 95%); exact McNemar \
          tests, p after Holm over {} cells\n",
         names(&new),
         names(&old),
+        about,
         pairs.len()
     );
     let mut table = table(&[
@@ -154,12 +167,12 @@ pub fn comparison(new: &[Line], old: &[Line], json: bool) -> String {
         let (difference, low, high) = pair.difference();
         let faithful = |m: &Measurement| match pair.base {
             true => String::new(),
-            false => proportion(m.correct_given_base, m.base_correct),
+            false => faithfulness(m),
         };
         table.add_row([
             pair.name.clone(),
-            proportion(pair.right(o), o.prompts),
-            proportion(pair.right(m), m.prompts),
+            pair.accuracy(o),
+            pair.accuracy(m),
             format!("{} [{}, {}]", signed(difference), signed(low), signed(high)),
             pair.only_now.to_string(),
             pair.only_before.to_string(),

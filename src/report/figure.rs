@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 
 use maud::{Markup, PreEscaped, html};
 
+use super::about::{Holm, accuracy, empty_accuracy, gained, lost};
 use super::chart::{Estimate, Heat, Series, bars, curves, curves_over, forest, heat};
+use super::pooled::{Pools, caption};
 use super::table::{
     adjusted, baseline, by_contexts, by_template, counts, distinct, faithfulness, interval,
-    outcome, over_draws, p_value, proportion, share, signed,
+    outcome, over_draws, p_value, share, signed,
 };
-use crate::record::{HeadAttention, Measurement, Weight};
+use crate::record::{HeadAttention, Measurement, Weight, pooled};
 
 /// A cell of a table: what is read, and the number of the record that it shows.
 #[derive(Default)]
@@ -141,12 +143,8 @@ fn shares<'a>() -> Columns<'a> {
                 .within(Some(m.faithfulness_low), Some(m.faithfulness_high))
         }),
         column("accuracy", |m: &Measurement| {
-            Cell::number(
-                "accuracy",
-                proportion(m.correct, m.prompts),
-                Some(m.accuracy),
-            )
-            .within(Some(m.accuracy_low), Some(m.accuracy_high))
+            Cell::number("accuracy", accuracy(m), Some(m.accuracy))
+                .within(Some(m.accuracy_low), Some(m.accuracy_high))
         }),
     ]
 }
@@ -187,7 +185,7 @@ fn against_empty<'a>() -> Columns<'a> {
         }),
         column("without transfer", |m: &Measurement| {
             let empty = m.empty_correct;
-            let text = empty.map_or(String::new(), |empty| proportion(empty, m.prompts));
+            let text = empty_accuracy(m);
             Cell {
                 value: empty.map(|empty| empty.to_string()),
                 ..Cell::number("empty_correct", text, None)
@@ -198,6 +196,32 @@ fn against_empty<'a>() -> Columns<'a> {
             Cell::number("p_above_empty", text, m.p_above_empty)
         }),
     ]
+}
+
+/// What is lost and gained against the unmodified model.
+fn against_base<'a>() -> Columns<'a> {
+    vec![
+        column("lost", |m: &Measurement| Cell::words(lost(m))),
+        column("gained", |m: &Measurement| Cell::words(gained(m))),
+    ]
+}
+
+/// The verdict in a word, and after Holm's correction where there are several.
+fn verdicts_of(all: &[Measurement]) -> Columns<'_> {
+    let mut columns = verdict();
+    let holm = Holm::of(all);
+    if let Some(head) = holm.head() {
+        let outcome_of = move |m: &Measurement| {
+            // Tables that show copies know them by their cell.
+            let at = all
+                .iter()
+                .find(|o| (&o.sweep, o.cell) == (&m.sweep, m.cell));
+            let found = at.and_then(|m| holm.outcome(m));
+            Cell::words(found.map_or("", outcome))
+        };
+        columns.push(column(head, outcome_of));
+    }
+    columns
 }
 
 /// The verdict in a word.
@@ -590,7 +614,7 @@ fn alternatives(group: &[Measurement], name: &str) -> Markup {
         Some(p) => Cell::number(field, p_value(p), Some(p)),
         None => Cell::words(""),
     };
-    let mut columns = joined([technique(), shares()]);
+    let mut columns = joined([technique(), shares(), against_base()]);
     columns.extend([
         column("accuracy difference", |m: &Measurement| {
             let Some(paired) = &m.paired else {
@@ -612,7 +636,7 @@ fn alternatives(group: &[Measurement], name: &str) -> Markup {
             known("p_holm", at.and_then(|at| adjusted[at]))
         }),
     ]);
-    columns.extend(joined([logits(), verdict()]));
+    columns.extend(joined([logits(), verdicts_of(group)]));
     html! {
         @if !shown.is_empty() {
             (picture(&what, forest(&what, &described, "accuracy difference", &shown)))
@@ -634,7 +658,7 @@ fn discovered(cells: &[Measurement]) -> Markup {
         technique(),
         shares(),
         against_empty(),
-        verdict(),
+        verdicts_of(cells),
     ]);
     html! {
         (measurements("AF1 chosen on the development prompts", &columns, cells))
@@ -667,8 +691,9 @@ fn subgraphs(cells: &[Measurement]) -> Markup {
         subgraph(),
         technique(),
         shares(),
+        against_base(),
         against_empty(),
-        verdict(),
+        verdicts_of(cells),
     ]);
     html! {
         @if by_template(cells).len() > 1 {
@@ -686,6 +711,24 @@ fn subgraphs(cells: &[Measurement]) -> Markup {
         }
         (measurements("AF1 subgraphs", &columns, cells))
         p.note { (counts(cells)) }
+        (pools(cells))
+    }
+}
+
+/// All styles together, where there are several: words, because no record has these numbers.
+fn pools(cells: &[Measurement]) -> Markup {
+    let pools = pooled(cells);
+    let shown = Pools::of(&pools);
+    html! {
+        @if !pools.is_empty() {
+            (super::html::words(&caption(&pools), &shown.head, &shown.rows))
+            @for m in &pools {
+                p.note {
+                    (m.style) ", " (m.operation) ", " (m.ablation) ": "
+                    (m.verdict.as_ref().map_or("", |v| &v.reason))
+                }
+            }
+        }
     }
 }
 

@@ -68,7 +68,8 @@ pub(super) fn answers(lines: &[Line]) -> Vec<(String, Answer, Provenance)> {
     let mut all: Vec<(String, Answer, Provenance)> = Vec::new();
     for (model, answer, provenance) in lines.iter().filter_map(answer) {
         let same = |(m, a, p): &(String, Answer, Provenance)| {
-            (m, &a.claim, a.level, p) == (&model, &answer.claim, answer.level, &provenance)
+            let about = (a.level, a.inference) == (answer.level, answer.inference);
+            about && (m, &a.claim, p) == (&model, &answer.claim, &provenance)
         };
         match all.iter().position(same) {
             Some(at) => all[at].1 = answer,
@@ -84,6 +85,7 @@ pub(super) fn suites(lines: &[Line], report: &mut Report) {
         let name = format!("{model} {}", answer.claim);
         let mut suite = suite(name, &answer.sweep, &provenance);
         suite.add_property(("level", answer.level.to_string().as_str()));
+        suite.add_property(("inference", answer.inference.name()));
         for condition in &answer.conditions {
             let mut test = test(
                 condition.asked.clone(),

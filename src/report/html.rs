@@ -4,6 +4,7 @@
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use serde_json::Value;
 
+use super::about::intervals;
 use super::figure;
 use super::table::{distinct, front};
 use super::terminal::{attended, measured, sweeps};
@@ -93,6 +94,16 @@ impl Sweep {
         }
     }
 
+    /// What its intervals are about.
+    fn about(&self) -> String {
+        match self.heads.first() {
+            Some(head) if self.cells.is_empty() => {
+                format!("95% intervals about {}", head.inference.words())
+            }
+            _ => intervals(&self.cells),
+        }
+    }
+
     fn models(&self) -> Vec<&str> {
         let of_cells = self.cells.iter().map(|m| &*m.model);
         of_cells
@@ -160,7 +171,7 @@ fn question(experiment: &str) -> &str {
 }
 
 /// A table of words, the first column of which names the row.
-fn words(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Markup {
+pub(super) fn words(caption: &str, head: &[&str], rows: &[Vec<String>]) -> Markup {
     let table = markup! {
         table {
             caption { (caption) }
@@ -203,6 +214,7 @@ fn measured_on(sweeps: &[Sweep]) -> Markup {
             range(p.results),
             front(p),
             distinct(&sweep.cells, |m| m.estimator.as_str()).join(", "),
+            sweep.about(),
         ])
     };
     let rows: Vec<Vec<String>> = sweeps.iter().filter_map(row).collect();
@@ -217,6 +229,7 @@ fn measured_on(sweeps: &[Sweep]) -> Markup {
         "results",
         "before every prompt",
         "means",
+        "intervals",
     ];
     markup! {
         section {
@@ -265,7 +278,8 @@ fn guide() -> Markup {
                      there are too few prompts. It says nothing for the claim and nothing against it."
                 }
             }
-            p { "Verdicts are not corrected for the number of cells in a table." }
+            p { "Verdicts are not corrected for the number of cells in a table; where a table has several, they stand beside it after \
+                 Holm's correction." }
         }
     }
 }
@@ -451,12 +465,15 @@ fn methods() -> Markup {
         section {
             h2 { "Methods" }
             ul {
-                li { "Shares: Wilson 95% intervals." }
+                li { "About these prompts (the default) every prompt is a draw for itself: shares have Wilson 95% intervals." }
+                li { "About other operands prompts that share the value of an operand succeed or fail together: shares have exact 95% \
+                      intervals at the effective number of prompts, by multi-way cluster variances, and means t intervals by the \
+                      same variances." }
                 li { "A subgraph against the one without transfer, and the model against the best constant answer: exact \
                       one-sided McNemar tests." }
                 li { "Alternatives against their reference on the same prompts: exact two-sided McNemar tests; p after Holm's \
                       correction over the alternatives of a template." }
-                li { "Means over prompts (logit differences, divergences, accuracy differences, attention): 95% intervals of a \
+                li { "Means over these prompts (logit differences, divergences, accuracy differences, attention): 95% intervals of a \
                       bootstrap that resamples all prompts with the same value of one operand, 1000 resamples, seed 42; the \
                       widest over the operands." }
                 li { "Means that replace residual streams: see the estimator above; under leave-one-out the evaluated prompt is \

@@ -1,5 +1,6 @@
 //! Showing records: pure functions of them. Nothing here measures or writes files.
 
+mod about;
 mod chart;
 mod comparison;
 mod csv;
@@ -9,6 +10,7 @@ mod gate;
 mod html;
 mod junit;
 mod markdown;
+mod pooled;
 mod selfcheck;
 mod table;
 mod terminal;
@@ -20,5 +22,6 @@ pub use gate::{gate_heading, gate_junit_error, gate_line};
 pub use html::html;
 pub use junit::junit;
 pub use markdown::markdown;
+pub use pooled::pooled_lines;
 pub use selfcheck::{selfcheck, selfcheck_heading, selfcheck_lines};
 pub use terminal::terminal;

@@ -2,6 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::about::{Holm, accuracy, base_accuracy, empty_accuracy, gained, intervals, lost};
 use crate::record::{HeadAttention, Measurement, Provenance, bits_of_hex};
 use crate::stats::{Mean, Proportion, bootstrap_two_level, holm};
 
@@ -13,7 +14,7 @@ pub fn heading(measurements: &[Measurement]) -> String {
     let p = &m.provenance;
     format!(
         "{}, {} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}, {} before every prompt; means: {} over {} contexts; 95% Wilson intervals\n",
+         operands {}..={}, results {}..={}, {} before every prompt; means: {} over {} contexts; {}\n",
         m.model,
         m.layers,
         p.dtype,
@@ -26,6 +27,7 @@ pub fn heading(measurements: &[Measurement]) -> String {
         front(p),
         m.estimator,
         p.contexts_from,
+        intervals(measurements),
     )
 }
 
@@ -47,8 +49,13 @@ pub(super) fn table(header: &[&str]) -> Table {
     table
 }
 
-pub(super) fn proportion(successes: usize, trials: usize) -> String {
-    let p = Proportion::wilson(successes, trials);
+/// The share that is told of so many trials, with the interval that the record has.
+pub(super) fn proportion(successes: usize, trials: usize, (low, high): (f64, f64)) -> String {
+    let p = Proportion {
+        low,
+        high,
+        ..Proportion::wilson(successes, trials)
+    };
     match p.value {
         None => "none to keep".to_owned(),
         Some(value) => {
@@ -79,14 +86,15 @@ pub(super) fn baseline(m: &Measurement) -> String {
         "{} {}: base accuracy {}, best constant answer {}/{}",
         m.style,
         m.operation,
-        proportion(m.base_correct, m.prompts),
+        base_accuracy(m),
         m.constant_correct,
         m.prompts
     )
 }
 
 pub(super) fn faithfulness(m: &Measurement) -> String {
-    proportion(m.correct_given_base, m.base_correct)
+    let interval = (m.faithfulness_low, m.faithfulness_high);
+    proportion(m.correct_given_base, m.base_correct, interval)
 }
 
 fn verdict(m: &Measurement) -> String {
@@ -134,7 +142,8 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
     let wait = format!("waiting to {}", af1.wait);
     let subgraph = format!("AF1({}, {})", af1.wait, af1.transfer.unwrap_or(0));
     let empty = format!("AF1({}, 0) accuracy", af1.wait);
-    let mut table = table(&[
+    let holm = Holm::of(measurements);
+    let mut header = vec![
         "style",
         "op",
         "base accuracy",
@@ -142,10 +151,14 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
         "replaced by",
         &wait,
         &subgraph,
+        "lost",
+        "gained",
         "accuracy",
         &empty,
         "verdict",
-    ]);
+    ];
+    header.extend(holm.head());
+    let mut table = table(&header);
     for group in by_template(measurements) {
         let alone = |ablation: &str| {
             let found = group
@@ -155,19 +168,22 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
         };
         for (i, m) in group.iter().filter(|m| m.transfer.is_some()).enumerate() {
             let first = |text: String| if i == 0 { text } else { String::new() };
-            table.add_row([
+            let mut row = vec![
                 first(m.style.clone()),
                 first(m.operation.clone()),
-                first(proportion(m.base_correct, m.prompts)),
+                first(base_accuracy(m)),
                 first(format!("{}/{}", m.constant_correct, m.prompts)),
                 m.ablation.clone(),
                 alone(&m.ablation),
                 faithfulness(m),
-                proportion(m.correct, m.prompts),
-                m.empty_correct
-                    .map_or(String::new(), |empty| proportion(empty, m.prompts)),
+                lost(m),
+                gained(m),
+                accuracy(m),
+                empty_accuracy(m),
                 verdict(m),
-            ]);
+            ];
+            row.extend(holm.cell(m));
+            table.add_row(row);
         }
     }
     format!("{table}\n")
@@ -175,43 +191,53 @@ pub fn reproduction(measurements: &[Measurement]) -> String {
 
 /// AF1 subgraphs, a row each.
 pub fn subgraphs(measurements: &[Measurement]) -> String {
-    let mut table = table(&[
-        "style",
-        "op",
-        "replaced by",
+    let holm = Holm::of(measurements);
+    // Rows under several maskings could not be told apart without it.
+    let several = distinct(measurements, |m| &m.masking).len() > 1;
+    let mut header = vec!["style", "op", "replaced by"];
+    header.extend(several.then_some("masked by"));
+    header.extend([
         "W",
         "transfer",
         "base accuracy",
         "constant",
         "accuracy",
         "faithfulness",
+        "lost",
+        "gained",
         "normalised",
         "verdict",
     ]);
+    header.extend(holm.head());
+    let mut table = table(&header);
     for m in measurements {
-        table.add_row([
-            m.style.clone(),
-            m.operation.clone(),
-            m.ablation.clone(),
+        let mut row = vec![m.style.clone(), m.operation.clone(), m.ablation.clone()];
+        row.extend(several.then(|| m.masking.clone().unwrap_or_default()));
+        row.extend([
             m.wait.to_string(),
             m.transfer_layers
                 .clone()
                 .unwrap_or("as the model".to_owned()),
-            proportion(m.base_correct, m.prompts),
+            base_accuracy(m),
             format!("{}/{}", m.constant_correct, m.prompts),
-            proportion(m.correct, m.prompts),
+            accuracy(m),
             faithfulness(m),
+            lost(m),
+            gained(m),
             m.normalised_faithfulness
                 .map_or(String::new(), |f| format!("{f:.2}")),
             verdict(m),
         ]);
+        row.extend(holm.cell(m));
+        table.add_row(row);
     }
     format!("{table}\n")
 }
 
 /// W and K that were chosen on the development prompts, and what they are worth on the held-out ones: a row each.
 pub fn discovered(measurements: &[Measurement]) -> String {
-    let mut table = table(&[
+    let holm = Holm::of(measurements);
+    let mut header = vec![
         "style",
         "op",
         "prompts",
@@ -221,19 +247,23 @@ pub fn discovered(measurements: &[Measurement]) -> String {
         "accuracy",
         "faithfulness",
         "verdict",
-    ]);
+    ];
+    header.extend(holm.head());
+    let mut table = table(&header);
     for m in measurements {
-        table.add_row([
+        let mut row = vec![
             m.style.clone(),
             m.operation.clone(),
             m.part.clone(),
             m.wait.to_string(),
             m.transfer_layers.clone().unwrap_or_default(),
-            proportion(m.base_correct, m.prompts),
-            proportion(m.correct, m.prompts),
+            base_accuracy(m),
+            accuracy(m),
             faithfulness(m),
             verdict(m),
-        ]);
+        ];
+        row.extend(holm.cell(m));
+        table.add_row(row);
     }
     format!(
         "W and K chosen on the development prompts: the longest wait, and then the fewest transfer layers, with which AF1 keeps \
@@ -399,7 +429,7 @@ pub fn necessity(measurements: &[Measurement]) -> String {
         let mut table = table(&["layers", "faithfulness", "accuracy"]);
         for m in group {
             let layers = m.knockout_layers.clone().unwrap_or_default();
-            table.add_row([layers, faithfulness(m), proportion(m.correct, m.prompts)]);
+            table.add_row([layers, faithfulness(m), accuracy(m)]);
         }
         text += &format!("{table}\n");
     }
@@ -437,7 +467,7 @@ pub fn heads(measurements: &[Measurement]) -> String {
                 pruned.len().to_string(),
                 last.cloned().unwrap_or_default(),
                 faithfulness(m),
-                proportion(m.correct, m.prompts),
+                accuracy(m),
             ]);
             before = pruned;
         }
@@ -490,6 +520,8 @@ pub fn alternatives(measurements: &[Measurement]) -> String {
             "replaced by",
             "masked by",
             "faithfulness",
+            "lost",
+            "gained",
             "accuracy",
             "accuracy difference",
             "p",
@@ -505,7 +537,9 @@ pub fn alternatives(measurements: &[Measurement]) -> String {
                 ablation,
                 masking,
                 faithfulness(m),
-                proportion(m.correct, m.prompts),
+                lost(m),
+                gained(m),
+                accuracy(m),
                 paired.map_or(String::new(), |paired| {
                     interval(
                         signed,
@@ -581,7 +615,7 @@ pub fn attention_heading(heads: &[HeadAttention]) -> String {
     let p = &a.provenance;
     format!(
         "{}, {} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}, {} before every prompt; the unmodified model; 95% intervals over prompts\n",
+         operands {}..={}, results {}..={}, {} before every prompt; the unmodified model; 95% intervals about {}\n",
         a.model,
         a.layers,
         p.dtype,
@@ -592,6 +626,7 @@ pub fn attention_heading(heads: &[HeadAttention]) -> String {
         p.results[0],
         p.results[1],
         front(p),
+        a.inference.words(),
     )
 }
 

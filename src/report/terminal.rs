@@ -1,6 +1,6 @@
 //! What an experiment prints for people: for every sweep its heading, its table, and what is to be known about it.
 
-use super::{gate, table};
+use super::{gate, pooled, table};
 use crate::record::{HeadAttention, Line, Measurement, Row};
 
 /// Everything about the sweeps of these records, in the order in which they first appear.
@@ -90,7 +90,7 @@ fn text(lines: &[&Line]) -> String {
             } else if of("heads") {
                 table::heads(&m) + &table::counts(&m)
             } else {
-                table::subgraphs(&m) + &table::notes(&m)
+                table::subgraphs(&m) + &table::notes(&m) + &pooled::pools(&m)
             };
             table::heading(&m) + &body + &beside
         }

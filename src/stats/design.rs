@@ -12,7 +12,7 @@ pub fn noninferiority(successes: usize, trials: usize, reference: f64, margin: f
 }
 
 /// The probability of `successes` or more of `trials` if each succeeds with that share.
-fn at_least(successes: usize, trials: usize, share: f64) -> f64 {
+pub(super) fn at_least(successes: usize, trials: usize, share: f64) -> f64 {
     if successes == 0 {
         return 1.0;
     }
@@ -75,19 +75,22 @@ pub fn sample_size(claim: f64, truth: f64, power: f64) -> Option<usize> {
     if truth <= claim || !(power > 0.0 && power < 1.0) {
         return None;
     }
-    // The normal approximation, and a quarter more: from there on the power does not fall back.
-    let spread = |p: f64| (p * (1.0 - p)).sqrt();
-    let z = |q: f64| Normal::standard().inverse_cdf(q);
-    let normal = ((z(0.975) * spread(claim) + z(power) * spread(truth)) / (truth - claim)).powi(2);
-    let enough = (1.25 * normal).ceil() as usize + 200;
-    if enough > MOST_TRIALS {
-        return None;
-    }
+    let enough = enough_trials(claim, truth, power)?;
     let fails = |n: &usize| pass_probability(*n, claim, truth) < power;
     (1..=enough)
         .rev()
         .find(fails)
         .map_or(Some(1), |last| Some(last + 1))
+}
+
+/// More trials than decide a claim; `None` where that may be more than 10,000.
+pub(super) fn enough_trials(claim: f64, truth: f64, power: f64) -> Option<usize> {
+    // The normal approximation, and a quarter more: from there on the power does not fall back.
+    let spread = |p: f64| (p * (1.0 - p)).sqrt();
+    let z = |q: f64| Normal::standard().inverse_cdf(q);
+    let normal = ((z(0.975) * spread(claim) + z(power) * spread(truth)) / (truth - claim)).powi(2);
+    let enough = (1.25 * normal).ceil() as usize + 200;
+    (enough <= MOST_TRIALS).then_some(enough)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod foreign;
 mod gate;
 mod html;
 mod hub;
+mod inference;
 mod parity;
 mod planted;
 mod preflight;

@@ -83,6 +83,7 @@ fn measured(found: &Evaluation, claim: f64) -> Measurement {
         layers: 8,
         claim,
         level: af1::stats::LEVEL,
+        inference: af1::stats::Inference::Prompts,
         provenance: &Provenance::default(),
     };
     measure(found, &run, |cell| cell.plan == Plan::af1(3, 2)).remove(0)

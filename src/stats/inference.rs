@@ -1,0 +1,51 @@
+//! What an interval, a verdict or a gate is about.
+
+use serde::{Deserialize, Serialize};
+
+/// The target of inference: which prompts a statement is about, beyond those that were evaluated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Inference {
+    /// The prompts of these ranges of operands: a finite population, of which every prompt is drawn for itself.
+    #[default]
+    Prompts,
+    /// Prompts with other operands of the same kind: the values that stand at the place of each operand are drawn, and prompts
+    /// that share one succeed or fail together.
+    Operands,
+}
+
+impl Inference {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Prompts, Self::Operands];
+
+    /// Its name in records and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Prompts => "prompts",
+            Self::Operands => "operands",
+        }
+    }
+
+    /// What is meant, in words that go with "about".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Prompts => "these prompts",
+            Self::Operands => "other operands",
+        }
+    }
+}
+
+impl std::fmt::Display for Inference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl std::str::FromStr for Inference {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|one| one.name() == text);
+        found.ok_or_else(|| format!("{text:?}: expected prompts or operands"))
+    }
+}
