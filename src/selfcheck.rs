@@ -211,6 +211,7 @@ fn check_template(
         estimator: request.estimator,
         model: &model.name,
         layers: model.sizes.layers,
+        guess: None,
         claim: CLAIM,
         level: LEVEL,
         inference: Inference::Prompts,

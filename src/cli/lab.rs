@@ -567,6 +567,11 @@ impl Lab {
             estimator,
             model: &self.model.name,
             layers: self.model.sizes.layers,
+            guess: self
+                .model
+                .preset
+                .filter(|preset| preset.confidence == "guess")
+                .map(|preset| preset.af1),
             claim: args.intervention.claim,
             level: args.intervention.level,
             inference: args.intervention.inference.into(),

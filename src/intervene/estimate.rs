@@ -11,7 +11,8 @@ use crate::prompt::PromptSet;
 /// How a mean over contexts treats the prompt that it is used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Estimator {
-    /// The mean over all estimation prompts, the evaluated one included, as the authors' demo does.
+    /// The mean over all estimation prompts, the evaluated one included. (The authors' demo loads finished means; which prompts they are
+    /// over is not in it.)
     PlugIn,
     /// The evaluated prompt's own residual is taken out of the mean.
     #[default]

@@ -91,6 +91,22 @@ impl Expected {
 mod tests {
     use super::*;
 
+    /// A model that answers nothing, or everything, must not agree with a share in between.
+    #[test]
+    fn every_expected_share_can_be_missed() {
+        for (name, _) in FILES {
+            for value in Expected::of(name).expect("it is built in").value {
+                let (low, high) = (value.value - value.tolerance, value.value + value.tolerance);
+                let at = format!(
+                    "{name}: {} {} {}",
+                    value.style, value.operation, value.measure
+                );
+                assert!(value.value == 0.0 || low > 0.0, "{at} accepts 0");
+                assert!(value.value > 0.9 || high < 1.0, "{at} accepts 1");
+            }
+        }
+    }
+
     #[test]
     fn every_file_is_built_in() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/expect");

@@ -91,6 +91,8 @@ pub struct Measurement {
     #[serde(default = "level")]
     pub level: f64,
     pub verdict: Option<Verdict>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub guess: bool,
     #[serde(default)]
     pub p_pass: Option<f64>,
     #[serde(default)]
@@ -210,6 +212,8 @@ pub struct Run<'a> {
     pub model: &'a str,
     /// Its number of layers.
     pub layers: usize,
+    /// The subgraph `(W, K)` that is only a guess of the model's preset, if it is one.
+    pub guess: Option<(usize, usize)>,
     /// The faithfulness that verdicts are about.
     pub claim: f64,
     /// The level of their tests.
@@ -331,6 +335,7 @@ pub fn measure(
                 claim: run.claim,
                 level: run.level,
                 verdict: None,
+                guess: transfer.is_some_and(|k| run.guess == Some((cell.plan.wait, k))),
                 p_pass: None,
                 p_fail: None,
                 all_prompts: asked.len(),

@@ -190,6 +190,7 @@ fn pool(members: &[&Member<'_>]) -> Option<Measurement> {
         p_above_empty: Some(clusters.greater(&right, &empty)),
         all_prompts: sum(|m| m.all_prompts),
         all_base_correct: sum(|m| m.all_base_correct),
+        guess: m.guess,
         ..shared(m)
     };
     pooled.verdict = judge(&pooled);

@@ -142,6 +142,13 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
             ),
         )
     };
+    let reason = match m.guess {
+        true => format!(
+            "{reason}; that AF1 is at ({}, {}) is a guess of the preset",
+            m.wait, m.transfer?
+        ),
+        false => reason,
+    };
     Some(Verdict { outcome, reason })
 }
 
@@ -335,6 +342,18 @@ mod tests {
             [Some(Outcome::Inconclusive), Some(Outcome::Fail), None]
         );
         assert_eq!(after_holm(&[]), []);
+    }
+
+    #[test]
+    fn a_guess_is_called_one() {
+        let mut m = measurement(100, 10, 80, 5, Some(2));
+        assert!(!judge(&m).unwrap().reason.contains("guess"));
+        m.guess = true;
+        let reason = judge(&m).unwrap().reason;
+        assert!(
+            reason.ends_with("AF1 is at (15, 2) is a guess of the preset"),
+            "{reason}"
+        );
     }
 
     #[test]

@@ -228,13 +228,7 @@ fn verdicts_of(all: &[Measurement]) -> Columns<'_> {
 fn verdict<'a>() -> Columns<'a> {
     let cell = |m: &Measurement| Cell {
         value: m.verdict.as_ref().map(|v| v.outcome.to_string()),
-        ..Cell::number(
-            "verdict",
-            m.verdict
-                .as_ref()
-                .map_or(String::new(), |v| outcome(v.outcome).to_owned()),
-            None,
-        )
+        ..Cell::number("verdict", super::table::verdict(m), None)
     };
     vec![column("verdict", cell)]
 }

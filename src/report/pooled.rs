@@ -1,7 +1,7 @@
 //! Claims over several templates together, below the table of each.
 
 use super::about::{Holm, accuracy, base_accuracy, gained, lost};
-use super::table::{distinct, faithfulness, outcome, table};
+use super::table::{distinct, faithfulness, outcome, table, verdict};
 use crate::record::{Line, Measurement, Row, pooled};
 
 /// What a row says, by its column.
@@ -41,10 +41,7 @@ impl Pools {
                 faithfulness(m),
                 lost(m),
                 gained(m),
-                m.verdict
-                    .as_ref()
-                    .map_or("", |v| outcome(v.outcome))
-                    .to_owned(),
+                verdict(m),
             ]);
             row.extend(holm.cell(m));
             row

@@ -97,11 +97,16 @@ pub(super) fn faithfulness(m: &Measurement) -> String {
     proportion(m.correct_given_base, m.base_correct, interval)
 }
 
-fn verdict(m: &Measurement) -> String {
-    m.verdict
-        .as_ref()
-        .map_or("", |v| outcome(v.outcome))
-        .to_owned()
+/// The verdict in a word, and whether it is about a guess.
+pub(super) fn verdict(m: &Measurement) -> String {
+    let Some(verdict) = &m.verdict else {
+        return String::new();
+    };
+    let word = outcome(verdict.outcome);
+    match m.guess {
+        true => format!("{word} (guess)"),
+        false => word.to_owned(),
+    }
 }
 
 pub(super) fn outcome(outcome: crate::record::Outcome) -> &'static str {

@@ -77,6 +77,7 @@ fn accuracy(engine: &mut Engine, set: PromptSet, plans: &[Plan], method: &str) -
 /// The measurement of AF1(3, 2) with CAMA.
 fn measured(found: &Evaluation, claim: f64) -> Measurement {
     let run = Run {
+        guess: None,
         experiment: Experiment::Af1,
         estimator: Estimator::LeaveOneOut,
         model: "planted",
