@@ -207,6 +207,7 @@ fn check_template(
         experiment: Experiment::Af1,
         estimator: request.estimator,
         model: &model.name,
+        tokenizer: &model.tokenizer,
         layers: model.sizes.layers,
         claim: CLAIM,
         level: LEVEL,

@@ -108,7 +108,7 @@ pub struct Heads {
     /// Random sets of heads, of the size of the largest pruned set that holds, for comparison
     #[arg(long, value_name = "N", default_value_t = 0)]
     controls: u16,
-    /// Choose heads on one half of the prompts and report on the other
+    /// Choose heads, and the size of random sets, on one half of the prompts and report on the other, which shares no operand with it
     #[arg(long)]
     held_out: bool,
 }

@@ -12,8 +12,8 @@ use super::args::{
 };
 use super::output::{deliver, print};
 use crate::experiment::{
-    Draw, Evaluation, Experiment, Order, Part, Pruning, Request, Way, attention, discover,
-    keeps_most, preflight, prepare, random_sets, waiting, with_references,
+    Criterion, Draw, Evaluation, Experiment, Order, Part, Pruning, Request, Way, attention,
+    discover, keeps_most, preflight, prepare, random_sets, waiting, with_references,
 };
 use crate::file::{check_writable, sha256_bytes};
 use crate::intervene::{Ablation, Estimator, Head, Plan, Tail};
@@ -111,7 +111,8 @@ pub enum Unit {
         /// Whether heads are chosen on one half of the prompts and reported on the other.
         held_out: bool,
     },
-    /// Choosing W and K on one half of the prompts: a cell for the AF1 there, and one on the other half.
+    /// Choosing W and K on one half of the prompts: a cell for the AF1 there, and one on the other half, which shares no operand with
+    /// it.
     Discover(&'static dyn Ablation),
     /// An AF1 with means over fewer contexts, a cell for every number of them and every seed.
     Contexts(Plan, &'static dyn Ablation, Vec<Draw>),
@@ -547,6 +548,7 @@ impl Lab {
             experiment: sweep.experiment,
             estimator,
             model: &self.model.name,
+            tokenizer: &self.model.tokenizer,
             layers: self.model.sizes.layers,
             claim: args.intervention.claim,
             level: args.intervention.level,
@@ -709,7 +711,8 @@ impl Lab {
                     let mut lines = Vec::new();
                     let mut choose =
                         prepare(engine, set.clone(), &part(Part::Development), &waits)?;
-                    let found = discover(engine, &mut choose, *ablation, run.claim)?;
+                    let criterion = Criterion::of_choice(choose.base_right(), run.claim);
+                    let found = discover(engine, &mut choose, *ablation, run.claim, criterion)?;
                     let chosen = match found.holds {
                         Some(holds) => Some(holds),
                         None => keeps_most(engine, &mut choose, *ablation)?,
@@ -724,7 +727,11 @@ impl Lab {
                     report.add(engine, &plans, &[*ablation])?;
                     for (i, evaluation) in [choose, report].iter().enumerate() {
                         let measured = measure(evaluation, &run, |cell| cell.plan == plans[0]);
-                        lines.extend(measured.into_iter().map(|m| numbered(m, start + i)));
+                        lines.extend(measured.into_iter().map(|mut m| {
+                            m.chosen_by = Some(criterion);
+                            m.chosen_holds = Some(found.holds.is_some());
+                            numbered(m, start + i)
+                        }));
                     }
                     let known = |line: &&Line| todo.known.iter().any(|k| k.key() == line.key());
                     let new: Vec<Line> = lines.iter().filter(|l| !known(l)).cloned().collect();

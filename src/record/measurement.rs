@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::said::{Hint, Said, Wrong};
 use super::{HeadAttention, Verdict, Weight, judge};
-use crate::experiment::{Attended, Cell, Evaluation, Experiment};
+use crate::experiment::{Attended, Cell, Criterion, Evaluation, Experiment};
 use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Tail, Technique, layer_range};
-use crate::prompt::PromptSet;
+use crate::prompt::{PromptSet, Tokenizer};
 use crate::stats::{
     LEVEL, Mean, Proportion, bootstrap_clustered, discordant, mcnemar_greater, mcnemar_two_sided,
 };
@@ -45,12 +46,22 @@ pub struct Measurement {
     pub knockout_layers: Option<String>,
     pub pruned_heads: Option<Vec<String>>,
     pub pruning: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_by: Option<Criterion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_holds: Option<bool>,
     pub layers: usize,
     pub prompts: usize,
     pub excluded: usize,
     pub undefined: usize,
     pub degenerate: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixed: Option<usize>,
     pub base_correct: usize,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base_wrong: Vec<Said>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_hint: Option<Hint>,
     pub correct: usize,
     pub correct_given_base: usize,
     pub constant_correct: usize,
@@ -177,6 +188,8 @@ pub struct Run<'a> {
     pub estimator: Estimator,
     /// The model's name.
     pub model: &'a str,
+    /// Its tokenizer, for the text of what it says.
+    pub tokenizer: &'a Tokenizer,
     /// Its number of layers.
     pub layers: usize,
     /// The faithfulness that verdicts are about.
@@ -196,6 +209,7 @@ pub fn measure(
 ) -> Vec<Measurement> {
     let facts = Facts::of(evaluation);
     let clusters = Clusters::of(evaluation);
+    let wrong = wrong(evaluation, &facts, run);
     let cells = evaluation.cells.iter().filter(|cell| shown(cell));
     let mut measurements: Vec<Measurement> = cells
         .map(|cell| {
@@ -232,6 +246,8 @@ pub fn measure(
                 contexts_drawn: evaluation.draw.map(|draw| draw.contexts),
                 contexts_seed: evaluation.draw.map(|draw| draw.seed),
                 pruning: None,
+                chosen_by: None,
+                chosen_holds: None,
                 logit_difference: differences.map(|mean| mean.value),
                 logit_difference_low: differences.and_then(|mean| finite(mean.low)),
                 logit_difference_high: differences.and_then(|mean| finite(mean.high)),
@@ -263,7 +279,10 @@ pub fn measure(
                 excluded: set.excluded.total(),
                 undefined: evaluation.undefined,
                 degenerate: evaluation.degenerate,
+                mixed: evaluation.mixed,
                 base_correct: facts.base_correct,
+                base_wrong: wrong.said.clone(),
+                base_hint: wrong.hint,
                 correct: numbers.correct,
                 correct_given_base: numbers.correct_given_base,
                 constant_correct: facts.constant_correct,
@@ -303,6 +322,15 @@ pub fn measure(
         measurement.verdict = judge(measurement);
     }
     measurements
+}
+
+/// What the unmodified model says where it is wrong, if it is wrong so often that the claim could not be about anything.
+fn wrong(evaluation: &Evaluation, facts: &Facts, run: &Run<'_>) -> Wrong {
+    let prompts = &evaluation.evaluated;
+    if facts.base_correct as f64 >= run.claim * prompts.len() as f64 {
+        return Wrong::default();
+    }
+    Wrong::of(&evaluation.set, prompts, &evaluation.base, run.tokenizer)
 }
 
 /// What all cells of an evaluation share.

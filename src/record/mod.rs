@@ -6,6 +6,7 @@ mod journal;
 mod key;
 mod measurement;
 mod row;
+mod said;
 mod verdict;
 
 pub use journal::Journal;
@@ -15,4 +16,5 @@ pub use measurement::{
     Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
 };
 pub use row::{Failure, HeadAttention, Line, Row, Weight, incomplete, merge, read};
+pub use said::{Hint, MOST_SAID, Said, Wrong};
 pub use verdict::{Outcome, Verdict, judge};

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use maud::{Markup, PreEscaped, html};
 
 use super::chart::{Estimate, Heat, Series, bars, curves, curves_over, forest, heat};
+use super::chosen::chosen;
 use super::table::{
     adjusted, baseline, by_contexts, by_template, counts, distinct, faithfulness, interval,
     outcome, over_draws, p_value, proportion, share, signed,
@@ -638,6 +639,7 @@ fn discovered(cells: &[Measurement]) -> Markup {
     ]);
     html! {
         (measurements("AF1 chosen on the development prompts", &columns, cells))
+        p.note { (chosen(cells)) }
         p.note { (counts(cells)) }
     }
 }

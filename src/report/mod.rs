@@ -1,6 +1,7 @@
 //! Showing records: pure functions of them. Nothing here measures or writes files.
 
 mod chart;
+mod chosen;
 mod comparison;
 mod csv;
 mod diff;
@@ -9,6 +10,7 @@ mod gate;
 mod html;
 mod junit;
 mod markdown;
+mod said;
 mod selfcheck;
 mod table;
 mod terminal;

@@ -2,6 +2,8 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
+use super::chosen::chosen;
+use super::said::said;
 use crate::record::{HeadAttention, Measurement, bits_of_hex};
 use crate::stats::{Mean, Proportion, bootstrap_two_level, holm};
 
@@ -226,8 +228,9 @@ pub fn discovered(measurements: &[Measurement]) -> String {
         ]);
     }
     format!(
-        "W and K chosen on the development prompts: the longest wait, and then the fewest transfer layers, with which AF1 keeps \
-         the claim; where none does, those that keep most\n{table}\n"
+        "W and K chosen on the development prompts, which share no operand with those held out: the longest wait, and then the \
+         fewest transfer layers, with which AF1 holds; where none does, those that keep most\n{table}\n{}",
+        chosen(measurements)
     )
 }
 
@@ -260,6 +263,7 @@ pub fn contexts(measurements: &[Measurement]) -> String {
             ]);
         }
         text += &format!("{table}\n");
+        text += &said(m);
     }
     text
 }
@@ -660,28 +664,44 @@ pub fn notes(measurements: &[Measurement]) -> String {
     text
 }
 
+/// The half of the prompts, where it is not all of them.
+fn part(m: &Measurement) -> String {
+    match &*m.part {
+        "all" => String::new(),
+        part => format!(" ({part})"),
+    }
+}
+
 /// How many prompts were evaluated and why not all, and how well the means are known: a line a template.
 pub fn counts(measurements: &[Measurement]) -> String {
     let mut text = String::new();
-    for group in by_template(measurements) {
+    let parts = by_template(measurements)
+        .into_iter()
+        .flat_map(|group| group.chunk_by(|a, b| a.part == b.part));
+    for group in parts {
         let m = &group[0];
         let error = group.iter().fold(0.0, |most, m| {
             f64::max(most, m.largest_relative_standard_error)
         });
         text += &format!(
-            "{} {}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate); contexts a token: {} at \
+            "{} {}{}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate{}); contexts a token: {} at \
              least, {} in the median; standard error of a mean: at most {:.0}% of it\n",
             m.style,
             m.operation,
+            part(m),
             m.prompts,
             m.all_prompts,
             m.excluded,
             m.undefined,
             m.degenerate,
+            m.mixed.map_or(String::new(), |mixed| format!(
+                ", {mixed} with operands of both halves"
+            )),
             m.contexts_fewest,
             m.contexts_median,
             100.0 * error
         );
+        text += &said(m);
     }
     text
 }

@@ -18,5 +18,6 @@ mod planted;
 mod preflight;
 mod program;
 mod records;
+mod said;
 mod statistics;
 mod tokenizers;

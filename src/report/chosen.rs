@@ -1,0 +1,70 @@
+//! By what a subgraph was chosen, in words.
+
+use crate::experiment::Criterion;
+use crate::record::Measurement;
+use crate::stats::Proportion;
+
+/// How W and K of every template came to be chosen: a line for each that says it. Records of earlier programs do not.
+pub fn chosen(measurements: &[Measurement]) -> String {
+    let of_choice = measurements.iter().filter(|m| m.part == "development");
+    of_choice.filter_map(line).collect()
+}
+
+fn line(m: &Measurement) -> Option<String> {
+    let (by, holds) = (m.chosen_by?, m.chosen_holds?);
+    let rule = match by {
+        Criterion::PointEstimate => "the share itself reaches the claim".to_owned(),
+        Criterion::LowerBound => {
+            "the lower end of the 95% Wilson interval reaches the claim".to_owned()
+        }
+        Criterion::StandardError => format!(
+            "the share less one standard error reaches the claim, because the claim {} is out of the interval's reach with so few \
+             right answers: even {right}/{right} begins at {:.3}",
+            m.claim,
+            Proportion::wilson(m.base_correct, m.base_correct).low,
+            right = m.base_correct,
+        ),
+    };
+    let found = match holds {
+        true => "the chosen AF1 holds there",
+        false => "no AF1 holds there, and the one that keeps most was chosen",
+    };
+    Some(format!(
+        "{} {}: {found}; to hold on the {} right answers of the development prompts means that {rule}\n",
+        m.style, m.operation, m.base_correct
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rule_is_said() {
+        let m = |by, holds| Measurement {
+            style: "s".into(),
+            operation: "A+B".into(),
+            part: "development".into(),
+            base_correct: 12,
+            claim: 0.95,
+            chosen_by: Some(by),
+            chosen_holds: Some(holds),
+            ..Measurement::default()
+        };
+        let text = chosen(&[m(Criterion::StandardError, true)]);
+        assert!(
+            text.contains("even 12/12 begins at 0.758") && text.contains("AF1 holds"),
+            "{text}"
+        );
+        let text = chosen(&[m(Criterion::LowerBound, false)]);
+        assert!(
+            text.contains("lower end") && text.contains("keeps most"),
+            "{text}"
+        );
+        let held_out = Measurement {
+            part: "held-out".into(),
+            ..m(Criterion::LowerBound, true)
+        };
+        assert_eq!(chosen(&[held_out, Measurement::default()]), "");
+    }
+}
