@@ -100,6 +100,22 @@ pub fn keeps_most(
     Ok(best)
 }
 
+/// The share of the right answers that a plan keeps; the cells of the evaluation stay as they are.
+///
+/// # Errors
+/// As [`discover`].
+pub fn share_under(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    plan: &Plan,
+    ablation: &'static dyn Ablation,
+) -> Result<f64> {
+    let known = evaluation.cells.len();
+    let share = shares(engine, evaluation, std::slice::from_ref(plan), ablation)?;
+    evaluation.cells.truncate(known);
+    Ok(share[0])
+}
+
 /// The layers whose knock-out, alone, keeps less than half of the right answers.
 ///
 /// # Errors

@@ -80,8 +80,8 @@ impl Disjoint {
             style: set.template.style.clone(),
             operation: set.template.operation.to_string(),
             reason: format!(
-                "its {} prompts cannot be split into two halves that share no operand, one to choose on and one to report on; \
-                 widen --operands or --results",
+                "its prompts, {} in all, cannot be split into two halves that share no operand, one to choose on and one to report \
+                 on; widen --operands or --results",
                 set.len()
             ),
         })

@@ -20,7 +20,7 @@ pub use apart::apart;
 pub use attention::{Attended, attention};
 pub use compiled::{Tables, Way, same_up_to};
 pub use criterion::Criterion;
-pub use discover::{Discovered, choose, discover, keeps_most, needed_layers};
+pub use discover::{Discovered, choose, discover, keeps_most, needed_layers, share_under};
 pub use evaluate::{Cell, Difference, Draw, Evaluation, Part, Request, evaluate, prepare};
 pub use forward::{Biases, base_forward, last_attention};
 pub use halves::Disjoint;

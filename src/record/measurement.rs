@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::draws::OverDraws;
 use super::said::{Hint, Said, Wrong};
 use super::{HeadAttention, Verdict, Weight, judge};
 use crate::experiment::{Attended, Cell, Criterion, Evaluation, Experiment};
@@ -92,6 +93,8 @@ pub struct Measurement {
     #[serde(default = "level")]
     pub level: f64,
     pub verdict: Option<Verdict>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_draws: Option<OverDraws>,
     pub prompts_sha256: String,
     pub base_answers: String,
     pub answers: String,
@@ -306,6 +309,7 @@ pub fn measure(
                 claim: run.claim,
                 level: run.level,
                 verdict: None,
+                over_draws: None,
                 all_prompts: set.len(),
                 all_base_correct: (0..set.len())
                     .filter(|&i| evaluation.base_correct(i))

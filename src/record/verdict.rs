@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
+use crate::prompt::Operation;
 use crate::stats::{Proportion, fails, least_passing, mcnemar_greater, sample_size};
 
 /// The outcome of a claim.
@@ -131,7 +132,22 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
             ),
         )
     };
+    let reason = reason + drawn(m);
     Some(Verdict { outcome, reason })
+}
+
+/// What the reason of a verdict owes to contexts that were drawn, as they are where there are three operands or more: the interval is
+/// over prompts, with the means as they are. The draw is then of as many prompts as are asked for; fewer are all that there are.
+fn drawn(m: &Measurement) -> &'static str {
+    let operands = m.operation.parse().map_or(0, |op: Operation| op.operands());
+    let [first, last] = m.provenance.operands;
+    let values = usize::try_from(last.saturating_sub(first).saturating_add(1)).unwrap_or(0);
+    match operands > 2 && m.all_prompts >= m.provenance.contexts.saturating_mul(values) {
+        true => {
+            "; contexts were drawn, and the error of their means is not in the interval: another --seed draws others"
+        }
+        false => "",
+    }
 }
 
 /// The power with which a number of prompts is said to be enough.
@@ -218,6 +234,22 @@ mod tests {
         let verdict = judge(&measurement(base, constant, kept, empty, Some(2))).unwrap();
         assert_eq!(verdict.outcome, outcome, "{}", verdict.reason);
         assert!(verdict.reason.contains(reason), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn drawn_contexts_are_named_where_contexts_are_drawn() {
+        let mut m = measurement(100, 10, 100, 5, Some(2));
+        (m.all_prompts, m.provenance.operands, m.provenance.contexts) = (1000, [0, 9], 100);
+        let named = |m: &Measurement| judge(m).unwrap().reason.contains("contexts were drawn");
+        m.operation = "A+B".into();
+        assert!(!named(&m), "two operands are enumerated");
+        m.operation = "A+B+C".into();
+        assert!(named(&m));
+        m.all_prompts = 999;
+        assert!(
+            !named(&m),
+            "fewer than were asked for are all that there are"
+        );
     }
 
     #[test]

@@ -27,7 +27,9 @@ fn line(m: &Measurement) -> Option<String> {
     };
     let found = match holds {
         true => "the chosen AF1 holds there",
-        false => "no AF1 holds there, and the one that keeps most was chosen",
+        false => {
+            "no AF1 holds there at a boundary up to which waiting holds, and the one that keeps most was chosen"
+        }
     };
     Some(format!(
         "{} {}: {found}; to hold on the {} right answers of the development prompts means that {rule}\n",

@@ -4,8 +4,8 @@ use comfy_table::{ContentArrangement, Table, presets};
 
 use super::chosen::chosen;
 use super::said::said;
-use crate::record::{HeadAttention, Measurement, bits_of_hex};
-use crate::stats::{Mean, Proportion, bootstrap_two_level, holm};
+use crate::record::{FEWEST_DRAWS, HeadAttention, Measurement, OverDraws, over_draws};
+use crate::stats::{Proportion, holm};
 
 /// What every table begins with: the model, the runtime, the prompts.
 pub fn heading(measurements: &[Measurement]) -> String {
@@ -247,22 +247,35 @@ pub fn contexts(measurements: &[Measurement]) -> String {
             m.transfer.unwrap_or(0),
             m.ablation,
         );
-        let mut table = table(&["contexts", "draws", "faithfulness", "least", "most"]);
+        let mut table = table(&[
+            "contexts",
+            "draws",
+            "faithfulness",
+            "least",
+            "most",
+            "verdict",
+        ]);
+        let mut reasons = String::new();
         for (number, cells) in by_contexts(group) {
             let shares = || cells.iter().filter_map(|m| m.faithfulness);
             let two = |x: f64| share(x, m.base_correct);
-            let over_draws = over_draws(&cells);
+            let all = all_draws(&cells);
+            if let Some(verdict) = all.as_ref().and_then(|all| all.verdict.as_ref()) {
+                let (outcome, reason) = (outcome(verdict.outcome), &verdict.reason);
+                reasons += &format!("    {number} contexts: {outcome}: {reason}\n");
+            }
             table.add_row([
                 number.to_string(),
                 cells.len().to_string(),
-                over_draws.map_or("none to keep".to_owned(), |mean| {
-                    interval(two, mean.value, Some(mean.low), Some(mean.high))
+                all.as_ref().map_or("none to keep".to_owned(), |all| {
+                    interval(two, all.faithfulness, Some(all.low), Some(all.high))
                 }),
                 shares().reduce(f64::min).map_or(String::new(), two),
                 shares().reduce(f64::max).map_or(String::new(), two),
+                all.as_ref().map_or(String::new(), of_draws),
             ]);
         }
-        text += &format!("{table}\n");
+        text += &format!("{table}\n{reasons}");
         text += &said(m);
     }
     text
@@ -278,43 +291,18 @@ pub(super) fn by_contexts(group: &[Measurement]) -> Vec<(usize, Vec<&Measurement
     numbers.iter().map(of).collect()
 }
 
-/// Mean faithfulness over several draws of contexts, with an interval over draws and prompts; `None` where there is nothing to
-/// keep, or where the draws are not of the same prompts.
-pub(super) fn over_draws(cells: &[&Measurement]) -> Option<Mean> {
-    let first = cells.first()?;
-    if cells
-        .iter()
-        .any(|m| m.prompts_sha256 != first.prompts_sha256)
-    {
-        return None;
+/// All draws of a number of contexts together, as the record of the last one has it; earlier programs' records do not have it.
+pub(super) fn all_draws(cells: &[&Measurement]) -> Option<OverDraws> {
+    let recorded = cells.iter().find_map(|m| m.over_draws.clone());
+    recorded.or_else(|| over_draws(cells))
+}
+
+/// The verdict on them in a word or two.
+pub(super) fn of_draws(all: &OverDraws) -> String {
+    match &all.verdict {
+        Some(verdict) => outcome(verdict.outcome).to_owned(),
+        None => format!("needs {FEWEST_DRAWS} draws"),
     }
-    let base = bits_of_hex(&first.base_answers, first.prompts)?;
-    let row = |m: &&Measurement| -> Option<Vec<f64>> {
-        let answers = bits_of_hex(&m.answers, m.prompts)?;
-        let of_base = answers.iter().zip(&base).filter(|(_, base)| **base);
-        Some(
-            of_base
-                .map(|(right, _)| f64::from(u8::from(*right)))
-                .collect(),
-        )
-    };
-    let values: Vec<Vec<f64>> = cells.iter().map(row).collect::<Option<_>>()?;
-    if values.first()?.is_empty() {
-        return None;
-    }
-    let mean = bootstrap_two_level(&values, 1000, 42)?;
-    // A share stays one; with one draw or one prompt nothing is known.
-    let low = if mean.low.is_finite() {
-        mean.low.max(0.0)
-    } else {
-        0.0
-    };
-    let high = if mean.high.is_finite() {
-        mean.high.min(1.0)
-    } else {
-        1.0
-    };
-    Some(Mean { low, high, ..mean })
 }
 
 /// The waiting sweep: a table a template, a row a boundary, a column an ablation.
@@ -458,13 +446,33 @@ fn controls(steps: &[&Measurement], sets: &[&Measurement]) -> String {
     let p = (1 + as_good) as f64 / (1 + sets.len()) as f64;
     format!(
         "without {} heads: {} kept in this order; {} random sets of as many keep {} in the median, {} at most; {as_good} of \
-         them keep as much (p = {p:.3})\n",
+         them keep as much (p = {p:.3}){}\n",
         size(chosen),
         kept(chosen),
         sets.len(),
         all[all.len() / 2],
         all[all.len() - 1],
+        fairness(chosen),
     )
+}
+
+/// What the comparison with random sets is worth: nothing tuned may meet what is not on the prompts on which it was tuned.
+fn fairness(chosen: &Measurement) -> &'static str {
+    match (&*chosen.part, chosen.pruning.as_deref()) {
+        ("held-out", Some("random-order")) => {
+            "; the number of heads was fixed on other prompts, which share no operand with these"
+        }
+        ("held-out", _) => {
+            "; the heads and their number were chosen on other prompts, which share no operand with these"
+        }
+        (_, Some("random-order")) => {
+            "; the number of heads was chosen on these very prompts, which flatters this order: --held-out chooses it on others"
+        }
+        _ => {
+            "; the heads were chosen on these very prompts and the random sets were not, so p is too small: --held-out chooses them \
+             on others"
+        }
+    }
 }
 
 /// What stands in for CAMA and for ABP: a table a template, a row an alternative.

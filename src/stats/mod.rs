@@ -15,6 +15,7 @@
 
 mod bootstrap;
 mod design;
+mod draws;
 mod multiple;
 mod paired;
 mod proportion;
@@ -23,6 +24,7 @@ pub use bootstrap::{
     Mean, RESAMPLES, bootstrap, bootstrap_clustered, bootstrap_paired, bootstrap_two_level,
 };
 pub use design::{LEVEL, fails, least_passing, noninferiority, pass_probability, sample_size};
+pub use draws::lower_over_contexts;
 pub use multiple::holm;
 pub use paired::{difference_bounds, discordant, mcnemar_greater, mcnemar_two_sided};
 pub use proportion::Proportion;

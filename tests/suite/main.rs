@@ -3,6 +3,7 @@
 mod alternatives;
 mod bad_input;
 mod choices;
+mod choosing;
 mod compiled;
 mod devices;
 mod experiments;
