@@ -35,7 +35,7 @@ pub fn over_draws(cells: &[&Measurement]) -> Option<OverDraws> {
 fn judge(cells: &[&Measurement], all: &OverDraws) -> Verdict {
     let m = cells[0];
     let (claim, level, right) = (m.claim, m.level, m.base_correct);
-    let total: usize = cells.iter().map(|m| m.correct_given_base).sum();
+    let total: usize = cells.iter().map(|m| m.correct_given_base.min(right)).sum();
     // Whole answers, rounded against either outcome.
     let (few, many) = (total / cells.len(), total.div_ceil(cells.len()));
     let degenerate = cells.iter().map(|m| m.degenerate).max().unwrap_or(0);

@@ -37,9 +37,44 @@ fn line(m: &Measurement) -> Option<String> {
     ))
 }
 
+/// What the comparison of a pruned set of heads with random sets is worth: what was tuned must not meet what was not on the
+/// prompts on which it was tuned.
+pub fn fairness(chosen: &Measurement) -> &'static str {
+    match (&*chosen.part, chosen.pruning.as_deref()) {
+        ("held-out", Some("random-order")) => {
+            "; the number of heads was chosen on other prompts, which share no operand with these"
+        }
+        ("held-out", _) => {
+            "; the heads and their number were chosen on other prompts, which share no operand with these"
+        }
+        (_, Some("random-order")) => {
+            "; the number of heads was chosen on these very prompts, which flatters this order: --held-out chooses it on others"
+        }
+        _ => {
+            "; the heads were chosen on these very prompts and the random sets were not, so p is too small: --held-out \
+             chooses them on others"
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tuned_sets_do_not_meet_random_ones_unsaid() {
+        let of = |part: &str, pruning: &str| {
+            fairness(&Measurement {
+                part: part.into(),
+                pruning: Some(pruning.into()),
+                ..Measurement::default()
+            })
+        };
+        assert!(of("held-out", "greedy").contains("heads and their number were chosen on other"));
+        assert!(of("held-out", "random-order").contains("number of heads was chosen on other"));
+        assert!(of("all", "greedy").contains("p is too small: --held-out"));
+        assert!(of("all", "random-order").contains("flatters this order: --held-out"));
+    }
 
     #[test]
     fn the_rule_is_said() {

@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table, presets};
 
-use super::chosen::chosen;
+use super::chosen::{chosen, fairness};
 use super::said::said;
 use crate::record::{FEWEST_DRAWS, HeadAttention, Measurement, OverDraws, over_draws};
 use crate::stats::{Proportion, holm};
@@ -454,25 +454,6 @@ fn controls(steps: &[&Measurement], sets: &[&Measurement]) -> String {
         all[all.len() - 1],
         fairness(chosen),
     )
-}
-
-/// What the comparison with random sets is worth: nothing tuned may meet what is not on the prompts on which it was tuned.
-fn fairness(chosen: &Measurement) -> &'static str {
-    match (&*chosen.part, chosen.pruning.as_deref()) {
-        ("held-out", Some("random-order")) => {
-            "; the number of heads was fixed on other prompts, which share no operand with these"
-        }
-        ("held-out", _) => {
-            "; the heads and their number were chosen on other prompts, which share no operand with these"
-        }
-        (_, Some("random-order")) => {
-            "; the number of heads was chosen on these very prompts, which flatters this order: --held-out chooses it on others"
-        }
-        _ => {
-            "; the heads were chosen on these very prompts and the random sets were not, so p is too small: --held-out chooses them \
-             on others"
-        }
-    }
 }
 
 /// What stands in for CAMA and for ABP: a table a template, a row an alternative.

@@ -91,7 +91,12 @@ fn what_is_chosen_by_the_bound_is_confirmed(#[values(200, 400, 800)] right: usiz
         said(&before),
         said(&after)
     );
-    assert!(after.confirmed / after.chosen > 0.0);
+    assert!(before.confirmed / before.chosen < 0.15);
+    assert!(after.confirmed / after.chosen > 0.45);
+    // So it is with what deserves to be confirmed, which is most of what is chosen by the bound.
+    let good = |r: &Runs| r.good_confirmed / r.good;
+    assert!(good(&after) > good(&before) + 0.2);
+    assert!(before.good / before.chosen < 0.25 && after.good / after.chosen > 0.9);
 }
 
 /// Which share of the answers' variance is whose, on a scale on which they are normal: the prompts' own, and the draws'; the rest
@@ -114,7 +119,7 @@ fn verdict(
     let mut normal =
         |variance: f64| variance.sqrt() * scale.inverse_cdf(random.random_range(1e-12..1.0));
     let own: Vec<f64> = (0..right).map(|_| normal(spread.prompts)).collect();
-    let rest = 1.0 - spread.prompts - spread.draws;
+    let rest = (1.0 - spread.prompts - spread.draws).max(0.0);
     let cells: Vec<Measurement> = (0..draws)
         .map(|_| {
             let of_draw = scale.inverse_cdf(truth) + normal(spread.draws);
