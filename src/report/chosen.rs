@@ -26,13 +26,13 @@ fn line(m: &Measurement) -> Option<String> {
         ),
     };
     let found = match holds {
-        true => "the chosen AF1 holds there",
-        false => {
-            "no AF1 holds there at a boundary up to which waiting holds, and the one that keeps most was chosen"
-        }
+        true => format!("the chosen AF1 holds: {rule}"),
+        false => format!(
+            "no AF1 holds at a boundary up to which waiting holds, and the one that keeps most was chosen; to hold means that {rule}"
+        ),
     };
     Some(format!(
-        "{} {}: {found}; to hold on the {} right answers of the development prompts means that {rule}\n",
+        "{} {}: on the {} right answers of the development prompts {found}\n",
         m.style, m.operation, m.base_correct
     ))
 }

