@@ -210,6 +210,7 @@ fn check_template(
         experiment: Experiment::Af1,
         estimator: request.estimator,
         model: &model.name,
+        tokenizer: &model.tokenizer,
         layers: model.sizes.layers,
         guess: None,
         claim: CLAIM,

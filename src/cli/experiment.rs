@@ -108,7 +108,7 @@ pub struct Heads {
     /// Random sets of heads, of the size of the largest pruned set that holds, for comparison
     #[arg(long, value_name = "N", default_value_t = 0)]
     controls: u16,
-    /// Choose heads on one half of the prompts and report on the other
+    /// Choose heads, and the size of random sets, on one half of the prompts and report on the other, which shares no operand with it
     #[arg(long)]
     held_out: bool,
 }
@@ -152,7 +152,7 @@ pub struct Contexts {
     /// Contexts of a token, the evaluated prompt not counted
     #[arg(long, value_delimiter = ',', value_name = "N,...", default_value = "1,2,5,10,20,50,100", value_parser = clap::value_parser!(u32).range(1..))]
     numbers: Vec<u32>,
-    /// Draws of each number, by --seed and the seeds after it
+    /// Draws of each number, by --seed and the seeds after it; a verdict takes at least 5
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..))]
     draws: u16,
 }

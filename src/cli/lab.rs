@@ -12,8 +12,9 @@ use super::args::{
 };
 use super::output::{deliver, print};
 use crate::experiment::{
-    Checked, Draw, Evaluation, Experiment, Fronts, Order, Part, Pruning, Request, Way, attention,
-    discover, keeps_most, preflight, prepare, random_sets, waiting, with_references,
+    Checked, Criterion, Draw, Evaluation, Experiment, Fronts, Order, Part, Pruning, Request, Way,
+    attention, discover, keeps_most, preflight, prepare, random_sets, share_under, waiting,
+    with_references,
 };
 use crate::file::{check_writable, sha256_bytes};
 use crate::intervene::{Ablation, Estimator, Head, Plan, Tail};
@@ -21,6 +22,7 @@ use crate::model::Model;
 use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
 use crate::record::{
     self, Failure, Journal, Line, Measurement, Provenance, Row, SCHEMA, attended, measure,
+    over_draws,
 };
 use crate::runtime::Engine;
 use crate::selfcheck;
@@ -120,10 +122,11 @@ pub enum Unit {
         controls: usize,
         /// The seed of their draw.
         seed: u64,
-        /// Whether heads are chosen on one half of the prompts and reported on the other.
+        /// Whether heads, and the size of the sets, are chosen on one half of the prompts and reported on the other.
         held_out: bool,
     },
-    /// Choosing W and K on one half of the prompts: a cell for the AF1 there, and one on the other half.
+    /// Choosing W and K on one half of the prompts: a cell for the AF1 there, and one on the other half, which shares no operand with
+    /// it.
     Discover(&'static dyn Ablation),
     /// An AF1 with means over fewer contexts, a cell for every number of them and every seed.
     Contexts(Plan, &'static dyn Ablation, Vec<Draw>),
@@ -566,6 +569,7 @@ impl Lab {
             experiment: sweep.experiment,
             estimator,
             model: &self.model.name,
+            tokenizer: &self.model.tokenizer,
             layers: self.model.sizes.layers,
             guess: self
                 .model
@@ -668,12 +672,26 @@ impl Lab {
                     let mut cell = start;
                     let mut held: usize = 0;
                     emit(&todo.known, false)?;
-                    let mut seen = |m: &Measurement| {
-                        let size = m.pruned_heads.as_ref().map_or(0, Vec::len);
-                        if m.faithfulness.is_some_and(|f| f >= run.claim) {
-                            held = held.max(size);
-                        }
-                    };
+                    // The size of random sets is fixed where the heads are chosen, not where they are reported.
+                    let mut seen =
+                        |engine: &mut Engine, choose: &mut Evaluation, m: &Measurement| {
+                            if *controls == 0 {
+                                return Ok(());
+                            }
+                            let heads = heads_named(m);
+                            let size = heads.len();
+                            let share = match held_out {
+                                true => {
+                                    let plan = Plan::pruned(*wait, *transfer, heads);
+                                    share_under(engine, choose, &plan, ablation)?
+                                }
+                                false => m.faithfulness.unwrap_or(0.0),
+                            };
+                            if share >= run.claim {
+                                held = held.max(size);
+                            }
+                            Ok::<(), Error>(())
+                        };
                     for line in &todo.known {
                         let Row::Measured(m) = &line.row else {
                             continue;
@@ -683,7 +701,7 @@ impl Lab {
                             continue;
                         }
                         cell += 1;
-                        seen(m);
+                        seen(engine, &mut choose, m)?;
                         pruning.resume(heads_named(m));
                     }
                     let last = |evaluation: &mut Evaluation, how: &str, cell: usize| {
@@ -705,7 +723,7 @@ impl Lab {
                         let line = last(&mut report, how, cell);
                         cell += 1;
                         if let Row::Measured(m) = &line.row {
-                            seen(m);
+                            seen(engine, &mut choose, m)?;
                         }
                         emit(&[line], true)?;
                     }
@@ -737,7 +755,8 @@ impl Lab {
                     let mut lines = Vec::new();
                     let mut choose =
                         prepare(engine, set.clone(), &part(Part::Development), &waits)?;
-                    let found = discover(engine, &mut choose, *ablation, run.claim)?;
+                    let criterion = Criterion::of_choice(choose.base_right(), run.claim);
+                    let found = discover(engine, &mut choose, *ablation, run.claim, criterion)?;
                     let chosen = match found.holds {
                         Some(holds) => Some(holds),
                         None => keeps_most(engine, &mut choose, *ablation)?,
@@ -752,7 +771,11 @@ impl Lab {
                     report.add(engine, &plans, &[*ablation])?;
                     for (i, evaluation) in [choose, report].iter().enumerate() {
                         let measured = measure(evaluation, &run, |cell| cell.plan == plans[0]);
-                        lines.extend(measured.into_iter().map(|m| numbered(m, start + i)));
+                        lines.extend(measured.into_iter().map(|mut m| {
+                            m.chosen_by = Some(criterion);
+                            m.chosen_holds = Some(found.holds.is_some());
+                            numbered(m, start + i)
+                        }));
                     }
                     let known = |line: &&Line| todo.known.iter().any(|k| k.key() == line.key());
                     let new: Vec<Line> = lines.iter().filter(|l| !known(l)).cloned().collect();
@@ -761,23 +784,33 @@ impl Lab {
                 }
                 Unit::Contexts(plan, ablation, draws) => {
                     emit(&todo.known, false)?;
+                    let mut seen: Vec<Measurement> = Vec::new();
                     for (i, &draw) in draws.iter().enumerate() {
                         let cell = start + i;
-                        if todo
-                            .known
-                            .iter()
-                            .any(|line| line.key() == Some((identity, cell)))
-                        {
+                        let known = |line: &&Line| line.key() == Some((identity, cell));
+                        if let Some(line) = todo.known.iter().find(known) {
+                            if let Row::Measured(m) = &line.row {
+                                seen.push((**m).clone());
+                            }
                             continue;
                         }
+                        let plan_draw = draw;
                         let draw = Some(draw);
                         let request = Request { draw, ..request };
                         let mut evaluation = prepare(engine, set.clone(), &request, &waits)?;
                         let plans = with_references(std::slice::from_ref(plan));
                         evaluation.add(engine, &plans, &[*ablation])?;
-                        let measured = measure(&evaluation, &run, |cell| cell.plan == *plan);
-                        let lines = measured.into_iter().map(|m| numbered(m, cell));
-                        emit(&lines.collect::<Vec<Line>>(), true)?;
+                        let mut measured = measure(&evaluation, &run, |cell| cell.plan == *plan);
+                        let mut m = measured.pop().expect("one plan has one cell");
+                        // What all draws say together is in the record of the last one: the tables of means have an error, too.
+                        let of_number = draws.iter().filter(|d| d.contexts == plan_draw.contexts);
+                        seen.retain(|m| m.contexts_drawn == Some(plan_draw.contexts));
+                        if seen.len() + 1 == of_number.count() {
+                            let all: Vec<&Measurement> = seen.iter().chain([&m]).collect();
+                            m.over_draws = over_draws(&all);
+                        }
+                        seen.push(m.clone());
+                        emit(&[numbered(m, cell)], true)?;
                     }
                 }
                 Unit::Attention => {

@@ -47,7 +47,7 @@ enum Verb {
     Heads(experiment::Heads),
     /// CAMA and ABP beside everything that could stand in for them
     Alternatives(experiment::Alternatives),
-    /// Choose W and K on one half of the prompts, report them on the other
+    /// Choose W and K on one half of the prompts, report them on the other, which shares no operand with it
     Discover(experiment::Discover),
     /// How many contexts does a mean take?
     Contexts(experiment::Contexts),

@@ -59,7 +59,7 @@ pub fn attention(
     set: &PromptSet,
     request: &Request<'_>,
 ) -> Result<(Vec<Attended>, Vec<usize>)> {
-    let evaluated = Halves::new(set, request).evaluated;
+    let evaluated = Halves::new(set, request)?.evaluated;
     let name = |role: &Role| match role {
         Role::Bos => "bos".to_owned(),
         Role::Operand(i) => Operation::letter(*i).to_string(),

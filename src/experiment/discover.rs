@@ -1,6 +1,6 @@
 //! Choosing an AF1: the rule by which W and K are found on some prompts, so that they can be reported on others.
 
-use super::{Evaluation, knockout_windows, subgraphs, waiting};
+use super::{Criterion, Evaluation, knockout_windows, subgraphs, waiting};
 use crate::Result;
 use crate::intervene::{Ablation, Plan};
 use crate::runtime::Engine;
@@ -14,7 +14,7 @@ pub struct Discovered {
     pub holds: Option<(usize, usize)>,
 }
 
-/// Looks for the AF1 that holds: that keeps at least the share `claim` of the right answers. The cells are added to the
+/// Looks for the AF1 that holds: that keeps the share `claim` of the right answers by the criterion. The cells are added to the
 /// evaluation.
 ///
 /// # Errors
@@ -24,24 +24,41 @@ pub fn discover(
     evaluation: &mut Evaluation,
     ablation: &'static dyn Ablation,
     claim: f64,
+    criterion: Criterion,
 ) -> Result<Discovered> {
     let layers = engine.layers();
+    let right = evaluation.base_right();
     let sweep = waiting(&(0..=layers).collect::<Vec<_>>());
-    let kept = shares(engine, evaluation, &sweep, ablation)?;
-    let held = kept.iter().take_while(|share| **share >= claim).count();
+    let kept = counts(engine, evaluation, &sweep, ablation)?;
+    let af1 = |wait: usize| {
+        let transfers: Vec<usize> = (0..=layers - wait).collect();
+        counts(
+            engine,
+            evaluation,
+            &subgraphs(&[wait], &transfers),
+            ablation,
+        )
+    };
+    choose(&kept, af1, |kept| criterion.holds(kept, right, claim))
+}
+
+/// The rule by which [`discover`] chooses, on counts of right answers: `waiting[W]` is how many are kept when every token waits to
+/// W, `af1(W)[K]` how many by AF1(W, K), and `holds` whether so many are enough.
+///
+/// # Errors
+/// Those of `af1`.
+pub fn choose(
+    waiting: &[usize],
+    mut af1: impl FnMut(usize) -> Result<Vec<usize>>,
+    holds: impl Fn(usize) -> bool,
+) -> Result<Discovered> {
+    let held = waiting.iter().take_while(|kept| holds(**kept)).count();
     let mut found = Discovered {
         waits: held.checked_sub(1),
         holds: None,
     };
     for wait in (0..held).rev() {
-        let transfers: Vec<usize> = (0..=layers - wait).collect();
-        let kept = shares(
-            engine,
-            evaluation,
-            &subgraphs(&[wait], &transfers),
-            ablation,
-        )?;
-        if let Some(transfer) = kept.iter().position(|share| *share >= claim) {
+        if let Some(transfer) = af1(wait)?.iter().position(|kept| holds(*kept)) {
             found.holds = Some((wait, transfer));
             break;
         }
@@ -83,6 +100,22 @@ pub fn keeps_most(
     Ok(best)
 }
 
+/// The share of the right answers that a plan keeps; the cells of the evaluation stay as they are.
+///
+/// # Errors
+/// As [`discover`].
+pub fn share_under(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    plan: &Plan,
+    ablation: &'static dyn Ablation,
+) -> Result<f64> {
+    let known = evaluation.cells.len();
+    let share = shares(engine, evaluation, std::slice::from_ref(plan), ablation)?;
+    evaluation.cells.truncate(known);
+    Ok(share[0])
+}
+
 /// The layers whose knock-out, alone, keeps less than half of the right answers.
 ///
 /// # Errors
@@ -99,6 +132,19 @@ pub fn needed_layers(
         .collect())
 }
 
+/// How many of the right answers every plan keeps.
+fn counts(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    plans: &[Plan],
+    ablation: &'static dyn Ablation,
+) -> Result<Vec<usize>> {
+    let known = evaluation.cells.len();
+    evaluation.add(engine, plans, &[ablation])?;
+    let new = &evaluation.cells[known..];
+    Ok(new.iter().map(|cell| evaluation.kept(cell).1).collect())
+}
+
 /// The share of the right answers that every plan keeps; 0 where there are none.
 fn shares(
     engine: &mut Engine,
@@ -106,8 +152,7 @@ fn shares(
     plans: &[Plan],
     ablation: &'static dyn Ablation,
 ) -> Result<Vec<f64>> {
-    let known = evaluation.cells.len();
-    evaluation.add(engine, plans, &[ablation])?;
-    let new = &evaluation.cells[known..];
-    Ok(new.iter().map(|cell| evaluation.share_kept(cell)).collect())
+    let kept = counts(engine, evaluation, plans, ablation)?;
+    let right = evaluation.base_right().max(1) as f64;
+    Ok(kept.into_iter().map(|kept| kept as f64 / right).collect())
 }

@@ -13,6 +13,7 @@ use super::forward::{
     Biases, Captured, captured_forward, check_finite, first_broken, head_outputs, not_finite,
     run_plans, streams, trace,
 };
+use super::halves::Disjoint;
 use super::scores::{Logits, References, all_finite, scores, unmodified};
 use crate::graph::af1::Af1;
 use crate::interrupt::interrupted;
@@ -82,9 +83,9 @@ pub enum Part {
     /// All of them.
     #[default]
     All,
-    /// The half on which something is chosen, drawn by the seed.
+    /// The half on which something is chosen, drawn by the seed: see [`Disjoint`].
     Development,
-    /// The other half.
+    /// The other half, which shares no operand with it.
     HeldOut,
 }
 
@@ -132,6 +133,8 @@ pub struct Evaluation {
     pub base_logit_difference: Vec<f32>,
     /// Which of the prompts are evaluated.
     pub part: Part,
+    /// Prompts that are in neither half, because they have operands of both; `None` where there are no halves.
+    pub mixed: Option<usize>,
     /// If means are over fewer contexts than there are, which.
     pub draw: Option<Draw>,
     /// How well the means are known, by boundary.
@@ -178,6 +181,12 @@ impl Evaluation {
             .iter()
             .zip(&cell.predicted)
             .map(|(&prompt, token)| self.set.prompts[prompt].answers.contains(token))
+    }
+
+    /// How many of the evaluated prompts the unmodified model answers correctly.
+    pub fn base_right(&self) -> usize {
+        let evaluated = self.evaluated.iter();
+        evaluated.filter(|&&p| self.base_correct(p)).count()
     }
 
     /// How many of the evaluated prompts the unmodified model answers correctly, and how many of these a cell does.
@@ -250,7 +259,7 @@ pub fn prepare(
     request: &Request<'_>,
     waits: &[usize],
 ) -> Result<Evaluation> {
-    let halves = Halves::new(&set, request);
+    let halves = Halves::new(&set, request)?;
     if halves.evaluated.is_empty() {
         return Err(Error::NoPrompts {
             style: set.template.style.clone(),
@@ -300,6 +309,7 @@ pub fn prepare(
     Ok(Evaluation {
         base_logit_difference: base_logit_difference.collect(),
         part: request.part,
+        mixed: halves.mixed,
         draw: request.draw,
         operations,
         last: first.last,
@@ -345,6 +355,7 @@ pub(super) struct Halves {
     pub(super) evaluated: Vec<usize>,
     undefined: usize,
     degenerate: usize,
+    mixed: Option<usize>,
 }
 
 impl Halves {
@@ -355,6 +366,7 @@ impl Halves {
             evaluated: Vec::new(),
             undefined: 0,
             degenerate: 0,
+            mixed: None,
         }
     }
 
@@ -362,7 +374,10 @@ impl Halves {
     ///
     /// A prompt is left out by its tokens alone, whichever ablation is evaluated, so that all ablations are compared on
     /// the same prompts.
-    pub(super) fn new(set: &PromptSet, request: &Request<'_>) -> Self {
+    ///
+    /// # Errors
+    /// A part is asked for, and no halves share no operand.
+    pub(super) fn new(set: &PromptSet, request: &Request<'_>) -> Result<Self> {
         let mut estimation = vec![true; set.len()];
         let mut candidates = set.asked();
         let asked = candidates.len();
@@ -376,17 +391,15 @@ impl Halves {
                 estimation[prompt] = false;
             }
         }
+        let mut mixed = None;
         if request.part != Part::All {
-            // A draw of its own, so that the halves do not depend on the estimator.
-            let mut halves = set.asked();
-            halves.shuffle(&mut ChaCha8Rng::seed_from_u64(!request.seed));
-            let (development, held_out) = halves.split_at(asked / 2);
+            let halves = Disjoint::of(set, request.seed)?;
+            mixed = Some(halves.mixed);
             let part = match request.part {
-                Part::HeldOut => held_out,
-                Part::All | Part::Development => development,
+                Part::HeldOut => halves.held_out,
+                Part::All | Part::Development => halves.development,
             };
-            let part: BTreeSet<usize> = part.iter().copied().collect();
-            candidates.retain(|prompt| part.contains(prompt));
+            candidates.retain(|prompt| part.binary_search(prompt).is_ok());
         }
         candidates.truncate(limit);
         candidates.sort_unstable();
@@ -417,12 +430,13 @@ impl Halves {
                 .count(),
             Estimator::LeaveOneOut | Estimator::Split => 0,
         };
-        Self {
+        Ok(Self {
             estimation,
             evaluated,
             undefined: undefined.len(),
             degenerate,
-        }
+            mixed,
+        })
     }
 }
 

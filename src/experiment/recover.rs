@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Order, Pruning, Request, discover, needed_layers, prepare};
+use super::{Criterion, Order, Pruning, Request, discover, needed_layers, prepare};
 use crate::Result;
 use crate::intervene::{Head, Tail, ablation};
 use crate::prompt::PromptSet;
@@ -26,7 +26,7 @@ pub struct Found {
 }
 
 /// Runs the waiting sweep, the grid, the knock-outs and, where an AF1 is found, head pruning, with CAMA. A subgraph holds
-/// if its faithfulness is at least `claim`. The plans and ablations of the request are not used.
+/// if its faithfulness, by the point estimate, is at least `claim`: what was planted is exact. The plans and ablations of the request are not used.
 ///
 /// # Errors
 /// As [`super::evaluate`].
@@ -41,7 +41,13 @@ pub fn recover(
     let nothing = ablation::named("identity").expect("it is built in");
     let boundaries: Vec<usize> = (0..=layers).collect();
     let mut evaluation = prepare(engine, set, request, &boundaries)?;
-    let discovered = discover(engine, &mut evaluation, cama, claim)?;
+    let discovered = discover(
+        engine,
+        &mut evaluation,
+        cama,
+        claim,
+        Criterion::PointEstimate,
+    )?;
     let (waits, af1) = (discovered.waits, discovered.holds);
     let knockouts = match waits {
         None => Vec::new(),

@@ -5,11 +5,13 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::about::About;
+use super::draws::OverDraws;
+use super::said::{Hint, Said, Wrong};
 use super::{HeadAttention, Verdict, Weight, judge, tests};
-use crate::experiment::{Attended, Cell, Evaluation, Experiment};
+use crate::experiment::{Attended, Cell, Criterion, Evaluation, Experiment};
 use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Tail, Technique, layer_range};
-use crate::prompt::{ContextsFrom, PromptSet};
+use crate::prompt::{ContextsFrom, PromptSet, Tokenizer};
 use crate::stats::{Design, Evidence, Inference, LEVEL, discordant};
 
 /// The version of the schema; raised when a field changes its meaning or goes.
@@ -46,12 +48,22 @@ pub struct Measurement {
     pub knockout_layers: Option<String>,
     pub pruned_heads: Option<Vec<String>>,
     pub pruning: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_by: Option<Criterion>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen_holds: Option<bool>,
     pub layers: usize,
     pub prompts: usize,
     pub excluded: usize,
     pub undefined: usize,
     pub degenerate: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mixed: Option<usize>,
     pub base_correct: usize,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub base_wrong: Vec<Said>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base_hint: Option<Hint>,
     pub correct: usize,
     pub correct_given_base: usize,
     /// Of `base_correct`: what they are worth about other operands.
@@ -97,6 +109,8 @@ pub struct Measurement {
     pub p_pass: Option<f64>,
     #[serde(default)]
     pub p_fail: Option<f64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub over_draws: Option<OverDraws>,
     pub prompts_sha256: String,
     pub base_answers: String,
     pub answers: String,
@@ -109,6 +123,8 @@ pub struct Measurement {
     pub keys: usize,
     pub contexts_fewest: usize,
     pub contexts_median: usize,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub contexts_sampled: bool,
     #[serde(default)]
     pub operand_contexts_fewest: Option<usize>,
     #[serde(default)]
@@ -210,6 +226,8 @@ pub struct Run<'a> {
     pub estimator: Estimator,
     /// The model's name.
     pub model: &'a str,
+    /// Its tokenizer, for the text of what it says.
+    pub tokenizer: &'a Tokenizer,
     /// Its number of layers.
     pub layers: usize,
     /// The subgraph `(W, K)` that is only a guess of the model's preset, if it is one.
@@ -234,6 +252,7 @@ pub fn measure(
     let about = About::of(&evaluation.set, &evaluation.evaluated, run.inference);
     let facts = Facts::of(evaluation, &about);
     let asked = evaluation.set.asked();
+    let wrong = wrong(evaluation, &facts, run);
     let cells = evaluation.cells.iter().filter(|cell| shown(cell));
     let mut measurements: Vec<Measurement> = cells
         .map(|cell| {
@@ -275,6 +294,8 @@ pub fn measure(
                 contexts_drawn: evaluation.draw.map(|draw| draw.contexts),
                 contexts_seed: evaluation.draw.map(|draw| draw.seed),
                 pruning: None,
+                chosen_by: None,
+                chosen_holds: None,
                 logit_difference: differences.map(|mean| mean.value),
                 logit_difference_low: differences.and_then(|mean| finite(mean.low)),
                 logit_difference_high: differences.and_then(|mean| finite(mean.high)),
@@ -308,7 +329,10 @@ pub fn measure(
                 excluded: set.excluded.total(),
                 undefined: evaluation.undefined,
                 degenerate: evaluation.degenerate,
+                mixed: evaluation.mixed,
                 base_correct: facts.base_correct,
+                base_wrong: wrong.said.clone(),
+                base_hint: wrong.hint,
                 correct: numbers.correct,
                 correct_given_base: numbers.correct_given_base,
                 lost: facts.base_correct - numbers.correct_given_base,
@@ -335,6 +359,7 @@ pub fn measure(
                 claim: run.claim,
                 level: run.level,
                 verdict: None,
+                over_draws: None,
                 guess: transfer.is_some_and(|k| run.guess == Some((cell.plan.wait, k))),
                 p_pass: None,
                 p_fail: None,
@@ -345,6 +370,7 @@ pub fn measure(
                 keys: contexts.keys,
                 contexts_fewest: contexts.fewest,
                 contexts_median: contexts.median,
+                contexts_sampled: set.drawn,
                 operand_contexts_fewest: Some(evaluation.dependence.fewest),
                 mutual_information: Some(evaluation.dependence.bits),
                 largest_relative_standard_error: contexts.largest_relative_error,
@@ -366,6 +392,15 @@ pub fn measure(
         measurement.p_fail = tests.map(|tests| tests.fail);
     }
     measurements
+}
+
+/// What the unmodified model says where it is wrong, if it is wrong so often that the claim could not be about anything.
+fn wrong(evaluation: &Evaluation, facts: &Facts, run: &Run<'_>) -> Wrong {
+    let prompts = &evaluation.evaluated;
+    if facts.base_correct as f64 >= run.claim * prompts.len() as f64 {
+        return Wrong::default();
+    }
+    Wrong::of(&evaluation.set, prompts, &evaluation.base, run.tokenizer)
 }
 
 impl Measurement {

@@ -3,19 +3,25 @@
 #![doc = include_str!("schema.md")]
 
 mod about;
+mod draws;
 mod journal;
 mod key;
 mod measurement;
+mod over_draws;
 mod pooled;
 mod row;
+mod said;
 mod verdict;
 
+pub use draws::{FEWEST_DRAWS, OverDraws};
 pub use journal::Journal;
 pub use key::{Key, key};
 
 pub use measurement::{
     Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
 };
+pub use over_draws::over_draws;
 pub use pooled::pooled;
 pub use row::{Failure, HeadAttention, Line, Row, Weight, incomplete, merge, read};
+pub use said::{Hint, MOST_SAID, Said, Wrong};
 pub use verdict::{Outcome, Tests, Verdict, after_holm, judge, tests};

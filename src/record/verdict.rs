@@ -149,7 +149,19 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         ),
         false => reason,
     };
+    let reason = reason + drawn(m);
     Some(Verdict { outcome, reason })
+}
+
+/// What the reason of a verdict owes to contexts that were drawn, as they are where there are three operands or more: the interval is
+/// over prompts, with the means as they are.
+fn drawn(m: &Measurement) -> &'static str {
+    match m.contexts_sampled {
+        true => {
+            "; contexts were drawn, and the error of their means is not in the interval: another --seed draws others"
+        }
+        false => "",
+    }
 }
 
 /// The p values behind a verdict, so that several can be corrected together.
@@ -286,6 +298,15 @@ mod tests {
         let verdict = judge(&measurement(base, constant, kept, empty, Some(2))).unwrap();
         assert_eq!(verdict.outcome, outcome, "{}", verdict.reason);
         assert!(verdict.reason.contains(reason), "{}", verdict.reason);
+    }
+
+    #[test]
+    fn drawn_contexts_are_named_where_contexts_are_drawn() {
+        let mut m = measurement(100, 10, 100, 5, Some(2));
+        let named = |m: &Measurement| judge(m).unwrap().reason.contains("contexts were drawn");
+        assert!(!named(&m));
+        m.contexts_sampled = true;
+        assert!(named(&m));
     }
 
     #[test]

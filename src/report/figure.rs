@@ -7,10 +7,11 @@ use maud::{Markup, PreEscaped, html};
 
 use super::about::{Holm, accuracy, empty_accuracy, gained, lost};
 use super::chart::{Estimate, Heat, Series, bars, curves, curves_over, forest, heat};
+use super::chosen::chosen;
 use super::pooled::{Pools, caption};
 use super::table::{
-    adjusted, baseline, by_contexts, by_template, counts, distinct, faithfulness, interval,
-    outcome, over_draws, p_value, share, signed,
+    adjusted, all_draws, baseline, by_contexts, by_template, counts, distinct, faithfulness,
+    interval, of_draws, outcome, p_value, share, signed,
 };
 use crate::record::{HeadAttention, Measurement, Weight, pooled};
 
@@ -370,9 +371,9 @@ fn contexts(group: &[Measurement], name: &str) -> Markup {
     let numbers = by_contexts(group);
     // Numbers far apart stand side by side: the axis counts them.
     let estimate = |(place, (_, cells)): (usize, &(usize, Vec<&Measurement>))| {
-        let mean = over_draws(cells)?;
+        let mean = all_draws(cells)?;
         let ends = Estimate {
-            value: mean.value,
+            value: mean.faithfulness,
             low: Some(mean.low),
             high: Some(mean.high),
         };
@@ -412,9 +413,9 @@ fn contexts(group: &[Measurement], name: &str) -> Markup {
     ]);
     let averaged = |(_, cells): &(usize, Vec<&Measurement>)| {
         let two = |x: f64| share(x, group[0].base_correct);
-        let mean = over_draws(cells);
+        let mean = all_draws(cells);
         Cell::words(mean.map_or("none to keep".to_owned(), |mean| {
-            interval(two, mean.value, Some(mean.low), Some(mean.high))
+            interval(two, mean.faithfulness, Some(mean.low), Some(mean.high))
         }))
     };
     let over_all: Vec<Column<'_, (usize, Vec<&Measurement>)>> = vec![
@@ -425,6 +426,13 @@ fn contexts(group: &[Measurement], name: &str) -> Markup {
             Cell::words(cells.len().to_string())
         }),
         column("faithfulness over draws and prompts", averaged),
+        column("verdict", |(_, cells): &(usize, Vec<&Measurement>)| {
+            Cell::words(all_draws(cells).map_or(String::new(), |all| of_draws(&all)))
+        }),
+        column("reason", |(_, cells): &(usize, Vec<&Measurement>)| {
+            let verdict = all_draws(cells).and_then(|all| all.verdict);
+            Cell::words(verdict.map_or(String::new(), |verdict| verdict.reason))
+        }),
     ];
     html! {
         (picture(&what, curves_over(&listed, &what, &described, ("contexts of a token", "faithfulness"), &[series])))
@@ -656,6 +664,7 @@ fn discovered(cells: &[Measurement]) -> Markup {
     ]);
     html! {
         (measurements("AF1 chosen on the development prompts", &columns, cells))
+        p.note { (chosen(cells)) }
         p.note { (counts(cells)) }
     }
 }

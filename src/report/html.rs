@@ -342,12 +342,26 @@ fn all_verdicts(sweeps: &[Sweep]) -> Markup {
         judged.filter(|verdict| verdict.outcome == outcome).count()
     };
     let outcomes = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive];
+    let over_draws: Vec<Outcome> = sweeps
+        .iter()
+        .flat_map(|sweep| &sweep.cells)
+        .filter_map(|m| Some(m.over_draws.as_ref()?.verdict.as_ref()?.outcome))
+        .collect();
+    let none = outcomes.iter().all(|&outcome| of(outcome) == 0);
+    let over = |outcome: Outcome| over_draws.iter().filter(|o| **o == outcome).count();
     markup! {
         section {
             h2 { "Verdicts" }
-            @if outcomes.iter().all(|&outcome| of(outcome) == 0) {
+            @if !over_draws.is_empty() {
+                p {
+                    "Over all draws of a number of contexts: "
+                    @for outcome in outcomes { (badge(outcome)) ": " (over(outcome)) " " }
+                    "The reasons stand beside the draws."
+                }
+            }
+            @if none && over_draws.is_empty() {
                 p { "None of these experiments makes a claim." }
-            } @else {
+            } @else if !none {
                 p { @for outcome in outcomes { (badge(outcome)) ": " (of(outcome)) " " } }
                 (figure::verdicts(&cells))
             }
@@ -476,6 +490,9 @@ fn methods() -> Markup {
                 li { "Means over these prompts (logit differences, divergences, accuracy differences, attention): 95% intervals of a \
                       bootstrap that resamples all prompts with the same value of one operand, 1000 resamples, seed 42; the \
                       widest over the operands." }
+                li { "Verdicts over drawn contexts: from 5 draws on; the interval over draws and prompts (pigeonhole bootstrap), the \
+                      rule for one table of means, and a lower bound over contexts by the largest spread of the draws must \
+                      all reach the claim." }
                 li { "Means that replace residual streams: see the estimator above; under leave-one-out the evaluated prompt is \
                       taken out of its mean." }
             }

@@ -17,7 +17,7 @@ pub fn markdown(text: &str) -> String {
     out
 }
 
-/// Text in which nothing is a mark: `<bos>` is no tag, `A*B` no emphasis.
+/// Text in which nothing is a mark: `<bos>` is no tag, `A*B` and `__` no emphasis, `\n` what a token is shown as.
 pub(super) fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -25,7 +25,7 @@ pub(super) fn escaped(text: &str) -> String {
             '<' => out += "&lt;",
             '>' => out += "&gt;",
             '&' => out += "&amp;",
-            '*' | '`' | '#' => {
+            '*' | '`' | '#' | '_' | '~' | '\\' => {
                 out.push('\\');
                 out.push(c);
             }
@@ -41,9 +41,8 @@ mod tests {
 
     #[test]
     fn tables_stand_alone_and_text_is_text() {
-        let text = "model <bos>\nwith A*B\n| a | b |\n|---|---|\n| 1 | 2 |\nafter\n    more\n";
-        let expected =
-            "model &lt;bos&gt;\n\nwith A\\*B\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nafter\n\nmore\n";
+        let text = "model <bos>\nwith A*B and \"__\\n\"\n| a | b |\n|---|---|\n| 1 | 2 |\nafter\n    more\n";
+        let expected = "model &lt;bos&gt;\n\nwith A\\*B and \"\\_\\_\\\\n\"\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nafter\n\nmore\n";
         assert_eq!(markdown(text), expected);
     }
 }

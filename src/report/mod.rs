@@ -2,6 +2,7 @@
 
 mod about;
 mod chart;
+mod chosen;
 mod comparison;
 mod csv;
 mod diff;
@@ -11,6 +12,7 @@ mod html;
 mod junit;
 mod markdown;
 mod pooled;
+mod said;
 mod selfcheck;
 mod table;
 mod terminal;

@@ -3,8 +3,10 @@
 use comfy_table::{ContentArrangement, Table, presets};
 
 use super::about::{Holm, accuracy, base_accuracy, empty_accuracy, gained, intervals, lost};
-use crate::record::{HeadAttention, Measurement, Provenance, bits_of_hex};
-use crate::stats::{Mean, Proportion, bootstrap_two_level, holm};
+use super::chosen::{chosen, fairness};
+use super::said::said;
+use crate::record::{FEWEST_DRAWS, HeadAttention, Measurement, OverDraws, Provenance, over_draws};
+use crate::stats::{Proportion, holm};
 
 /// What every table begins with: the model, the runtime, the prompts.
 pub fn heading(measurements: &[Measurement]) -> String {
@@ -271,8 +273,9 @@ pub fn discovered(measurements: &[Measurement]) -> String {
         table.add_row(row);
     }
     format!(
-        "W and K chosen on the development prompts: the longest wait, and then the fewest transfer layers, with which AF1 keeps \
-         the claim; where none does, those that keep most\n{table}\n"
+        "W and K chosen on the development prompts, which share no operand with those held out: the longest wait, and then the \
+         fewest transfer layers, with which AF1 holds; where none does, those that keep most\n{table}\n{}",
+        chosen(measurements)
     )
 }
 
@@ -289,22 +292,36 @@ pub fn contexts(measurements: &[Measurement]) -> String {
             m.transfer.unwrap_or(0),
             m.ablation,
         );
-        let mut table = table(&["contexts", "draws", "faithfulness", "least", "most"]);
+        let mut table = table(&[
+            "contexts",
+            "draws",
+            "faithfulness",
+            "least",
+            "most",
+            "verdict",
+        ]);
+        let mut reasons = String::new();
         for (number, cells) in by_contexts(group) {
             let shares = || cells.iter().filter_map(|m| m.faithfulness);
             let two = |x: f64| share(x, m.base_correct);
-            let over_draws = over_draws(&cells);
+            let all = all_draws(&cells);
+            if let Some(verdict) = all.as_ref().and_then(|all| all.verdict.as_ref()) {
+                let (outcome, reason) = (outcome(verdict.outcome), &verdict.reason);
+                reasons += &format!("    {number} contexts: {outcome}: {reason}\n");
+            }
             table.add_row([
                 number.to_string(),
                 cells.len().to_string(),
-                over_draws.map_or("none to keep".to_owned(), |mean| {
-                    interval(two, mean.value, Some(mean.low), Some(mean.high))
+                all.as_ref().map_or("none to keep".to_owned(), |all| {
+                    interval(two, all.faithfulness, Some(all.low), Some(all.high))
                 }),
                 shares().reduce(f64::min).map_or(String::new(), two),
                 shares().reduce(f64::max).map_or(String::new(), two),
+                all.as_ref().map_or(String::new(), of_draws),
             ]);
         }
-        text += &format!("{table}\n");
+        text += &format!("{table}\n{reasons}");
+        text += &said(m);
     }
     text
 }
@@ -319,43 +336,18 @@ pub(super) fn by_contexts(group: &[Measurement]) -> Vec<(usize, Vec<&Measurement
     numbers.iter().map(of).collect()
 }
 
-/// Mean faithfulness over several draws of contexts, with an interval over draws and prompts; `None` where there is nothing to
-/// keep, or where the draws are not of the same prompts.
-pub(super) fn over_draws(cells: &[&Measurement]) -> Option<Mean> {
-    let first = cells.first()?;
-    if cells
-        .iter()
-        .any(|m| m.prompts_sha256 != first.prompts_sha256)
-    {
-        return None;
+/// All draws of a number of contexts together, as the record of the last one has it; earlier programs' records do not have it.
+pub(super) fn all_draws(cells: &[&Measurement]) -> Option<OverDraws> {
+    let recorded = cells.iter().find_map(|m| m.over_draws.clone());
+    recorded.or_else(|| over_draws(cells))
+}
+
+/// The verdict on them in a word or two.
+pub(super) fn of_draws(all: &OverDraws) -> String {
+    match &all.verdict {
+        Some(verdict) => outcome(verdict.outcome).to_owned(),
+        None => format!("needs {FEWEST_DRAWS} draws"),
     }
-    let base = bits_of_hex(&first.base_answers, first.prompts)?;
-    let row = |m: &&Measurement| -> Option<Vec<f64>> {
-        let answers = bits_of_hex(&m.answers, m.prompts)?;
-        let of_base = answers.iter().zip(&base).filter(|(_, base)| **base);
-        Some(
-            of_base
-                .map(|(right, _)| f64::from(u8::from(*right)))
-                .collect(),
-        )
-    };
-    let values: Vec<Vec<f64>> = cells.iter().map(row).collect::<Option<_>>()?;
-    if values.first()?.is_empty() {
-        return None;
-    }
-    let mean = bootstrap_two_level(&values, 1000, 42)?;
-    // A share stays one; with one draw or one prompt nothing is known.
-    let low = if mean.low.is_finite() {
-        mean.low.max(0.0)
-    } else {
-        0.0
-    };
-    let high = if mean.high.is_finite() {
-        mean.high.min(1.0)
-    } else {
-        1.0
-    };
-    Some(Mean { low, high, ..mean })
 }
 
 /// The waiting sweep: a table a template, a row a boundary, a column an ablation.
@@ -499,12 +491,13 @@ fn controls(steps: &[&Measurement], sets: &[&Measurement]) -> String {
     let p = (1 + as_good) as f64 / (1 + sets.len()) as f64;
     format!(
         "without {} heads: {} kept in this order; {} random sets of as many keep {} in the median, {} at most; {as_good} of \
-         them keep as much (p = {p:.3})\n",
+         them keep as much (p = {p:.3}){}\n",
         size(chosen),
         kept(chosen),
         sets.len(),
         all[all.len() / 2],
         all[all.len() - 1],
+        fairness(chosen),
     )
 }
 
@@ -721,29 +714,45 @@ fn dependence(m: &Measurement) -> String {
     }
 }
 
+/// The half of the prompts, where it is not all of them.
+fn part(m: &Measurement) -> String {
+    match &*m.part {
+        "all" => String::new(),
+        part => format!(" ({part})"),
+    }
+}
+
 /// How many prompts were evaluated and why not all, and how well the means are known: a line a template.
 pub fn counts(measurements: &[Measurement]) -> String {
     let mut text = String::new();
-    for group in by_template(measurements) {
+    let parts = by_template(measurements)
+        .into_iter()
+        .flat_map(|group| group.chunk_by(|a, b| a.part == b.part));
+    for group in parts {
         let m = &group[0];
         let error = group.iter().fold(0.0, |most, m| {
             f64::max(most, m.largest_relative_standard_error)
         });
         text += &format!(
-            "{} {}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate); contexts a token: {} at \
+            "{} {}{}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate{}); contexts a token: {} at \
              least, {} in the median{}; standard error of a mean: at most {:.0}% of it\n",
             m.style,
             m.operation,
+            part(m),
             m.prompts,
             m.all_prompts,
             m.excluded,
             m.undefined,
             m.degenerate,
+            m.mixed.map_or(String::new(), |mixed| format!(
+                ", {mixed} with operands of both halves"
+            )),
             m.contexts_fewest,
             m.contexts_median,
             dependence(m),
             100.0 * error
         );
+        text += &said(m);
     }
     text
 }

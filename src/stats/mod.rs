@@ -18,6 +18,7 @@
 mod bootstrap;
 mod clusters;
 mod design;
+mod draws;
 mod evidence;
 mod inference;
 mod multiple;
@@ -30,6 +31,7 @@ pub use bootstrap::{
 };
 pub use clusters::{Clusters, numbered};
 pub use design::{LEVEL, fails, least_passing, noninferiority, pass_probability, sample_size};
+pub use draws::lower_over_contexts;
 pub use evidence::{Design, Evidence};
 pub use inference::Inference;
 pub use multiple::holm;

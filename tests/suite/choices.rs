@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use af1::experiment::Criterion;
 use af1::model::planted::{Plant, Truth};
 use af1::model::{Origin, Preset};
 use af1::record::{HeadAttention, Line, Measurement, Outcome, Row};
@@ -68,6 +69,17 @@ fn what_is_chosen_is_what_was_planted(
         "what was chosen there is not judged there"
     );
     assert_ne!(development.prompts_sha256, held_out.prompts_sha256);
+    // Every prompt is in one half, or has operands of both, or has no mean.
+    assert_eq!(development.mixed, held_out.mixed);
+    let counted = |m: &Measurement| m.prompts + m.undefined;
+    let all = counted(development) + counted(held_out) + development.mixed.unwrap();
+    assert_eq!(all, development.all_prompts);
+    assert_eq!(development.chosen_by, Some(Criterion::LowerBound));
+    // The numbers that the noisy model loses may all be in the other half.
+    if model != "planted-noisy" {
+        let planted = truth(model).1.af1.is_some();
+        assert_eq!(development.chosen_holds, Some(planted));
+    }
     let found = held_out.transfer.map(|transfer| (held_out.wait, transfer));
     assert_eq!(
         (development.wait, development.transfer),
@@ -78,6 +90,23 @@ fn what_is_chosen_is_what_was_planted(
         Some(planted) => assert_eq!((found, outcome), (Some(planted), Some(Outcome::Pass))),
         None => assert_ne!(outcome, Some(Outcome::Pass), "{held_out:?}"),
     }
+}
+
+/// Without two prompts that share no operand there are no halves, and that is said.
+#[test]
+fn what_cannot_be_split_is_refused() {
+    let args = "discover --model planted-af1 --style symbolic --operation A+B --operands 4";
+    let output = af1().args(args.split(' ')).output().unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(af1::error::exit::NO_PROMPTS.into())
+    );
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("cannot be split into two halves that share no operand"),
+        "{said}"
+    );
+    assert!(said.contains("widen --operands or --results"), "{said}");
 }
 
 /// In whatever order heads go, the answers go with the first head that was planted.
@@ -233,6 +262,67 @@ fn few_contexts_are_enough_where_means_are_exact() {
     assert_eq!(seeds.len(), 3);
     // Other contexts, other means.
     assert_ne!(rows[0].logit_difference, rows[1].logit_difference);
+}
+
+/// Random sets have the size that holds where heads are chosen, whatever holds where they are reported. Of the first operands from 0
+/// to 9 the model loses the 9, which is in one half only.
+#[test]
+fn the_size_of_random_sets_is_chosen_where_heads_are() {
+    let args = "heads --model planted-noisy --style symbolic --operation A+B --operands 0..=9 --controls 3 --held-out --seed";
+    let mut seen = BTreeSet::new();
+    for seed in 1..=12 {
+        let seed = seed.to_string();
+        let rows = measured(&args.split(' ').chain([&*seed]).collect::<Vec<_>>());
+        assert!(rows.iter().all(|m| m.part == "held-out"));
+        let here = rows[0].faithfulness.unwrap() >= CLAIM;
+        let sets = rows
+            .iter()
+            .filter(|m| m.pruning.as_deref() == Some("random-set"));
+        // What is lost in the one half is not lost in the other.
+        assert_eq!(sets.count(), if here { 0 } else { 3 }, "seed {seed}");
+        seen.insert(here);
+        if seen.len() == 2 {
+            return;
+        }
+    }
+    panic!("the 9 was always in the same half");
+}
+
+/// The table says what a comparison with random sets is worth.
+#[rstest]
+#[case(&["--held-out"], "chosen on other prompts, which share no operand with these")]
+#[case(&[], "chosen on these very prompts and the random sets were not")]
+fn tuned_sets_do_not_meet_random_ones_unsaid(#[case] more: &[&str], #[case] said: &str) {
+    let args =
+        "heads --model planted-af1 --style symbolic --operation A+B --operands 0..=9 --controls 3";
+    let text = stdout(af1().args(args.split(' ')).args(more));
+    assert!(text.contains(said), "{text}");
+}
+
+/// A verdict over all draws of a number of contexts takes five of them, and stands in the last one's record.
+#[test]
+fn draws_are_judged_together() {
+    let args = "contexts --model planted-af1 --style symbolic --operation A+B --operands 0..=9 --numbers 1,3 --draws";
+    let run = |draws: &str| measured(&args.split(' ').chain([draws]).collect::<Vec<_>>());
+    let outcomes = |rows: &[Measurement]| -> Vec<Option<Option<Outcome>>> {
+        let of = |m: &Measurement| {
+            let all = m.over_draws.as_ref()?;
+            Some(all.verdict.as_ref().map(|verdict| verdict.outcome))
+        };
+        rows.iter().map(of).collect()
+    };
+    let pass = Some(Some(Outcome::Pass));
+    let five = [None, None, None, None, pass];
+    assert_eq!(outcomes(&run("5")), [five, five].concat());
+    let three = [None, None, Some(None)];
+    assert_eq!(outcomes(&run("3")), [three, three].concat());
+    let table = |draws: &str| stdout(af1().args(args.split(' ')).arg(draws));
+    assert!(table("3").contains("needs 5 draws"));
+    let text = table("5");
+    assert!(
+        text.contains("3 contexts: pass: over draws and prompts"),
+        "{text}"
+    );
 }
 
 /// The subgraph of one model tried on another: where the routing is later it does not hold.

@@ -75,12 +75,13 @@ fn accuracy(engine: &mut Engine, set: PromptSet, plans: &[Plan], method: &str) -
 }
 
 /// The measurement of AF1(3, 2) with CAMA.
-fn measured(found: &Evaluation, claim: f64) -> Measurement {
+fn measured(model: &Model, found: &Evaluation, claim: f64) -> Measurement {
     let run = Run {
         guess: None,
         experiment: Experiment::Af1,
         estimator: Estimator::LeaveOneOut,
         model: "planted",
+        tokenizer: &model.tokenizer,
         layers: 8,
         claim,
         level: af1::stats::LEVEL,
@@ -316,7 +317,7 @@ fn faithfulness_is_what_was_planted(#[case] lost: usize, #[case] outcome: Outcom
     let ablations = [named("cama")];
     let plans = [Plan::af1(3, 2), Plan::af1(3, 0)];
     let found = evaluate(&mut engine, set, &request(&plans, &ablations, 10_000)).unwrap();
-    let whole = measured(&found, 0.95);
+    let whole = measured(&model, &found, 0.95);
     assert_eq!(whole.faithfulness, Some(planted));
     assert_eq!(whole.verdict.unwrap().outcome, outcome);
 
