@@ -316,7 +316,10 @@ pub fn sweep(all: &[Measurement]) -> Markup {
                 "alternatives" => (each(&cells, alternatives)),
                 "contexts" => (each(&cells, contexts)),
                 "discover" => (discovered(&cells)),
-                _ => (subgraphs(&cells)),
+                _ => {
+                    (subgraphs(&cells))
+                    (pools(all))
+                }
             }
         }
     }
@@ -711,7 +714,6 @@ fn subgraphs(cells: &[Measurement]) -> Markup {
         }
         (measurements("AF1 subgraphs", &columns, cells))
         p.note { (counts(cells)) }
-        (pools(cells))
     }
 }
 
