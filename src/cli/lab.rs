@@ -92,17 +92,6 @@ pub struct Sweep {
     pub part: Part,
 }
 
-impl Sweep {
-    /// Whether it measures subgraphs and nothing beside them.
-    fn subgraphs_alone(&self) -> bool {
-        let is_subgraph = |plan: &Plan| plan.tail.transfer().is_some();
-        self.units.iter().all(|unit| match unit {
-            Unit::Plans(plans, _) => plans.iter().all(is_subgraph),
-            _ => false,
-        })
-    }
-}
-
 /// What is measured at once and recorded at once.
 #[derive(Clone)]
 pub enum Unit {
@@ -404,10 +393,9 @@ impl Lab {
         })?;
         if lines.iter().any(|line| !line.failed()) {
             // Of a shard's templates there is nothing to say together.
-            let whole = self.args.record.shard.is_none() && sweep.experiment == Experiment::Af1;
-            let pooled = match whole && sweep.subgraphs_alone() {
-                true => report::pooled_lines(&lines),
-                false => String::new(),
+            let pooled = match self.args.record.shard {
+                None => report::pooled_lines(&lines),
+                Some(_) => String::new(),
             };
             match format {
                 Format::Json if stream => print(&pooled)?,

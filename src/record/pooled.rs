@@ -9,12 +9,16 @@ use crate::prompt::Operation;
 use crate::stats::{Clusters, Inference, numbered};
 
 /// Pooled measurements of the subgraphs of `af1 run`: for every sweep, subgraph, ablation and masking with a verdict one for
-/// every operation of several styles, and one for all operations. Computed from records alone; `experiment` is `pooled`, `cell`
+/// every operation of several styles, and one for all operations; not of the main table of `af1 reproduce`. Computed from records alone; `experiment` is `pooled`, `cell`
 /// counts on from the last cell of the sweep. Templates whose records do not have the operands of their prompts are left out,
 /// and so is a pool of fewer than two styles.
 pub fn pooled(cells: &[Measurement]) -> Vec<Measurement> {
+    // A sweep that measures waiting, too, is the main table: a row for every template.
+    let waiting = cells.iter().filter(|m| m.experiment == "waiting");
+    let waiting: BTreeSet<&str> = waiting.map(|m| &*m.sweep).collect();
     let members: Vec<Member<'_>> = (cells.iter())
         .filter(|m| m.experiment == "af1" && m.part == "all" && judge(m).is_some())
+        .filter(|m| !waiting.contains(&*m.sweep))
         .filter_map(|m| Member::of(m, cells))
         .collect();
     let kind = |m: &Measurement| {

@@ -311,7 +311,10 @@ pub fn sweep(all: &[Measurement]) -> Markup {
                 "alternatives" => (each(&cells, alternatives)),
                 "contexts" => (each(&cells, contexts)),
                 "discover" => (discovered(&cells)),
-                _ => (subgraphs(&cells)),
+                _ => {
+                    (subgraphs(&cells))
+                    (pools(all))
+                }
             }
         }
     }
@@ -714,7 +717,6 @@ fn subgraphs(cells: &[Measurement]) -> Markup {
         }
         (measurements("AF1 subgraphs", &columns, cells))
         p.note { (counts(cells)) }
-        (pools(cells))
     }
 }
 

@@ -411,7 +411,11 @@ fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    assert_eq!(rows.len(), 4, "two styles, two operations");
+    assert_eq!(
+        rows.len(),
+        4 + 3,
+        "two styles, two operations; each operation and both pooled"
+    );
     for row in rows {
         assert_eq!(row["verdict"]["outcome"], outcome, "{row}");
         let found = row["verdict"]["reason"].as_str().unwrap();
