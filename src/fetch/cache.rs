@@ -159,14 +159,38 @@ impl Cache {
         self.fill(name, fill)
     }
 
+    /// Removes an entry, under the lock that those who make it wait for. Files that a process has open or mapped stay readable for it where
+    /// the system allows that; elsewhere they cannot be removed, which is an error.
+    ///
+    /// # Errors
+    /// A folder that cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let folder = self.root.join(name);
+        if !folder.is_dir() {
+            return Ok(());
+        }
+        let _lock = self.lock(name)?;
+        let fail = |e| Error::caching(&folder, e);
+        // Under another name first, so that nobody finds half of it.
+        let old = self.aside(name)?;
+        fs::rename(&folder, old.path().join("old")).map_err(fail)?;
+        old.close().map_err(fail)
+    }
+
+    /// A new folder beside an entry; the next one that makes the entry removes it, should this process be killed.
+    fn aside(&self, name: &str) -> Result<tempfile::TempDir> {
+        tempfile::Builder::new()
+            .prefix(&format!("{name}.{PARTIAL}"))
+            .tempdir_in(&self.root)
+            .map_err(|e| Error::caching(&self.root, e))
+    }
+
     /// Fills an entry under a temporary name and puts it in its place. Only called under the lock.
     fn fill(&self, name: &str, fill: impl FnOnce(&Staging) -> Result<()>) -> Result<Entry> {
         self.remove_partial(name);
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("{name}.{PARTIAL}"))
-            .tempdir_in(&self.root)
-            .map_err(|e| Error::caching(&self.root, e))?;
-        let staging = Staging { folder };
+        let staging = Staging {
+            folder: self.aside(name)?,
+        };
         fill(&staging)?;
         interrupted()?;
         staging.seal()?;
@@ -174,10 +198,7 @@ impl Cache {
         let fail = |e| Error::caching(&target, e);
         if target.is_dir() {
             // A folder cannot be renamed over another: the old one goes aside and is removed with its new name.
-            let old = tempfile::Builder::new()
-                .prefix(&format!("{name}.{PARTIAL}"))
-                .tempdir_in(&self.root)
-                .map_err(fail)?;
+            let old = self.aside(name)?;
             fs::rename(&target, old.path().join("old")).map_err(fail)?;
         }
         fs::rename(staging.folder.path(), &target).map_err(fail)?;

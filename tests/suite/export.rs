@@ -3,7 +3,7 @@
 use af1::experiment::{Biases, base_forward};
 use af1::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
 use af1::intervene::Mask;
-use af1::model::{BosChoice, Model, Origin, PRESETS, Preset};
+use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
 use af1::runtime::{Device, Engine, Part, Tensor};
 use ndarray::{Array2, Ix2, IxDyn};
 use rstest::rstest;
@@ -151,14 +151,14 @@ fn committed_graphs_are_current() {
     let (tiny, _) = tiny("f32");
     let load = |preset: &Preset| {
         let model = Model::load(preset.name, &BosChoice::Default, &cache()).unwrap();
-        let name = match preset.origin {
+        let name = match preset.supply {
             // Planted models of one depth differ in nothing but their weights.
-            Origin::Planted(plant) => format!("planted-{}-layers", plant.layers),
+            Supply::Planted(plant) => format!("planted-{}-layers", plant.layers),
             _ => preset.name.to_owned(),
         };
         (name, model)
     };
-    let here = |preset: &&Preset| !matches!(preset.origin, Origin::Hub(_));
+    let here = |preset: &&Preset| !matches!(preset.supply, Supply::Hub(_));
     let models = PRESETS
         .iter()
         .filter(here)
