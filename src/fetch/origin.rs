@@ -20,6 +20,11 @@ pub trait Origin: fmt::Debug + Sync {
     /// [`Error::Fetch`] where this origin does not give the file and another one may; all other errors (a full disk, an interrupt) end
     /// the search.
     fn fetch(&self, file: &RemoteFile, staging: &Staging, cache: &Cache) -> Result<()>;
+
+    /// The names of the cache's entries in which it keeps what it needs to go on.
+    fn keeps(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A file that is known by its hash.

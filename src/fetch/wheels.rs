@@ -81,9 +81,9 @@ impl Origin for Pieces {
         }
         drop(whole);
         let checked = file.check(&target)?;
-        // Right or wrong, they are of no more use.
+        // Right or wrong, they are of no more use. One that stays is listed as such.
         for wheel in self.0 {
-            cache.remove(&Self::entry_name(wheel))?;
+            let _ = cache.remove(&Self::entry_name(wheel));
         }
         checked.map_err(|reason| {
             let _ = std::fs::remove_file(&target);
@@ -93,5 +93,9 @@ impl Origin for Pieces {
                 remedy: OTHER_INDEX.to_owned(),
             }
         })
+    }
+
+    fn keeps(&self) -> Vec<String> {
+        self.0.iter().map(Self::entry_name).collect()
     }
 }

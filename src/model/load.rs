@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::convert::{CONVERSION, convert};
+use super::convert::Converted;
 use super::family::{self, Description};
 use super::gguf::Gguf;
 use super::given::{GraphFile, folder};
-use super::{ModelSpec, Preset, Sizes, Supply, Weights};
+use super::{ModelSpec, Preset, Sizes, Store, Supply, Weights};
 use crate::fetch::{Cache, Entry, HubModel, Staging};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{Graph, Precision, WeightNames, decoder};
@@ -94,6 +94,15 @@ pub struct Model {
     pub preset: Option<&'static Preset>,
 }
 
+/// A tokenizer with what its configuration says.
+struct Tokenized {
+    /// The file that it is from.
+    path: PathBuf,
+    tokenizer: Tokenizer,
+    /// `tokenizer_config.json`.
+    config: TokenizerConfig,
+}
+
 /// The parts of `tokenizer_config.json` that matter here.
 #[derive(Default, Deserialize)]
 struct TokenizerConfig {
@@ -110,7 +119,7 @@ enum TokenName {
 
 impl Model {
     /// Loads a built-in model by name, a Hugging Face folder or GGUF file by path, or a model of the Hugging Face hub by name
-    /// (`owner/name`, `owner/name@revision`). What is not in the cache yet is fetched or converted.
+    /// (`owner/name`, `owner/name@revision`). What is not in the cache yet is fetched.
     ///
     /// # Errors
     /// An unknown name, a fetch that fails, files that are missing, broken, unsupported or do not belong together.
@@ -122,26 +131,26 @@ impl Model {
                 Supply::File(file) => {
                     let entry = fetch(preset, cache, false)?;
                     let hash = Sha256::known(file.sha256);
-                    Self::from_gguf(&entry.path(file.name), hash, bos, cache)
+                    Self::from_gguf(&entry.path(file.name), hash, bos)
                 }
                 Supply::Planted(_) => {
                     let entry = fetch(preset, cache, false)?;
-                    Self::from_folder(entry.folder(), name, None, Some(preset), (bos, cache))
+                    Self::from_folder(entry.folder(), name, Some(preset), (bos, cache))
                 }
                 Supply::Hub(id) => {
                     let folder = HubModel::main(id).folder(cache)?;
-                    Self::from_folder(&folder, name, None, Some(preset), (bos, cache))
+                    Self::from_folder(&folder, name, Some(preset), (bos, cache))
                 }
             };
         }
         if path.is_dir() {
             let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
             let preset = Preset::called(&name);
-            return Self::from_folder(path, name, None, preset, (bos, cache));
+            return Self::from_folder(path, name, preset, (bos, cache));
         }
         if path.is_file() {
             return match path.extension().and_then(|e| e.to_str()) {
-                Some("gguf") => Self::from_gguf(path, cache.sha256(path)?, bos, cache),
+                Some("gguf") => Self::from_gguf(path, cache.sha256(path)?, bos),
                 Some("onnx") => Self::from_graph(path, bos, cache),
                 _ => Err(Error::UnsupportedModel {
                     path: path.to_owned(),
@@ -155,7 +164,7 @@ impl Model {
         if let Some(model) = HubModel::named(reference) {
             let folder = model.folder(cache)?;
             let preset = Preset::called(model.id());
-            return Self::from_folder(&folder, model.id().to_owned(), None, preset, (bos, cache));
+            return Self::from_folder(&folder, model.id().to_owned(), preset, (bos, cache));
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)
@@ -176,19 +185,37 @@ impl Model {
         })
     }
 
-    fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice, cache: &Cache) -> Result<Self> {
-        let entry = cache.entry(&converted_name(&hash), |staging| {
-            convert(&Gguf::open(path)?, staging)
-        })?;
+    fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice) -> Result<Self> {
+        let Converted {
+            config,
+            spec,
+            names,
+            weights,
+            tokenizer,
+            tokenizer_config,
+        } = Converted::read(&Gguf::open(path)?)?;
         let preset = Preset::of_file(hash.as_str());
         let name = preset.map_or_else(|| file_name(path), |preset| preset.name.to_owned());
-        Self::from_folder(entry.folder(), name, Some(hash), preset, (bos, cache))
+        let tokenized = Tokenized {
+            path: path.to_owned(),
+            tokenizer,
+            config: serde_json::from_value(tokenizer_config).unwrap_or_default(),
+        };
+        let sizes = spec.sizes();
+        let decoder = Decoder {
+            spec,
+            weights,
+            names,
+        };
+        let source = Source::Decoder(Box::new(decoder));
+        let name = (name, || Ok(hash));
+        let bos = (bos, config.bos_token_id);
+        Self::assemble(tokenized, name, (sizes, source), preset, bos)
     }
 
     fn from_folder(
         folder: &Path,
         name: String,
-        hash: Option<Sha256>,
         preset: Option<&'static Preset>,
         (bos, cache): (&BosChoice, &Cache),
     ) -> Result<Self> {
@@ -202,7 +229,7 @@ impl Model {
         let files: Vec<PathBuf> = std::iter::once(config_path)
             .chain(weights.files())
             .collect();
-        let hash = || hash.map_or_else(|| hash_of(files, cache), Ok);
+        let hash = || hash_of(files, cache);
         let (sizes, decoder) = (
             spec.sizes(),
             Decoder {
@@ -212,7 +239,14 @@ impl Model {
             },
         );
         let source = Source::Decoder(Box::new(decoder));
-        Self::assemble(folder, (name, hash), (sizes, source), preset, (bos, bos_id))
+        let tokenized = Tokenized::of_folder(folder)?;
+        Self::assemble(
+            tokenized,
+            (name, hash),
+            (sizes, source),
+            preset,
+            (bos, bos_id),
+        )
     }
 
     /// A graph that another program wrote, with a tokenizer beside it.
@@ -231,20 +265,24 @@ impl Model {
             name = format!("{}/{name}", file_name(&of));
         }
         let name = (name, || file.hash(cache));
-        Self::assemble(folder, name, (sizes, source), None, (bos, None))
+        let tokenized = Tokenized::of_folder(folder)?;
+        Self::assemble(tokenized, name, (sizes, source), None, (bos, None))
     }
 
-    /// With the tokenizer of a folder. The hash, which takes long, is made last.
+    /// With its tokenizer. The hash, which takes long, is made last.
     fn assemble(
-        folder: &Path,
+        tokenized: Tokenized,
         (name, hash): (String, impl FnOnce() -> Result<Sha256>),
         (sizes, source): (Sizes, Source),
         preset: Option<&'static Preset>,
         (bos, bos_id): (&BosChoice, Option<u32>),
     ) -> Result<Self> {
-        let tokenizer_path = folder.join("tokenizer.json");
-        let tokenizer = Tokenizer::read(&tokenizer_path)?;
-        let named = named_bos(folder)?;
+        let Tokenized {
+            path: tokenizer_path,
+            tokenizer,
+            config,
+        } = tokenized;
+        let named = config.named_bos();
         check_tokenizer(&tokenizer_path, &tokenizer, sizes, named.as_deref(), bos_id)?;
 
         // A model may be called like another: what a preset says of that one holds only where it can.
@@ -280,7 +318,7 @@ impl Model {
         })
     }
 
-    /// Fetches a built-in model and converts it, whatever is in the cache.
+    /// Fetches a built-in model, whatever is in the cache.
     ///
     /// # Errors
     /// An unknown name; a fetch that fails. What was in the cache stays then.
@@ -292,13 +330,7 @@ impl Model {
         if let Supply::Hub(id) = &preset.supply {
             return HubModel::main(id).folder(cache).map(|_| ());
         }
-        let entry = fetch(preset, cache, true)?;
-        if let Supply::File(file) = &preset.supply {
-            let gguf = Gguf::open(&entry.path(file.name))?;
-            let converted = converted_name(&Sha256::known(file.sha256));
-            cache.renew(&converted, |staging| convert(&gguf, staging))?;
-        }
-        Ok(())
+        fetch(preset, cache, true).map(|_| ())
     }
 
     /// The instrumented graph of the whole model.
@@ -342,21 +374,28 @@ impl Model {
         }
     }
 
-    /// A graph of this model with the real names of its weight files, and the folder that holds them.
+    /// A graph of this model with the real names of its weight files, and what holds them.
     ///
     /// # Errors
     /// Shards that lie in different folders.
-    pub fn resolve(&self, graph: &Graph) -> Result<(Graph, PathBuf)> {
+    pub fn resolve(&self, graph: &Graph) -> Result<(Graph, Store)> {
         match &self.source {
             Source::Decoder(decoder) => decoder.weights.resolve(graph),
-            Source::Graph { folder, .. } => Ok((graph.clone(), folder.clone())),
+            Source::Graph { folder, .. } => Ok((graph.clone(), folder.as_path().into())),
         }
     }
-}
 
-/// The cache's entry for a converted GGUF file.
-fn converted_name(hash: &Sha256) -> String {
-    format!("gguf-{CONVERSION}-{}", hash.short())
+    /// Writes a model of a GGUF file as a folder in Hugging Face's layout, its weights in f32, as other programs read it.
+    ///
+    /// # Errors
+    /// A model that is not of a GGUF file; files that cannot be written; an interrupt.
+    pub fn write_folder(&self, folder: &Path) -> Result<()> {
+        let weights = self.decoder("writing a folder").map(|of| &of.weights)?;
+        let gguf = weights
+            .gguf()
+            .ok_or_else(|| Error::Usage(format!("{}: it is not of a GGUF file", self.name)))?;
+        Converted::read(&Gguf::open(gguf)?)?.write(folder)
+    }
 }
 
 /// The preset's files in the cache, fetched or made anew where `again` says so.
@@ -414,16 +453,29 @@ fn read_json<T: for<'de> Deserialize<'de>>(path: &Path, what: &'static str) -> R
     })
 }
 
-/// The beginning-of-sequence token that `tokenizer_config.json` names, where there is one.
-fn named_bos(folder: &Path) -> Result<Option<String>> {
-    let path = folder.join("tokenizer_config.json");
-    if !path.is_file() {
-        return Ok(None);
+impl Tokenized {
+    /// Of `tokenizer.json` and, where there is one, `tokenizer_config.json`.
+    fn of_folder(folder: &Path) -> Result<Self> {
+        let path = folder.join("tokenizer.json");
+        let config = folder.join("tokenizer_config.json");
+        Ok(Self {
+            tokenizer: Tokenizer::read(&path)?,
+            path,
+            config: match config.is_file() {
+                true => read_json(&config, "tokenizer configuration")?,
+                false => TokenizerConfig::default(),
+            },
+        })
     }
-    let config: TokenizerConfig = read_json(&path, "tokenizer configuration")?;
-    Ok(config.bos_token.map(|name| match name {
-        TokenName::Plain(name) | TokenName::Full { content: name } => name,
-    }))
+}
+
+impl TokenizerConfig {
+    /// The beginning-of-sequence token that it names, where it names one.
+    fn named_bos(&self) -> Option<String> {
+        self.bos_token.as_ref().map(|name| match name {
+            TokenName::Plain(name) | TokenName::Full { content: name } => name.clone(),
+        })
+    }
 }
 
 /// A tokenizer may have fewer tokens than the model, whose vocabulary is padded to a round number, but not many fewer.

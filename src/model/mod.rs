@@ -1,8 +1,9 @@
 //! Language models: where they come from, their shape, their weights and their tokenizer. Nothing here builds a graph
 //! or runs one.
 //!
-//! Every model ends as a folder in Hugging Face's layout (`config.json`, safetensors, `tokenizer.json`); a GGUF file is
-//! converted to one in the cache, once. The exception is a graph that another program wrote: it is its own description.
+//! Every model is read as a folder in Hugging Face's layout (`config.json`, safetensors, `tokenizer.json`); a GGUF file is read as if it
+//! were one, and its weights are widened to f32 when a session takes them. The exception is a graph that another program wrote: it is
+//! its own description.
 
 mod convert;
 pub mod dequantise;
@@ -24,6 +25,7 @@ mod preset;
 mod qwen;
 mod spec;
 mod weights;
+mod widened;
 
 pub use expect::{Expected, ExpectedValue};
 pub use family::Family;
@@ -33,4 +35,5 @@ pub use preset::{PRESETS, Preset, Supply};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
 };
-pub use weights::Weights;
+pub use weights::{Store, Weights};
+pub use widened::Widened;

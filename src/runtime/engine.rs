@@ -4,7 +4,6 @@
 //! weights are in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
@@ -16,7 +15,7 @@ use crate::graph::{
     attn_out, attn_pattern, attn_value, resid, score,
 };
 use crate::interrupt::interrupted;
-use crate::model::Model;
+use crate::model::{Model, Store};
 use crate::{Error, Result, progress};
 
 /// What a layer's attention has computed.
@@ -65,7 +64,7 @@ pub struct Engine {
     /// What reads measures off logits, by the number of right answers.
     scorers: BTreeMap<usize, Part>,
     graph: Graph,
-    weights: PathBuf,
+    weights: Store,
     graph_hash: Sha256,
     providers: BTreeMap<String, usize>,
     precision: Precision,
@@ -99,7 +98,7 @@ impl Engine {
     ) -> Result<Self> {
         let placement = placement.into().decide(graph);
         let graph_hash = sha256_bytes(&graph.to_bytes());
-        let (graph, folder) = model.resolve(graph)?;
+        let (graph, weights) = model.resolve(graph)?;
         let layers = model.sizes.layers;
         let _loading = Loading::begin();
         let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
@@ -114,7 +113,7 @@ impl Engine {
                         reason: format!("the graph has no value named {missing:?}"),
                     })?;
                 let place = placement.of_layer(layer, layers);
-                let part = Part::new(runtime, place, &segment, &folder)?;
+                let part = Part::new(runtime, place, &segment, &weights)?;
                 for (provider, nodes) in part.providers() {
                     *providers.entry(provider.clone()).or_insert(0) += nodes;
                 }
@@ -149,7 +148,7 @@ impl Engine {
         let d_model = model.sizes.d_model;
         let (kv, d_head) = of_keys(&graph);
         let assembly = |place: Placement| {
-            let small = |graph: Graph| Part::new(runtime, &place, &graph, &folder);
+            let small = |graph: Graph| Part::new(runtime, &place, &graph, &weights);
             Ok(Assembly {
                 after: small(assemble::keys(kv, d_head, false))?,
                 looked_up: small(assemble::keys(kv, d_head, true))?,
@@ -168,7 +167,7 @@ impl Engine {
             head,
             attention: BTreeMap::new(),
             scorers: BTreeMap::new(),
-            weights: folder,
+            weights,
             graph,
             graph_hash,
             providers,

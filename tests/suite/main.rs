@@ -13,6 +13,7 @@ mod foreign;
 mod gate;
 mod html;
 mod hub;
+mod kept;
 mod origins;
 mod parity;
 mod planted;

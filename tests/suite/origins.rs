@@ -7,15 +7,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use af1::error::exit;
-use af1::fetch::{Cache, Hub, HubFile, Origin, Pieces, RemoteFile, Staging, Wheel};
+use af1::fetch::{Cache, Hub, HubFile, Origin, Pieces, RemoteFile, Removal, Staging, Wheel};
 use af1::file::sha256_bytes;
 use af1::model::{Preset, Supply};
 use af1::{Error, Result};
 
-use super::fixtures::path;
+use super::fixtures::{QWEN, path};
 use super::hub;
-
-const QWEN: &str = "qwen2.5-coder-0.5b-instruct";
 
 /// Text that lives as long as the process, as that of constants does.
 fn constant(text: impl Into<String>) -> &'static str {
@@ -93,7 +91,7 @@ fn origins_are_asked_in_order() {
     assert_eq!(fetched(&file, &cache).unwrap(), b"abc");
 
     // Where none gives it, each is heard, and the hash is named by which the file can be had elsewhere.
-    cache.remove("model").unwrap();
+    assert_eq!(cache.remove("model").unwrap(), Removal::Removed);
     let error = fetched(&remote(b"abc", vec![first, second]), &cache).unwrap_err();
     assert_eq!(error.exit_code(), exit::FETCH);
     let message = error.to_string();
@@ -172,7 +170,7 @@ fn pieces_are_joined_in_order_and_kept_until_all_are_there() {
     assert_eq!(there(&cache), [false; 3]);
 
     // Pieces of another file are noticed when they are joined, and are not tried again.
-    cache.remove("model").unwrap();
+    assert_eq!(cache.remove("model").unwrap(), Removal::Removed);
     for (number, content) in [(1, b"one".as_slice()), (2, b"two"), (3, b"thr3e")] {
         put(&cache, &wheels[number - 1], number, content);
     }
