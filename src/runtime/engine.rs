@@ -4,6 +4,7 @@
 //! weights are in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
@@ -102,8 +103,7 @@ impl Engine {
         let layers = model.sizes.layers;
         let _loading = Loading::begin();
         let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
-        let mut providers = BTreeMap::new();
-        let mut part =
+        let part =
             |layer: usize, name: String, inputs: &[String], outputs: &[String]| -> Result<Part> {
                 interrupted()?;
                 let segment = graph
@@ -114,9 +114,6 @@ impl Engine {
                     })?;
                 let place = placement.of_layer(layer, layers);
                 let part = Part::new(runtime, place, &segment, &weights)?;
-                for (provider, nodes) in part.providers() {
-                    *providers.entry(provider.clone()).or_insert(0) += nodes;
-                }
                 bar.inc(1);
                 Ok(part)
             };
@@ -128,23 +125,29 @@ impl Engine {
             &[LOGITS.to_owned()],
         )?;
         let embed = part(0, "embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)])?;
-        let layers = (0..layers)
-            .map(|l| {
-                let (start, cut) = (resid(l), [attn_key(l), attn_value(l)]);
-                let apart = cut.iter().all(|name| graph.port(name).is_some());
-                let keys_values = apart
-                    .then(|| {
-                        let name = format!("layer {l}, keys and values");
-                        part(l, name, std::slice::from_ref(&start), &cut)
-                    })
-                    .transpose()?;
-                let mut inputs = vec![start];
-                inputs.extend(cut.into_iter().filter(|_| apart));
-                let rest = part(l, format!("layer {l}"), &inputs, &[resid(l + 1)])?;
-                Ok(Layer { keys_values, rest })
-            })
-            .collect::<Result<Vec<Layer>>>()?;
+        let layer = |l: usize| {
+            let (start, cut) = (resid(l), [attn_key(l), attn_value(l)]);
+            let apart = cut.iter().all(|name| graph.port(name).is_some());
+            let keys_values = apart
+                .then(|| {
+                    let name = format!("layer {l}, keys and values");
+                    part(l, name, std::slice::from_ref(&start), &cut)
+                })
+                .transpose()?;
+            let mut inputs = vec![start];
+            inputs.extend(cut.into_iter().filter(|_| apart));
+            let rest = part(l, format!("layer {l}"), &inputs, &[resid(l + 1)])?;
+            Ok(Layer { keys_values, rest })
+        };
+        let layers = side_by_side(layers, placement.makers(), layer)?;
         bar.finish_and_clear();
+        let mut providers = BTreeMap::new();
+        let of_layers = (layers.iter()).flat_map(|of| of.keys_values.iter().chain([&of.rest]));
+        for part in [&head, &embed].into_iter().chain(of_layers) {
+            for (provider, nodes) in part.providers() {
+                *providers.entry(provider.clone()).or_insert(0) += nodes;
+            }
+        }
         let d_model = model.sizes.d_model;
         let (kv, d_head) = of_keys(&graph);
         let assembly = |place: Placement| {
@@ -506,6 +509,43 @@ impl Engine {
         let [measures] = scorer.run(&inputs, [score::MEASURES])?;
         Ok(measures.view::<Ix2>()?.to_owned())
     }
+}
+
+/// Makes so many things, several threads at once: the system's part of making a session, new memory, takes longer than the runtime's.
+fn side_by_side<T: Send>(
+    count: usize,
+    threads: usize,
+    make: impl Fn(usize) -> Result<T> + Sync,
+) -> Result<Vec<T>> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut made = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            if at >= count {
+                return made;
+            }
+            let one = make(at);
+            if one.is_err() {
+                // The others need not go on.
+                next.store(count, Ordering::Relaxed);
+            }
+            made.push((at, one));
+        }
+    };
+    let mut all = std::thread::scope(|scope| {
+        let threads: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+        let mut all = work();
+        for thread in threads {
+            match thread.join() {
+                Ok(made) => all.extend(made),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        all
+    });
+    all.sort_by_key(|(at, _)| *at);
+    all.into_iter().map(|(_, one)| one).collect()
 }
 
 /// The heads of keys and their width; 1 where the graph does not name keys, which then are never put together.

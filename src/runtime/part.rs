@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ort::memory::{Allocator, MemoryInfo};
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 
 use super::{Device, Placement, Runtime, Tensor, assignment, widen};
@@ -254,12 +254,15 @@ fn session(
         _ => builder,
     };
     let (mut builder, memory) = placement.configure(runtime, builder)?;
-    // Until the session is made: then it has taken over what it keeps of them.
-    let _held = match weights {
-        Store::Folder(_) => Vec::new(),
-        Store::Widened(widened) => widen::lend(&builder, graph, widened)?,
+    let bytes = graph.to_bytes();
+    let made = match weights {
+        Store::Folder(_) => builder.commit_from_memory(&bytes),
+        Store::Widened(widened) => {
+            let make = |builder: &mut SessionBuilder| builder.commit_from_memory(&bytes);
+            widen::with_weights(&mut builder, graph, widened, make)?
+        }
     };
-    match builder.commit_from_memory(&graph.to_bytes()) {
+    match made {
         Ok(session) => Ok(Some((session, memory))),
         Err(e) if e.to_string().contains(REFUSED) => Ok(None),
         Err(e) if e.to_string().contains(NO_KERNEL) => Err(Error::Device {
