@@ -96,7 +96,7 @@ impl Cache {
         let plain = !name.is_empty()
             && name != "."
             && name != ".."
-            && !name.contains(|c: char| c == '/' || c == '\\' || c == ':' || c == '\0');
+            && !name.contains(['/', '\\', ':', '\0']);
         if !plain {
             return Err(Error::Usage(format!(
                 "{name:?}: expected the name of an entry, without a path; `af1 cache` lists the names"

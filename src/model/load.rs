@@ -8,8 +8,9 @@ use super::convert::Converted;
 use super::family::{self, Description};
 use super::gguf::Gguf;
 use super::given::{GraphFile, folder};
+use super::supply::fetch;
 use super::{ModelSpec, Preset, Sizes, Store, Supply, Weights};
-use crate::fetch::{Cache, Entry, HubModel, Staging};
+use crate::fetch::{Cache, HubModel};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{Graph, Precision, WeightNames, decoder};
 use crate::prompt::Tokenizer;
@@ -395,44 +396,6 @@ impl Model {
             .gguf()
             .ok_or_else(|| Error::Usage(format!("{}: it is not of a GGUF file", self.name)))?;
         Converted::read(&Gguf::open(gguf)?)?.write(folder)
-    }
-}
-
-/// The preset's files in the cache, fetched or made anew where `again` says so.
-fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
-    let name = entry_name(preset);
-    let fill = |staging: &Staging| match &preset.supply {
-        Supply::File(file) => file.fetch_into(staging, cache),
-        Supply::Planted(plant) => plant.write(staging.path()),
-        Supply::Hub(_) => unreachable!("the hub's clients have a cache of their own"),
-    };
-    let entry = match again {
-        true => cache.renew(&name, fill)?,
-        false => cache.entry(&name, fill)?,
-    };
-    if let Supply::File(file) = &preset.supply {
-        let found = entry
-            .sha256(file.name)
-            .map(Sha256::as_str)
-            .unwrap_or("no such file");
-        if found != file.sha256 {
-            return Err(Error::CacheCorrupt {
-                path: entry.path(file.name),
-                expected: format!("SHA-256 {}", file.sha256),
-                found: found.to_owned(),
-                remedy: format!("run `af1 fetch --force --model {}`", preset.name),
-            });
-        }
-    }
-    Ok(entry)
-}
-
-/// The name of a preset's entry in the cache.
-pub fn entry_name(preset: &Preset) -> String {
-    match &preset.supply {
-        Supply::File(_) | Supply::Hub(_) => preset.name.to_owned(),
-        // What is made by this program changes with it.
-        Supply::Planted(plant) => format!("{}-{}", preset.name, plant.fingerprint().short()),
     }
 }
 

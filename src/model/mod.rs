@@ -24,16 +24,19 @@ pub mod planted;
 mod preset;
 mod qwen;
 mod spec;
+mod supply;
 mod weights;
 mod widened;
+mod written;
 
 pub use expect::{Expected, ExpectedValue};
 pub use family::Family;
 pub use given::GraphFile;
-pub use load::{Bos, BosChoice, Decoder, Model, Source, entry_name};
-pub use preset::{PRESETS, Preset, Supply};
+pub use load::{Bos, BosChoice, Decoder, Model, Source};
+pub use preset::{PRESETS, Preset};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
 };
+pub use supply::{Supply, entry_name};
 pub use weights::{Store, Weights};
 pub use widened::Widened;

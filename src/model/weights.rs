@@ -1,20 +1,20 @@
 //! Where a model's weights lie: in safetensors files, one or sharded, never read as a whole; or in a GGUF file, widened when they are asked
 //! for.
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use safetensors::tensor::{Metadata, TensorInfo, View};
+use safetensors::tensor::{Metadata, TensorInfo};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::Deserialize;
 
 use super::widened::Widened;
+use super::written::{Content, Written};
 use crate::graph::{Dtype, Graph, Weight};
-use crate::interrupt::{interrupted, is_interrupted};
+use crate::interrupt::interrupted;
 use crate::{Error, Result};
 
 /// Types of stored weights that a graph can refer to.
@@ -455,68 +455,6 @@ impl Weights {
             *counts.entry(format!("{:?}", stored.dtype)).or_insert(0) += 1;
         }
         counts
-    }
-}
-
-/// What a tensor is written from.
-enum Content<'a> {
-    /// A part of a file.
-    Mapped(&'a [u8]),
-    /// A GGUF file, by its name; where it cannot be read, the reason goes into the cell.
-    Widened(&'a Widened, &'a str, &'a OnceCell<Error>),
-    /// Memory.
-    New(&'a ndarray::ArrayD<f32>),
-}
-
-/// A tensor that is written.
-struct Written<'a> {
-    dtype: safetensors::Dtype,
-    shape: &'a [usize],
-    content: Content<'a>,
-}
-
-impl<'a> Written<'a> {
-    fn new(dtype: safetensors::Dtype, shape: &'a [usize], content: Content<'a>) -> Self {
-        Self {
-            dtype,
-            shape,
-            content,
-        }
-    }
-}
-
-impl View for Written<'_> {
-    fn dtype(&self) -> safetensors::Dtype {
-        self.dtype
-    }
-
-    fn shape(&self) -> &[usize] {
-        self.shape
-    }
-
-    fn data_len(&self) -> usize {
-        match self.content {
-            Content::Mapped(bytes) => bytes.len(),
-            _ => self.shape.iter().product::<usize>() * size_of::<f32>(),
-        }
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        let bytes = |x: &mut dyn Iterator<Item = f32>| x.flat_map(f32::to_le_bytes).collect();
-        match &self.content {
-            Content::Mapped(bytes) => Cow::Borrowed(bytes),
-            Content::New(x) => Cow::Owned(bytes(&mut x.iter().copied())),
-            // The file is given up: its writer cannot be told, but it need not be kept busy.
-            Content::Widened(..) if is_interrupted() => Cow::Borrowed(&[]),
-            Content::Widened(widened, name, failure) => {
-                let mut weights = vec![0.0; self.shape.iter().product()];
-                if let Err(e) = widened.fill(name, &mut weights) {
-                    let _ = failure.set(e);
-                    return Cow::Borrowed(&[]);
-                }
-                Cow::Owned(bytes(&mut weights.into_iter()))
-            }
-        }
     }
 }
 

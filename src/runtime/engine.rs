@@ -4,11 +4,11 @@
 //! weights are in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
 use super::allocator::Loading;
+use super::threads::side_by_side;
 use super::{Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
@@ -141,13 +141,8 @@ impl Engine {
         };
         let layers = side_by_side(layers, placement.makers(), layer)?;
         bar.finish_and_clear();
-        let mut providers = BTreeMap::new();
         let of_layers = (layers.iter()).flat_map(|of| of.keys_values.iter().chain([&of.rest]));
-        for part in [&head, &embed].into_iter().chain(of_layers) {
-            for (provider, nodes) in part.providers() {
-                *providers.entry(provider.clone()).or_insert(0) += nodes;
-            }
-        }
+        let providers = counted([&head, &embed].into_iter().chain(of_layers));
         let d_model = model.sizes.d_model;
         let (kv, d_head) = of_keys(&graph);
         let assembly = |place: Placement| {
@@ -511,41 +506,13 @@ impl Engine {
     }
 }
 
-/// Makes so many things, several threads at once: the system's part of making a session, new memory, takes longer than the runtime's.
-fn side_by_side<T: Send>(
-    count: usize,
-    threads: usize,
-    make: impl Fn(usize) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut made = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= count {
-                return made;
-            }
-            let one = make(at);
-            if one.is_err() {
-                // The others need not go on.
-                next.store(count, Ordering::Relaxed);
-            }
-            made.push((at, one));
-        }
-    };
-    let mut all = std::thread::scope(|scope| {
-        let threads: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-        let mut all = work();
-        for thread in threads {
-            match thread.join() {
-                Ok(made) => all.extend(made),
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-        all
-    });
-    all.sort_by_key(|(at, _)| *at);
-    all.into_iter().map(|(_, one)| one).collect()
+/// The number of nodes of all parts by the provider that executes them.
+fn counted<'a>(parts: impl Iterator<Item = &'a Part>) -> BTreeMap<String, usize> {
+    let mut providers = BTreeMap::new();
+    for (provider, nodes) in parts.flat_map(Part::providers) {
+        *providers.entry(provider.clone()).or_insert(0) += nodes;
+    }
+    providers
 }
 
 /// The heads of keys and their width; 1 where the graph does not name keys, which then are never put together.

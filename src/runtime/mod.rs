@@ -14,6 +14,7 @@ mod part;
 mod placement;
 mod probe;
 mod tensor;
+mod threads;
 mod widen;
 
 pub use device::Device;
