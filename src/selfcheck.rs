@@ -11,7 +11,7 @@ use crate::experiment::{
 use crate::fetch::Cache;
 use crate::intervene::{Head, Plan, ablation};
 use crate::model::planted::{Plant, Route, Truth};
-use crate::model::{BosChoice, Model, Origin, Preset};
+use crate::model::{BosChoice, Model, Preset, Supply};
 use crate::prompt::{ContextsFrom, Operation, PromptSet, Selection, Styles};
 use crate::record::{Outcome, Provenance, Run, measure};
 use crate::runtime::{Engine, Placement, Runtime};
@@ -158,7 +158,7 @@ pub fn check(
     cache: &Cache,
     operations: &[&str],
 ) -> Result<Vec<Row>> {
-    let Origin::Planted(plant) = preset.origin else {
+    let Supply::Planted(plant) = preset.supply else {
         panic!("{} is not planted", preset.name);
     };
     let model = Model::load(preset.name, &BosChoice::Default, cache)?;

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use af1::model::{Expected, ExpectedValue as Value, Origin, Preset};
+use af1::model::{Expected, ExpectedValue as Value, Preset, Supply};
 use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
@@ -31,7 +31,7 @@ fn main() {
             Err(e) => panic!("{}: {e}", file.display()),
         };
         let built_in = expected.names.iter().find(|name| {
-            Preset::named(name).is_some_and(|preset| !matches!(preset.origin, Origin::Hub(_)))
+            Preset::named(name).is_some_and(|preset| !matches!(preset.supply, Supply::Hub(_)))
         });
         let called = |given: &String| {
             // A version's dot is no ending.

@@ -34,7 +34,10 @@ fn main() {
     let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
     let model = Model::load(PRESETS[0].name, &BosChoice::Default, &cache).expect("the model");
     if task == "folder" {
-        let folder = model.folder();
+        // As the other tools read it.
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/model");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        model.write_folder(&folder).expect("the model's files");
         println!("{}", serde_json::json!({ "folder": folder }));
         return;
     }

@@ -9,7 +9,7 @@ use super::args::start;
 use super::output::print;
 use crate::Result;
 use crate::fetch::{Cache, VARIABLE, pip, python};
-use crate::model::{Origin, PRESETS, entry_name};
+use crate::model::{PRESETS, Supply, entry_name};
 use crate::runtime::{
     DYLIB_VARIABLE, Device, Library, PINNED, Placement, Runtime, default_threads,
 };
@@ -84,7 +84,7 @@ impl Doctor {
 
         text += "models:\n";
         for preset in &PRESETS {
-            if let Origin::Hub(id) = preset.origin {
+            if let Supply::Hub(id) = preset.supply {
                 text += &format!(
                     "  {}: {id} on the Hugging Face hub, fetched when it is asked for\n",
                     preset.name
@@ -93,11 +93,11 @@ impl Doctor {
             }
             let state = match cache.find(&entry_name(preset)) {
                 Ok(Some(entry)) => format!("in the cache, {}", entry.folder().display()),
-                Ok(None) if matches!(preset.origin, Origin::Planted(_)) => {
+                Ok(None) if matches!(preset.supply, Supply::Planted(_)) => {
                     "made when it is asked for".to_owned()
                 }
                 Ok(None) => {
-                    missing.push(format!("{}: run `af1 fetch`", preset.name));
+                    missing.push(format!("{0}: run `af1 fetch --model {0}`", preset.name));
                     "not fetched yet".to_owned()
                 }
                 Err(e) => {

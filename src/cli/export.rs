@@ -75,9 +75,7 @@ impl Export {
             }
         };
         std::fs::create_dir_all(&self.out).map_err(|e| Error::writing(&self.out, e))?;
-        for file in weights.files() {
-            copy_beside(&file, &self.out)?;
-        }
+        put_beside(weights, &self.out)?;
         let path = self.out.join(name);
         write_atomically(&path, &graph.to_bytes())?;
         let names = |ports: &[crate::graph::Port]| {
@@ -207,7 +205,7 @@ impl Export {
                 .map_err(|e| Error::writing(&target, e))?;
         }
         let size = |path: &Path| std::fs::metadata(path).map_or(0, |data| data.len());
-        let whole: u64 = decoder.weights.files().map(|file| size(&file)).sum();
+        let whole = decoder.weights.bytes();
         let (all, left) = (spec.products(0, set.positions()), spec.products(wait, 1));
         print(&format!(
             "{}: {} {} under AF1({wait}, {transfer}), layers {} transfer\n\
@@ -273,32 +271,50 @@ fn cut(graph: &Graph, name: &str, input: String, output: String) -> Result<Graph
         })
 }
 
-/// Copies a file into a folder under a temporary name, then renames it; a file that is there already with the same
-/// bytes, or is the same file, stays.
-fn copy_beside(file: &Path, folder: &Path) -> Result<()> {
-    let target = folder.join(file.file_name().unwrap_or_default());
-    let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
-    if same(file, &target) {
-        return Ok(());
+/// Puts the files of a model's weights into a folder, each under a temporary name first; a file that is there already with the same
+/// bytes, or is the same file, stays. A GGUF file is put there as the safetensors file that it amounts to.
+fn put_beside(weights: &Weights, folder: &Path) -> Result<()> {
+    for file in weights.files() {
+        let target = folder.join(file.file_name().unwrap_or_default());
+        let same = |a: &Path, b: &Path| matches!((a.canonicalize(), b.canonicalize()), (Ok(a), Ok(b)) if a == b);
+        let whole = weights.gguf().is_none();
+        if whole && same(&file, &target) {
+            continue;
+        }
+        let fail = |e| Error::writing(&target, e);
+        let hash = crate::file::sha256_file;
+        if whole && target.is_file() && hash(&file)? == hash(&target)? {
+            continue;
+        }
+        if whole && target.exists() {
+            return Err(occupied(folder, &target));
+        }
+        let partial = tempfile::Builder::new()
+            .prefix(".af1-")
+            .tempfile_in(folder)
+            .map_err(fail)?
+            .into_temp_path();
+        match whole {
+            true => std::fs::copy(&file, &partial).map(drop).map_err(fail)?,
+            false => weights.write(&partial)?,
+        }
+        if target.is_file() && hash(&partial)? == hash(&target)? {
+            continue;
+        }
+        if target.exists() {
+            return Err(occupied(folder, &target));
+        }
+        make_readable(&partial).map_err(fail)?;
+        partial.persist(&target).map_err(|e| fail(e.error))?;
     }
-    if target.is_file() && crate::file::sha256_file(file)? == crate::file::sha256_file(&target)? {
-        return Ok(());
-    }
-    if target.exists() {
-        return Err(Error::Usage(format!(
-            "--out {}: {} is another model's; choose an empty folder",
-            folder.display(),
-            target.display()
-        )));
-    }
-    let fail = |e| Error::writing(&target, e);
-    let partial = tempfile::Builder::new()
-        .prefix(".af1-")
-        .tempfile_in(folder)
-        .map_err(fail)?
-        .into_temp_path();
-    std::fs::copy(file, &partial)
-        .and_then(|_| make_readable(&partial))
-        .map_err(fail)?;
-    partial.persist(&target).map_err(|e| fail(e.error))
+    Ok(())
+}
+
+/// The error for a folder that has another model's file.
+fn occupied(folder: &Path, target: &Path) -> Error {
+    Error::Usage(format!(
+        "--out {}: {} is another model's; choose an empty folder",
+        folder.display(),
+        target.display()
+    ))
 }

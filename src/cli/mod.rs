@@ -1,6 +1,7 @@
 //! The command line: one file a verb. Verbs read arguments, call the library and print; they compute nothing.
 
 mod args;
+mod cache;
 mod diff;
 mod doctor;
 mod experiment;
@@ -61,6 +62,8 @@ enum Verb {
     Merge(merge::Merge),
     /// Fetch the ONNX Runtime library and the built-in model into the cache
     Fetch(fetch::Fetch),
+    /// What is kept on the disk, how large it is, and removing it
+    Cache(cache::CacheVerb),
     /// Write a model as an instrumented ONNX graph
     Export(export::Export),
     /// What a model is, and which prompts it can be asked
@@ -111,6 +114,7 @@ impl Cli {
             Some(Verb::Report(verb)) => verb.run(),
             Some(Verb::Merge(verb)) => verb.run(),
             Some(Verb::Fetch(verb)) => verb.run(),
+            Some(Verb::Cache(verb)) => verb.run(),
             Some(Verb::Export(verb)) => verb.run(),
             Some(Verb::Inspect(verb)) => verb.run(),
             Some(Verb::Selfcheck(verb)) => verb.run(),

@@ -6,7 +6,7 @@ use super::args::{Format, OutputArgs, RuntimeArgs};
 use super::output::deliver;
 use crate::fetch::Cache;
 use crate::file::check_writable;
-use crate::model::{Origin, PRESETS, Preset};
+use crate::model::{PRESETS, Preset, Supply};
 use crate::runtime::{Placement, Runtime};
 use crate::selfcheck::{OPERATIONS, Row, check, judge};
 use crate::{Result, report};
@@ -29,7 +29,7 @@ pub struct Selfcheck {
 fn planted() -> impl Iterator<Item = &'static Preset> {
     PRESETS
         .iter()
-        .filter(|preset| matches!(preset.origin, Origin::Planted(_)))
+        .filter(|preset| matches!(preset.supply, Supply::Planted(_)))
 }
 
 /// The planted model of a name.

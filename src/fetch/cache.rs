@@ -18,11 +18,13 @@ use crate::{Error, Result};
 /// The environment variable that moves the cache folder.
 pub const VARIABLE: &str = "AF1_CACHE";
 
-const MANIFEST: &str = "manifest.json";
-const PARTIAL: &str = "partial-";
+pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const PARTIAL: &str = "partial-";
+/// What the name of a lock ends with.
+pub(super) const LOCK: &str = ".lock";
 
 /// The folder of notes on files outside the cache.
-const HASHES: &str = "hashes";
+pub const HASHES: &str = "hashes";
 
 /// Smaller files are read every time.
 const LARGE: u64 = 64 << 20;
@@ -139,14 +141,14 @@ impl Cache {
     /// A corrupt entry, what `fill` fails with, a folder that cannot be written.
     pub fn entry(&self, name: &str, fill: impl FnOnce(&Staging) -> Result<()>) -> Result<Entry> {
         if let Some(entry) = self.find(name)? {
-            return Ok(entry);
+            return Ok(entry.used());
         }
         fs::create_dir_all(&self.root).map_err(|e| Error::caching(&self.root, e))?;
         let _lock = self.lock(name)?;
         if let Some(entry) = self.find(name)? {
-            return Ok(entry);
+            return Ok(entry.used());
         }
-        self.fill(name, fill)
+        self.fill(name, fill).map(Entry::used)
     }
 
     /// As [`Self::entry`], but makes the entry anew. What was there stays until the new one is complete.
@@ -159,14 +161,20 @@ impl Cache {
         self.fill(name, fill)
     }
 
+    /// A new folder beside an entry; the next one that makes the entry removes it, should this process be killed.
+    pub(super) fn aside(&self, name: &str) -> Result<tempfile::TempDir> {
+        tempfile::Builder::new()
+            .prefix(&format!("{name}.{PARTIAL}"))
+            .tempdir_in(&self.root)
+            .map_err(|e| Error::caching(&self.root, e))
+    }
+
     /// Fills an entry under a temporary name and puts it in its place. Only called under the lock.
     fn fill(&self, name: &str, fill: impl FnOnce(&Staging) -> Result<()>) -> Result<Entry> {
         self.remove_partial(name);
-        let folder = tempfile::Builder::new()
-            .prefix(&format!("{name}.{PARTIAL}"))
-            .tempdir_in(&self.root)
-            .map_err(|e| Error::caching(&self.root, e))?;
-        let staging = Staging { folder };
+        let staging = Staging {
+            folder: self.aside(name)?,
+        };
         fill(&staging)?;
         interrupted()?;
         staging.seal()?;
@@ -174,10 +182,7 @@ impl Cache {
         let fail = |e| Error::caching(&target, e);
         if target.is_dir() {
             // A folder cannot be renamed over another: the old one goes aside and is removed with its new name.
-            let old = tempfile::Builder::new()
-                .prefix(&format!("{name}.{PARTIAL}"))
-                .tempdir_in(&self.root)
-                .map_err(fail)?;
+            let old = self.aside(name)?;
             fs::rename(&target, old.path().join("old")).map_err(fail)?;
         }
         fs::rename(staging.folder.path(), &target).map_err(fail)?;
@@ -188,18 +193,25 @@ impl Cache {
 
     /// Waits for other processes that make the same entry. The lock ends with the returned file, or with the process.
     fn lock(&self, name: &str) -> Result<File> {
-        let path = self.root.join(format!("{name}.lock"));
+        loop {
+            if let Some(lock) = self.try_lock(name)? {
+                return Ok(lock);
+            }
+            interrupted()?;
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    }
+
+    /// The lock of those who make or remove an entry, if nobody has it.
+    pub(super) fn try_lock(&self, name: &str) -> Result<Option<File>> {
+        let path = self.root.join(format!("{name}{LOCK}"));
         let fail = |e| Error::caching(&path, e);
         let file = File::create(&path).map_err(fail)?;
-        loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(file),
-                Err(fs::TryLockError::WouldBlock) => {
-                    interrupted()?;
-                    std::thread::sleep(std::time::Duration::from_millis(50));
-                }
-                Err(fs::TryLockError::Error(e)) => return Err(fail(e)),
-            }
+        match file.try_lock() {
+            // Who removed the entry has removed this file, too: then it is the lock of nothing.
+            Ok(()) => Ok(Some(file).filter(|file| is_at(file, &path))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(e)) => Err(fail(e)),
         }
     }
 
@@ -252,6 +264,22 @@ impl Recorded {
             modified,
         })
     }
+}
+
+/// Whether a path still names an open file.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(open), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (there.dev(), there.ino())
+}
+
+/// Elsewhere locks are not removed.
+#[cfg(not(unix))]
+fn is_at(_: &File, _: &Path) -> bool {
+    true
 }
 
 /// Size in bytes and time of change in nanoseconds since 1970.
@@ -316,6 +344,13 @@ impl Entry {
             let _ = write_atomically(&path, &manifest.to_json());
         }
         Ok(Self { folder, manifest })
+    }
+
+    /// Says that this process uses it: until it ends, no other process removes it, and its last use is now. Both are a help, not a
+    /// promise: a folder may be read-only, a file system may have no locks.
+    pub fn used(self) -> Self {
+        super::kept::hold(&self.folder);
+        self
     }
 
     /// The folder of the entry.

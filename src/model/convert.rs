@@ -1,45 +1,71 @@
-//! From a GGUF file to a folder in Hugging Face's layout, in f32.
+//! From a GGUF file to a model in Hugging Face's layout, in f32.
 
-use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
-use safetensors::View;
-
 use super::gguf::{Gguf, Value};
 use super::llama::{Config, RopeFields, RopeParameters};
-use super::{Family, ModelSpec, RopeScaling};
-use crate::fetch::Staging;
+use super::widened::{Wanted, Widened};
+use super::{Family, ModelSpec, RopeScaling, Weights};
 use crate::graph::{Linear, Norm, WeightNames};
-use crate::interrupt::{interrupted, is_interrupted};
 use crate::prompt::{Rule, Tokenizer};
-use crate::{Error, Result, progress};
+use crate::{Error, Result};
 
-/// Raised when the conversion changes, so that older folders in the cache are not used any more.
-pub const CONVERSION: u32 = 2;
+/// What a GGUF file says, as the files of a Hugging Face folder would say it.
+pub struct Converted {
+    /// `config.json`.
+    pub config: Config,
+    /// The shape that it describes.
+    pub spec: ModelSpec,
+    /// What the weights are called.
+    pub names: WeightNames,
+    /// The weights, which are widened when they are asked for.
+    pub weights: Weights,
+    /// `tokenizer.json`.
+    pub tokenizer: Tokenizer,
+    /// `tokenizer_config.json`.
+    pub tokenizer_config: serde_json::Value,
+}
 
-/// Writes `config.json`, `model.safetensors`, `tokenizer.json` and `tokenizer_config.json`.
-pub fn convert(gguf: &Gguf, staging: &Staging) -> Result<()> {
-    let config = config(gguf)?;
-    let spec = config.spec(gguf.path())?;
-    let write = |name: &str, bytes: &[u8]| {
-        let path = staging.path().join(name);
-        std::fs::write(&path, bytes).map_err(|e| Error::caching(&path, e))
-    };
-    let json = serde_json::to_vec_pretty(&config).expect("a configuration is plain data");
-    write("config.json", &json)?;
+impl Converted {
+    /// Reads all but the weights of a file, and checks that these have the names and shapes of its architecture.
+    ///
+    /// # Errors
+    /// What is not supported or contradicts itself.
+    pub fn read(gguf: &Gguf) -> Result<Self> {
+        let config = config(gguf)?;
+        let spec = config.spec(gguf.path())?;
+        let (tokenizer, bos) = tokenizer(gguf)?;
+        let (add, rule) = adds_bos(gguf);
+        let tokenizer_config =
+            serde_json::json!({ "bos_token": bos, "add_bos_token": add, "rule": rule });
+        let names = config.names(&spec);
+        Ok(Self {
+            weights: weights(gguf, &spec, &names)?,
+            config,
+            spec,
+            names,
+            tokenizer,
+            tokenizer_config,
+        })
+    }
 
-    let (tokenizer, bos) = tokenizer(gguf)?;
-    write("tokenizer.json", tokenizer.to_json().as_bytes())?;
-    let (add, rule) = adds_bos(gguf);
-    let json = serde_json::json!({ "bos_token": bos, "add_bos_token": add, "rule": rule });
-    write("tokenizer_config.json", json.to_string().as_bytes())?;
-    let names = config.names(&spec);
-    weights(
-        gguf,
-        (&spec, &names),
-        &staging.path().join("model.safetensors"),
-    )
+    /// Writes `config.json`, `model.safetensors`, `tokenizer.json` and `tokenizer_config.json`.
+    ///
+    /// # Errors
+    /// The files; an interrupt.
+    pub fn write(&self, folder: &Path) -> Result<()> {
+        let write = |name: &str, bytes: &[u8]| {
+            let path = folder.join(name);
+            std::fs::write(&path, bytes).map_err(|e| Error::writing(&path, e))
+        };
+        let json = serde_json::to_vec_pretty(&self.config).expect("a configuration is plain data");
+        write("config.json", &json)?;
+        write("tokenizer.json", self.tokenizer.to_json().as_bytes())?;
+        let json = self.tokenizer_config.to_string();
+        write("tokenizer_config.json", json.as_bytes())?;
+        self.weights.write(&folder.join("model.safetensors"))
+    }
 }
 
 fn unsupported(gguf: &Gguf, field: &str, found: &str, supported: &str) -> Error {
@@ -258,101 +284,26 @@ fn tokenizer(gguf: &Gguf) -> Result<(Tokenizer, Option<String>)> {
     Ok((tokenizer, bos))
 }
 
-/// One tensor, widened when the file is written.
-struct Lazy<'g> {
-    gguf: &'g Gguf,
-    name: String,
-    shape: Vec<usize>,
-    /// Heads whose rows the file keeps in the order of interleaved rotary embedding.
-    interleaved_heads: Option<usize>,
-    bar: &'g indicatif::ProgressBar,
-}
-
-impl View for Lazy<'_> {
-    fn dtype(&self) -> safetensors::Dtype {
-        safetensors::Dtype::F32
-    }
-
-    fn shape(&self) -> &[usize] {
-        &self.shape
-    }
-
-    fn data_len(&self) -> usize {
-        self.shape.iter().product::<usize>() * size_of::<f32>()
-    }
-
-    fn data(&self) -> Cow<'_, [u8]> {
-        if is_interrupted() {
-            // The file is given up: its writer cannot be told, but it need not be kept busy.
-            return Cow::Borrowed(&[]);
-        }
-        let mut weights = self.gguf.widen(&self.name);
-        if let Some(heads) = self.interleaved_heads {
-            weights = half_split(&weights, heads, self.shape[0] / heads, self.shape[1]);
-        }
-        self.bar.inc(1);
-        weights
-            .iter()
-            .flat_map(|w| w.to_le_bytes())
-            .collect::<Vec<u8>>()
-            .into()
-    }
-}
-
-/// Reorders the rows of a query or key matrix from interleaved pairs `(0, 1), (2, 3), ...` of rotary dimensions, as
-/// llama.cpp keeps them, to the two halves of Hugging Face: `[heads * d_head, columns]` to the same shape.
-fn half_split(weights: &[f32], heads: usize, d_head: usize, columns: usize) -> Vec<f32> {
-    let mut out = Vec::with_capacity(weights.len());
-    for head in 0..heads {
-        for half in 0..2 {
-            for pair in 0..d_head / 2 {
-                let row = head * d_head + 2 * pair + half;
-                out.extend_from_slice(&weights[row * columns..(row + 1) * columns]);
-            }
-        }
-    }
-    out
-}
-
-/// Writes all tensors, one in memory at a time.
-fn weights(gguf: &Gguf, (spec, names): (&ModelSpec, &WeightNames), path: &Path) -> Result<()> {
-    let tensors = shapes(spec, names);
-    let bar = progress::steps("widening the weights to f32", tensors.len() as u64);
-    let mut views = Vec::new();
-    for (theirs, ours, shape, interleaved_heads) in tensors {
-        let found = gguf.tensors().get(&theirs).map(|info| info.shape.clone());
-        if found.as_ref() != Some(&shape) {
-            return Err(Error::Malformed {
-                path: gguf.path().to_owned(),
-                what: format!("tensor {theirs:?}"),
-                expected: format!("shape {shape:?}, as the metadata says"),
-                found: found.map_or("no such tensor".to_owned(), |s| format!("shape {s:?}")),
-            });
-        }
-        let view = Lazy {
-            gguf,
-            name: theirs,
+/// The tensors of the architecture, and no others.
+fn weights(gguf: &Gguf, spec: &ModelSpec, names: &WeightNames) -> Result<Weights> {
+    let tensors = shapes(spec, names).into_iter();
+    let wanted: Vec<Wanted> = tensors
+        .map(|(theirs, ours, shape, interleaved_heads)| Wanted {
+            theirs,
+            ours,
             shape,
             interleaved_heads,
-            bar: &bar,
-        };
-        views.push((ours, view));
-    }
-    let known: HashSet<&String> = views.iter().map(|(_, view)| &view.name).collect();
+        })
+        .collect();
+    let known: HashSet<String> = wanted.iter().map(|tensor| tensor.theirs.clone()).collect();
+    let widened = Widened::new(gguf, wanted)?;
     let mut strangers = gguf.tensors().keys();
-    if let Some(stranger) = strangers.find(|name| !known.contains(name) && *name != ROPE_FREQS) {
+    if let Some(stranger) = strangers.find(|name| !known.contains(*name) && *name != ROPE_FREQS) {
         let found = "a weight that this architecture does not have";
         let supported = "the weights of its architecture, without adapters";
         return Err(unsupported(gguf, stranger, found, supported));
     }
-    interrupted()?;
-    let end = safetensors::serialize_to_file(views, None, path);
-    bar.finish_and_clear();
-    interrupted()?;
-    end.map_err(|e| match e {
-        safetensors::SafeTensorError::IoError(e) => Error::caching(path, e),
-        other => Error::caching(path, std::io::Error::other(other)),
-    })
+    Weights::of_gguf(widened)
 }
 
 /// For every tensor: llama.cpp's name, Hugging Face's, the shape, and the heads whose rows are interleaved.

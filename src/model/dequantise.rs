@@ -97,27 +97,36 @@ impl GgmlType {
     /// # Panics
     /// If `bytes` is not a whole number of blocks; callers check sizes when they read a file's header.
     pub fn widen(self, bytes: &[u8]) -> Vec<f32> {
+        let mut out = Vec::with_capacity(bytes.len() / self.block_bytes() * self.block_len());
+        self.widen_onto(bytes, &mut out);
+        out
+    }
+
+    /// As [`Self::widen`], behind what `out` holds.
+    ///
+    /// # Panics
+    /// As [`Self::widen`].
+    pub fn widen_onto(self, bytes: &[u8], out: &mut Vec<f32>) {
         let (blocks, rest) = (
             bytes.chunks_exact(self.block_bytes()),
             bytes.len() % self.block_bytes(),
         );
         assert_eq!(rest, 0, "a whole number of {} blocks", self.name());
-        let mut out = Vec::with_capacity(blocks.len() * self.block_len());
         for block in blocks {
             match self {
                 F32 => out.push(f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
                 F16 => out.push(half_at(block, 0)),
                 Bf16 => out.push(bf16::from_le_bytes([block[0], block[1]]).to_f32()),
-                Q4_0 => nibbles(&mut out, &block[2..18], |q| {
+                Q4_0 => nibbles(out, &block[2..18], |q| {
                     half_at(block, 0) * (f32::from(q) - 8.0)
                 }),
-                Q4_1 => nibbles(&mut out, &block[4..20], |q| {
+                Q4_1 => nibbles(out, &block[4..20], |q| {
                     half_at(block, 0) * f32::from(q) + half_at(block, 2)
                 }),
-                Q5_0 => fifth_bits(&mut out, &block[2..6], &block[6..22], |q| {
+                Q5_0 => fifth_bits(out, &block[2..6], &block[6..22], |q| {
                     half_at(block, 0) * (f32::from(q) - 16.0)
                 }),
-                Q5_1 => fifth_bits(&mut out, &block[4..8], &block[8..24], |q| {
+                Q5_1 => fifth_bits(out, &block[4..8], &block[8..24], |q| {
                     half_at(block, 0) * f32::from(q) + half_at(block, 2)
                 }),
                 Q8_0 => out.extend(
@@ -125,12 +134,11 @@ impl GgmlType {
                         .iter()
                         .map(|&q| f32::from(q as i8) * half_at(block, 0)),
                 ),
-                Q4K => q4_k(&mut out, block),
-                Q5K => q5_k(&mut out, block),
-                Q6K => q6_k(&mut out, block),
+                Q4K => q4_k(out, block),
+                Q5K => q5_k(out, block),
+                Q6K => q6_k(out, block),
             }
         }
-        out
     }
 }
 

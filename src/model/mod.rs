@@ -1,8 +1,9 @@
 //! Language models: where they come from, their shape, their weights and their tokenizer. Nothing here builds a graph
 //! or runs one.
 //!
-//! Every model ends as a folder in Hugging Face's layout (`config.json`, safetensors, `tokenizer.json`); a GGUF file is
-//! converted to one in the cache, once. The exception is a graph that another program wrote: it is its own description.
+//! Every model is read as a folder in Hugging Face's layout (`config.json`, safetensors, `tokenizer.json`); a GGUF file is read as if it
+//! were one, and its weights are widened to f32 when a session takes them. The exception is a graph that another program wrote: it is
+//! its own description.
 
 mod convert;
 pub mod dequantise;
@@ -23,14 +24,19 @@ pub mod planted;
 mod preset;
 mod qwen;
 mod spec;
+mod supply;
 mod weights;
+mod widened;
+mod written;
 
 pub use expect::{Expected, ExpectedValue};
 pub use family::Family;
 pub use given::GraphFile;
-pub use load::{BosChoice, Decoder, Model, Source, entry_name};
-pub use preset::{Origin, PRESETS, Preset};
+pub use load::{BosChoice, Decoder, Model, Source};
+pub use preset::{PRESETS, Preset};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
 };
-pub use weights::Weights;
+pub use supply::{Supply, entry_name};
+pub use weights::{Store, Weights};
+pub use widened::Widened;

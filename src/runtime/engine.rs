@@ -4,11 +4,11 @@
 //! weights are in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
 use super::allocator::Loading;
+use super::threads::side_by_side;
 use super::{Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
@@ -16,7 +16,7 @@ use crate::graph::{
     attn_out, attn_pattern, attn_value, resid, score,
 };
 use crate::interrupt::interrupted;
-use crate::model::Model;
+use crate::model::{Model, Store};
 use crate::{Error, Result, progress};
 
 /// What a layer's attention has computed.
@@ -65,7 +65,7 @@ pub struct Engine {
     /// What reads measures off logits, by the number of right answers.
     scorers: BTreeMap<usize, Part>,
     graph: Graph,
-    weights: PathBuf,
+    weights: Store,
     graph_hash: Sha256,
     providers: BTreeMap<String, usize>,
     precision: Precision,
@@ -99,12 +99,11 @@ impl Engine {
     ) -> Result<Self> {
         let placement = placement.into().decide(graph);
         let graph_hash = sha256_bytes(&graph.to_bytes());
-        let (graph, folder) = model.resolve(graph)?;
+        let (graph, weights) = model.resolve(graph)?;
         let layers = model.sizes.layers;
         let _loading = Loading::begin();
         let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
-        let mut providers = BTreeMap::new();
-        let mut part =
+        let part =
             |layer: usize, name: String, inputs: &[String], outputs: &[String]| -> Result<Part> {
                 interrupted()?;
                 let segment = graph
@@ -114,10 +113,7 @@ impl Engine {
                         reason: format!("the graph has no value named {missing:?}"),
                     })?;
                 let place = placement.of_layer(layer, layers);
-                let part = Part::new(runtime, place, &segment, &folder)?;
-                for (provider, nodes) in part.providers() {
-                    *providers.entry(provider.clone()).or_insert(0) += nodes;
-                }
+                let part = Part::new(runtime, place, &segment, &weights)?;
                 bar.inc(1);
                 Ok(part)
             };
@@ -129,27 +125,28 @@ impl Engine {
             &[LOGITS.to_owned()],
         )?;
         let embed = part(0, "embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)])?;
-        let layers = (0..layers)
-            .map(|l| {
-                let (start, cut) = (resid(l), [attn_key(l), attn_value(l)]);
-                let apart = cut.iter().all(|name| graph.port(name).is_some());
-                let keys_values = apart
-                    .then(|| {
-                        let name = format!("layer {l}, keys and values");
-                        part(l, name, std::slice::from_ref(&start), &cut)
-                    })
-                    .transpose()?;
-                let mut inputs = vec![start];
-                inputs.extend(cut.into_iter().filter(|_| apart));
-                let rest = part(l, format!("layer {l}"), &inputs, &[resid(l + 1)])?;
-                Ok(Layer { keys_values, rest })
-            })
-            .collect::<Result<Vec<Layer>>>()?;
+        let layer = |l: usize| {
+            let (start, cut) = (resid(l), [attn_key(l), attn_value(l)]);
+            let apart = cut.iter().all(|name| graph.port(name).is_some());
+            let keys_values = apart
+                .then(|| {
+                    let name = format!("layer {l}, keys and values");
+                    part(l, name, std::slice::from_ref(&start), &cut)
+                })
+                .transpose()?;
+            let mut inputs = vec![start];
+            inputs.extend(cut.into_iter().filter(|_| apart));
+            let rest = part(l, format!("layer {l}"), &inputs, &[resid(l + 1)])?;
+            Ok(Layer { keys_values, rest })
+        };
+        let layers = side_by_side(layers, placement.makers(), layer)?;
         bar.finish_and_clear();
+        let of_layers = (layers.iter()).flat_map(|of| of.keys_values.iter().chain([&of.rest]));
+        let providers = counted([&head, &embed].into_iter().chain(of_layers));
         let d_model = model.sizes.d_model;
         let (kv, d_head) = of_keys(&graph);
         let assembly = |place: Placement| {
-            let small = |graph: Graph| Part::new(runtime, &place, &graph, &folder);
+            let small = |graph: Graph| Part::new(runtime, &place, &graph, &weights);
             Ok(Assembly {
                 after: small(assemble::keys(kv, d_head, false))?,
                 looked_up: small(assemble::keys(kv, d_head, true))?,
@@ -168,7 +165,7 @@ impl Engine {
             head,
             attention: BTreeMap::new(),
             scorers: BTreeMap::new(),
-            weights: folder,
+            weights,
             graph,
             graph_hash,
             providers,
@@ -507,6 +504,15 @@ impl Engine {
         let [measures] = scorer.run(&inputs, [score::MEASURES])?;
         Ok(measures.view::<Ix2>()?.to_owned())
     }
+}
+
+/// The number of nodes of all parts by the provider that executes them.
+fn counted<'a>(parts: impl Iterator<Item = &'a Part>) -> BTreeMap<String, usize> {
+    let mut providers = BTreeMap::new();
+    for (provider, nodes) in parts.flat_map(Part::providers) {
+        *providers.entry(provider.clone()).or_insert(0) += nodes;
+    }
+    providers
 }
 
 /// The heads of keys and their width; 1 where the graph does not name keys, which then are never put together.

@@ -14,11 +14,14 @@ mod part;
 mod placement;
 mod probe;
 mod tensor;
+mod threads;
+mod widen;
 
 pub use device::Device;
 pub use engine::{Attention, Engine, KeysValues};
 pub use environment::{Runtime, default_threads};
 pub use library::{DYLIB_VARIABLE, Library, PINNED, Source};
+pub use package::{Packaged, packaged};
 pub use part::Part;
 pub use placement::Placement;
 pub use probe::probe;

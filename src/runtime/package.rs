@@ -227,6 +227,30 @@ pub static OPENVINO: Package = Package {
     )],
 };
 
+/// What an entry of the cache is to the packages.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Packaged {
+    /// The library of a package that this version pins, as pip says it, for this platform.
+    Current(String),
+    /// That of another version or platform.
+    Other,
+}
+
+/// Whether an entry of the cache is the library of a package, by its name.
+pub fn packaged(name: &str) -> Option<Packaged> {
+    let all = [&CPU, &NVIDIA, &WEBGPU, &OPENVINO];
+    if let Some(package) = all.iter().find(|package| package.entry_name() == name) {
+        return Some(Packaged::Current(package.name()));
+    }
+    let is_version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
+    let of = |package: &&&Package| {
+        let rest = name.strip_prefix(package.pins[0].wheel.package);
+        rest.and_then(|rest| rest.strip_prefix('-'))
+            .is_some_and(is_version)
+    };
+    all.iter().find(of).map(|_| Packaged::Other)
+}
+
 impl Package {
     /// The wheel for this platform.
     fn wheel(&self) -> Option<&'static Wheel> {
@@ -272,7 +296,7 @@ impl Package {
     /// A corrupt cache entry.
     pub fn find(&self, cache: &Cache) -> Result<Option<std::path::PathBuf>> {
         let entry = cache.find(&self.entry_name())?;
-        Ok(entry.and_then(|entry| self.library(&entry)))
+        Ok(entry.and_then(|entry| self.library(&entry.used())))
     }
 
     /// The file to load; fetched into the cache where it is not there, or anew where `again` says so.

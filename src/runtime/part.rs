@@ -3,15 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 
 use ort::memory::{Allocator, MemoryInfo};
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 
-use super::{Device, Placement, Runtime, Tensor, assignment};
+use super::{Device, Placement, Runtime, Tensor, assignment, widen};
 use crate::graph::{Dim, Graph, Port};
+use crate::model::Store;
 use crate::{Error, Result};
 
 /// The session option that names the folder of a graph's external data.
@@ -44,7 +44,7 @@ pub struct Part {
 }
 
 impl Part {
-    /// Makes a session of a graph whose weights lie in the folder `weights`.
+    /// Makes a session of a graph whose weights are in `weights`.
     ///
     /// # Errors
     /// A device that cannot run, nodes that would run elsewhere, a graph that the runtime refuses.
@@ -52,9 +52,9 @@ impl Part {
         runtime: &Runtime,
         placement: impl Into<Placement>,
         graph: &Graph,
-        weights: &Path,
+        weights: impl Into<Store>,
     ) -> Result<Self> {
-        let placement = placement.into();
+        let (placement, weights) = (placement.into(), &weights.into());
         let name = graph.name.clone();
         let (session, memory) = match session(runtime, &placement, graph, weights)? {
             Some(made) => made,
@@ -225,7 +225,7 @@ fn session(
     runtime: &Runtime,
     placement: &Placement,
     graph: &Graph,
-    weights: &Path,
+    weights: &Store,
 ) -> Result<Option<(Session, Option<MemoryInfo<'static>>)>> {
     let fail = |e: &dyn fmt::Display| Error::Run {
         part: graph.name.clone(),
@@ -238,9 +238,13 @@ fn session(
         .with_env_allocators()
         .map_err(|e| fail(&e))?
         .with_config_entry(assignment::RECORD, "1")
-        .map_err(|e| fail(&e))?
-        .with_config_entry(WEIGHTS_FOLDER, weights.to_string_lossy())
         .map_err(|e| fail(&e))?;
+    let builder = match weights {
+        Store::Folder(folder) => builder
+            .with_config_entry(WEIGHTS_FOLDER, folder.to_string_lossy())
+            .map_err(|e| fail(&e))?,
+        Store::Widened(_) => builder,
+    };
     let builder = match placement.mapped {
         Some(true) => builder
             .with_config_entry(DISABLED, "ConstantFolding")
@@ -250,7 +254,15 @@ fn session(
         _ => builder,
     };
     let (mut builder, memory) = placement.configure(runtime, builder)?;
-    match builder.commit_from_memory(&graph.to_bytes()) {
+    let bytes = graph.to_bytes();
+    let made = match weights {
+        Store::Folder(_) => builder.commit_from_memory(&bytes),
+        Store::Widened(widened) => {
+            let make = |builder: &mut SessionBuilder| builder.commit_from_memory(&bytes);
+            widen::with_weights(&mut builder, graph, widened, make)?
+        }
+    };
+    match made {
         Ok(session) => Ok(Some((session, memory))),
         Err(e) if e.to_string().contains(REFUSED) => Ok(None),
         Err(e) if e.to_string().contains(NO_KERNEL) => Err(Error::Device {

@@ -93,6 +93,15 @@ impl Placement {
         }
     }
 
+    /// How many threads make sessions at once: as many as there are cores, at most four; only one for accelerators, whose drivers are
+    /// not all made for that.
+    pub(super) fn makers(&self) -> usize {
+        match self.devices().all(|device| *device == Device::Cpu) {
+            true => std::thread::available_parallelism().map_or(1, |cores| cores.get().min(4)),
+            false => 1,
+        }
+    }
+
     /// All devices.
     fn devices(&self) -> impl Iterator<Item = &Device> {
         std::iter::once(&self.device).chain(&self.also)

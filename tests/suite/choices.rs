@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use af1::experiment::Criterion;
 use af1::model::planted::{Plant, Truth};
-use af1::model::{Origin, Preset};
+use af1::model::{Preset, Supply};
 use af1::record::{HeadAttention, Line, Measurement, Outcome, Row};
 use af1::selfcheck::CLAIM;
 use rstest::rstest;
@@ -25,7 +25,7 @@ fn measured(args: &[&str]) -> Vec<Measurement> {
 }
 
 fn truth(model: &str) -> (Plant, Truth) {
-    let Origin::Planted(plant) = Preset::named(model).unwrap().origin else {
+    let Supply::Planted(plant) = Preset::named(model).unwrap().supply else {
         panic!("{model} is planted");
     };
     let truth = plant.truth("symbolic", CLAIM).unwrap();

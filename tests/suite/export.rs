@@ -1,14 +1,17 @@
 //! Graphs as files: cutting, the committed graphs, and running a model in one piece.
 
+use af1::error::exit;
 use af1::experiment::{Biases, base_forward};
 use af1::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
 use af1::intervene::Mask;
-use af1::model::{BosChoice, Model, Origin, PRESETS, Preset};
-use af1::runtime::{Device, Engine, Part, Tensor};
+use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
+use af1::runtime::{Device, Engine, Part, Placement, Tensor};
 use ndarray::{Array2, Ix2, IxDyn};
 use rstest::rstest;
 
-use super::fixtures::{cache, distance, path, runtime, smollm2, tiny};
+use super::bad_input::refused;
+use super::fixtures::{cache, distance, load, path, runtime, smollm2, tiny};
+use super::program::{af1, stdout};
 
 /// How far the same model may differ when it is cut in another way: fused kernels sum in another order. Small beside
 /// [`super::fixtures::PARITY`].
@@ -26,8 +29,8 @@ fn segments_agree(model: &Model, engine: &mut Engine) {
     let (captured, in_pieces) = base_forward(engine, ids.clone(), &biases, &every).unwrap();
 
     let graph = model.graph().unwrap();
-    let folder = model.folder();
-    let mut whole = Part::new(runtime(), &Device::Cpu, &graph, folder).unwrap();
+    let (graph, weights) = model.resolve(&graph).unwrap();
+    let mut whole = Part::new(runtime(), &Device::Cpu, &graph, &weights).unwrap();
     let positions = Array2::from_shape_fn(ids.dim(), |(_, t)| t as i64);
     let (ids, positions) = (
         Tensor::from_i64(ids).unwrap(),
@@ -60,7 +63,7 @@ fn segments_agree(model: &Model, engine: &mut Engine) {
         let segment = graph
             .cut(&name, &[resid(from)], std::slice::from_ref(&output))
             .unwrap();
-        let mut part = Part::new(runtime(), &Device::Cpu, &segment, folder).unwrap();
+        let mut part = Part::new(runtime(), &Device::Cpu, &segment, &weights).unwrap();
         let stream = Tensor::from_f32(captured[&from].clone()).unwrap();
         let from_name = resid(from);
         let mut inputs = vec![(POSITION_IDS, &positions), (&*from_name, &stream)];
@@ -145,20 +148,84 @@ fn every_cut_has_what_it_needs_and_no_more() {
     );
 }
 
+/// A GGUF file is exported as the safetensors file into which the graph's references point: its weights are those that the file was made
+/// of, the rows of queries and keys in Hugging Face's order again.
+#[test]
+fn a_gguf_file_is_exported_with_its_weights() {
+    let gguf = path("reference/tiny-llama/llama3.1.gguf");
+    let model = Model::load(&gguf.to_string_lossy(), &BosChoice::Default, &cache()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let export = || {
+        let mut command = af1();
+        command.args(["export", "--model"]).arg(&gguf).arg("--out");
+        stdout(command.arg(folder.path()));
+    };
+    export();
+    let bytes = |path: &std::path::Path| std::fs::read(path).unwrap();
+    let (written, source) = (
+        bytes(&folder.path().join("model.safetensors")),
+        bytes(&path("reference/tiny-llama/f32/model.safetensors")),
+    );
+    let source = safetensors::SafeTensors::deserialize(&source).unwrap();
+    let graph = model.graph().unwrap();
+    assert_eq!(graph.weights.len(), source.len());
+    for weight in &graph.weights {
+        let range = weight.offset as usize..(weight.offset + weight.length) as usize;
+        let expected = source.tensor(&weight.name).unwrap();
+        assert_eq!(weight.file, "model.safetensors");
+        assert_eq!(weight.shape, expected.shape(), "{}", weight.name);
+        assert!(written[range] == *expected.data(), "{}", weight.name);
+    }
+    // As a folder it is the same model: graph, tokenizer and answers.
+    let whole = tempfile::tempdir().unwrap();
+    model.write_folder(whole.path()).unwrap();
+    assert!(bytes(&whole.path().join("model.safetensors")) == written);
+    let (of_folder, mut engine) = load(&whole.path().to_string_lossy());
+    assert_eq!(of_folder.graph().unwrap(), graph);
+    assert_eq!(of_folder.tokenizer.hash(), model.tokenizer.hash());
+    assert_eq!(of_folder.front.bos, model.front.bos);
+    let biases = Biases::new(6).unwrap();
+    let (_, from_folder) = base_forward(&mut engine, ids(90), &biases, &[]).unwrap();
+    for mapped in [false, true] {
+        let placement = Placement {
+            mapped: Some(mapped),
+            ..Placement::default()
+        };
+        let mut engine = Engine::new(runtime(), &placement, &model).unwrap();
+        let (_, from_gguf) = base_forward(&mut engine, ids(90), &biases, &[]).unwrap();
+        let apart = distance(
+            from_gguf.as_slice().unwrap(),
+            from_folder.as_slice().unwrap(),
+        );
+        assert!(apart < SEGMENTS, "mapped {mapped}: {apart}");
+    }
+    // A second time nothing changes; another model's weights are not replaced.
+    export();
+    assert!(bytes(&folder.path().join("model.safetensors")) == written);
+    std::fs::write(folder.path().join("model.safetensors"), "another's").unwrap();
+    let mut command = af1();
+    command.args(["export", "--model"]).arg(&gguf).arg("--out");
+    refused(
+        command.arg(folder.path()),
+        exit::USAGE,
+        &["another model's", "choose an empty folder"],
+    );
+}
+
 /// The graphs in `onnx/` are what the program writes today. To renew them: `AF1_RENEW=1 cargo test committed_graphs`.
 #[test]
 fn committed_graphs_are_current() {
     let (tiny, _) = tiny("f32");
     let load = |preset: &Preset| {
         let model = Model::load(preset.name, &BosChoice::Default, &cache()).unwrap();
-        let name = match preset.origin {
+        let name = match preset.supply {
             // Planted models of one depth differ in nothing but their weights.
-            Origin::Planted(plant) => format!("planted-{}-layers", plant.layers),
+            Supply::Planted(plant) => format!("planted-{}-layers", plant.layers),
             _ => preset.name.to_owned(),
         };
         (name, model)
     };
-    let here = |preset: &&Preset| !matches!(preset.origin, Origin::Hub(_));
+    let here = |preset: &&Preset| !matches!(preset.supply, Supply::Hub(_));
     let models = PRESETS
         .iter()
         .filter(here)

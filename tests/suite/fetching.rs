@@ -282,17 +282,39 @@ fn a_download_onto_a_full_disk_leaves_nothing() {
 /// A full disk, as far as an ordinary user can make one: files may not grow beyond a limit.
 #[cfg(unix)]
 #[test]
-fn a_conversion_that_does_not_fit_leaves_nothing() {
-    let (folder, name) = filled();
-    let script = "trap '' XFSZ; ulimit -f 200000; exec \"$0\" inspect";
+fn an_export_that_does_not_fit_leaves_nothing() {
+    let (folder, _) = filled();
+    let out = folder.path().join("out");
+    let script = "trap '' XFSZ; ulimit -f 200000; exec \"$0\" export --out \"$1\"";
     let mut command = Command::new("sh");
     command
         .args(["-c", script, env!("CARGO_BIN_EXE_af1")])
+        .arg(&out)
         .env("AF1_CACHE", folder.path());
     fails(
         &mut command,
         exit::WRITE,
-        &["model.safetensors", "cannot write", "AF1_CACHE"],
+        &["cannot write", "nothing half-written was left"],
     );
+    assert_eq!(entries(&out), Vec::<String>::new());
+}
+
+/// A GGUF file is widened in memory: to look at the model and to run it no file larger than a note may be written.
+#[cfg(unix)]
+#[test]
+fn a_gguf_file_is_read_where_it_is() {
+    let (folder, name) = filled();
+    let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
+    for verb in ["inspect --style python", "logits --prompt 1+2="] {
+        let script = format!("trap '' XFSZ; ulimit -f 100; exec \"$0\" {verb}");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &script, env!("CARGO_BIN_EXE_af1")])
+            .env("AF1_CACHE", folder.path())
+            .env("ORT_DYLIB_PATH", &library.path);
+        let output = command.output().unwrap();
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{verb}: {message}");
+    }
     assert_eq!(entries(folder.path()), [name]);
 }

@@ -13,8 +13,11 @@ use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 /// order; one wrong weight, position or constant moves logits by far more.
 pub const PARITY: f32 = 1e-4;
 
-/// The name of the real model.
+/// The name of the real model that does not show AF1.
 pub const SMOLLM2: &str = "smollm2-135m-instruct";
+
+/// The name of the one that does.
+pub const QWEN: &str = "qwen2.5-coder-0.5b-instruct";
 
 pub fn path(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

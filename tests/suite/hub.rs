@@ -32,14 +32,14 @@ struct State {
     requests: usize,
 }
 
-struct Hub {
+pub struct Hub {
     address: String,
     state: Arc<Mutex<State>>,
 }
 
 impl Hub {
     /// Serves a folder as `owner/tiny`.
-    fn serve(folder: PathBuf) -> Self {
+    pub fn serve(folder: PathBuf) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State::default()));
@@ -51,6 +51,16 @@ impl Hub {
             }
         });
         Self { address, state }
+    }
+
+    /// Where it is.
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// How often it was asked.
+    pub fn requests(&self) -> usize {
+        self.state.lock().unwrap().requests
     }
 
     fn set(&self, change: impl FnOnce(&mut State)) {
@@ -127,7 +137,8 @@ fn answer(mut stream: TcpStream, folder: &Path, state: &Mutex<State>) -> Option<
         let info = serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string();
         return send("200 OK", "", info.as_bytes(), usize::MAX);
     }
-    let Some(name) = path.strip_prefix(&format!("/owner/tiny/resolve/{COMMIT}/")) else {
+    let states = [COMMIT, "main"].map(|state| format!("/owner/tiny/resolve/{state}/"));
+    let Some(name) = states.iter().find_map(|state| path.strip_prefix(state)) else {
         return send("404 Not Found", "", b"", 0);
     };
     let mut bytes = std::fs::read(folder.join(name)).ok()?;

@@ -6,7 +6,7 @@ use af1::experiment::{
 };
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::model::planted::{Plant, Route};
-use af1::model::{BosChoice, Model, Origin, PRESETS, Preset};
+use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
 use af1::prompt::PromptSet;
 use af1::record::{Measurement, Outcome, Provenance, Run, measure};
 use af1::runtime::{Device, Engine};
@@ -383,7 +383,7 @@ fn every_preset_is_as_planted(
 /// All planted presets are in the list above, so that none is forgotten.
 #[test]
 fn the_presets_are_all_checked() {
-    let planted = |preset: &&Preset| matches!(preset.origin, Origin::Planted(_));
+    let planted = |preset: &&Preset| matches!(preset.supply, Supply::Planted(_));
     assert_eq!(PRESETS.iter().filter(planted).count(), 13);
 }
 

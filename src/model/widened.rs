@@ -1,0 +1,184 @@
+//! The weights of a GGUF file as f32: not a file, but made in memory when a session takes them, so that neither the disk nor the memory
+//! holds a model twice.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::thread::{available_parallelism, scope};
+
+use super::dequantise::GgmlType;
+use super::gguf::Gguf;
+use crate::{Error, Result};
+
+/// Tensors of a GGUF file under the names, with the rows in the order, and in the shapes of Hugging Face's layout.
+#[derive(Debug)]
+pub struct Widened {
+    path: PathBuf,
+    file: File,
+    tensors: BTreeMap<String, Quantised>,
+}
+
+/// A tensor as the file has it.
+#[derive(Clone, Debug)]
+struct Quantised {
+    kind: GgmlType,
+    /// Its first byte in the file.
+    offset: usize,
+    /// Bytes of a row.
+    row_bytes: usize,
+    shape: Vec<usize>,
+    /// Heads whose rows the file keeps in the order of interleaved rotary embedding.
+    interleaved_heads: Option<usize>,
+}
+
+/// A tensor that a model has: what it is called there and here, and how its rows lie.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// llama.cpp's name.
+    pub theirs: String,
+    /// Hugging Face's name.
+    pub ours: String,
+    /// Its shape, row-major.
+    pub shape: Vec<usize>,
+    /// Heads whose rows the file keeps in the order of interleaved rotary embedding.
+    pub interleaved_heads: Option<usize>,
+}
+
+/// A tensor with fewer weights is widened by one thread.
+const SMALL: usize = 1 << 16;
+
+impl Widened {
+    /// The tensors that are wanted of a file, which has them in the shapes that are wanted.
+    ///
+    /// # Errors
+    /// A tensor that is missing or has another shape; the file cannot be opened again.
+    pub fn new(gguf: &Gguf, wanted: Vec<Wanted>) -> Result<Self> {
+        let path = gguf.path();
+        let mut tensors = BTreeMap::new();
+        for tensor in wanted {
+            let found = gguf.tensors().get(&tensor.theirs);
+            let found = found
+                .filter(|info| info.shape == tensor.shape)
+                .ok_or_else(|| {
+                    let shape = found.map(|info| format!("shape {:?}", info.shape));
+                    Error::Malformed {
+                        path: path.to_owned(),
+                        what: format!("tensor {:?}", tensor.theirs),
+                        expected: format!("shape {:?}, as the metadata says", tensor.shape),
+                        found: shape.unwrap_or("no such tensor".to_owned()),
+                    }
+                })?;
+            let columns = *tensor.shape.last().expect("a tensor has an axis");
+            let quantised = Quantised {
+                kind: found.ggml_type,
+                offset: found.bytes().start,
+                row_bytes: columns / found.ggml_type.block_len() * found.ggml_type.block_bytes(),
+                shape: tensor.shape,
+                interleaved_heads: tensor.interleaved_heads,
+            };
+            tensors.insert(tensor.ours, quantised);
+        }
+        Ok(Self {
+            file: File::open(path).map_err(|e| Error::reading(path, "GGUF file", e))?,
+            path: path.to_owned(),
+            tensors,
+        })
+    }
+
+    /// The GGUF file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The names of the tensors in Hugging Face's layout, sorted, and their shapes.
+    pub fn shapes(&self) -> impl Iterator<Item = (&str, &[usize])> {
+        let tensors = self.tensors.iter();
+        tensors.map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()))
+    }
+
+    /// Writes the weights of a tensor, row-major, to `out`, which has room for exactly these. All cores take part.
+    ///
+    /// # Errors
+    /// No such tensor; another length; a file that has become shorter or cannot be mapped.
+    pub fn fill(&self, name: &str, out: &mut [f32]) -> Result<()> {
+        let tensor = self.tensors.get(name);
+        let tensor = tensor.filter(|tensor| tensor.shape.iter().product::<usize>() == out.len());
+        let tensor = tensor.ok_or_else(|| Error::Malformed {
+            path: self.path.clone(),
+            what: "weights".to_owned(),
+            expected: format!("tensor {name:?} with {} weights", out.len()),
+            found: "no such tensor".to_owned(),
+        })?;
+        let columns = *tensor.shape.last().expect("a tensor has an axis");
+        let rows = out.len() / columns.max(1);
+        let bytes = self.bytes(tensor, rows)?;
+        let threads = match out.len() < SMALL {
+            true => 1,
+            false => available_parallelism().map_or(1, usize::from),
+        };
+        let share = rows.div_ceil(threads).max(1);
+        scope(|scope| {
+            let mut shares = out.chunks_mut(share * columns.max(1)).enumerate();
+            // The last share is this thread's own.
+            let own = shares.next_back();
+            for (at, out) in shares {
+                let bytes = &bytes;
+                scope.spawn(move || tensor.widen(bytes, at * share, out));
+            }
+            if let Some((at, out)) = own {
+                tensor.widen(&bytes, at * share, out);
+            }
+        });
+        Ok(())
+    }
+
+    /// The bytes of a tensor. The map lives as long as they are needed: the memory of a process counts what it has mapped and read.
+    fn bytes(&self, tensor: &Quantised, rows: usize) -> Result<memmap2::Mmap> {
+        let fail = |e| Error::reading(&self.path, "GGUF file", e);
+        let length = rows * tensor.row_bytes;
+        let end = (tensor.offset + length) as u64;
+        let found = self.file.metadata().map_err(fail)?.len();
+        if found < end {
+            return Err(Error::Truncated {
+                path: self.path.clone(),
+                expected: format!("{end} bytes, as when it was opened"),
+                found: format!("{found} bytes"),
+            });
+        }
+        let mut options = memmap2::MmapOptions::new();
+        options.offset(tensor.offset as u64).len(length);
+        // SAFETY: the map is only read. A file that another process shortens meanwhile would end this process, as for every
+        // memory-mapped file.
+        unsafe { options.map(&self.file) }.map_err(fail)
+    }
+}
+
+impl Quantised {
+    /// Widens rows from `first` on, as many as `out` has room for.
+    fn widen(&self, bytes: &[u8], first: usize, out: &mut [f32]) {
+        let columns = *self.shape.last().expect("a tensor has an axis");
+        if columns == 0 {
+            return;
+        }
+        let mut row = Vec::with_capacity(columns);
+        for (at, out) in out.chunks_exact_mut(columns).enumerate() {
+            let from = self.row_in_file(first + at) * self.row_bytes;
+            row.clear();
+            self.kind
+                .widen_onto(&bytes[from..from + self.row_bytes], &mut row);
+            out.copy_from_slice(&row);
+        }
+    }
+
+    /// Where the file keeps a row of Hugging Face's layout: llama.cpp keeps the rows of a query or key head as interleaved pairs
+    /// `(0, 1), (2, 3), ...` of rotary dimensions, Hugging Face as two halves.
+    fn row_in_file(&self, row: usize) -> usize {
+        let Some(heads) = self.interleaved_heads else {
+            return row;
+        };
+        let d_head = self.shape[0] / heads;
+        let (head, within) = (row / d_head, row % d_head);
+        let (half, pair) = (within / (d_head / 2), within % (d_head / 2));
+        head * d_head + 2 * pair + half
+    }
+}
