@@ -307,7 +307,8 @@ pub fn contexts(measurements: &[Measurement]) -> String {
             let all = all_draws(&cells);
             if let Some(verdict) = all.as_ref().and_then(|all| all.verdict.as_ref()) {
                 let (outcome, reason) = (outcome(verdict.outcome), &verdict.reason);
-                reasons += &format!("    {number} contexts: {outcome}: {reason}\n");
+                let plural = if number == 1 { "" } else { "s" };
+                reasons += &format!("    {number} context{plural}: {outcome}: {reason}\n");
             }
             table.add_row([
                 number.to_string(),
