@@ -21,8 +21,11 @@ use crate::{Error, Result};
 #[derive(Args, Clone, Debug)]
 pub struct ModelArgs {
     /// A built-in name, a Hugging Face folder, owner/name[@revision] on its hub, or a .gguf or .onnx file
-    #[arg(long, value_name = "NAME|PATH", default_value = PRESETS[0].name)]
-    pub model: String,
+    #[arg(long, value_name = "NAME|PATH", help = format!(
+        "A built-in name, a Hugging Face folder, owner/name[@revision] on its hub, or a .gguf or .onnx file [default: {}]",
+        PRESETS[0].name
+    ))]
+    pub model: Option<String>,
     /// The token before every prompt; `none` for none [default: the model's own]
     #[arg(long, value_name = "TOKEN|none")]
     pub bos: Option<BosChoice>,
@@ -208,10 +211,15 @@ pub fn start(
 }
 
 impl ModelArgs {
+    /// What was asked for, else the first of the built-in models.
+    pub fn name(&self) -> &str {
+        self.model.as_deref().unwrap_or(PRESETS[0].name)
+    }
+
     /// Loads the model without a runtime.
     pub fn load(&self) -> Result<Model> {
         let bos = self.bos.clone().unwrap_or_default();
-        let mut model = Model::load(&self.model, &bos, &Cache::of_user()?)?;
+        let mut model = Model::load(self.name(), &bos, &Cache::of_user()?)?;
         model.precision = self.precision.into();
         if model.precision != Precision::F32 {
             model.decoder("--precision")?;

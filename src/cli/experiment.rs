@@ -4,14 +4,17 @@
 
 use clap::{Args, ValueEnum};
 
-use super::args::{AblationArgs, AblationName, Layers, MaskingName, check_layers, defaults};
+use super::args::{
+    AblationArgs, AblationName, Format, Layers, MaskingName, check_layers, defaults,
+};
 use super::lab::{Common, Lab, Sweep, Unit};
+use super::output::print;
 use super::selfcheck::control;
 use crate::experiment::{
     Draw, Experiment, Order, Part, knockout_windows, knockouts_upward, subgraphs, waiting,
 };
 use crate::intervene::{Ablation, Plan, ablation, masking};
-use crate::model::{Model, Preset};
+use crate::model::{CONTRAST, Model, PRESETS, Preset};
 use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
@@ -228,12 +231,51 @@ impl Subgraph {
 
 impl Reproduce {
     pub fn run(self) -> Result<()> {
+        let Some(contrast) = self.contrast() else {
+            return self.table(true, true);
+        };
+        let apart = self.common.output.format == Format::Table;
+        self.table(true, false)?;
+        if apart {
+            print("\n")?;
+        }
+        contrast.table(false, true)
+    }
+
+    /// The same for the model that is shown beside the first one, unless something of one's own is asked for.
+    fn contrast(&self) -> Option<Self> {
+        let Common {
+            model,
+            prompts,
+            output,
+            ..
+        } = &self.common;
+        let own = model.model.is_some()
+            || prompts.styles.is_some()
+            || !prompts.style.is_empty()
+            || self.subgraph.wait.is_some()
+            || self.subgraph.transfer.is_some()
+            || output.out.is_some();
+        if own {
+            return None;
+        }
+        let mut contrast = self.clone();
+        contrast.common.model.model = Some(CONTRAST.to_owned());
+        // The first style of both.
+        contrast.common.prompts.style = vec![PRESETS[0].styles[0].to_owned()];
+        Some(contrast)
+    }
+
+    /// The table of a model, after the control and before what to try next.
+    fn table(self, first: bool, last: bool) -> Result<()> {
         let mut lab = Lab::open(self.common)?;
         let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
-        lab.control = control(lab.engine.runtime(), lab.engine.placement())?;
+        if first {
+            lab.control = control(lab.engine.runtime(), lab.engine.placement())?;
+        }
         let mut plans = waiting(&waits);
         plans.extend(subgraphs(&waits, &transfers));
-        let next = next(&lab);
+        let next = if last { next(&lab) } else { String::new() };
         let sweep = sweep(Experiment::Af1, &plans, self.ablations.chosen());
         lab.run(&sweep, |lines| report::terminal(lines) + &next)
     }
@@ -257,7 +299,7 @@ fn next(lab: &Lab) -> String {
     };
     let mut same = String::new();
     if lab.model.preset.is_none() {
-        same += &format!(" --model {}", lab.args.model.model);
+        same += &format!(" --model {}", lab.args.model.name());
     }
     if let Some(styles) = &lab.args.prompts.styles {
         same += &format!(" --styles {}", styles.display());

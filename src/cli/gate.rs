@@ -73,7 +73,7 @@ impl Gate {
     /// Writes that there is no answer, and why: as JUnit XML, and into the summary, too, if it is the last word.
     fn say_error(&self, reason: &str, last: bool) -> Result<()> {
         if let Some(junit) = &self.junit {
-            let text = report::gate_junit_error(&self.model.model, reason);
+            let text = report::gate_junit_error(self.model.name(), reason);
             write_atomically(junit, text.as_bytes())?;
         }
         match &self.summary {

@@ -33,7 +33,7 @@ pub use expect::{Expected, ExpectedValue};
 pub use family::Family;
 pub use given::GraphFile;
 pub use load::{BosChoice, Decoder, Model, Source};
-pub use preset::{PRESETS, Preset};
+pub use preset::{CONTRAST, PRESETS, Preset};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
 };

@@ -117,6 +117,9 @@ pub const PRESETS: [Preset; 19] = [
     ),
 ];
 
+/// The real model that the main table shows beside the first one: it waits, and has no sharp AF1.
+pub const CONTRAST: &str = "smollm2-135m-instruct";
+
 /// What is known of two of the paper's models.
 const SHORTER: &str = "a shorter wait and a longer transfer than Llama-3-8B's are reported, no numbers; try `af1 discover`";
 
