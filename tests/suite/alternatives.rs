@@ -100,6 +100,8 @@ fn the_planted_truth_is_found(
         let keeps = match method.as_str() {
             "cama abp" | "token-resample abp" | "identity abp" => true,
             "cama no-sink" | "cama value-zero" | "cama attention-mean" => true,
+            // The prompts are shorter than the window.
+            "cama window-10" => true,
             "wrong-operator abp" | "operator-pooled abp" => !carried,
             _ => false,
         };

@@ -22,6 +22,8 @@ list! {
     no_sink::NoSink,
     // Of `A+B=`, the last two tokens are the second operand and `=`: the first operand is out of sight.
     window::Window(2),
+    // What the authors' demo lets the last token see (`make_ABP_hook(10)`).
+    window::Window(10),
     value_zero::ValueZero,
     attention_mean::AttentionMean,
 }
