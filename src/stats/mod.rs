@@ -35,6 +35,6 @@ pub use draws::lower_over_contexts;
 pub use evidence::{Design, Evidence};
 pub use inference::Inference;
 pub use multiple::holm;
-pub use needed::Needed;
+pub use needed::{Needed, Worth};
 pub use paired::{difference_bounds, discordant, mcnemar_greater, mcnemar_two_sided};
 pub use proportion::Proportion;

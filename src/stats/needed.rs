@@ -23,6 +23,31 @@ impl std::fmt::Display for Needed {
     }
 }
 
+/// What one independent prompt takes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worth {
+    /// So many prompts that depend on each other.
+    pub prompts: f64,
+    /// So many units: where prompts of a unit succeed or fail together, more of them over as many units say nothing more.
+    pub values: f64,
+}
+
+impl Worth {
+    /// Prompts that are independent of each other.
+    pub const INDEPENDENT: Self = Self {
+        prompts: 1.0,
+        values: 0.0,
+    };
+
+    /// As they are here.
+    fn of(evidence: &Evidence) -> Self {
+        evidence.design.map_or(Self::INDEPENDENT, |design| Self {
+            prompts: evidence.trials as f64 / design.effective,
+            values: design.units / design.effective,
+        })
+    }
+}
+
 /// The share below and above a 95% interval.
 const TAIL: f64 = 0.025;
 
@@ -52,8 +77,7 @@ impl Needed {
         }
     }
 
-    /// What a claim needs to pass with that probability if the true share is `truth`, and prompts are worth as little as now:
-    /// `design_effect` of them one independent prompt (1 where they are independent). About other operands the values are for
+    /// What a claim needs to pass with that probability if the true share is `truth`, and prompts are worth as little as now. About other operands the values are for
     /// prompts that are drawn from all pairs of them, each about as often. `None` where the truth does not lie above the claim,
     /// or so little above that it may take more than 10,000 prompts or values.
     pub fn with_power(
@@ -61,7 +85,7 @@ impl Needed {
         claim: f64,
         truth: f64,
         power: f64,
-        design_effect: f64,
+        worth: Worth,
     ) -> Option<Self> {
         if inference == Inference::Prompts {
             return sample_size(claim, truth, power).map(|prompts| Self {
@@ -83,11 +107,13 @@ impl Needed {
         // As many successes are there with that probability; the units have to be enough for them.
         let most = first(effective, |k| !often(effective, k)) - 1;
         let units = units(claim, most as f64 / effective as f64, TAIL);
-        let prompts = effective as f64 * design_effect.max(1.0) / t_ratio(units, TAIL);
+        let effective = effective as f64 / t_ratio(units, TAIL);
+        let prompts = effective * worth.prompts.max(1.0);
         // With two prompts of a value at least, so that drawing them unevenly costs no more than half.
         let prompts = prompts.max(2.0 * units).ceil();
-        let values = (units * prompts / (prompts - units)).ceil();
-        (prompts <= MOST_VALUES as f64).then_some(Self {
+        let values = units * prompts / (prompts - units);
+        let values = values.max(effective * worth.values).ceil();
+        (prompts.max(values) <= MOST_VALUES as f64).then_some(Self {
             prompts: prompts as usize,
             values: Some(values as usize),
         })
@@ -110,11 +136,12 @@ impl Evidence {
     pub fn more(&self, claim: f64, power: f64) -> Option<String> {
         let trials = self.trials.max(1) as f64;
         let truth = self.successes as f64 / trials;
-        let effect = self.design.map_or(1.0, |design| trials / design.effective);
-        let needed = Needed::with_power(self.inference, claim, truth, power, effect)?;
+        let worth = Worth::of(self);
+        let needed = Needed::with_power(self.inference, claim, truth, power, worth)?;
         if self.inference == Inference::Prompts && self.design.is_some() {
-            let prompts = (needed.prompts as f64 * effect).ceil();
-            let questions = units(claim, 1.0, TAIL).ceil();
+            let effective = needed.prompts as f64;
+            let prompts = (effective * worth.prompts).ceil();
+            let questions = units(claim, 1.0, TAIL).max(effective * worth.values).ceil();
             return Some(format!(
                 "{prompts} right answers to at least {questions} different questions"
             ));
@@ -174,24 +201,31 @@ mod tests {
 
     #[test]
     fn about_the_same_prompts_it_is_the_sample_size() {
-        let found = Needed::with_power(Inference::Prompts, 0.95, 0.99, 0.8, 7.0).unwrap();
+        let found =
+            Needed::with_power(Inference::Prompts, 0.95, 0.99, 0.8, Worth::INDEPENDENT).unwrap();
         assert_eq!(Some(found.prompts), sample_size(0.95, 0.99, 0.8));
     }
 
     #[test]
     fn dependent_prompts_need_more() {
-        let of = |effect| Needed::with_power(Inference::Operands, 0.95, 0.99, 0.8, effect).unwrap();
-        assert!(of(5.0).prompts > of(1.0).prompts);
+        let of = |prompts, values| {
+            let worth = Worth { prompts, values };
+            Needed::with_power(Inference::Operands, 0.95, 0.99, 0.8, worth).unwrap()
+        };
+        let (one, five) = (of(1.0, 0.0), of(5.0, 1.0));
+        assert!(five.prompts > one.prompts);
+        // Where whole values fail, every independent prompt is another value.
+        assert!(five.values.unwrap() >= sample_size(0.95, 0.99, 0.8).unwrap());
         assert_eq!(
-            Needed::with_power(Inference::Operands, 0.95, 0.95, 0.8, 1.0),
+            Needed::with_power(Inference::Operands, 0.95, 0.95, 0.8, Worth::INDEPENDENT),
             None
         );
         assert_eq!(
-            of(1.0).to_string(),
+            one.to_string(),
             format!(
                 "{} right answers over {} values of every operand",
-                of(1.0).prompts,
-                of(1.0).values.unwrap()
+                one.prompts,
+                one.values.unwrap()
             )
         );
     }

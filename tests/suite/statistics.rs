@@ -3,7 +3,7 @@
 
 use af1::record::{Measurement, Outcome, judge};
 use af1::stats::{
-    Clusters, Evidence, Inference, LEVEL, Mean, Needed, Proportion, bootstrap_clustered,
+    Clusters, Evidence, Inference, LEVEL, Mean, Needed, Proportion, Worth, bootstrap_clustered,
     bootstrap_paired, bootstrap_two_level, holm, mcnemar_greater, mcnemar_two_sided,
     noninferiority, pass_probability, sample_size,
 };
@@ -613,7 +613,8 @@ fn means_about_other_operands(
 #[case(0.95, 0.99)]
 #[case(0.9, 0.96)]
 fn what_a_claim_about_other_operands_needs(#[case] claim: f64, #[case] truth: f64) {
-    let needed = Needed::with_power(Inference::Operands, claim, truth, 0.8, 1.0).unwrap();
+    let needed =
+        Needed::with_power(Inference::Operands, claim, truth, 0.8, Worth::INDEPENDENT).unwrap();
     let grid = Grid {
         values: needed.values.unwrap(),
         drawn: Some(needed.prompts),
