@@ -10,7 +10,7 @@ use af1::experiment::{
 };
 use af1::fetch::Cache;
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
-use af1::model::{BosChoice, Model, PRESETS};
+use af1::model::{BosChoice, CONTRAST, Model};
 use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 use criterion::{BenchmarkId, Criterion, Throughput};
@@ -34,7 +34,7 @@ struct Case {
 /// its construction.
 const CASES: [Case; 2] = [
     Case {
-        model: PRESETS[0].name,
+        model: CONTRAST,
         style: "calculate",
         largest: 9,
         af1: (20, 6),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use af1::experiment::{Biases, Request, base_forward, first_maximum, prepare};
 use af1::fetch::Cache;
 use af1::intervene::{Estimator, Plan, ablation};
-use af1::model::{BosChoice, Model, PRESETS};
+use af1::model::{BosChoice, CONTRAST, Model};
 use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 
@@ -32,7 +32,7 @@ fn main() {
     let cache = Cache::of_user().expect("a cache folder");
     let library = Library::find_or_fetch(&cache, &Device::Cpu).expect("an ONNX Runtime library");
     let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
-    let model = Model::load(PRESETS[0].name, &BosChoice::Default, &cache).expect("the model");
+    let model = Model::load(CONTRAST, &BosChoice::Default, &cache).expect("the model");
     if task == "folder" {
         // As the other tools read it.
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/model");

@@ -52,7 +52,7 @@ pub struct ExpectedValue {
 }
 
 /// The files, by their names without an ending.
-const FILES: [(&str, &str); 6] = [
+const FILES: [(&str, &str); 7] = [
     (
         "gpt-j-6b",
         include_str!("../../fixtures/expect/gpt-j-6b.toml"),
@@ -72,6 +72,10 @@ const FILES: [(&str, &str); 6] = [
     (
         "pythia-6.9b",
         include_str!("../../fixtures/expect/pythia-6.9b.toml"),
+    ),
+    (
+        "qwen2.5-coder-0.5b-instruct",
+        include_str!("../../fixtures/expect/qwen2.5-coder-0.5b-instruct.toml"),
     ),
     (
         "smollm2-135m-instruct",

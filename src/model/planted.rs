@@ -874,7 +874,9 @@ mod tests {
     /// The margin between the right answer and the next one, in units of the answer's logit.
     #[test]
     fn every_number_is_told_from_every_other() {
-        for route in [Route::Direct, Route::Leak] {
+        // A low frequency tells neighbours less well apart; still better than the default token's logit is below the answer's.
+        let default = (ANSWER_LOGIT - DEFAULT_LOGIT) / (ANSWER_LOGIT / FREQUENCIES.len() as f64);
+        for (route, least) in [(Route::Direct, 3.0), (Route::Leak, 2.0 * default)] {
             let plant = Plant {
                 layers: 8,
                 wait: 3,
@@ -888,8 +890,7 @@ mod tests {
             };
             let second = (1..NUMBERS).map(score).fold(f64::MIN, f64::max);
             let margin = FREQUENCIES.len() as f64 - second;
-            // More than the default token is below the right answer.
-            assert!(margin > 2.0, "{route:?} {second}");
+            assert!(margin > least, "{route:?} {margin}");
         }
     }
 }

@@ -3,19 +3,21 @@
 use quick_junit::{Report, TestSuite};
 
 use super::junit::{errored, suite, test, written};
-use super::table::{outcome, table};
+use super::table::{front, outcome, table};
 use crate::gate::Answer;
 use crate::record::{Line, Outcome, Provenance, Row, SCHEMA};
 
 /// What stands above the answers: the outcome, and on what it was found.
 pub fn gate_heading(model: &str, p: &Provenance, found: Outcome) -> String {
     format!(
-        "gate: {}\n{model}, {} on ONNX Runtime {} ({}), model {}\n",
+        "gate: {}\n{model}, {} on ONNX Runtime {} ({}), model {}\n{} before every prompt; means over {} contexts\n",
         outcome(found),
         p.dtype,
         p.runtime_version,
         p.ran_on(),
-        p.model_sha256.get(..16).unwrap_or(&p.model_sha256)
+        p.model_sha256.get(..16).unwrap_or(&p.model_sha256),
+        front(p),
+        p.contexts_from
     )
 }
 

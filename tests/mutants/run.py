@@ -52,6 +52,20 @@ MUTANTS = [
         "preflight::a_sound_model_passes_with_every_ablation::style_2___calculate__",
     ),
     Mutant(
+        "contexts cut by the answer",
+        "src/prompt/set.rs",
+        "if result.is_some() || selection.contexts_from == ContextsFrom::All {",
+        "if result.is_some() {",
+        "asked::means_over_answerable_contexts_leak",
+    ),
+    Mutant(
+        "a token in front that the model does not know",
+        "src/prompt/front.rs",
+        "(Some(token), Some(true)) => {",
+        "(Some(token), Some(_)) => {",
+        "asked::a_token_that_a_model_does_not_know_is_noticed",
+    ),
+    Mutant(
         "means keyed by position only",
         "src/intervene/ablation/mod.rs",
         "let moments = self.means.of_token(place.position, token);",
@@ -107,7 +121,7 @@ MUTANTS = [
     let pair = |(row, answers): (ArrayView1<'_, f32>, &&[u32])| {
         let best = digits.iter().max_by(|a, b| row[**a as usize].total_cmp(&row[**b as usize]));
         (best.copied().unwrap_or(0), logit_difference(row, answers))""",
-        "planted::every_preset_is_as_planted::name_10___planted_weak__",
+        "planted::every_preset_is_as_planted::name_12___planted_weak__",
     ),
     Mutant(
         "rows of queries and keys as llama.cpp keeps them",

@@ -188,6 +188,7 @@ fn comparison_tables(
         "planted-af1",
         "planted-operator",
         "planted-late",
+        "qwen2.5-coder-0.5b-instruct",
         "smollm2-135m-instruct"
     )]
     model: &str,
@@ -217,6 +218,8 @@ fn comparison_tables(
 fn cama_keeps_more_than_the_others() {
     let args = [
         "alternatives",
+        "--model",
+        "smollm2-135m-instruct",
         "--style",
         "calculate",
         "--operation",

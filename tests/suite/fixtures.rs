@@ -73,8 +73,20 @@ pub fn template(style: &str, operation: &str) -> Template {
     one(&Styles::built_in(), style, operation)
 }
 
-/// The prompts of a template.
+/// The prompts of a template that can be asked, which are all the contexts that there are.
 pub fn build(
+    model: &Model,
+    template: &Template,
+    operands: RangeInclusive<i64>,
+    results: RangeInclusive<i64>,
+) -> PromptSet {
+    let cut = ContextsFrom::Answerable;
+    build_from(cut, model, template, operands, results)
+}
+
+/// The prompts of a template.
+pub fn build_from(
+    contexts_from: ContextsFrom,
     model: &Model,
     template: &Template,
     operands: RangeInclusive<i64>,
@@ -84,7 +96,7 @@ pub fn build(
         operands,
         results,
         contexts: 100,
-        contexts_from: ContextsFrom::Answerable,
+        contexts_from,
         seed: 42,
     };
     let bos = model.bos();

@@ -74,6 +74,8 @@ fn waiting_tables() {
     settings.add_filter(r"ONNX Runtime \d+\.\d+\.\d+", "ONNX Runtime [version]");
     let args = [
         "waiting",
+        "--model",
+        "smollm2-135m-instruct",
         "--style",
         "calculate",
         "--operation",

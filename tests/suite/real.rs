@@ -9,12 +9,12 @@ use af1::intervene::ablation::{self, Ablation};
 use af1::intervene::masking::Technique;
 use af1::intervene::{Estimator, Plan};
 use af1::model::Model;
-use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
+use af1::prompt::{ContextsFrom, PromptSet, Styles};
 use af1::runtime::Engine;
 use rstest::rstest;
 use serde_json::Value;
 
-use super::fixtures::{ints, json, load, one, path, smollm2, template};
+use super::fixtures::{build_from, ints, json, load, one, path, smollm2, template};
 
 /// Where the two largest logits of the reference are closer than this, either may be the answer: those of two implementations differ.
 const CLEAR_MARGIN: f64 = 1e-3;
@@ -75,14 +75,7 @@ fn prompts(model: &Model, name: &str, contexts_from: ContextsFrom) -> PromptSet 
         ),
         _ => template(style, operation),
     };
-    let selection = Selection {
-        operands: 0..=9,
-        results: 0..=9,
-        contexts: 100,
-        contexts_from,
-        seed: 42,
-    };
-    PromptSet::build(&template, &model.tokenizer, model.bos(), &selection).unwrap()
+    build_from(contexts_from, model, &template, 0..=9, 0..=9)
 }
 
 /// Compares answers, each with the index of its prompt, with those of the reference.

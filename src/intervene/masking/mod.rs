@@ -10,22 +10,21 @@ mod view;
 pub use view::Mask;
 
 macro_rules! list {
-    ($($module:ident :: $name:ident $(($size:literal))?),* $(,)?) => {
+    ($($module:ident :: [$($value:expr),+ $(,)?]),* $(,)?) => {
         $(mod $module;)*
         /// All of them, the default first.
-        pub const ALL: &[&dyn Masking] = &[$(&$module::$name $(($size))?),*];
+        pub const ALL: &[&dyn Masking] = &[$($({ use $module::*; &$value }),+),*];
     };
 }
 
 list! {
-    abp::Abp,
-    no_sink::NoSink,
-    // Of `A+B=`, the last two tokens are the second operand and `=`: the first operand is out of sight.
-    window::Window(2),
-    // What the authors' demo lets the last token see (`make_ABP_hook(10)`).
-    window::Window(10),
-    value_zero::ValueZero,
-    attention_mean::AttentionMean,
+    abp::[Abp],
+    no_sink::[NoSink],
+    // Of `A+B=`, the last two tokens are the second operand and `=`: the first operand is out of sight. Ten tokens are what the
+    // authors' demo lets the last one see (`make_ABP_hook(10)`).
+    window::[Window(2), Window(10)],
+    value_zero::[ValueZero],
+    attention_mean::[AttentionMean],
 }
 
 /// A way of keeping tokens from looking at each other.
