@@ -263,7 +263,7 @@ fn a_download_onto_a_full_disk_leaves_nothing() {
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let program = env!("CARGO_BIN_EXE_af1");
     let script = format!(
-        "{mount} && {program} fetch; code=$?; ls {} >&2; exit $code",
+        "{mount} && {program} fetch --model smollm2-135m-instruct; code=$?; ls {} >&2; exit $code",
         folder.path().display()
     );
     let mut command = inside(&script);
@@ -293,7 +293,7 @@ fn a_download_onto_a_full_disk_leaves_nothing() {
 fn an_export_that_does_not_fit_leaves_nothing() {
     let (folder, _) = filled();
     let out = folder.path().join("out");
-    let script = "trap '' XFSZ; ulimit -f 200000; exec \"$0\" export --out \"$1\"";
+    let script = "trap '' XFSZ; ulimit -f 200000; exec \"$0\" export --model smollm2-135m-instruct --out \"$1\"";
     let mut command = Command::new("sh");
     command
         .args(["-c", script, env!("CARGO_BIN_EXE_af1")])
