@@ -13,7 +13,7 @@ fn asked(folder: &Path, template: &str) -> (PathBuf, Measurement, String) {
     let text = format!("[[style]]\nid = 'mine'\n[style.templates]\n'A+B' = '{template}'\n");
     std::fs::write(&styles, text).unwrap();
     let record = folder.join(format!("{}.jsonl", template.len()));
-    let args = "run --ablation cama --operands 0..=9 --results 0..=9 --wait 20 --transfer 6";
+    let args = "run --ablation cama --operands 0..=9 --results 0..=9 --wait 20 --transfer 6 --contexts-from answerable";
     let mut run = af1();
     run.args(args.split(' ')).args(["--model", SMOLLM2]);
     run.arg("--styles")
