@@ -42,7 +42,7 @@ def runs():
     for config in sorted((FIXTURES / "reference/tiny-families").glob("*/config.json")):
         folder = config.parent
         yield ["run", "--model", str(folder), *small, "--wait", "1", "--transfer", "1"]
-    yield ["run", *slice_of_real, "--ablation", "cama,zero"]
+    yield ["run", "--model", "smollm2-135m-instruct", *slice_of_real, "--ablation", "cama,zero"]
 
 
 def lines(program, args, device):
