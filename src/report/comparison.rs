@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::about::{accuracy, base_accuracy, intervals};
-use super::table::{faithfulness, p_value, signed, table};
+use super::table::{faithfulness, front, p_value, signed, table};
 use crate::record::{Line, Measurement, Row, bits_of_hex, key};
 use crate::stats::{difference_bounds, discordant, holm, mcnemar_two_sided};
 
@@ -136,7 +136,12 @@ pub fn comparison(new: &[Line], old: &[Line], json: bool) -> String {
         let mut names: Vec<String> = (cells.iter())
             .map(|m| {
                 let hash = &m.provenance.model_sha256;
-                format!("{} ({})", m.model, hash.get(..16).unwrap_or(hash))
+                let hash = hash.get(..16).unwrap_or(hash);
+                format!(
+                    "{} ({hash}; {} before every prompt)",
+                    m.model,
+                    front(&m.provenance)
+                )
             })
             .collect();
         names.dedup();
