@@ -251,6 +251,7 @@ impl Reproduce {
             ..
         } = &self.common;
         let own = model.model.is_some()
+            || model.bos.is_some()
             || prompts.styles.is_some()
             || !prompts.style.is_empty()
             || self.subgraph.wait.is_some()

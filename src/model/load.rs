@@ -176,7 +176,7 @@ impl Model {
         let tokenized = Tokenized {
             path: path.to_owned(),
             tokenizer,
-            stated: Stated::parse(tokenizer_config).unwrap_or_default(),
+            stated: Stated::parse(tokenizer_config).expect("this program wrote it"),
         };
         let sizes = spec.sizes();
         let decoder = Decoder {
