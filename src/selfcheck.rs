@@ -43,6 +43,10 @@ pub struct Row {
     pub style: String,
     /// The operation.
     pub operation: String,
+    /// The token in front of every prompt, if there is one.
+    pub bos: Option<String>,
+    /// What decided that, in words.
+    pub bos_rule: String,
     /// What was planted; `None` where the model cannot do the task.
     pub planted: Option<Truth>,
     /// What the experiments find, without a hint.
@@ -238,6 +242,8 @@ fn check_template(
         model: preset.name.to_owned(),
         style: style.to_owned(),
         operation,
+        bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
+        bos_rule: model.front.rule.to_string(),
         found,
         claim: preset.af1,
         due: due(plant, planted.as_ref(), preset.af1),

@@ -355,7 +355,8 @@ impl Lab {
             (false, Format::Json) => report::selfcheck_lines(&self.control),
             (false, Format::Table) => {
                 let version = self.engine.runtime().version();
-                let heading = report::selfcheck_heading(version, self.engine.placement());
+                let heading =
+                    report::selfcheck_heading(version, self.engine.placement(), &self.control);
                 heading + &report::selfcheck(&self.control) + "\n"
             }
         }

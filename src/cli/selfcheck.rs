@@ -54,7 +54,8 @@ impl Selfcheck {
         let text = match self.output.format {
             Format::Json => report::selfcheck_lines(&rows),
             Format::Table => {
-                report::selfcheck_heading(runtime.version(), &placement) + &report::selfcheck(&rows)
+                report::selfcheck_heading(runtime.version(), &placement, &rows)
+                    + &report::selfcheck(&rows)
             }
         };
         deliver(self.output.out.as_deref(), &text)?;

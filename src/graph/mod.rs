@@ -18,6 +18,7 @@ mod names;
 #[rustfmt::skip]
 mod proto;
 pub mod score;
+mod turned;
 mod value;
 
 pub use build::Builder;

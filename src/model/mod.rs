@@ -39,4 +39,4 @@ pub use spec::{
 };
 pub use supply::{Supply, entry_name};
 pub use weights::{Store, Weights};
-pub use widened::Widened;
+pub use widened::{Layout, Widened};

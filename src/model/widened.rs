@@ -44,8 +44,23 @@ pub struct Wanted {
     pub interleaved_heads: Option<usize>,
 }
 
+/// How the weights of a matrix lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// Row after row, as in the file.
+    RowMajor,
+    /// Column after column: the transposed matrix, row after row.
+    ColumnMajor,
+}
+
 /// A tensor with fewer weights is widened by one thread.
 const SMALL: usize = 1 << 16;
+
+/// Rows that are transposed together: the weights of a column of these fill a line of the processor's cache.
+const TILE: usize = 16;
+
+/// Columns that are transposed together, at least; a whole number of all blocks that have fewer weights.
+const STRIP: usize = 64;
 
 impl Widened {
     /// The tensors that are wanted of a file, which has them in the shapes that are wanted.
@@ -96,11 +111,11 @@ impl Widened {
         tensors.map(|(name, tensor)| (name.as_str(), tensor.shape.as_slice()))
     }
 
-    /// Writes the weights of a tensor, row-major, to `out`, which has room for exactly these. All cores take part.
+    /// Writes the weights of a tensor to `out`, which has room for exactly these. All cores take part.
     ///
     /// # Errors
     /// No such tensor; another length; a file that has become shorter or cannot be mapped.
-    pub fn fill(&self, name: &str, out: &mut [f32]) -> Result<()> {
+    pub fn fill(&self, name: &str, layout: Layout, out: &mut [f32]) -> Result<()> {
         let tensor = self.tensors.get(name);
         let tensor = tensor.filter(|tensor| tensor.shape.iter().product::<usize>() == out.len());
         let tensor = tensor.ok_or_else(|| Error::Malformed {
@@ -109,24 +124,41 @@ impl Widened {
             expected: format!("tensor {name:?} with {} weights", out.len()),
             found: "no such tensor".to_owned(),
         })?;
+        if out.is_empty() {
+            return Ok(());
+        }
         let columns = *tensor.shape.last().expect("a tensor has an axis");
-        let rows = out.len() / columns.max(1);
+        let rows = out.len() / columns;
         let bytes = self.bytes(tensor, rows)?;
         let threads = match out.len() < SMALL {
             true => 1,
             false => available_parallelism().map_or(1, usize::from),
         };
-        let share = rows.div_ceil(threads).max(1);
+        // A thread's share of the rows, or of the columns by whole blocks.
+        let (share, length) = match layout {
+            Layout::RowMajor => {
+                let share = rows.div_ceil(threads);
+                (share, share * columns)
+            }
+            Layout::ColumnMajor => {
+                let block = tensor.kind.block_len();
+                let share = (columns / block).div_ceil(threads) * block;
+                (share, share * rows)
+            }
+        };
+        let widen = |at: usize, out: &mut [f32]| match layout {
+            Layout::RowMajor => tensor.widen(&bytes, at * share, out),
+            Layout::ColumnMajor => tensor.widen_columns(&bytes, at * share, rows, out),
+        };
         scope(|scope| {
-            let mut shares = out.chunks_mut(share * columns.max(1)).enumerate();
+            let mut shares = out.chunks_mut(length).enumerate();
             // The last share is this thread's own.
             let own = shares.next_back();
             for (at, out) in shares {
-                let bytes = &bytes;
-                scope.spawn(move || tensor.widen(bytes, at * share, out));
+                scope.spawn(move || widen(at, out));
             }
             if let Some((at, out)) = own {
-                tensor.widen(&bytes, at * share, out);
+                widen(at, out);
             }
         });
         Ok(())
@@ -157,9 +189,6 @@ impl Quantised {
     /// Widens rows from `first` on, as many as `out` has room for.
     fn widen(&self, bytes: &[u8], first: usize, out: &mut [f32]) {
         let columns = *self.shape.last().expect("a tensor has an axis");
-        if columns == 0 {
-            return;
-        }
         let mut row = Vec::with_capacity(columns);
         for (at, out) in out.chunks_exact_mut(columns).enumerate() {
             let from = self.row_in_file(first + at) * self.row_bytes;
@@ -167,6 +196,33 @@ impl Quantised {
             self.kind
                 .widen_onto(&bytes[from..from + self.row_bytes], &mut row);
             out.copy_from_slice(&row);
+        }
+    }
+
+    /// Widens columns from `first` on, which a block begins with, as many as `out` has room for; each has `rows` weights.
+    fn widen_columns(&self, bytes: &[u8], first: usize, rows: usize, out: &mut [f32]) {
+        let (block, block_bytes) = (self.kind.block_len(), self.kind.block_bytes());
+        // Small blocks are taken several at once.
+        let strip = block.max(STRIP);
+        let mut tile = Vec::with_capacity(TILE * strip);
+        for (at, columns) in out.chunks_mut(strip * rows).enumerate() {
+            let width = columns.len() / rows;
+            let offset = (first + at * strip) / block * block_bytes;
+            let length = width / block * block_bytes;
+            for start in (0..rows).step_by(TILE) {
+                let end = rows.min(start + TILE);
+                tile.clear();
+                for row in start..end {
+                    let from = self.row_in_file(row) * self.row_bytes + offset;
+                    (self.kind).widen_onto(&bytes[from..from + length], &mut tile);
+                }
+                for (column, out) in columns.chunks_exact_mut(rows).enumerate() {
+                    let weights = tile.iter().skip(column).step_by(width);
+                    for (out, weight) in out[start..end].iter_mut().zip(weights) {
+                        *out = *weight;
+                    }
+                }
+            }
         }
     }
 

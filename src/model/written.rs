@@ -5,7 +5,7 @@ use std::cell::OnceCell;
 
 use safetensors::tensor::View;
 
-use super::widened::Widened;
+use super::widened::{Layout, Widened};
 use crate::Error;
 use crate::interrupt::is_interrupted;
 
@@ -62,7 +62,7 @@ impl View for Written<'_> {
             Content::Widened(..) if is_interrupted() => Cow::Borrowed(&[]),
             Content::Widened(widened, name, failure) => {
                 let mut weights = vec![0.0; self.shape.iter().product()];
-                if let Err(e) = widened.fill(name, &mut weights) {
+                if let Err(e) = widened.fill(name, Layout::RowMajor, &mut weights) {
                     let _ = failure.set(e);
                     return Cow::Borrowed(&[]);
                 }

@@ -1,16 +1,34 @@
 //! The self-check: what was planted above what was found.
 
-use super::table::{self, outcome};
+use super::table::{self, in_front, outcome};
 use crate::intervene::Head;
 use crate::record::{Outcome, SCHEMA};
 use crate::runtime::Placement;
 use crate::selfcheck::{CLAIM, Row};
 
-/// What stands above the table.
-pub fn selfcheck_heading(runtime_version: &str, device: &Placement) -> String {
-    format!(
+/// What stands above the table: what it is about, and what stands in front of the prompts.
+pub fn selfcheck_heading(runtime_version: &str, device: &Placement, rows: &[Row]) -> String {
+    let of = |row: &Row| in_front(row.bos.as_deref(), Some(&row.bos_rule));
+    let mut fronts: Vec<(String, Vec<&str>)> = Vec::new();
+    for row in rows {
+        match fronts.iter_mut().find(|(known, _)| *known == of(row)) {
+            Some((_, models)) if models.contains(&&*row.model) => {}
+            Some((_, models)) => models.push(&row.model),
+            None => fronts.push((of(row), vec![&row.model])),
+        }
+    }
+    // That of most models first; the others by name.
+    fronts.sort_by_key(|(_, models)| std::cmp::Reverse(models.len()));
+    let mut text = format!(
         "models whose answer is known by construction, on ONNX Runtime {runtime_version} ({device})\n"
-    )
+    );
+    for (i, (front, models)) in fronts.iter().enumerate() {
+        text += &match i {
+            0 => format!("{front} before every prompt"),
+            _ => format!(", but {front} before those of {}", models.join(", ")),
+        };
+    }
+    text + "\n"
 }
 
 /// A table with two lines for every template, those that say the same joined. Where all is as planted the second line
@@ -114,7 +132,7 @@ pub fn selfcheck_lines(rows: &[Row]) -> String {
         }
         let object = serde_json::json!({
             "schema": SCHEMA, "experiment": "selfcheck", "model": row.model, "style": row.style,
-            "operation": row.operation, "planted": planted, "found": row.found,
+            "operation": row.operation, "bos": row.bos, "bos_rule": row.bos_rule, "planted": planted, "found": row.found,
             "claim": [row.claim.0, row.claim.1], "due": row.due, "verdict": row.verdict,
             "kept_planted": row.kept_planted, "kept": row.kept,
             "differences": row.differences(),

@@ -35,8 +35,13 @@ pub fn heading(measurements: &[Measurement]) -> String {
 
 /// What stands in front of every prompt, and what decided that.
 pub(super) fn front(p: &Provenance) -> String {
-    let token = p.bos.as_deref().unwrap_or("no token");
-    match &p.bos_rule {
+    in_front(p.bos.as_deref(), p.bos_rule.as_deref())
+}
+
+/// As [`front`], of a token and a rule.
+pub(super) fn in_front(bos: Option<&str>, rule: Option<&str>) -> String {
+    let token = bos.unwrap_or("no token");
+    match rule {
         Some(rule) => format!("{token} ({rule})"),
         None => token.to_owned(),
     }

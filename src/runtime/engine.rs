@@ -117,14 +117,6 @@ impl Engine {
                 bar.inc(1);
                 Ok(part)
             };
-        // First what is largest: while it is made its weights are in memory as stored and packed, and nothing else is yet.
-        let head = part(
-            layers,
-            "head".to_owned(),
-            &[resid(layers)],
-            &[LOGITS.to_owned()],
-        )?;
-        let embed = part(0, "embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)])?;
         let layer = |l: usize| {
             let (start, cut) = (resid(l), [attn_key(l), attn_value(l)]);
             let apart = cut.iter().all(|name| graph.port(name).is_some());
@@ -139,7 +131,28 @@ impl Engine {
             let rest = part(l, format!("layer {l}"), &inputs, &[resid(l + 1)])?;
             Ok(Layer { keys_values, rest })
         };
-        let layers = side_by_side(layers, placement.makers(), layer)?;
+        let alone = |part: Part| Layer {
+            keys_values: None,
+            rest: part,
+        };
+        // First what is largest: while it is made its weights are in memory as stored and packed, and little else is yet.
+        let piece = |at: usize| match at {
+            0 => {
+                let ends = [resid(layers), LOGITS.to_owned()];
+                part(layers, "head".to_owned(), &ends[..1], &ends[1..]).map(alone)
+            }
+            1 => part(0, "embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)]).map(alone),
+            at => layer(at - 2),
+        };
+        let mut pieces = side_by_side(layers + 2, placement.makers(), piece)?.into_iter();
+        let mut end = || {
+            pieces
+                .next()
+                .map(|piece| piece.rest)
+                .expect("as many as asked for")
+        };
+        let (head, embed) = (end(), end());
+        let layers: Vec<Layer> = pieces.collect();
         bar.finish_and_clear();
         let of_layers = (layers.iter()).flat_map(|of| of.keys_values.iter().chain([&of.rest]));
         let providers = counted([&head, &embed].into_iter().chain(of_layers));

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use ort::memory::{Allocator, MemoryInfo};
-use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
+use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 
 use super::{Device, Placement, Runtime, Tensor, assignment, widen};
@@ -254,12 +254,12 @@ fn session(
         _ => builder,
     };
     let (mut builder, memory) = placement.configure(runtime, builder)?;
-    let bytes = graph.to_bytes();
     let made = match weights {
-        Store::Folder(_) => builder.commit_from_memory(&bytes),
+        Store::Folder(_) => builder.commit_from_memory(&graph.to_bytes()),
         Store::Widened(widened) => {
-            let make = |builder: &mut SessionBuilder| builder.commit_from_memory(&bytes);
-            widen::with_weights(&mut builder, graph, widened, make)?
+            widen::with_weights(&mut builder, graph, widened, |builder, bytes| {
+                builder.commit_from_memory(bytes)
+            })?
         }
     };
     match made {

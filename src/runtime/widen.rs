@@ -9,7 +9,7 @@ use ort::{AsPointer, ortsys};
 
 use super::part::first_line;
 use crate::graph::{Graph, Weight};
-use crate::model::Widened;
+use crate::model::{Layout, Widened};
 use crate::{Error, Result};
 
 thread_local! {
@@ -20,8 +20,8 @@ thread_local! {
 /// The most weights for which it is kept.
 const KEPT: usize = 1 << 25;
 
-/// Widens the weights of a graph and lends them to `make`, which makes a session by `builder`: the runtime takes over what it keeps of them
-/// while it does.
+/// Makes a session by `make` of the bytes of a graph, whose weights are widened and lent to it: the runtime takes over what it keeps of
+/// them meanwhile.
 ///
 /// # Errors
 /// A weight that cannot be read; what the runtime says.
@@ -29,23 +29,30 @@ pub fn with_weights<T>(
     builder: &mut SessionBuilder,
     graph: &Graph,
     widened: &Widened,
-    make: impl FnOnce(&mut SessionBuilder) -> T,
+    make: impl FnOnce(&mut SessionBuilder, &[u8]) -> T,
 ) -> Result<T> {
+    let (graph, turned) = graph.without_transposes();
+    let bytes = graph.to_bytes();
     let length = |weight: &Weight| weight.shape.iter().product::<usize>();
     let all: usize = graph.weights.iter().map(length).sum();
     let mut room = ROOM.take();
     if room.len() < all {
-        room.resize(all, 0.0);
+        // New memory is zero already: to write it here would take this thread as long as the widening.
+        room = vec![0.0; all];
     }
     let mut rest = &mut room[..all];
     let mut parts = Vec::with_capacity(graph.weights.len());
     for weight in &graph.weights {
         let (part, others) = rest.split_at_mut(length(weight));
-        widened.fill(&weight.name, part)?;
+        let layout = match turned.contains(&weight.name) {
+            true => Layout::ColumnMajor,
+            false => Layout::RowMajor,
+        };
+        widened.fill(&weight.name, layout, part)?;
         parts.push((weight, &*part));
         rest = others;
     }
-    let made = lend(builder, graph, &parts, make);
+    let made = lend(builder, &graph, &parts, |builder| make(builder, &bytes));
     drop(parts);
     if room.len() <= KEPT {
         ROOM.set(room);

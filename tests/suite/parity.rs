@@ -8,13 +8,14 @@ use af1::fetch::Cache;
 use af1::graph::{Dtype, Graph};
 use af1::intervene::Mask;
 use af1::model::dequantise::GgmlType;
-use af1::model::{BosChoice, Model, RopeScaling};
+use af1::model::{BosChoice, Layout, Model, RopeScaling, Store};
 use af1::runtime::{Engine, Placement, Tensor};
 use ndarray::{Array2, Ix3};
 use rstest::rstest;
 
 use super::fixtures::{
-    PARITY, QWEN, cache, copied, distance, floats, ints, json, load, path, runtime, smollm2, tiny,
+    PARITY, QWEN, SMOLLM2, cache, copied, distance, floats, ints, json, load, path, runtime,
+    smollm2, tiny,
 };
 
 fn ids(value: &serde_json::Value) -> Array2<i64> {
@@ -137,6 +138,53 @@ fn gguf_files_equal_transformers(#[values("qwen2", "qwen3")] family: &str) {
     // Digit by digit, though there is a token for ten.
     assert!(!model.tokenizer.numeral(10).is_empty());
     assert_eq!(model.tokenizer.encode("10+1").unwrap().len(), 4);
+}
+
+/// Matrices are widened row by row and column by column: the second is the first one transposed, whatever their blocks.
+#[rstest]
+fn columns_are_rows_transposed(
+    #[values("tiny-families/qwen2.gguf", "tiny-llama/llama3.2.gguf", SMOLLM2, QWEN)] name: &str,
+) {
+    let file = path("reference").join(name);
+    let reference = match file.exists() {
+        true => file.to_string_lossy(),
+        false => name.into(),
+    };
+    let model = Model::load(&reference, &BosChoice::Default, &cache()).unwrap();
+    let (graph, store) = model.resolve(&model.graph().unwrap()).unwrap();
+    let Store::Widened(widened) = store else {
+        panic!("{name} is a GGUF file");
+    };
+    let mut matrices = 0;
+    // Of the large models some layers, whose kinds of blocks differ.
+    let early = |name: &str| !name.contains("layers.") || name.contains("layers.0.");
+    for (tensor, shape) in widened.shapes() {
+        let &[rows, columns] = shape else { continue };
+        if rows * columns > 1 << 25 || !early(tensor) {
+            continue;
+        }
+        matrices += 1;
+        let mut by_row = vec![f32::NAN; rows * columns];
+        let mut by_column = by_row.clone();
+        widened.fill(tensor, Layout::RowMajor, &mut by_row).unwrap();
+        widened
+            .fill(tensor, Layout::ColumnMajor, &mut by_column)
+            .unwrap();
+        let transposed = (0..columns).flat_map(|c| by_row.iter().skip(c).step_by(columns));
+        assert!(by_column.iter().eq(transposed), "{name}: {tensor}");
+    }
+    assert!(matrices >= 7, "{name} has {matrices} matrices");
+
+    // What a session is given has no matrix left to transpose.
+    let (without, turned) = graph.without_transposes();
+    let left = |graph: &Graph| {
+        let of_weights = graph.nodes.iter().filter(|node| {
+            node.op == "Transpose" && graph.weights.iter().any(|of| of.name == node.inputs[0])
+        });
+        of_weights.count()
+    };
+    assert_eq!((left(&graph), left(&without)), (turned.len(), 0), "{name}");
+    assert_eq!(turned.len(), 7 * model.sizes.layers, "{name}");
 }
 
 /// Whether weights stay mapped is decided by the model alone: those of 16 bits, from a size on.
