@@ -4,8 +4,8 @@
 use std::process::Command;
 use std::time::Instant;
 
-use af1::experiment::{Request, Way, prepare};
 use af1::intervene::{Estimator, Plan, ablation};
+use af1::measure::{Request, Way, prepare};
 
 mod common;
 
@@ -68,11 +68,11 @@ fn one((prompts, style, layers): Row) {
         let mut found = prepare(&mut engine, set.clone(), &request(way), &[3]).expect("means");
         let prepared = start.elapsed().as_secs_f64();
         let start = Instant::now();
-        found.add(&mut engine, &plans, &[cama]).expect("answers");
+        let cells = found.sweep(&mut engine, &plans, &[cama]).expect("answers");
         seconds.push((prepared, start.elapsed().as_secs_f64()));
         // The planted model knows its sums up to 99 + 99, and AF1(3, 2) keeps them all.
         let known = |&p: &usize| set.prompts[p].operands.iter().all(|&x| x < 100);
-        for (p, correct) in (0..set.len()).zip(found.correct(&found.cells[0])) {
+        for (p, correct) in (0..set.len()).zip(found.correct(&cells[0])) {
             assert!(
                 !known(&p) || (correct && found.base_correct(p)),
                 "{}",

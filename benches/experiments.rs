@@ -5,11 +5,11 @@
 use std::hint::black_box;
 use std::path::Path;
 
-use af1::experiment::{
-    Biases, Evaluation, Request, Way, base_forward, evaluate, first_maximum, prepare,
-};
 use af1::fetch::Cache;
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
+use af1::measure::{
+    Biases, Evaluated, Request, Way, base_forward, evaluate, first_maximum, prepare,
+};
 use af1::model::{BosChoice, CONTRAST, Model};
 use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
@@ -59,8 +59,9 @@ fn named(name: &str) -> &'static dyn Ablation {
     ablation::named(name).expect("it is built in")
 }
 
-fn kept(evaluation: &Evaluation, cell: usize) -> usize {
-    evaluation.kept(&evaluation.cells[cell]).1
+fn kept(found: &Evaluated) -> Vec<usize> {
+    let kept = |cell| found.evaluation.kept(cell).1;
+    found.cells.iter().map(kept).collect()
 }
 
 fn bench(c: &mut Criterion, case: &Case) {
@@ -115,12 +116,11 @@ fn bench(c: &mut Criterion, case: &Case) {
     };
     for request in [&request, &masked] {
         let mut checked = evaluate(&mut engine, set.clone(), request).expect("an evaluation");
-        checked
-            .add(&mut engine, &af1, &methods[..1])
-            .expect("an evaluation");
-        let found = [0, 1, 2, 3].map(|cell| kept(&checked, cell));
+        let af1 = checked.evaluation.sweep(&mut engine, &af1, &methods[..1]);
+        checked.cells.extend(af1.expect("an evaluation"));
         assert_eq!(
-            found, case.kept,
+            kept(&checked),
+            case.kept,
             "the experiments are wrong: they must not be timed"
         );
     }
@@ -142,9 +142,8 @@ fn bench(c: &mut Criterion, case: &Case) {
                 prepare(&mut engine, set.clone(), request, &[wait]).expect("means");
             group.bench_function(name, |b| {
                 b.iter(|| {
-                    evaluation.cells.clear();
                     evaluation
-                        .add(&mut engine, black_box(plans), &[method])
+                        .sweep(&mut engine, black_box(plans), &[method])
                         .expect("an evaluation");
                 });
             });
@@ -184,7 +183,7 @@ fn scaling(c: &mut Criterion) {
             _ => layers,
         };
         let mut found = evaluate(&mut engine, set.clone(), &request).expect("an evaluation");
-        assert_eq!(kept(&found, 0), prompts, "AF1(3, 2) keeps all sums");
+        assert_eq!(kept(&found), [prompts], "AF1(3, 2) keeps all sums");
         let all: Vec<usize> = (0..set.len()).collect();
         let biases = Biases::new(set.positions()).expect("masks");
         let mut group = c.benchmark_group(format!("by {what}"));
@@ -198,8 +197,10 @@ fn scaling(c: &mut Criterion) {
         });
         group.bench_function(BenchmarkId::new("compiled AF1", size), |b| {
             b.iter(|| {
-                found.cells.clear();
-                found.add(&mut engine, &plans, &cama).expect("answers");
+                let evaluation = &mut found.evaluation;
+                evaluation
+                    .sweep(&mut engine, &plans, &cama)
+                    .expect("answers")
             });
         });
         group.finish();

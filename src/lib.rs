@@ -17,7 +17,8 @@
 //! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |
 //! | [`runtime`] | the ONNX Runtime library, devices, sessions | `ort` |
 //! | [`intervene`] | CAMA tables, ablations, masks, plans | |
-//! | [`experiment`] | which plans are tried, answers under each | |
+//! | [`measure`] | what a model answers on a template under plans: means, sweeps, scores, preflight | |
+//! | [`experiment`] | which plans are tried, what follows from their answers | |
 //! | [`stats`] | intervals and tests: functions of numbers | `statrs` |
 //! | [`record`] | measurements with provenance, verdicts; files of them that resume and merge | `serde_json` |
 //! | [`gate`] | claims in a file, and what measurements say about them | `toml` |
@@ -43,6 +44,7 @@ pub mod gate;
 pub mod graph;
 pub mod interrupt;
 pub mod intervene;
+pub mod measure;
 pub mod model;
 pub mod progress;
 pub mod prompt;

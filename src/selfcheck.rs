@@ -5,11 +5,10 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
-use crate::experiment::{
-    Experiment, Found, Request, evaluate, preflight, recover, with_references,
-};
+use crate::experiment::{Experiment, Found, recover};
 use crate::fetch::Cache;
 use crate::intervene::{Head, Plan, ablation};
+use crate::measure::{Request, preflight, prepare, with_references};
 use crate::model::planted::{Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Preset, Supply};
 use crate::prompt::{ContextsFrom, Operation, PromptSet, Selection, Styles};
@@ -209,7 +208,8 @@ fn check_template(
         ..Request::new(&plans, &ablations)
     };
     preflight(engine, model, &set, &request)?;
-    let evaluation = evaluate(engine, set.clone(), &request)?;
+    let mut evaluation = prepare(engine, set.clone(), &request, &[wait])?;
+    let compared = evaluation.compare(engine, std::slice::from_ref(&claimed), &ablations)?;
     let run = Run {
         experiment: Experiment::Af1,
         estimator: request.estimator,
@@ -222,7 +222,7 @@ fn check_template(
         inference: Inference::Prompts,
         provenance: &Provenance::default(),
     };
-    let measured = measure(&evaluation, &run, |cell| cell.plan == claimed);
+    let measured = measure(&evaluation, &run, compared.cells());
     let verdict = measured.first().and_then(|m| m.verdict.as_ref());
     let first_operands = evaluation
         .evaluated

@@ -3,9 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use af1::experiment::{Biases, Request, base_forward, first_maximum, prepare};
 use af1::fetch::Cache;
 use af1::intervene::{Estimator, Plan, ablation};
+use af1::measure::{Biases, Request, base_forward, first_maximum, prepare};
 use af1::model::{BosChoice, CONTRAST, Model};
 use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
@@ -101,9 +101,8 @@ fn main() {
         "af1-fewshot" | "af1-symbolic" => {
             let mut found = prepare(&mut engine, set.clone(), &request, &[AF1.0]).expect("means");
             measure(|| {
-                found.cells.clear();
-                found.add(&mut engine, &af1, &[cama]).expect("answers");
-                vec![right(&found.cells[0].predicted)]
+                let cells = found.sweep(&mut engine, &af1, &[cama]).expect("answers");
+                vec![right(&cells[0].predicted)]
             })
         }
         "grid-fewshot" => {
@@ -111,12 +110,8 @@ fn main() {
             let waits: Vec<usize> = (0..=layers).collect();
             let (seconds, all) = measure(|| {
                 let mut found = prepare(&mut engine, set.clone(), &request, &waits).expect("means");
-                found.add(&mut engine, &grid, &[cama]).expect("answers");
-                found
-                    .cells
-                    .iter()
-                    .map(|cell| right(&cell.predicted))
-                    .collect()
+                let cells = found.sweep(&mut engine, &grid, &[cama]).expect("answers");
+                cells.iter().map(|cell| right(&cell.predicted)).collect()
             });
             // Those that the other tools are asked for.
             let sampled = std::env::args().skip_while(|arg| arg != "--cells").nth(1);

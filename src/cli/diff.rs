@@ -6,8 +6,9 @@ use super::args::AblationArgs;
 use super::experiment::Subgraph;
 use super::lab::{Common, Lab};
 use super::output::deliver;
-use crate::experiment::{Request, Way, apart, preflight, prepare, same_up_to, subgraphs};
+use crate::experiment::subgraphs;
 use crate::intervene::Ablation;
+use crate::measure::{Request, Way, apart, preflight, prepare, same_up_to};
 use crate::prompt::PromptSet;
 use crate::report::{Beside, diff_lines, diff_table};
 use crate::{Error, Result};
@@ -89,12 +90,11 @@ impl Diff {
             for plan in &plans {
                 let one = std::slice::from_ref(plan);
                 let [found, expected] = [&mut compiled, &mut masked].map(|evaluation| {
-                    evaluation.cells.clear();
                     let logits = evaluation.logits(engine, one, ablation);
                     let logits = logits.map(|mut logits| logits.swap_remove(0));
                     logits.and_then(|logits| {
-                        evaluation.add(engine, one, &[ablation])?;
-                        let right = evaluation.correct(&evaluation.cells[0]).collect();
+                        let cells = evaluation.sweep(engine, one, &[ablation])?;
+                        let right = evaluation.correct(&cells[0]).collect();
                         Ok::<(_, Vec<bool>), Error>((logits, right))
                     })
                 });

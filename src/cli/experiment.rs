@@ -11,9 +11,10 @@ use super::lab::{Common, Lab, Sweep, Unit};
 use super::output::print;
 use super::selfcheck::control;
 use crate::experiment::{
-    Draw, Experiment, Order, Part, knockout_windows, knockouts_upward, subgraphs, waiting,
+    Experiment, Order, knockout_windows, knockouts_upward, subgraphs, waiting,
 };
 use crate::intervene::{Ablation, Plan, ablation, masking};
+use crate::measure::{Draw, Part};
 use crate::model::{CONTRAST, Model, PRESETS, Preset};
 use crate::{Error, Result, report};
 

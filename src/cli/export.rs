@@ -9,12 +9,10 @@ use ndarray::{ArrayD, Axis, Ix2};
 use super::args::{ModelArgs, PromptArgs, check_layers};
 use super::lab::selection;
 use super::output::print;
-use crate::experiment::{
-    Request, Tables, Way, apart, first_maximum, preflight, prepare, same_up_to,
-};
 use crate::file::{make_readable, write_atomically};
 use crate::graph::{self, Graph, INPUT_IDS, LOGITS, WeightNames, resid};
 use crate::intervene::{Estimator, Plan, ablation, layer_range};
+use crate::measure::{Request, Tables, Way, apart, first_maximum, preflight, prepare, same_up_to};
 use crate::model::Weights;
 use crate::prompt::{PromptSet, Styles};
 use crate::runtime::{Part, Tensor};

@@ -10,10 +10,11 @@ use super::args::{
 };
 use super::lab::{Common, Lab, RecordArgs, Sweep, Unit, joined};
 use super::output::{deliver, print};
-use crate::experiment::{Experiment, Part};
+use crate::experiment::Experiment;
 use crate::file::{check_writable, write_atomically};
 use crate::gate::{self, Answer, Condition};
 use crate::intervene::ablation;
+use crate::measure::Part;
 use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
 use crate::{Error, Result, report};
 

@@ -12,12 +12,14 @@ use super::args::{
 };
 use super::output::{deliver, print};
 use crate::experiment::{
-    Checked, Criterion, Draw, Evaluation, Experiment, Fronts, Order, Part, Pruning, Request, Way,
-    attention, discover, keeps_most, preflight, prepare, random_sets, share_under, waiting,
-    with_references,
+    Criterion, Experiment, Order, Pruning, discover, keeps_most, random_sets, share_under, waiting,
 };
 use crate::file::{check_writable, sha256_bytes};
-use crate::intervene::{Ablation, Estimator, Head, Plan, Tail};
+use crate::intervene::{Ablation, Estimator, Head, Plan};
+use crate::measure::{
+    Checked, Compared, Draw, Evaluation, Fronts, Part, Request, Way, attention, preflight, prepare,
+    with_references,
+};
 use crate::model::Model;
 use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
 use crate::record::{
@@ -599,9 +601,8 @@ impl Lab {
                         Some(evaluation) => evaluation,
                         none => none.insert(prepare(engine, set.clone(), &request, &waits)?),
                     };
-                    evaluation.cells.clear();
-                    evaluation.add(engine, &with_references(plans), &ablations)?;
-                    let measured = measure(evaluation, &run, |cell| plans.contains(&cell.plan));
+                    let compared = evaluation.compare(engine, plans, &ablations)?;
+                    let measured = measure(evaluation, &run, compared.cells());
                     let mut lines: Vec<Line> = Vec::new();
                     for (i, m) in measured.into_iter().enumerate() {
                         let name = ablations[i % ablations.len()].name();
@@ -657,7 +658,7 @@ impl Lab {
                     let mut report = prepare(engine, set.clone(), &part(reported), &waits)?;
                     let mut pruning = Pruning::new(*wait, *transfer, engine.heads(), *order);
                     // AF1(W, 0) first: what an answer without transfer is worth.
-                    report.add(engine, &[Plan::af1(*wait, 0)], &[ablation])?;
+                    let empty = report.sweep(engine, &[Plan::af1(*wait, 0)], &[ablation])?;
                     let mut cell = start;
                     let mut held: usize = 0;
                     emit(&todo.known, false)?;
@@ -693,23 +694,25 @@ impl Lab {
                         seen(engine, &mut choose, m)?;
                         pruning.resume(heads_named(m));
                     }
-                    let last = |evaluation: &mut Evaluation, how: &str, cell: usize| {
-                        let shown = |cell: &crate::experiment::Cell| {
-                            matches!(cell.plan.tail, Tail::Pruned { .. })
+                    let line =
+                        |report: &mut Evaluation, engine: &mut Engine, plan, how: &str, cell| {
+                            let swept = report.sweep(engine, &[plan], &[ablation])?;
+                            let compared = swept.iter().map(|cell| Compared {
+                                cell,
+                                empty: empty.first(),
+                                reference: None,
+                            });
+                            let mut measured = measure(report, &run, compared);
+                            let mut m = measured.pop().expect("one plan has one cell");
+                            m.pruning = Some(how.to_owned());
+                            Ok::<Line, Error>(numbered(m, cell))
                         };
-                        let mut measured = measure(evaluation, &run, shown);
-                        evaluation.cells.truncate(1);
-                        let mut m = measured.pop().expect("one was just added");
-                        m.pruning = Some(how.to_owned());
-                        numbered(m, cell)
-                    };
                     let how = match order {
                         Order::Greedy => "greedy",
                         Order::Random(_) => "random-order",
                     };
                     while let Some(plan) = pruning.next(engine, &mut choose, ablation)? {
-                        report.add(engine, &[plan], &[ablation])?;
-                        let line = last(&mut report, how, cell);
+                        let line = line(&mut report, engine, plan, how, cell)?;
                         cell += 1;
                         if let Row::Measured(m) = &line.row {
                             seen(engine, &mut choose, m)?;
@@ -734,8 +737,7 @@ impl Lab {
                         {
                             continue;
                         }
-                        report.add(engine, &[plan], &[ablation])?;
-                        let line = last(&mut report, RANDOM_SET, at);
+                        let line = line(&mut report, engine, plan, RANDOM_SET, at)?;
                         emit(&[line], true)?;
                     }
                 }
@@ -753,13 +755,11 @@ impl Lab {
                     let (wait, transfer) = chosen.ok_or_else(|| {
                         Error::Usage("a model of one layer has no AF1 to choose".to_owned())
                     })?;
-                    let plans = with_references(&[Plan::af1(wait, transfer)]);
-                    choose.cells.clear();
-                    choose.add(engine, &plans, &[*ablation])?;
-                    let mut report = prepare(engine, set.clone(), &part(Part::HeldOut), &[wait])?;
-                    report.add(engine, &plans, &[*ablation])?;
-                    for (i, evaluation) in [choose, report].iter().enumerate() {
-                        let measured = measure(evaluation, &run, |cell| cell.plan == plans[0]);
+                    let plans = [Plan::af1(wait, transfer)];
+                    let report = prepare(engine, set.clone(), &part(Part::HeldOut), &[wait])?;
+                    for (i, mut evaluation) in [choose, report].into_iter().enumerate() {
+                        let compared = evaluation.compare(engine, &plans, &[*ablation])?;
+                        let measured = measure(&evaluation, &run, compared.cells());
                         lines.extend(measured.into_iter().map(|mut m| {
                             m.chosen_by = Some(criterion);
                             m.chosen_holds = Some(found.holds.is_some());
@@ -787,9 +787,9 @@ impl Lab {
                         let draw = Some(draw);
                         let request = Request { draw, ..request };
                         let mut evaluation = prepare(engine, set.clone(), &request, &waits)?;
-                        let plans = with_references(std::slice::from_ref(plan));
-                        evaluation.add(engine, &plans, &[*ablation])?;
-                        let mut measured = measure(&evaluation, &run, |cell| cell.plan == *plan);
+                        let plans = std::slice::from_ref(plan);
+                        let compared = evaluation.compare(engine, plans, &[*ablation])?;
+                        let mut measured = measure(&evaluation, &run, compared.cells());
                         let mut m = measured.pop().expect("one plan has one cell");
                         // What all draws say together is in the record of the last one: the tables of means have an error, too.
                         let of_number = draws.iter().filter(|d| d.contexts == plan_draw.contexts);

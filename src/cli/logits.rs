@@ -5,8 +5,8 @@ use ndarray::Array2;
 
 use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::deliver;
-use crate::experiment::{Biases, base_forward};
 use crate::file::check_writable;
+use crate::measure::{Biases, base_forward};
 use crate::{Error, Result};
 
 #[derive(Args, Clone, Debug)]

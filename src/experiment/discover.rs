@@ -1,8 +1,9 @@
 //! Choosing an AF1: the rule by which W and K are found on some prompts, so that they can be reported on others.
 
-use super::{Criterion, Evaluation, knockout_windows, subgraphs, waiting};
+use super::{Criterion, knockout_windows, subgraphs, waiting};
 use crate::Result;
 use crate::intervene::{Ablation, Plan};
+use crate::measure::Evaluation;
 use crate::runtime::Engine;
 
 /// What was found on an evaluation that was prepared at every boundary.
@@ -14,8 +15,7 @@ pub struct Discovered {
     pub holds: Option<(usize, usize)>,
 }
 
-/// Looks for the AF1 that holds: that keeps the share `claim` of the right answers by the criterion. The cells are added to the
-/// evaluation.
+/// Looks for the AF1 that holds: that keeps the share `claim` of the right answers by the criterion.
 ///
 /// # Errors
 /// The runtime's reason; NaN or infinity; an interrupt.
@@ -67,8 +67,7 @@ pub fn choose(
 }
 
 /// The AF1 that keeps most of the right answers, whether it holds or not, of all that wait and transfer; among equals the one
-/// with the longest wait, and then with the fewest transfer layers. `None` for a model of one layer. The cells of the evaluation
-/// are given up.
+/// with the longest wait, and then with the fewest transfer layers. `None` for a model of one layer.
 ///
 /// # Errors
 /// As [`discover`].
@@ -94,13 +93,11 @@ pub fn keeps_most(
                 best = Some((wait, transfer));
             }
         }
-        // Answers of single prompts are of no further use, and there are many cells.
-        evaluation.cells.clear();
     }
     Ok(best)
 }
 
-/// The share of the right answers that a plan keeps; the cells of the evaluation stay as they are.
+/// The share of the right answers that a plan keeps.
 ///
 /// # Errors
 /// As [`discover`].
@@ -110,9 +107,7 @@ pub fn share_under(
     plan: &Plan,
     ablation: &'static dyn Ablation,
 ) -> Result<f64> {
-    let known = evaluation.cells.len();
     let share = shares(engine, evaluation, std::slice::from_ref(plan), ablation)?;
-    evaluation.cells.truncate(known);
     Ok(share[0])
 }
 
@@ -139,10 +134,8 @@ fn counts(
     plans: &[Plan],
     ablation: &'static dyn Ablation,
 ) -> Result<Vec<usize>> {
-    let known = evaluation.cells.len();
-    evaluation.add(engine, plans, &[ablation])?;
-    let new = &evaluation.cells[known..];
-    Ok(new.iter().map(|cell| evaluation.kept(cell).1).collect())
+    let cells = evaluation.sweep(engine, plans, &[ablation])?;
+    Ok(cells.iter().map(|cell| evaluation.kept(cell).1).collect())
 }
 
 /// The share of the right answers that every plan keeps; 0 where there are none.

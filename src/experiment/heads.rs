@@ -7,9 +7,9 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::Evaluation;
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
+use crate::measure::Evaluation;
 use crate::runtime::Engine;
 
 /// In which order heads go.
@@ -53,8 +53,7 @@ impl Pruning {
         self.without = Some(without);
     }
 
-    /// The next plan, chosen on an evaluation that was prepared at `wait`; its cells stay as they are. `None` when no head is
-    /// left.
+    /// The next plan, chosen on an evaluation that was prepared at `wait`. `None` when no head is left.
     ///
     /// A head costs least if most of the prompts that the unmodified model answers correctly stay correct; among equals, if
     /// the mean logit difference stays highest; then the first.
@@ -90,9 +89,7 @@ impl Pruning {
                         plan(&more)
                     })
                     .collect();
-                let known = evaluation.cells.len();
-                evaluation.add(engine, &candidates, &[ablation])?;
-                let tried = evaluation.cells.split_off(known);
+                let tried = evaluation.sweep(engine, &candidates, &[ablation])?;
                 let score = |at: &usize| {
                     let cell = &tried[*at];
                     let sum: f64 = cell.logit_difference.iter().map(|&d| f64::from(d)).sum();

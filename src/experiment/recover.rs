@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::{Criterion, Order, Pruning, Request, discover, needed_layers, prepare};
+use super::{Criterion, Order, Pruning, discover, needed_layers};
 use crate::Result;
 use crate::intervene::{Head, Tail, ablation};
+use crate::measure::{Request, prepare};
 use crate::prompt::PromptSet;
 use crate::runtime::Engine;
 
@@ -29,7 +30,7 @@ pub struct Found {
 /// if its faithfulness, by the point estimate, is at least `claim`: what was planted is exact. The plans and ablations of the request are not used.
 ///
 /// # Errors
-/// As [`super::evaluate`].
+/// As [`crate::measure::evaluate`].
 pub fn recover(
     engine: &mut Engine,
     set: PromptSet,
@@ -57,11 +58,11 @@ pub fn recover(
     let mut heads = Vec::new();
     if let Some((wait, transfer)) = af1 {
         let mut pruning = Pruning::new(wait, transfer, engine.heads(), Order::Greedy);
+        let mut cells = Vec::new();
         while let Some(plan) = pruning.next(engine, &mut evaluation, cama)? {
-            evaluation.add(engine, &[plan], &[cama])?;
+            cells.extend(evaluation.sweep(engine, &[plan], &[cama])?);
         }
-        let fewest = evaluation
-            .cells
+        let fewest = cells
             .iter()
             .filter_map(|cell| match &cell.plan.tail {
                 Tail::Pruned { without, .. } if evaluation.share_kept(cell) >= claim => {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::intervene::{Plan, Tail, Technique};
+use crate::intervene::Plan;
 
 /// An experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,24 +68,6 @@ pub fn knockouts_upward(layers: usize) -> Vec<Plan> {
     starts
         .map(|from| Plan::knockout(from, layers - from))
         .collect()
-}
-
-/// The plans with what they are compared with: for every AF1 the subgraph that never transfers, because `AF1(W, 0)` is what
-/// an answer without transfer is worth, and for one without ABP the same with it.
-pub fn with_references(plans: &[Plan]) -> Vec<Plan> {
-    let mut all = plans.to_vec();
-    for plan in plans.iter().filter(|plan| plan.tail.transfer().is_some()) {
-        let empty = Plan {
-            tail: Tail::Af1 { transfer: 0 },
-            ..plan.clone()
-        };
-        for reference in [empty, plan.clone().with(Technique::ABP)] {
-            if !all.contains(&reference) {
-                all.push(reference);
-            }
-        }
-    }
-    all
 }
 
 #[cfg(test)]

@@ -8,9 +8,10 @@ use super::about::About;
 use super::draws::OverDraws;
 use super::said::{Hint, Said, Wrong};
 use super::{HeadAttention, Verdict, Weight, judge, tests};
-use crate::experiment::{Attended, Cell, Criterion, Evaluation, Experiment};
+use crate::experiment::{Criterion, Experiment};
 use crate::file::sha256_bytes;
-use crate::intervene::{Estimator, Tail, Technique, layer_range};
+use crate::intervene::{Estimator, Tail, layer_range};
+use crate::measure::{Attended, Cell, Compared, Evaluation};
 use crate::prompt::{ContextsFrom, PromptSet, Tokenizer};
 use crate::stats::{Design, Evidence, Inference, LEVEL, discordant};
 
@@ -242,141 +243,146 @@ pub struct Run<'a> {
     pub provenance: &'a Provenance,
 }
 
-/// The measurements of one evaluation, cell by cell. Cells that only serve as the empty subgraph of others are left out
-/// where `shown` says so.
-pub fn measure(
+/// The measurements of cells of one evaluation, in their order.
+pub fn measure<'a>(
     evaluation: &Evaluation,
     run: &Run<'_>,
-    shown: impl Fn(&Cell) -> bool,
+    cells: impl IntoIterator<Item = Compared<'a>>,
 ) -> Vec<Measurement> {
     let about = About::of(&evaluation.set, &evaluation.evaluated, run.inference);
     let facts = Facts::of(evaluation, &about);
     let asked = evaluation.set.asked();
     let wrong = wrong(evaluation, &facts, run);
-    let cells = evaluation.cells.iter().filter(|cell| shown(cell));
     let mut measurements: Vec<Measurement> = cells
-        .map(|cell| {
-            let numbers = Numbers::of(evaluation, cell, &about);
-            let set = &evaluation.set;
-            let contexts = &evaluation.contexts[&cell.plan.wait];
-            let transfer = cell.plan.tail.transfer();
-            let n = evaluation.evaluated.len();
-            let right: Vec<bool> = evaluation.correct(cell).collect();
-            let base = about.share(&facts.base).interval();
-            let accuracy = about.share(&right).interval();
-            let kept = about.share_of(&right, &facts.base);
-            let faithfulness = kept.interval();
-            let differences = about.mean(&floats(&cell.logit_difference));
-            let divergences = about.mean(&floats(&cell.kl));
-            Measurement {
-                schema: SCHEMA,
-                experiment: match cell.plan.tail {
-                    Tail::Causal => Experiment::Waiting,
-                    Tail::Knockout { .. } => Experiment::Necessity,
-                    Tail::Pruned { .. } => Experiment::Heads,
-                    Tail::Af1 { .. } => run.experiment,
-                }
-                .to_string(),
-                model: run.model.to_owned(),
-                style: set.template.style.clone(),
-                operation: set.template.operation.to_string(),
-                sweep: String::new(),
-                cell: 0,
-                cells: None,
-                batch_halved_to: (evaluation.batch() != run.provenance.batch)
-                    .then_some(evaluation.batch()),
-                ablation: cell.ablation.name().to_owned(),
-                masking: transfer.map(|_| cell.plan.masking.name()),
-                part: evaluation.part.name().to_owned(),
-                inference: run.inference,
-                effective_prompts: kept.design.map(|design| design.effective),
-                effective_values: kept.design.map(|design| design.units),
-                contexts_drawn: evaluation.draw.map(|draw| draw.contexts),
-                contexts_seed: evaluation.draw.map(|draw| draw.seed),
-                pruning: None,
-                chosen_by: None,
-                chosen_holds: None,
-                logit_difference: differences.map(|mean| mean.value),
-                logit_difference_low: differences.and_then(|mean| finite(mean.low)),
-                logit_difference_high: differences.and_then(|mean| finite(mean.high)),
-                base_logit_difference: average(&evaluation.base_logit_difference),
-                kl_divergence: divergences.map(|mean| mean.value),
-                kl_divergence_low: divergences.and_then(|mean| finite(mean.low)),
-                kl_divergence_high: divergences.and_then(|mean| finite(mean.high)),
-                median_rank: median(&cell.rank),
-                paired: pair(evaluation, cell, &about),
-                prompts_sha256: facts.prompts_sha256.clone(),
-                base_answers: facts.base_answers.clone(),
-                answers: hex_bits(evaluation.correct(cell)),
-                empty_answers: numbers.empty_answers,
-                evaluated_operands: None,
-                estimator: run.estimator.name().to_owned(),
-                wait: cell.plan.wait,
-                transfer,
-                transfer_layers: transfer.map(|k| layer_range(cell.plan.wait, k)),
-                knockout_layers: match cell.plan.tail {
-                    Tail::Knockout { layers } => Some(layer_range(cell.plan.wait, layers)),
-                    _ => None,
-                },
-                pruned_heads: match &cell.plan.tail {
-                    Tail::Pruned { without, .. } => {
-                        Some(without.iter().map(ToString::to_string).collect())
+        .into_iter()
+        .map(
+            |Compared {
+                 cell,
+                 empty,
+                 reference,
+             }| {
+                let numbers = Numbers::of(evaluation, cell, empty, &about);
+                let set = &evaluation.set;
+                let contexts = &evaluation.contexts[&cell.plan.wait];
+                let transfer = cell.plan.tail.transfer();
+                let n = evaluation.evaluated.len();
+                let right: Vec<bool> = evaluation.correct(cell).collect();
+                let base = about.share(&facts.base).interval();
+                let accuracy = about.share(&right).interval();
+                let kept = about.share_of(&right, &facts.base);
+                let faithfulness = kept.interval();
+                let differences = about.mean(&floats(&cell.logit_difference));
+                let divergences = about.mean(&floats(&cell.kl));
+                Measurement {
+                    schema: SCHEMA,
+                    experiment: match cell.plan.tail {
+                        Tail::Causal => Experiment::Waiting,
+                        Tail::Knockout { .. } => Experiment::Necessity,
+                        Tail::Pruned { .. } => Experiment::Heads,
+                        Tail::Af1 { .. } => run.experiment,
                     }
-                    _ => None,
-                },
-                layers: run.layers,
-                prompts: n,
-                excluded: set.excluded.total(),
-                undefined: evaluation.undefined,
-                degenerate: evaluation.degenerate,
-                mixed: evaluation.mixed,
-                base_correct: facts.base_correct,
-                base_wrong: wrong.said.clone(),
-                base_hint: wrong.hint,
-                correct: numbers.correct,
-                correct_given_base: numbers.correct_given_base,
-                lost: facts.base_correct - numbers.correct_given_base,
-                gained: numbers.correct - numbers.correct_given_base,
-                constant_correct: facts.constant_correct,
-                constant_answer: facts.constant_answer,
-                empty_correct: numbers.empty_correct,
-                base_accuracy: base.value.unwrap_or(0.0),
-                base_accuracy_low: base.low,
-                base_accuracy_high: base.high,
-                accuracy: accuracy.value.unwrap_or(0.0),
-                accuracy_low: accuracy.low,
-                accuracy_high: accuracy.high,
-                faithfulness: faithfulness.value,
-                faithfulness_low: faithfulness.low,
-                faithfulness_high: faithfulness.high,
-                normalised_faithfulness: numbers.empty_correct.and_then(|empty| {
-                    // What takes no subgraph at all, whichever is more.
-                    let floor = empty.max(facts.constant_correct);
-                    normalised(numbers.correct, facts.base_correct, floor)
-                }),
-                p_base_above_constant: facts.p_base_above_constant,
-                p_above_empty: numbers.p_above_empty,
-                claim: run.claim,
-                level: run.level,
-                verdict: None,
-                over_draws: None,
-                guess: transfer.is_some_and(|k| run.guess == Some((cell.plan.wait, k))),
-                p_pass: None,
-                p_fail: None,
-                all_prompts: asked.len(),
-                all_base_correct: (asked.iter())
-                    .filter(|&&i| evaluation.base_correct(i))
-                    .count(),
-                keys: contexts.keys,
-                contexts_fewest: contexts.fewest,
-                contexts_median: contexts.median,
-                contexts_sampled: set.drawn,
-                operand_contexts_fewest: Some(evaluation.dependence.fewest),
-                mutual_information: Some(evaluation.dependence.bits),
-                largest_relative_standard_error: contexts.largest_relative_error,
-                provenance: run.provenance.clone(),
-            }
-        })
+                    .to_string(),
+                    model: run.model.to_owned(),
+                    style: set.template.style.clone(),
+                    operation: set.template.operation.to_string(),
+                    sweep: String::new(),
+                    cell: 0,
+                    cells: None,
+                    batch_halved_to: (evaluation.batch() != run.provenance.batch)
+                        .then_some(evaluation.batch()),
+                    ablation: cell.ablation.name().to_owned(),
+                    masking: transfer.map(|_| cell.plan.masking.name()),
+                    part: evaluation.part.name().to_owned(),
+                    inference: run.inference,
+                    effective_prompts: kept.design.map(|design| design.effective),
+                    effective_values: kept.design.map(|design| design.units),
+                    contexts_drawn: evaluation.draw.map(|draw| draw.contexts),
+                    contexts_seed: evaluation.draw.map(|draw| draw.seed),
+                    pruning: None,
+                    chosen_by: None,
+                    chosen_holds: None,
+                    logit_difference: differences.map(|mean| mean.value),
+                    logit_difference_low: differences.and_then(|mean| finite(mean.low)),
+                    logit_difference_high: differences.and_then(|mean| finite(mean.high)),
+                    base_logit_difference: average(&evaluation.base_logit_difference),
+                    kl_divergence: divergences.map(|mean| mean.value),
+                    kl_divergence_low: divergences.and_then(|mean| finite(mean.low)),
+                    kl_divergence_high: divergences.and_then(|mean| finite(mean.high)),
+                    median_rank: median(&cell.rank),
+                    paired: reference.map(|reference| pair(evaluation, cell, reference, &about)),
+                    prompts_sha256: facts.prompts_sha256.clone(),
+                    base_answers: facts.base_answers.clone(),
+                    answers: hex_bits(evaluation.correct(cell)),
+                    empty_answers: numbers.empty_answers,
+                    evaluated_operands: None,
+                    estimator: run.estimator.name().to_owned(),
+                    wait: cell.plan.wait,
+                    transfer,
+                    transfer_layers: transfer.map(|k| layer_range(cell.plan.wait, k)),
+                    knockout_layers: match cell.plan.tail {
+                        Tail::Knockout { layers } => Some(layer_range(cell.plan.wait, layers)),
+                        _ => None,
+                    },
+                    pruned_heads: match &cell.plan.tail {
+                        Tail::Pruned { without, .. } => {
+                            Some(without.iter().map(ToString::to_string).collect())
+                        }
+                        _ => None,
+                    },
+                    layers: run.layers,
+                    prompts: n,
+                    excluded: set.excluded.total(),
+                    undefined: evaluation.undefined,
+                    degenerate: evaluation.degenerate,
+                    mixed: evaluation.mixed,
+                    base_correct: facts.base_correct,
+                    base_wrong: wrong.said.clone(),
+                    base_hint: wrong.hint,
+                    correct: numbers.correct,
+                    correct_given_base: numbers.correct_given_base,
+                    lost: facts.base_correct - numbers.correct_given_base,
+                    gained: numbers.correct - numbers.correct_given_base,
+                    constant_correct: facts.constant_correct,
+                    constant_answer: facts.constant_answer,
+                    empty_correct: numbers.empty_correct,
+                    base_accuracy: base.value.unwrap_or(0.0),
+                    base_accuracy_low: base.low,
+                    base_accuracy_high: base.high,
+                    accuracy: accuracy.value.unwrap_or(0.0),
+                    accuracy_low: accuracy.low,
+                    accuracy_high: accuracy.high,
+                    faithfulness: faithfulness.value,
+                    faithfulness_low: faithfulness.low,
+                    faithfulness_high: faithfulness.high,
+                    normalised_faithfulness: numbers.empty_correct.and_then(|empty| {
+                        // What takes no subgraph at all, whichever is more.
+                        let floor = empty.max(facts.constant_correct);
+                        normalised(numbers.correct, facts.base_correct, floor)
+                    }),
+                    p_base_above_constant: facts.p_base_above_constant,
+                    p_above_empty: numbers.p_above_empty,
+                    claim: run.claim,
+                    level: run.level,
+                    verdict: None,
+                    over_draws: None,
+                    guess: transfer.is_some_and(|k| run.guess == Some((cell.plan.wait, k))),
+                    p_pass: None,
+                    p_fail: None,
+                    all_prompts: asked.len(),
+                    all_base_correct: (asked.iter())
+                        .filter(|&&i| evaluation.base_correct(i))
+                        .count(),
+                    keys: contexts.keys,
+                    contexts_fewest: contexts.fewest,
+                    contexts_median: contexts.median,
+                    contexts_sampled: set.drawn,
+                    operand_contexts_fewest: Some(evaluation.dependence.fewest),
+                    mutual_information: Some(evaluation.dependence.bits),
+                    largest_relative_standard_error: contexts.largest_relative_error,
+                    provenance: run.provenance.clone(),
+                }
+            },
+        )
         .collect();
     // Once for all cells of these prompts: with them claims over several templates follow from the record.
     if let Some(first) = measurements.first_mut()
@@ -498,17 +504,7 @@ pub fn attended(
 }
 
 /// A cell against the reference of its plan.
-fn pair(evaluation: &Evaluation, cell: &Cell, about: &About) -> Option<Paired> {
-    let first = evaluation.cells.first()?.ablation;
-    let reference = evaluation.cells.iter().find(|other| {
-        let plan = &other.plan;
-        other.ablation.name() == first.name()
-            && (plan.wait, &plan.tail) == (cell.plan.wait, &cell.plan.tail)
-            && plan.masking == Technique::ABP
-    })?;
-    if std::ptr::eq(reference, cell) {
-        return None;
-    }
+fn pair(evaluation: &Evaluation, cell: &Cell, reference: &Cell, about: &About) -> Paired {
     let (here, there): (Vec<bool>, Vec<bool>) = (
         evaluation.correct(cell).collect(),
         evaluation.correct(reference).collect(),
@@ -521,7 +517,7 @@ fn pair(evaluation: &Evaluation, cell: &Cell, about: &About) -> Option<Paired> {
         &floats(&cell.logit_difference),
         &floats(&reference.logit_difference),
     ));
-    Some(Paired {
+    Paired {
         ablation: reference.ablation.name().to_owned(),
         masking: reference
             .plan
@@ -537,7 +533,7 @@ fn pair(evaluation: &Evaluation, cell: &Cell, about: &About) -> Option<Paired> {
         logit_difference: logits.map(|mean| mean.value),
         logit_difference_low: logits.and_then(|mean| finite(mean.low)),
         logit_difference_high: logits.and_then(|mean| finite(mean.high)),
-    })
+    }
 }
 
 fn floats(values: &[f32]) -> Vec<f64> {
@@ -604,7 +600,7 @@ struct Numbers {
 }
 
 impl Numbers {
-    fn of(evaluation: &Evaluation, cell: &Cell, about: &About) -> Self {
+    fn of(evaluation: &Evaluation, cell: &Cell, empty: Option<&Cell>, about: &About) -> Self {
         let correct: Vec<bool> = evaluation.correct(cell).collect();
         let base = evaluation
             .evaluated
@@ -614,14 +610,6 @@ impl Numbers {
             .iter()
             .zip(base)
             .filter(|(correct, base)| **correct && *base);
-        // The empty subgraph of AF1(W, K) is AF1(W, 0) with the same ablation.
-        let empty = evaluation.cells.iter().find(|other| {
-            cell.plan.tail.transfer().is_some()
-                && other.plan.tail == (Tail::Af1 { transfer: 0 })
-                && other.plan.wait == cell.plan.wait
-                && other.plan.masking == cell.plan.masking
-                && other.ablation.name() == cell.ablation.name()
-        });
         let empty: Option<Vec<bool>> = empty.map(|empty| evaluation.correct(empty).collect());
         Self {
             correct: correct.iter().filter(|c| **c).count(),

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::json;
 
 use super::table::table;
-use crate::experiment::Difference;
+use crate::measure::Difference;
 use crate::record::{Provenance, SCHEMA};
 
 /// What the compiled and the masked way say of one plan.

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use af1::experiment::{Evaluation, Request, evaluate, prepare};
 use af1::intervene::masking::{self, Technique};
 use af1::intervene::{Ablation, Plan, ablation};
+use af1::measure::{Evaluated, Request, evaluate, prepare};
 use af1::model::Model;
 use af1::prompt::{Operation, PromptSet};
 use af1::runtime::Engine;
@@ -67,8 +67,8 @@ fn accuracies(model: &Model, engine: &mut Engine, operation: &str) -> BTreeMap<S
     let operations = [set(other)];
     let af1 = Plan::af1(3, 2);
     let mut found = BTreeMap::new();
-    let mut add = |evaluation: &Evaluation| {
-        for cell in &evaluation.cells {
+    let mut add = |Evaluated { evaluation, cells }: &Evaluated| {
+        for cell in cells {
             let right = evaluation.correct(cell).filter(|correct| *correct).count();
             let name = format!("{} {}", cell.ablation.name(), cell.plan.masking.name());
             found.insert(name, right as f64 / evaluation.evaluated.len() as f64);
@@ -121,10 +121,13 @@ fn the_wrong_operators_means_make_the_wrong_operation() {
     let operations = [set("A-B")];
     let (plans, ablations) = ([Plan::af1(3, 2)], [named("wrong-operator")]);
     let request = request(&plans, &ablations, &operations);
-    let found = evaluate(&mut engine, set("A+B"), &request).unwrap();
+    let Evaluated {
+        evaluation: found,
+        cells,
+    } = evaluate(&mut engine, set("A+B"), &request).unwrap();
     let minus: Operation = "A-B".parse().unwrap();
     let mut compared = 0;
-    for (&prompt, &token) in found.evaluated.iter().zip(&found.cells[0].predicted) {
+    for (&prompt, &token) in found.evaluated.iter().zip(&cells[0].predicted) {
         let result = minus.evaluate(&found.set.prompts[prompt].operands).unwrap();
         if result >= 0 {
             assert_eq!(model.tokenizer.decode(token), result.to_string());
@@ -164,8 +167,11 @@ fn measures_of_the_unmodified_model() {
     let (model, mut engine) = load("planted-af1");
     let set = build(&model, &template("symbolic", "A+B"), 0..=9, 0..=198);
     let (plans, ablations) = ([Plan::waiting(3)], [named("identity")]);
-    let found = evaluate(&mut engine, set, &request(&plans, &ablations, &[])).unwrap();
-    let cell = &found.cells[0];
+    let Evaluated {
+        evaluation: found,
+        cells,
+    } = evaluate(&mut engine, set, &request(&plans, &ablations, &[])).unwrap();
+    let cell = &cells[0];
     assert!(cell.kl.iter().all(|kl| (0.0..1e-5).contains(kl)));
     assert!(cell.rank.iter().all(|rank| *rank == 1));
     let pairs = cell

@@ -1,7 +1,7 @@
 //! Models asked as themselves: what stands in front of a prompt, and means over contexts that need no answer.
 
-use af1::experiment::{Evaluation, Request, evaluate, fronts};
 use af1::intervene::{Plan, ablation};
+use af1::measure::{Evaluated, Request, evaluate, fronts};
 use af1::model::{BosChoice, Model};
 use af1::prompt::{ContextsFrom, PromptSet, Rule};
 use af1::runtime::{Device, Engine};
@@ -47,7 +47,7 @@ fn contexts_are_the_whole_rectangle(
     assert_eq!(texts(&all), texts(&cut));
 }
 
-fn waiting(contexts_from: ContextsFrom) -> Evaluation {
+fn waiting(contexts_from: ContextsFrom) -> Evaluated {
     let (model, mut engine) = load("planted-leak");
     let set = prompts(&model, ("symbolic", "A-B"), (29, 198), contexts_from);
     let plans = [1, 2, 3].map(Plan::waiting);
@@ -60,11 +60,25 @@ fn waiting(contexts_from: ContextsFrom) -> Evaluation {
 #[test]
 fn means_over_answerable_contexts_leak() {
     let [all, cut] = ContextsFrom::ALL.map(waiting);
-    assert_eq!(all.dependence.bits, 0.0);
-    assert!(cut.dependence.bits > 0.4, "{:?}", cut.dependence);
-    assert_eq!((all.dependence.fewest, cut.dependence.fewest), (30, 1));
-    let share = |found: &Evaluation, wait: usize| {
-        let cell = found.cells.iter().find(|cell| cell.plan.wait == wait);
+    assert_eq!(all.evaluation.dependence.bits, 0.0);
+    assert!(
+        cut.evaluation.dependence.bits > 0.4,
+        "{:?}",
+        cut.evaluation.dependence
+    );
+    assert_eq!(
+        (
+            all.evaluation.dependence.fewest,
+            cut.evaluation.dependence.fewest
+        ),
+        (30, 1)
+    );
+    let share = |Evaluated {
+                     evaluation: found,
+                     cells,
+                 }: &Evaluated,
+                 wait: usize| {
+        let cell = cells.iter().find(|cell| cell.plan.wait == wait);
         found.share_kept(cell.unwrap())
     };
     for found in [&all, &cut] {

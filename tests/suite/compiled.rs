@@ -3,9 +3,9 @@
 
 use std::collections::BTreeSet;
 
-use af1::experiment::{Request, Way, first_maximum, prepare};
 use af1::graph::{self, Graph};
 use af1::intervene::{Estimator, Head, Plan, Technique, ablation};
+use af1::measure::{Request, Way, first_maximum, prepare};
 use af1::model::{BosChoice, Model, Weights};
 use af1::prompt::{ContextsFrom, PromptSet};
 use af1::runtime::{self, Device, Engine};
@@ -17,7 +17,7 @@ use super::program::stdout;
 
 /// How far the two ways may be apart in f32.
 fn tolerance() -> f32 {
-    af1::experiment::same_up_to(af1::graph::Precision::F32)
+    af1::measure::same_up_to(af1::graph::Precision::F32)
 }
 
 /// AF1 with every kind of tail that can be compiled, and one that cannot.

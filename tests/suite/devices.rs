@@ -127,15 +127,15 @@ fn half_precision_is_near() {
     let logits = |model: &Model| {
         let mut engine = Engine::new(runtime(), &Device::Cpu, model).unwrap();
         let set = super::compiled::prompts(model, "symbolic", "A+B");
-        let biases = af1::experiment::Biases::new(set.positions()).unwrap();
+        let biases = af1::measure::Biases::new(set.positions()).unwrap();
         let ids = set.ids(&[0, 1, 2, 3]);
-        let (_, logits) = af1::experiment::base_forward(&mut engine, ids, &biases, &[]).unwrap();
+        let (_, logits) = af1::measure::base_forward(&mut engine, ids, &biases, &[]).unwrap();
         logits
     };
     let full = logits(&model);
     model.precision = af1::graph::Precision::F16;
     let half = logits(&model);
-    let apart = af1::experiment::apart(&half, &full);
+    let apart = af1::measure::apart(&half, &full);
     assert!(apart > 0.0 && apart < 1e-2, "{apart}");
     let args = ["logits", "--model", "planted-af1", "--prompt", "1+2="];
     let more = ["--format", "json", "--precision", "f16"];

@@ -1,9 +1,10 @@
 //! The experiments against an independent implementation in PyTorch, prompt by prompt, and against their own
 //! definitions.
 
-use af1::experiment::{Evaluation, Request, evaluate, waiting};
+use af1::experiment::waiting;
 use af1::intervene::ablation::{self, Ablation};
 use af1::intervene::{Estimator, Plan, Tail};
+use af1::measure::{Evaluated, Request, evaluate};
 use af1::model::Model;
 use af1::prompt::{PromptSet, Styles};
 use rstest::rstest;
@@ -70,9 +71,10 @@ fn same_answers(found: &[(usize, u32)], reference: &serde_json::Value, condition
 }
 
 /// The evaluated prompts with their answers in a cell.
-fn answers(evaluation: &Evaluation, cell: usize) -> Vec<(usize, u32)> {
-    let predicted = evaluation.cells[cell].predicted.iter().copied();
-    evaluation
+fn answers(found: &Evaluated, cell: usize) -> Vec<(usize, u32)> {
+    let predicted = found.cells[cell].predicted.iter().copied();
+    found
+        .evaluation
         .evaluated
         .iter()
         .copied()
@@ -80,8 +82,9 @@ fn answers(evaluation: &Evaluation, cell: usize) -> Vec<(usize, u32)> {
         .collect()
 }
 
-fn correct_given_base(evaluation: &Evaluation, cell: usize) -> usize {
-    let correct = evaluation.correct(&evaluation.cells[cell]);
+fn correct_given_base(found: &Evaluated, cell: usize) -> usize {
+    let evaluation = &found.evaluation;
+    let correct = evaluation.correct(&found.cells[cell]);
     let pairs = correct.zip(&evaluation.evaluated);
     pairs
         .filter(|(correct, prompt)| *correct && evaluation.base_correct(**prompt))
@@ -121,7 +124,7 @@ fn answers_equal_the_reference(
         &request(&plans, &ablations, Estimator::PlugIn),
     )
     .unwrap();
-    let base: Vec<(usize, u32)> = found.base.iter().copied().enumerate().collect();
+    let base: Vec<(usize, u32)> = found.evaluation.base.iter().copied().enumerate().collect();
     same_answers(&base, reference, "base");
     let mut compared = 0;
     for (i, cell) in found.cells.iter().enumerate() {
@@ -143,7 +146,7 @@ fn answers_equal_the_reference(
         .unwrap()
         .len();
     assert_eq!(
-        found.degenerate, undefined,
+        found.evaluation.degenerate, undefined,
         "what has one context is degenerate under plug-in"
     );
 
@@ -157,7 +160,7 @@ fn answers_equal_the_reference(
         )
         .unwrap()
     };
-    assert_eq!(found.undefined, undefined);
+    assert_eq!(found.evaluation.undefined, undefined);
     for (i, name) in ["cama", "mean"].into_iter().enumerate() {
         same_answers(
             &answers(&found, i),
@@ -198,13 +201,17 @@ fn styles_operations_and_ablations(
         &request(&plans, &ablations, Estimator::PlugIn),
     )
     .unwrap();
-    let base: Vec<(usize, u32)> = found.base.iter().copied().enumerate().collect();
+    let base: Vec<(usize, u32)> = found.evaluation.base.iter().copied().enumerate().collect();
     same_answers(&base, reference, "base");
     let mut kept = Vec::new();
     for (i, cell) in found.cells.iter().enumerate() {
         let condition = format!("af1 {} 20 6", cell.ablation.name());
         same_answers(&answers(&found, i), reference, &condition);
-        let correct = found.correct(cell).filter(|correct| *correct).count();
+        let correct = found
+            .evaluation
+            .correct(cell)
+            .filter(|correct| *correct)
+            .count();
         let expected = reference["conditions"][&condition]["correct"]
             .as_u64()
             .unwrap() as usize;
@@ -216,9 +223,10 @@ fn styles_operations_and_ablations(
     }
     // Best constant answer: 10 of 55.
     let base_correct = found
+        .evaluation
         .evaluated
         .iter()
-        .filter(|&&p| found.base_correct(p))
+        .filter(|&&p| found.evaluation.base_correct(p))
         .count();
     if base_correct > 20 {
         assert!(
@@ -244,7 +252,12 @@ fn the_known_counts_come_out() {
         &request(&plans, &ablations, Estimator::PlugIn),
     )
     .unwrap();
-    assert_eq!((0..55).filter(|&p| found.base_correct(p)).count(), 44);
+    assert_eq!(
+        (0..55)
+            .filter(|&p| found.evaluation.base_correct(p))
+            .count(),
+        44
+    );
     let counts: Vec<usize> = (0..found.cells.len())
         .map(|cell| correct_given_base(&found, cell))
         .collect();
@@ -274,17 +287,18 @@ fn interventions_that_change_nothing(
     let found = evaluate(&mut engine, set, &request(&plans, &ablations, estimator)).unwrap();
     // resid[0] is the embedding: a function of the token alone, so its mean over contexts is itself.
     let base: Vec<u32> = found
+        .evaluation
         .evaluated
         .iter()
-        .map(|&prompt| found.base[prompt])
+        .map(|&prompt| found.evaluation.base[prompt])
         .collect();
     assert_eq!(found.cells[0].ablation.name(), "cama");
     assert_eq!(found.cells[0].predicted, base);
     assert_eq!(
-        found.evaluated.len() + found.undefined,
+        found.evaluation.evaluated.len() + found.evaluation.undefined,
         match estimator {
-            Estimator::Split => found.set.len() - found.set.len() / 2,
-            _ => found.set.len(),
+            Estimator::Split => found.evaluation.set.len() - found.evaluation.set.len() / 2,
+            _ => found.evaluation.set.len(),
         }
     );
 }
@@ -306,7 +320,7 @@ fn batches_do_not_matter(#[values(1, 7, 64)] batch: usize) {
         let set = single_digits(&model, "symbolic", "A+B");
         let found = evaluate(&mut engine, set, &request).unwrap();
         let cells: Vec<Vec<u32>> = found.cells.into_iter().map(|cell| cell.predicted).collect();
-        answers.push((found.base, cells));
+        answers.push((found.evaluation.base, cells));
     }
     assert_eq!(answers[0], answers[1]);
 }

@@ -1,9 +1,9 @@
 //! Graphs as files: cutting, the committed graphs, and running a model in one piece.
 
 use af1::error::exit;
-use af1::experiment::{Biases, base_forward};
 use af1::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
 use af1::intervene::Mask;
+use af1::measure::{Biases, base_forward};
 use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
 use af1::runtime::{Device, Engine, Part, Placement, Tensor};
 use ndarray::{Array2, Ix2, IxDyn};

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use af1::error::exit;
-use af1::experiment::{Biases, base_forward};
+use af1::measure::{Biases, base_forward};
 use assert_cmd::Command;
 use ndarray::Array2;
 use rstest::rstest;

@@ -3,10 +3,10 @@
 
 use std::path::Path;
 
-use af1::experiment::Biases;
 use af1::fetch::Cache;
 use af1::graph::{Dtype, Graph};
 use af1::intervene::Mask;
+use af1::measure::Biases;
 use af1::model::dequantise::GgmlType;
 use af1::model::{BosChoice, Layout, Model, RopeScaling, Store};
 use af1::runtime::{Engine, Placement, Tensor};

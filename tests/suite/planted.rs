@@ -1,10 +1,8 @@
 //! The harness against models whose answer is known by construction: it must find what was planted, without a hint.
 
-use af1::experiment::{
-    Evaluation, Experiment, Request, evaluate, knockouts_upward, preflight, prepare, recover,
-    waiting,
-};
+use af1::experiment::{Experiment, knockouts_upward, recover, waiting};
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
+use af1::measure::{Compared, Evaluated, Request, evaluate, preflight, prepare};
 use af1::model::planted::{Plant, Route};
 use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
 use af1::prompt::PromptSet;
@@ -60,12 +58,17 @@ fn request<'a>(
 }
 
 /// The accuracy of each cell.
-fn accuracies(found: &Evaluation) -> Vec<f64> {
+fn accuracies(
+    Evaluated {
+        evaluation: found,
+        cells,
+    }: &Evaluated,
+) -> Vec<f64> {
     let share = |cell| {
         let correct = found.correct(cell).filter(|correct| *correct).count();
         correct as f64 / found.evaluated.len() as f64
     };
-    found.cells.iter().map(share).collect()
+    cells.iter().map(share).collect()
 }
 
 /// The accuracy of each plan on a drawn part of the prompts.
@@ -75,7 +78,7 @@ fn accuracy(engine: &mut Engine, set: PromptSet, plans: &[Plan], method: &str) -
 }
 
 /// The measurement of AF1(3, 2) with CAMA.
-fn measured(model: &Model, found: &Evaluation, claim: f64) -> Measurement {
+fn measured(model: &Model, found: &Evaluated, claim: f64) -> Measurement {
     let run = Run {
         guess: None,
         experiment: Experiment::Af1,
@@ -88,7 +91,15 @@ fn measured(model: &Model, found: &Evaluation, claim: f64) -> Measurement {
         inference: af1::stats::Inference::Prompts,
         provenance: &Provenance::default(),
     };
-    measure(found, &run, |cell| cell.plan == Plan::af1(3, 2)).remove(0)
+    let [cell, empty] = &found.cells[..] else {
+        panic!("AF1(3, 2) and AF1(3, 0)");
+    };
+    let compared = Compared {
+        cell,
+        empty: Some(empty),
+        reference: None,
+    };
+    measure(&found.evaluation, &run, [compared]).remove(0)
 }
 
 /// The model adds and subtracts without a mistake, in every style, over the whole universe; so does AF1(W*, K*).
@@ -113,7 +124,7 @@ fn the_planted_model_makes_no_mistake(
     let ablations = [named("cama")];
     let plans = [Plan::waiting(3), Plan::af1(3, 2), Plan::af1(3, 1)];
     let found = evaluate(&mut engine, set, &request(&plans, &ablations, 200)).unwrap();
-    assert!((0..universe).all(|prompt| found.base_correct(prompt)));
+    assert!((0..universe).all(|prompt| found.evaluation.base_correct(prompt)));
     assert_eq!(accuracies(&found), [1.0, 1.0, 0.0]);
 }
 
@@ -226,7 +237,7 @@ fn distractors_are_there_and_do_not_matter() {
     let found = evaluate(&mut engine, set, &request(&plans, &ablations, 100)).unwrap();
     assert_eq!(accuracies(&found), [1.0; 4]);
     let spread: Vec<f64> = (0..4)
-        .map(|wait| found.contexts[&wait].largest_relative_error)
+        .map(|wait| found.evaluation.contexts[&wait].largest_relative_error)
         .collect();
     assert_eq!(spread[0], 0.0, "an embedding depends on its token alone");
     // Relative to a stream whose constant is 100: rounding would be a thousand times less.
@@ -294,9 +305,14 @@ fn leaving_one_out_leaves_the_prompt_out() {
     let ablations = [named("cama")];
     let plans = [Plan::waiting(4)];
     let found = evaluate(&mut engine, set, &request(&plans, &ablations, 100)).unwrap();
-    assert_eq!(found.evaluated.len(), 4);
-    for (&prompt, &token) in found.evaluated.iter().zip(&found.cells[0].predicted) {
-        let operands = &found.set.prompts[prompt].operands;
+    assert_eq!(found.evaluation.evaluated.len(), 4);
+    for (&prompt, &token) in found
+        .evaluation
+        .evaluated
+        .iter()
+        .zip(&found.cells[0].predicted)
+    {
+        let operands = &found.evaluation.set.prompts[prompt].operands;
         let other = 1 - operands[0] + operands[1];
         assert_eq!(model.tokenizer.decode(token), other.to_string());
     }
@@ -321,7 +337,7 @@ fn faithfulness_is_what_was_planted(#[case] lost: usize, #[case] outcome: Outcom
     assert_eq!(whole.faithfulness, Some(planted));
     assert_eq!(whole.verdict.unwrap().outcome, outcome);
 
-    let correct: Vec<bool> = found.correct(&found.cells[0]).collect();
+    let correct: Vec<bool> = found.evaluation.correct(&found.cells[0]).collect();
     let mut random = ChaCha8Rng::seed_from_u64(42);
     let covers = |_: &usize| {
         let part = (0..1000).map(|_| correct[random.random_range(0..correct.len())]);

@@ -1,11 +1,12 @@
 //! Preflight: what must not be believed is refused, by the check that is there for it.
 
 use af1::Error;
-use af1::experiment::{CHECKS, Checked, Request, attention, preflight, waiting};
+use af1::experiment::waiting;
 use af1::graph::{Attribute, Constant, Dtype, Graph, attn_bias};
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
 use af1::intervene::masking::Technique;
 use af1::intervene::{Estimator, Plan};
+use af1::measure::{CHECKS, Checked, Request, attention, preflight};
 use af1::model::Model;
 use af1::prompt::{PromptSet, Role};
 use af1::runtime::{Device, Engine};

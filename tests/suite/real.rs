@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
-use af1::experiment::{Cell, Evaluation, Request, evaluate};
 use af1::intervene::ablation::{self, Ablation};
 use af1::intervene::masking::Technique;
 use af1::intervene::{Estimator, Plan};
+use af1::measure::{Cell, Evaluated, Evaluation, Request, evaluate};
 use af1::model::Model;
 use af1::prompt::{ContextsFrom, PromptSet, Styles};
 use af1::runtime::Engine;
@@ -142,7 +142,10 @@ fn check(
         estimator,
         ..Request::new(&plans, &ablations)
     };
-    let found = evaluate(&mut loaded.1.lock().unwrap(), set, &request).unwrap();
+    let Evaluated {
+        evaluation: found,
+        cells,
+    } = evaluate(&mut loaded.1.lock().unwrap(), set, &request).unwrap();
     let alone = match estimator {
         Estimator::LeaveOneOut => undefined,
         Estimator::PlugIn | Estimator::Split => 0,
@@ -152,8 +155,7 @@ fn check(
     let of_base = asked.iter().map(|p| (place(p), found.base[*p]));
     same(&of_base.collect(), base, "base");
     for (name, expected, condition) in &wanted {
-        let cell = found
-            .cells
+        let cell = cells
             .iter()
             .find(|cell| {
                 cell.plan == condition.plan && cell.ablation.name() == condition.ablation.name()

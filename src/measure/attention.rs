@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use ndarray::{Array3, Axis};
 
-use super::evaluate::Halves;
 use super::forward::failed;
+use super::split::Split;
 use super::{Biases, Request, last_attention};
 use crate::Result;
 use crate::prompt::{Operation, PromptSet, Role};
@@ -59,7 +59,7 @@ pub fn attention(
     set: &PromptSet,
     request: &Request<'_>,
 ) -> Result<(Vec<Attended>, Vec<usize>)> {
-    let evaluated = Halves::new(set, request)?.evaluated;
+    let evaluated = Split::new(set, request)?.evaluated;
     let name = |role: &Role| match role {
         Role::Bos => "bos".to_owned(),
         Role::Operand(i) => Operation::letter(*i).to_string(),

@@ -21,6 +21,15 @@ pub struct Logits<'a> {
     rows: Vec<usize>,
 }
 
+/// What was found in logits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// Numbers.
+    Finite,
+    /// NaN or infinity among them.
+    NotFinite,
+}
+
 impl<'a> Logits<'a> {
     /// Some rows.
     pub fn rows(tensor: &'a Tensor, rows: Vec<usize>) -> Self {

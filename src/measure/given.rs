@@ -4,7 +4,8 @@
 use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, Ix2, Ix3, s};
 
 use super::apart::apart;
-use super::forward::{Biases, Captured};
+use super::biases::Biases;
+use super::forward::Captured;
 use crate::Result;
 use crate::graph::{attn_out, resid};
 use crate::interrupt::interrupted;

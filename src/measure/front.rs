@@ -3,7 +3,8 @@
 
 use ndarray::{Array2, Axis, concatenate};
 
-use super::forward::{Biases, base_forward};
+use super::biases::Biases;
+use super::forward::base_forward;
 use super::scores::first_maximum;
 use crate::Result;
 use crate::model::Model;

@@ -7,13 +7,15 @@
 //! of keys and values, one entry a row; after them it is a row like the others. Prompts with the same rows are one prompt.
 //! Which mask a layer has is decided by the plan, here as there.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, Ix3, Ix4, s};
+use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, Ix3, s};
 
-use super::forward::{Biases, Captured, Trace};
-use super::scores::Logits;
+use super::biases::Biases;
+use super::forward::Trace;
+use super::prefix::{Prefix, positions};
+use super::rows::Rows;
+use super::scores::{Logits, Seen};
 use crate::Result;
 use crate::graph::Precision;
 use crate::interrupt::interrupted;
@@ -34,118 +36,6 @@ pub fn same_up_to(precision: Precision) -> f32 {
     }
 }
 
-/// How a plan is run; the answers are the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Way {
-    /// What differs from prompt to prompt is run, and each of it once. Plans that cannot be run so are run masked.
-    #[default]
-    Compiled,
-    /// Every layer runs on whole prompts, with its mask.
-    Masked,
-}
-
-/// The tokens that all prompts of a template begin with, run once in the unmodified model.
-pub struct Prefix {
-    /// By boundary, `[len, d_model]`.
-    streams: Vec<Array2<f32>>,
-    /// By layer, of a batch of 1.
-    caches: Vec<KeysValues>,
-    /// By layer, of position 0 alone.
-    sinks: Vec<KeysValues>,
-}
-
-impl Prefix {
-    /// Runs the tokens `ids`, `[1, len]`, through all layers.
-    ///
-    /// # Errors
-    /// The runtime's reason; an interrupt.
-    pub fn new(engine: &mut Engine, ids: Array2<i64>) -> Result<Self> {
-        let len = ids.ncols();
-        let bias = Tensor::from_f32(Mask::Causal.bias(1, len))?;
-        let positions = positions(1, 0..len)?;
-        let mut stream = engine.embed(ids, 0)?;
-        let (mut streams, mut caches, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
-        for layer in 0..=engine.layers() {
-            streams.push(stream.view::<Ix3>()?.index_axis(Axis(0), 0).to_owned());
-            if layer < engine.layers() {
-                interrupted()?;
-                let made = engine.keys_values(layer, &stream, &positions)?;
-                stream = engine.attend(layer, &stream, &positions, &made, &bias)?;
-                let sink = |x: &Tensor| {
-                    Tensor::from_f32(x.view::<Ix4>()?.slice(s![.., .., ..1, ..]).to_owned())
-                };
-                sinks.push(KeysValues {
-                    keys: sink(&made.keys)?,
-                    values: sink(&made.values)?,
-                });
-                caches.push(made);
-            }
-        }
-        Ok(Self {
-            streams,
-            caches,
-            sinks,
-        })
-    }
-
-    /// The number of tokens.
-    pub fn len(&self) -> usize {
-        self.streams[0].nrows()
-    }
-
-    /// Streams at a boundary of the tokens after these, `[batch, pos, d_model]`, with those of these before them.
-    pub fn before(&self, boundary: usize, own: ArrayView3<'_, f32>) -> Array3<f32> {
-        let shared = &self.streams[boundary];
-        let len = self.len();
-        let (batch, pos, d_model) = own.dim();
-        let mut whole = Array3::zeros((batch, len + pos, d_model));
-        whole.slice_mut(s![.., ..len, ..]).assign(shared);
-        whole.slice_mut(s![.., len.., ..]).assign(&own);
-        whole
-    }
-
-    /// Runs the layers `0 .. end` of the unmodified model on prompts that begin with these tokens; returns the streams of the
-    /// tokens after these at the boundaries `capture`, and `resid[end]`.
-    ///
-    /// # Errors
-    /// The runtime's reason; an interrupt.
-    pub fn run_to(
-        &self,
-        engine: &mut Engine,
-        ids: &Array2<i64>,
-        capture: &[usize],
-        end: usize,
-    ) -> Result<(Captured, Tensor)> {
-        let (batch, pos) = ids.dim();
-        let len = self.len();
-        let positions = positions(batch, len..pos)?;
-        let bias = Mask::Causal.bias(1, pos);
-        let bias = Tensor::from_f32(bias.slice(s![.., .., len.., ..]).to_owned())?;
-        let mut captured = Captured::new();
-        let mut stream = engine.embed(ids.slice(s![.., len..]).to_owned(), len)?;
-        for layer in 0..=end {
-            if capture.contains(&layer) {
-                captured.insert(layer, stream.view::<Ix3>()?.to_owned());
-            }
-            if layer < end {
-                interrupted()?;
-                let own = engine.keys_values(layer, &stream, &positions)?;
-                let seen = engine.after(&self.caches[layer], &own)?;
-                stream = engine.attend(layer, &stream, &positions, &seen, &bias)?;
-            }
-        }
-        Ok((captured, stream))
-    }
-}
-
-/// The positions of some tokens of every prompt of a batch, `[batch, len]`.
-fn positions(batch: usize, range: std::ops::Range<usize>) -> Result<Tensor> {
-    let shape = (batch, range.len());
-    Tensor::from_i64(Array2::from_shape_fn(shape, |(_, t)| {
-        (range.start + t) as i64
-    }))
-}
-
 /// Whether a plan can be run this way: it is an AF1 in which attention is cut before softmax and every token but the last
 /// one of a transfer layer sees nothing but itself and position 0.
 pub fn compiles(engine: &Engine, plan: &Plan, biases: &Biases) -> bool {
@@ -161,95 +51,8 @@ pub fn compiles(engine: &Engine, plan: &Plan, biases: &Biases) -> bool {
         && alone(&Mask::SelfPeek(plan.masking))
 }
 
-/// The different rows of a batch at a boundary.
-struct Rows {
-    /// The position of each row of a token that is not the last, from 1 on.
-    positions: Vec<usize>,
-    /// Where each of them occurs first: the prompt of the batch, the position.
-    firsts: Vec<(usize, usize)>,
-    /// Their streams, `[row, 1, d_model]`.
-    others: Rc<Tensor>,
-    /// Those of last tokens, `[row, 1, d_model]`.
-    last: Rc<Tensor>,
-    /// Those of the last token of every different prompt, `[prompt, 1, d_model]`.
-    trunk: Rc<Tensor>,
-    /// Of every different prompt, the rows of its tokens from position 1 on but for the last, `[prompt, len]`; `None` where there are
-    /// none.
-    index: Option<Tensor>,
-    /// Of every different prompt, the row of each position from 1 on, the last token's among [`Self::last`].
-    prompts: Vec<Vec<usize>>,
-    /// Of every prompt of the batch, which of the different ones it is.
-    which: Vec<usize>,
-}
-
-impl Rows {
-    /// Those of the streams `[batch, pos, d_model]`.
-    fn new(replaced: ArrayView3<'_, f32>) -> Result<Self> {
-        let pos = replaced.len_of(Axis(1));
-        let mut found: HashMap<(usize, Vec<u32>), usize> = HashMap::new();
-        let mut firsts: Vec<(usize, usize)> = Vec::new();
-        let mut lasts: Vec<usize> = Vec::new();
-        let mut distinct: HashMap<Vec<usize>, usize> = HashMap::new();
-        let (mut prompts, mut which) = (Vec::new(), Vec::new());
-        for (b, prompt) in replaced.outer_iter().enumerate() {
-            let mut row_of = |(t, row): (usize, ndarray::ArrayView1<'_, f32>)| {
-                let bits: Vec<u32> = row.iter().map(|x| x.to_bits()).collect();
-                *found
-                    .entry((t, bits))
-                    .or_insert_with(|| match t + 1 == pos {
-                        true => {
-                            lasts.push(b);
-                            lasts.len() - 1
-                        }
-                        false => {
-                            firsts.push((b, t));
-                            firsts.len() - 1
-                        }
-                    })
-            };
-            let rows: Vec<usize> = prompt
-                .outer_iter()
-                .enumerate()
-                .skip(1)
-                .map(&mut row_of)
-                .collect();
-            let next = distinct.len();
-            let index = *distinct.entry(rows.clone()).or_insert(next);
-            if index == next {
-                prompts.push(rows);
-            }
-            which.push(index);
-        }
-        let stack = |rows: &[(usize, usize)]| {
-            let d_model = replaced.len_of(Axis(2));
-            let mut out = Array3::zeros((rows.len(), 1, d_model));
-            for (mut out, &(b, t)) in out.outer_iter_mut().zip(rows) {
-                out.row_mut(0).assign(&replaced.slice(s![b, t, ..]));
-            }
-            out
-        };
-        let own_row = |rows: &Vec<usize>| *rows.last().expect("a prompt has a last token");
-        let last = stack(&lasts.iter().map(|&b| (b, pos - 1)).collect::<Vec<_>>());
-        let trunk = last.select(Axis(0), &prompts.iter().map(own_row).collect::<Vec<_>>());
-        let shape = (prompts.len(), pos.saturating_sub(2));
-        let index = Array2::from_shape_fn(shape, |(prompt, t)| prompts[prompt][t] as i64);
-        Ok(Self {
-            positions: firsts.iter().map(|(_, t)| *t).collect(),
-            others: Rc::new(Tensor::from_f32(stack(&firsts))?),
-            firsts,
-            last: Rc::new(Tensor::from_f32(last)?),
-            trunk: Rc::new(Tensor::from_f32(trunk)?),
-            index: (!index.is_empty())
-                .then(|| Tensor::from_i64(index))
-                .transpose()?,
-            prompts,
-            which,
-        })
-    }
-}
-
 /// Runs plans that compile, all with the same boundary, from the replaced streams `[batch, pos, d_model]`; calls `done` with
-/// the index of each plan and its logits.
+/// the index of each plan and its logits. Returns the first plan whose logits are not finite; with it the run ends.
 ///
 /// # Errors
 /// The runtime's reason; an interrupt; what `done` fails with.
@@ -258,8 +61,8 @@ pub fn run_plans(
     replaced: ArrayView3<'_, f32>,
     plans: &[&Plan],
     biases: &Biases,
-    mut done: impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<()>,
-) -> Result<()> {
+    mut done: impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<Seen>,
+) -> Result<Option<usize>> {
     let rows = Rows::new(replaced)?;
     let mut techniques: Vec<Technique> = plans.iter().map(|plan| plan.masking).collect();
     techniques.dedup();
@@ -276,9 +79,12 @@ pub fn run_plans(
             pos: biases.positions(),
             by,
         };
-        run.plans(plans, &chosen, &mut done)?;
+        let broken = run.plans(plans, &chosen, &mut done)?;
+        if broken.is_some() {
+            return Ok(broken);
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// The streams of an AF1 that is run this way, as those of [`super::forward::trace`]: those of positions from 1 on while they
@@ -341,71 +147,21 @@ pub fn trace(
     Ok(trace)
 }
 
-/// The tables of an AF1 that can be written into a graph of its own.
-pub struct Tables {
-    /// What they are of: rows are named by the prompt and the position where they occur first.
-    pub rows: Vec<(usize, usize)>,
-    /// By transfer layer, the keys and the values of the rows, `[row, kv, 1, d_head]`.
-    pub transfer: Vec<[Array4<f32>; 2]>,
-    /// By layer from `wait` on, the key and the value of position 0, `[1, kv, 1, d_head]`.
-    pub sinks: Vec<[Array4<f32>; 2]>,
-    /// `resid[wait]` of the different last tokens, `[row, 1, d_model]`.
-    pub last: Array3<f32>,
-}
-
-/// The tables of AF1(`wait`, `transfer`) over prompts whose replaced streams are `replaced`, `[batch, pos, d_model]`.
-///
-/// # Errors
-/// The runtime's reason; an interrupt.
-pub fn tables(
-    engine: &mut Engine,
-    replaced: ArrayView3<'_, f32>,
-    (wait, transfer): (usize, usize),
-    biases: &Biases,
-) -> Result<Tables> {
-    let rows = Rows::new(replaced)?;
-    let prefix = biases.prefix().expect("only where there is one");
-    let layers = wait..engine.layers();
-    let mut run = Compiled {
-        engine,
-        rows: &rows,
-        prefix,
-        pos: biases.positions(),
-        by: Technique::ABP,
-    };
-    let (made, _) = run.transfer(wait, transfer)?;
-    let (kv, d_head) = {
-        let shape = prefix.sinks[0].keys.shape();
-        (shape[1], shape[3])
-    };
-    let host = |x: &KeysValues| -> Result<[Array4<f32>; 2]> {
-        Ok([x.keys.view()?.to_owned(), x.values.view()?.to_owned()])
-    };
-    let of_rows = |made: &Option<KeysValues>| match made {
-        Some(made) => host(made),
-        None => Ok([(); 2].map(|()| Array4::zeros((0, kv, 1, d_head)))),
-    };
-    Ok(Tables {
-        transfer: made.iter().map(of_rows).collect::<Result<_>>()?,
-        sinks: layers
-            .map(|layer| host(&prefix.sinks[layer]))
-            .collect::<Result<_>>()?,
-        last: rows.last.view()?.to_owned(),
-        rows: rows.firsts,
-    })
-}
-
 /// So many rows of logits are computed at once, or those of one plan.
 const ROWS: usize = 256;
 
 /// Plans of one technique on the rows of a batch.
-struct Compiled<'a> {
-    engine: &'a mut Engine,
-    rows: &'a Rows,
-    prefix: &'a Prefix,
+pub struct Compiled<'a> {
+    /// The model.
+    pub engine: &'a mut Engine,
+    /// What is different in the batch.
+    pub rows: &'a Rows,
+    /// What all prompts begin with.
+    pub prefix: &'a Prefix,
     /// Tokens in a prompt.
-    pos: usize,
-    by: Technique,
+    pub pos: usize,
+    /// What keeps tokens from looking at each other.
+    pub by: Technique,
 }
 
 impl Compiled<'_> {
@@ -413,11 +169,11 @@ impl Compiled<'_> {
         &mut self,
         plans: &[&Plan],
         chosen: &[usize],
-        done: &mut impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<()>,
-    ) -> Result<()> {
+        done: &mut impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<Seen>,
+    ) -> Result<Option<usize>> {
         let transfer = |i: usize| plans[i].tail.transfer().expect("it compiles");
         let Some(&first) = chosen.first() else {
-            return Ok(());
+            return Ok(None);
         };
         let wait = plans[first].wait;
         let most = chosen.iter().map(|&i| transfer(i)).max().unwrap_or(0);
@@ -502,18 +258,20 @@ impl Compiled<'_> {
                 };
                 let rows = self.rows.which.iter().map(|which| first + row(which));
                 let of_prompts = Logits::rows(&logits, rows.collect());
-                done(self.engine, i, &of_prompts)?;
+                if done(self.engine, i, &of_prompts)? == Seen::NotFinite {
+                    return Ok(Some(i));
+                }
                 first += len;
             }
             rest = &rest[count..];
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Runs `layers` transfer layers from `wait` on: by layer, the keys and values of the rows that the last tokens look at, if there
     /// are any; by boundary, the streams of the last tokens, `[prompt, 1, d_model]`.
     #[allow(clippy::type_complexity)] // two lists
-    fn transfer(
+    pub fn transfer(
         &mut self,
         wait: usize,
         layers: usize,

@@ -1,123 +1,16 @@
 //! Running a batch of prompts through the segments of a model.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use ndarray::{Array2, Array3, Array4, ArrayView2, ArrayView3, Axis, CowArray, Ix2, Ix3};
+use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, Ix2, Ix3};
 
-use super::compiled::Prefix;
-use super::scores::Logits;
+use super::biases::Biases;
+use super::scores::{Logits, Seen};
 use crate::interrupt::interrupted;
-use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
+use crate::intervene::{Cut, Mask, Plan, Tail};
 use crate::prompt::PromptSet;
 use crate::runtime::{Attention, Engine, Tensor};
 use crate::{Error, Result};
-
-/// The masks for prompts of one length, made once.
-pub struct Biases {
-    pos: usize,
-    tensors: HashMap<Mask, Tensor>,
-    /// By layer, what stands in for the outputs of heads under [`Cut::Outputs`], `[batch, head, pos, d_head]`, for the
-    /// batch that runs.
-    pub(super) outputs: BTreeMap<usize, Array4<f32>>,
-    /// The tokens that all prompts begin with, if they are run once.
-    prefix: Option<Prefix>,
-}
-
-impl Biases {
-    /// The masks that do not differ by head, for prompts of `pos` tokens.
-    ///
-    /// # Errors
-    /// The runtime cannot allocate them.
-    pub fn new(pos: usize) -> Result<Self> {
-        let mut biases = Self {
-            pos,
-            tensors: HashMap::new(),
-            outputs: BTreeMap::new(),
-            prefix: None,
-        };
-        let abp = Technique::ABP;
-        for mask in [
-            Mask::Causal,
-            Mask::SelfPeek(abp),
-            Mask::Peek(abp),
-            Mask::Knockout,
-        ] {
-            biases.include(mask, 1)?;
-        }
-        Ok(biases)
-    }
-
-    /// Runs the tokens that all prompts of a set begin with once, for all that follows. Nothing is done for a graph that does
-    /// not name its keys and values.
-    ///
-    /// # Errors
-    /// The runtime's reason; an interrupt.
-    pub fn share(&mut self, engine: &mut Engine, set: &PromptSet) -> Result<()> {
-        let len = set.shared();
-        if len > 0 && engine.takes_keys_values() {
-            let first = set.ids(&[0]);
-            let ids = first.slice(ndarray::s![.., ..len]).to_owned();
-            self.prefix = Some(Prefix::new(engine, ids)?);
-        }
-        Ok(())
-    }
-
-    /// The tokens that all prompts begin with, if they are run once.
-    pub(super) fn prefix(&self) -> Option<&Prefix> {
-        self.prefix.as_ref()
-    }
-
-    /// Tokens in a prompt.
-    pub(super) fn positions(&self) -> usize {
-        self.pos
-    }
-
-    /// Streams at a boundary as they were captured, `[batch, pos, d_model]`, with those of the tokens that all prompts begin with
-    /// if these are run once.
-    pub(super) fn whole<'a>(
-        &self,
-        boundary: usize,
-        captured: ArrayView3<'a, f32>,
-    ) -> CowArray<'a, f32, Ix3> {
-        match &self.prefix {
-            Some(prefix) if captured.len_of(Axis(1)) < self.pos => {
-                prefix.before(boundary, captured).into()
-            }
-            _ => captured.into(),
-        }
-    }
-
-    fn include(&mut self, mask: Mask, heads: usize) -> Result<()> {
-        if mask.cut() == Cut::Scores && !self.tensors.contains_key(&mask) {
-            let tensor = Tensor::from_f32(mask.bias(heads, self.pos))?;
-            self.tensors.insert(mask, tensor);
-        }
-        Ok(())
-    }
-
-    /// Makes the masks of some plans, for a model of so many layers and heads.
-    ///
-    /// # Errors
-    /// The runtime cannot allocate them.
-    pub fn include_plans(&mut self, plans: &[Plan], layers: usize, heads: usize) -> Result<()> {
-        for plan in plans {
-            for layer in plan.wait..layers {
-                self.include(plan.mask(layer), heads)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The mask as the runtime keeps it.
-    ///
-    /// # Panics
-    /// For a mask by head of a plan that was not included.
-    pub fn of(&self, mask: &Mask) -> &Tensor {
-        self.tensors
-            .get(mask)
-            .expect("the masks of a plan are included before it runs")
-    }
-}
 
 /// The residual streams of a batch at some boundaries, `[batch, pos, d_model]` by boundary; of the unmodified model without the
 /// tokens that all prompts begin with if these are run once ([`Biases::whole`]).
@@ -249,7 +142,7 @@ fn step(
     mask: &Mask,
     biases: &Biases,
 ) -> Result<Tensor> {
-    let (heads, pos) = (engine.heads(), biases.pos);
+    let (heads, pos) = (engine.heads(), biases.positions());
     let causal = biases.of(&Mask::Causal);
     match mask.cut() {
         Cut::Scores => engine.layer(layer, stream, biases.of(mask)),
@@ -370,7 +263,8 @@ fn finish(
 }
 
 /// Runs several plans that share the replaced stream `resid[wait]`; calls `done` with the index of each plan and its
-/// logits. AF1 with more transfer layers goes on where AF1 with fewer forked off: they agree up to there.
+/// logits. AF1 with more transfer layers goes on where AF1 with fewer forked off: they agree up to there. Returns the first plan whose
+/// logits are not finite; with it the run ends.
 ///
 /// # Errors
 /// The runtime's reason; what `done` fails with.
@@ -379,8 +273,8 @@ pub fn run_plans(
     stream: Tensor,
     plans: &[&Plan],
     biases: &Biases,
-    mut done: impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<()>,
-) -> Result<()> {
+    mut done: impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<Seen>,
+) -> Result<Option<usize>> {
     // Those of one masking: another one's transfer layers are others.
     let forking = plans
         .iter()
@@ -404,9 +298,11 @@ pub fn run_plans(
             }
         }
         let logits = finish(engine, plan, reached, &peeked, biases)?;
-        done(engine, i, &Logits::all(&logits))?;
+        if done(engine, i, &Logits::all(&logits))? == Seen::NotFinite {
+            return Ok(Some(i));
+        }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Checks the unmodified model's logits, if they are not known to be finite, and captured streams; where one is broken, names the

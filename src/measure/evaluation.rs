@@ -1,0 +1,213 @@
+//! One template, ready for plans: its prompts, what the unmodified model answers, and the means.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, Array3};
+
+use super::biases::Biases;
+use super::estimate::estimate;
+use super::forward::Captured;
+use super::request::{Draw, Part, Request, Way};
+use super::scores::References;
+use super::split::{Split, others};
+use super::sweep::Cell;
+use crate::intervene::{Contexts, Estimator, Means};
+use crate::prompt::{Dependence, PromptSet};
+use crate::runtime::Engine;
+use crate::{Error, Result};
+
+/// One template after the first pass. Nothing but what the second pass may keep for the next one changes.
+pub struct Evaluation {
+    /// The prompts.
+    pub set: PromptSet,
+    /// What the unmodified model answers, for every prompt of the set.
+    pub base: Vec<u32>,
+    /// The indices of the prompts that the plans were evaluated on; the same for every plan and ablation.
+    pub evaluated: Vec<usize>,
+    /// Prompts that were not evaluated because the estimator has no mean for one of their tokens.
+    pub undefined: usize,
+    /// Prompts with a token that no other prompt has there, whose "mean" is their own residual.
+    pub degenerate: usize,
+    /// The logit difference of the unmodified model, as in [`Cell::logit_difference`], for every evaluated prompt.
+    pub base_logit_difference: Vec<f32>,
+    /// Which of the prompts are evaluated.
+    pub part: Part,
+    /// Prompts that are in neither half, because they have operands of both; `None` where there are no split.
+    pub mixed: Option<usize>,
+    /// If means are over fewer contexts than there are, which.
+    pub draw: Option<Draw>,
+    /// How well the means are known, by boundary.
+    pub contexts: BTreeMap<usize, Contexts>,
+    /// What one operand says of another in the prompts that the means are over.
+    pub dependence: Dependence,
+    pub(super) means: BTreeMap<usize, Means>,
+    /// By boundary, the means of other operations.
+    pub(super) operations: BTreeMap<usize, Vec<Means>>,
+    /// `resid[L]` of the evaluated prompts at the last position, `[evaluated, d_model]`: from it come the unmodified model's
+    /// logits.
+    pub(super) last: Array2<f32>,
+    /// By the first prompt of a batch, what the unmodified model says to it, if that is little enough to keep.
+    pub(super) references: BTreeMap<usize, References>,
+    /// Whether each prompt of the set is one of the estimation prompts.
+    pub(super) estimation: Vec<bool>,
+    /// By layer, the mean of what its heads read, `[head, pos, d_head]`, and over how many prompts; made when it is needed.
+    pub(super) head_means: Option<(Vec<Array3<f64>>, usize)>,
+    pub(super) seed: u64,
+    /// Residuals of the evaluated prompts as they were captured, `[evaluated, pos, d_model]` by boundary, if they are few enough
+    /// to keep.
+    pub(super) kept: Option<Captured>,
+    /// For every prompt of the set another one; itself where it is the only one.
+    pub(super) others: Vec<usize>,
+    pub(super) estimator: Estimator,
+    pub(super) batch: usize,
+    pub(super) way: Way,
+    pub(super) biases: Biases,
+}
+
+impl Evaluation {
+    /// Whether the unmodified model is right about a prompt.
+    pub fn base_correct(&self, prompt: usize) -> bool {
+        self.set.prompts[prompt]
+            .answers
+            .contains(&self.base[prompt])
+    }
+
+    /// Whether each evaluated prompt is right in a cell.
+    pub fn correct<'a>(&'a self, cell: &'a Cell) -> impl Iterator<Item = bool> + 'a {
+        self.evaluated
+            .iter()
+            .zip(&cell.predicted)
+            .map(|(&prompt, token)| self.set.prompts[prompt].answers.contains(token))
+    }
+
+    /// How many of the evaluated prompts the unmodified model answers correctly.
+    pub fn base_right(&self) -> usize {
+        let evaluated = self.evaluated.iter();
+        evaluated.filter(|&&p| self.base_correct(p)).count()
+    }
+
+    /// How many of the evaluated prompts the unmodified model answers correctly, and how many of these a cell does.
+    pub fn kept(&self, cell: &Cell) -> (usize, usize) {
+        let pairs = self.evaluated.iter().zip(self.correct(cell));
+        let of_base = pairs.filter(|&(&prompt, _)| self.base_correct(prompt));
+        of_base.fold((0, 0), |(base, kept), (_, correct)| {
+            (base + 1, kept + usize::from(correct))
+        })
+    }
+}
+
+impl Evaluation {
+    /// The share of the right answers that a cell keeps; 0 where there are none.
+    pub fn share_kept(&self, cell: &Cell) -> f64 {
+        match self.kept(cell) {
+            (0, _) => 0.0,
+            (base, kept) => kept as f64 / base as f64,
+        }
+    }
+}
+
+/// A template and the answers under plans.
+pub struct Evaluated {
+    /// The template.
+    pub evaluation: Evaluation,
+    /// The answers, plan by plan in the order of the request, ablation by ablation.
+    pub cells: Vec<Cell>,
+}
+
+/// Evaluates the plans of a request on a template.
+///
+/// # Errors
+/// No prompt with a mean; the runtime's reason; NaN or infinity; an interrupt.
+pub fn evaluate(engine: &mut Engine, set: PromptSet, request: &Request<'_>) -> Result<Evaluated> {
+    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
+    waits.sort_unstable();
+    waits.dedup();
+    let mut evaluation = prepare(engine, set, request, &waits)?;
+    let cells = evaluation.sweep(engine, request.plans, request.ablations)?;
+    Ok(Evaluated { evaluation, cells })
+}
+
+/// The first pass: the unmodified model's answers, and the means at the boundaries `waits`.
+///
+/// # Errors
+/// No prompt with a mean; the runtime's reason; NaN or infinity; an interrupt.
+pub fn prepare(
+    engine: &mut Engine,
+    set: PromptSet,
+    request: &Request<'_>,
+    waits: &[usize],
+) -> Result<Evaluation> {
+    let split = Split::new(&set, request)?;
+    if split.evaluated.is_empty() {
+        return Err(Error::NoPrompts {
+            style: set.template.style.clone(),
+            operation: set.template.operation.to_string(),
+            reason: format!(
+                "the {} estimator has no mean for any of the {} prompts; take more prompts or another --estimator",
+                request.estimator.name(),
+                set.asked().len()
+            ),
+        });
+    }
+    let mut biases = Biases::new(set.positions())?;
+    if request.way == Way::Compiled {
+        biases.share(engine, &set)?;
+    }
+    let mut request = Request { ..*request };
+    let first = estimate(engine, &set, &split, waits, &biases, &mut request)?;
+    let mut operations: BTreeMap<usize, Vec<Means>> = BTreeMap::new();
+    if request
+        .ablations
+        .iter()
+        .any(|ablation| ablation.needs_operations())
+    {
+        for other in request.operations {
+            let every = Split::everything(other);
+            let mut biases = Biases::new(other.positions())?;
+            if request.way == Way::Compiled {
+                biases.share(engine, other)?;
+            }
+            let estimated = estimate(engine, other, &every, waits, &biases, &mut request)?;
+            for (wait, means) in estimated.means {
+                operations.entry(wait).or_default().push(means);
+            }
+        }
+    }
+    let base_logit_difference = split.evaluated.iter().map(|&p| first.logit_difference[p]);
+    let estimation: Vec<&[i64]> = (set.prompts.iter().zip(&split.estimation))
+        .filter_map(|(prompt, estimation)| estimation.then_some(&*prompt.operands))
+        .collect();
+    let sample = set.drawn || estimation.len() < set.len();
+    let dependence = Dependence::of(&estimation, sample);
+    let contexts = first
+        .means
+        .iter()
+        .map(|(&wait, means)| (wait, means.contexts()))
+        .collect();
+    Ok(Evaluation {
+        base_logit_difference: base_logit_difference.collect(),
+        part: request.part,
+        mixed: split.mixed,
+        draw: request.draw,
+        operations,
+        last: first.last,
+        references: BTreeMap::new(),
+        head_means: None,
+        seed: request.seed,
+        base: first.base,
+        others: others(&split.estimation, request.seed),
+        estimation: split.estimation,
+        undefined: split.undefined,
+        degenerate: split.degenerate,
+        evaluated: split.evaluated,
+        contexts,
+        dependence,
+        means: first.means,
+        kept: first.kept,
+        estimator: request.estimator,
+        batch: request.batch,
+        way: request.way,
+        biases,
+        set,
+    })
+}

@@ -1,0 +1,41 @@
+//! What a model answers on a template under plans, in two passes: the first estimates the means ([`prepare`]), the second runs the plans
+//! ([`Evaluation::sweep`]) and returns their cells. Nothing here chooses plans, formats or stores results.
+
+mod agreement;
+mod apart;
+mod attention;
+mod biases;
+mod comparison;
+mod compiled;
+mod disjoint;
+mod estimate;
+mod evaluation;
+mod forward;
+mod front;
+mod given;
+mod outputs;
+mod prefix;
+mod preflight;
+mod request;
+mod rows;
+mod scores;
+mod split;
+mod streams;
+mod sweep;
+mod tables;
+
+pub use agreement::Difference;
+pub use apart::apart;
+pub use attention::{Attended, attention};
+pub use biases::Biases;
+pub use comparison::{Compared, Comparison, with_references};
+pub use compiled::same_up_to;
+pub use disjoint::Disjoint;
+pub use evaluation::{Evaluated, Evaluation, evaluate, prepare};
+pub use forward::{base_forward, last_attention};
+pub use front::{Fronts, fronts};
+pub use preflight::{CHECKS, Checked, preflight};
+pub use request::{Draw, Part, Request, Way};
+pub use scores::first_maximum;
+pub use sweep::Cell;
+pub use tables::Tables;

@@ -1,0 +1,111 @@
+//! The tokens that all prompts of a template begin with, run once.
+
+use ndarray::{Array2, Array3, ArrayView3, Axis, Ix3, Ix4, s};
+
+use super::forward::Captured;
+use crate::Result;
+use crate::interrupt::interrupted;
+use crate::intervene::Mask;
+use crate::runtime::{Engine, KeysValues, Tensor};
+
+/// The tokens that all prompts of a template begin with, run once in the unmodified model.
+pub struct Prefix {
+    /// By boundary, `[len, d_model]`.
+    streams: Vec<Array2<f32>>,
+    /// By layer, of a batch of 1.
+    caches: Vec<KeysValues>,
+    /// By layer, of position 0 alone.
+    pub sinks: Vec<KeysValues>,
+}
+
+impl Prefix {
+    /// Runs the tokens `ids`, `[1, len]`, through all layers.
+    ///
+    /// # Errors
+    /// The runtime's reason; an interrupt.
+    pub fn new(engine: &mut Engine, ids: Array2<i64>) -> Result<Self> {
+        let len = ids.ncols();
+        let bias = Tensor::from_f32(Mask::Causal.bias(1, len))?;
+        let positions = positions(1, 0..len)?;
+        let mut stream = engine.embed(ids, 0)?;
+        let (mut streams, mut caches, mut sinks) = (Vec::new(), Vec::new(), Vec::new());
+        for layer in 0..=engine.layers() {
+            streams.push(stream.view::<Ix3>()?.index_axis(Axis(0), 0).to_owned());
+            if layer < engine.layers() {
+                interrupted()?;
+                let made = engine.keys_values(layer, &stream, &positions)?;
+                stream = engine.attend(layer, &stream, &positions, &made, &bias)?;
+                let sink = |x: &Tensor| {
+                    Tensor::from_f32(x.view::<Ix4>()?.slice(s![.., .., ..1, ..]).to_owned())
+                };
+                sinks.push(KeysValues {
+                    keys: sink(&made.keys)?,
+                    values: sink(&made.values)?,
+                });
+                caches.push(made);
+            }
+        }
+        Ok(Self {
+            streams,
+            caches,
+            sinks,
+        })
+    }
+
+    /// The number of tokens.
+    pub fn len(&self) -> usize {
+        self.streams[0].nrows()
+    }
+
+    /// Streams at a boundary of the tokens after these, `[batch, pos, d_model]`, with those of these before them.
+    pub fn before(&self, boundary: usize, own: ArrayView3<'_, f32>) -> Array3<f32> {
+        let shared = &self.streams[boundary];
+        let len = self.len();
+        let (batch, pos, d_model) = own.dim();
+        let mut whole = Array3::zeros((batch, len + pos, d_model));
+        whole.slice_mut(s![.., ..len, ..]).assign(shared);
+        whole.slice_mut(s![.., len.., ..]).assign(&own);
+        whole
+    }
+
+    /// Runs the layers `0 .. end` of the unmodified model on prompts that begin with these tokens; returns the streams of the
+    /// tokens after these at the boundaries `capture`, and `resid[end]`.
+    ///
+    /// # Errors
+    /// The runtime's reason; an interrupt.
+    pub fn run_to(
+        &self,
+        engine: &mut Engine,
+        ids: &Array2<i64>,
+        capture: &[usize],
+        end: usize,
+    ) -> Result<(Captured, Tensor)> {
+        let (batch, pos) = ids.dim();
+        let len = self.len();
+        let positions = positions(batch, len..pos)?;
+        let bias = Mask::Causal.bias(1, pos);
+        let bias = Tensor::from_f32(bias.slice(s![.., .., len.., ..]).to_owned())?;
+        let mut captured = Captured::new();
+        let mut stream = engine.embed(ids.slice(s![.., len..]).to_owned(), len)?;
+        for layer in 0..=end {
+            if capture.contains(&layer) {
+                captured.insert(layer, stream.view::<Ix3>()?.to_owned());
+            }
+            if layer < end {
+                interrupted()?;
+                let own = engine.keys_values(layer, &stream, &positions)?;
+                let seen = engine.after(&self.caches[layer], &own)?;
+                stream = engine.attend(layer, &stream, &positions, &seen, &bias)?;
+            }
+        }
+        Ok((captured, stream))
+    }
+}
+
+/// The positions of some tokens of every prompt of a batch, `[batch, len]`.
+pub fn positions(batch: usize, range: std::ops::Range<usize>) -> Result<Tensor> {
+    let shape = (batch, range.len());
+    Tensor::from_i64(Array2::from_shape_fn(shape, |(_, t)| {
+        (range.start + t) as i64
+    }))
+}

@@ -1,0 +1,92 @@
+//! What is asked of one template.
+
+use crate::intervene::ablation::Ablation;
+use crate::intervene::{Estimator, Plan};
+use crate::prompt::PromptSet;
+
+/// What is asked of one template.
+pub struct Request<'a> {
+    /// The plans to try.
+    pub plans: &'a [Plan],
+    /// The ablations to try each plan with.
+    pub ablations: &'a [&'static dyn Ablation],
+    /// How means are estimated.
+    pub estimator: Estimator,
+    /// At most this many prompts are evaluated, drawn without replacement; all of them where it is `None`. Means are
+    /// estimated over the whole set.
+    pub limit: Option<usize>,
+    /// The seed of that draw, of [`Estimator::Split`] and of the prompts that resampling takes.
+    pub seed: u64,
+    /// Prompts in a batch.
+    pub batch: usize,
+    /// How plans are run.
+    pub way: Way,
+    /// Which of the prompts are evaluated.
+    pub part: Part,
+    /// Means over fewer contexts than there are; over all where it is `None`.
+    pub draw: Option<Draw>,
+    /// The prompts of the style's other operations, with the same roles at the same positions, for the ablations that need
+    /// their means.
+    pub operations: &'a [PromptSet],
+}
+
+impl<'a> Request<'a> {
+    /// All prompts in one part, leave-one-out over all contexts, seed 42, 64 prompts in a batch, compiled where that can be.
+    pub fn new(plans: &'a [Plan], ablations: &'a [&'static dyn Ablation]) -> Self {
+        Self {
+            plans,
+            ablations,
+            estimator: Estimator::default(),
+            limit: None,
+            seed: 42,
+            batch: 64,
+            way: Way::default(),
+            part: Part::All,
+            draw: None,
+            operations: &[],
+        }
+    }
+}
+
+/// A draw of estimation prompts, so that every token has only so many contexts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// Contexts of a token at least, the evaluated prompt not counted, or all that there are. Tokens of a template's text have
+    /// more.
+    pub contexts: usize,
+    /// The seed of the draw.
+    pub seed: u64,
+}
+
+/// A part of the prompts, so that what is chosen on some is reported on others. Means are estimated over all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// All of them.
+    #[default]
+    All,
+    /// The half on which something is chosen, drawn by the seed: see [`Disjoint`].
+    Development,
+    /// The other half, which shares no operand with it.
+    HeldOut,
+}
+
+impl Part {
+    /// Its name in records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Development => "development",
+            Self::HeldOut => "held-out",
+        }
+    }
+}
+
+/// How a plan is run; the answers are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Way {
+    /// What differs from prompt to prompt is run, and each of it once. Plans that cannot be run so are run masked.
+    #[default]
+    Compiled,
+    /// Every layer runs on whole prompts, with its mask.
+    Masked,
+}

@@ -1,0 +1,96 @@
+//! What of a batch is different: the rows that the compiled way runs, each once.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use ndarray::{Array2, Array3, ArrayView3, Axis, s};
+
+use crate::Result;
+use crate::runtime::Tensor;
+
+/// The different rows of a batch at a boundary.
+pub struct Rows {
+    /// The position of each row of a token that is not the last, from 1 on.
+    pub positions: Vec<usize>,
+    /// Where each of them occurs first: the prompt of the batch, the position.
+    pub firsts: Vec<(usize, usize)>,
+    /// Their streams, `[row, 1, d_model]`.
+    pub others: Rc<Tensor>,
+    /// Those of last tokens, `[row, 1, d_model]`.
+    pub last: Rc<Tensor>,
+    /// Those of the last token of every different prompt, `[prompt, 1, d_model]`.
+    pub trunk: Rc<Tensor>,
+    /// Of every different prompt, the rows of its tokens from position 1 on but for the last, `[prompt, len]`; `None` where there are
+    /// none.
+    pub index: Option<Tensor>,
+    /// Of every different prompt, the row of each position from 1 on, the last token's among [`Self::last`].
+    pub prompts: Vec<Vec<usize>>,
+    /// Of every prompt of the batch, which of the different ones it is.
+    pub which: Vec<usize>,
+}
+
+impl Rows {
+    /// Those of the streams `[batch, pos, d_model]`.
+    pub fn new(replaced: ArrayView3<'_, f32>) -> Result<Self> {
+        let pos = replaced.len_of(Axis(1));
+        let mut found: HashMap<(usize, Vec<u32>), usize> = HashMap::new();
+        let mut firsts: Vec<(usize, usize)> = Vec::new();
+        let mut lasts: Vec<usize> = Vec::new();
+        let mut distinct: HashMap<Vec<usize>, usize> = HashMap::new();
+        let (mut prompts, mut which) = (Vec::new(), Vec::new());
+        for (b, prompt) in replaced.outer_iter().enumerate() {
+            let mut row_of = |(t, row): (usize, ndarray::ArrayView1<'_, f32>)| {
+                let bits: Vec<u32> = row.iter().map(|x| x.to_bits()).collect();
+                *found
+                    .entry((t, bits))
+                    .or_insert_with(|| match t + 1 == pos {
+                        true => {
+                            lasts.push(b);
+                            lasts.len() - 1
+                        }
+                        false => {
+                            firsts.push((b, t));
+                            firsts.len() - 1
+                        }
+                    })
+            };
+            let rows: Vec<usize> = prompt
+                .outer_iter()
+                .enumerate()
+                .skip(1)
+                .map(&mut row_of)
+                .collect();
+            let next = distinct.len();
+            let index = *distinct.entry(rows.clone()).or_insert(next);
+            if index == next {
+                prompts.push(rows);
+            }
+            which.push(index);
+        }
+        let stack = |rows: &[(usize, usize)]| {
+            let d_model = replaced.len_of(Axis(2));
+            let mut out = Array3::zeros((rows.len(), 1, d_model));
+            for (mut out, &(b, t)) in out.outer_iter_mut().zip(rows) {
+                out.row_mut(0).assign(&replaced.slice(s![b, t, ..]));
+            }
+            out
+        };
+        let own_row = |rows: &Vec<usize>| *rows.last().expect("a prompt has a last token");
+        let last = stack(&lasts.iter().map(|&b| (b, pos - 1)).collect::<Vec<_>>());
+        let trunk = last.select(Axis(0), &prompts.iter().map(own_row).collect::<Vec<_>>());
+        let shape = (prompts.len(), pos.saturating_sub(2));
+        let index = Array2::from_shape_fn(shape, |(prompt, t)| prompts[prompt][t] as i64);
+        Ok(Self {
+            positions: firsts.iter().map(|(_, t)| *t).collect(),
+            others: Rc::new(Tensor::from_f32(stack(&firsts))?),
+            firsts,
+            last: Rc::new(Tensor::from_f32(last)?),
+            trunk: Rc::new(Tensor::from_f32(trunk)?),
+            index: (!index.is_empty())
+                .then(|| Tensor::from_i64(index))
+                .transpose()?,
+            prompts,
+            which,
+        })
+    }
+}

@@ -1,0 +1,242 @@
+//! The second pass over a template: what the model answers under plans.
+
+use std::ops::Range;
+
+use ndarray::{Array2, Array3, Axis};
+
+use super::Evaluation;
+use super::compiled;
+use super::forward::{first_broken, not_finite, run_plans};
+use super::request::Way;
+use super::scores::{Logits, References, Seen, all_finite, scores};
+use crate::interrupt::interrupted;
+use crate::intervene::ablation::Ablation;
+use crate::intervene::{Cut, Plan};
+use crate::runtime::{Engine, Tensor};
+use crate::{Error, Result, progress};
+
+/// The answers under one plan and ablation.
+pub struct Cell {
+    /// What replaced the residual stream.
+    pub ablation: &'static dyn Ablation,
+    /// Where, and what followed.
+    pub plan: Plan,
+    /// The token with the largest logit, for every evaluated prompt.
+    pub predicted: Vec<u32>,
+    /// The logit of the right answer less the largest logit of another token, for every evaluated prompt.
+    pub logit_difference: Vec<f32>,
+    /// The Kullback-Leibler divergence of the distribution over all tokens from the unmodified model's, `sum p_base ln(p_base
+    /// / p)`, in nats, for every evaluated prompt.
+    pub kl: Vec<f32>,
+    /// How many other tokens have a larger logit than the right answer, plus one, for every evaluated prompt.
+    pub rank: Vec<u32>,
+}
+
+/// The evaluated prompts that run together.
+struct Batch<'a> {
+    /// The right answers of each.
+    answers: Vec<&'a [u32]>,
+    /// What the unmodified model says to each.
+    references: &'a References,
+}
+
+/// What the unmodified model says is kept from one sweep to the next up to this size; above, it is computed again.
+const REFERENCE_BYTES: usize = 1 << 28;
+
+impl Evaluation {
+    /// The second pass: the answers under some plans, at boundaries that were prepared, with some ablations; plan by plan, ablation by
+    /// ablation.
+    ///
+    /// # Errors
+    /// The runtime's reason; NaN or infinity; an interrupt.
+    ///
+    /// # Panics
+    /// For a plan at a boundary that was not prepared.
+    pub fn sweep(
+        &mut self,
+        engine: &mut Engine,
+        plans: &[Plan],
+        ablations: &[&'static dyn Ablation],
+    ) -> Result<Vec<Cell>> {
+        loop {
+            let new = |plan: &Plan, &ablation: &&'static dyn Ablation| Cell {
+                ablation,
+                plan: plan.clone(),
+                predicted: Vec::with_capacity(self.evaluated.len()),
+                logit_difference: Vec::with_capacity(self.evaluated.len()),
+                kl: Vec::with_capacity(self.evaluated.len()),
+                rank: Vec::with_capacity(self.evaluated.len()),
+            };
+            let mut cells: Vec<Cell> = (plans.iter())
+                .flat_map(|plan| ablations.iter().map(move |ablation| new(plan, ablation)))
+                .collect();
+            let ran = self.run(engine, plans, ablations, |engine, cell, batch, logits| {
+                let cell = &mut cells[cell];
+                let Some(scores) = scores(engine, logits, &batch.answers, batch.references)? else {
+                    return Ok(Seen::NotFinite);
+                };
+                for score in scores {
+                    cell.predicted.push(score.predicted);
+                    cell.logit_difference.push(score.logit_difference);
+                    cell.rank.push(score.rank);
+                    cell.kl.push(score.kl);
+                }
+                Ok(Seen::Finite)
+            });
+            match ran {
+                Err(Error::OutOfMemory { .. }) if self.halve() => {}
+                ran => return ran.map(|()| cells),
+            }
+        }
+    }
+
+    /// The number of prompts in a batch: as asked for, or halved until the memory of the device was enough.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Halves the batch; whether it was more than one prompt.
+    fn halve(&mut self) -> bool {
+        let batch = self.batch.min(self.evaluated.len());
+        self.references.clear();
+        self.batch = (batch / 2).max(1);
+        batch > 1
+    }
+
+    /// The logits of all evaluated prompts, `[evaluated, vocab]`, under each plan.
+    ///
+    /// # Errors
+    /// As [`Self::sweep`].
+    pub fn logits(
+        &mut self,
+        engine: &mut Engine,
+        plans: &[Plan],
+        ablation: &'static dyn Ablation,
+    ) -> Result<Vec<Array2<f32>>> {
+        let mut all: Vec<Vec<Array2<f32>>> = vec![Vec::new(); plans.len()];
+        self.run(engine, plans, &[ablation], |_, plan, _, logits| {
+            let logits = logits.view()?.into_owned();
+            let seen = match all_finite(logits.view()) {
+                true => Seen::Finite,
+                false => Seen::NotFinite,
+            };
+            all[plan].push(logits);
+            Ok(seen)
+        })?;
+        let join = |batches: Vec<Array2<f32>>| {
+            let views: Vec<_> = batches.iter().map(|batch| batch.view()).collect();
+            ndarray::concatenate(Axis(0), &views).expect("batches have one vocabulary")
+        };
+        Ok(all.into_iter().map(join).collect())
+    }
+
+    /// Runs every plan with every ablation on all evaluated prompts; calls `done` with the index of the pair, in the order
+    /// of the plans, and then the ablations, a batch, and its logits, `[batch, vocab]`.
+    fn run(
+        &mut self,
+        engine: &mut Engine,
+        plans: &[Plan],
+        ablations: &[&'static dyn Ablation],
+        mut done: impl FnMut(&mut Engine, usize, &Batch<'_>, &Logits<'_>) -> Result<Seen>,
+    ) -> Result<()> {
+        self.biases
+            .include_plans(plans, engine.layers(), engine.heads())?;
+        let mut waits: Vec<usize> = plans.iter().map(|plan| plan.wait).collect();
+        waits.sort_unstable();
+        waits.dedup();
+        let outputs = |plan: &Plan| plan.masking.0.cut() == Cut::Outputs;
+        let replaces_outputs = plans.iter().any(outputs);
+        if replaces_outputs && self.head_means.is_none() {
+            self.head_means = Some(self.estimate_heads(engine)?);
+        }
+        let mut kept = std::mem::take(&mut self.references);
+        let batches = self.evaluated.len().div_ceil(self.batch);
+        let label = format!(
+            "{} {}",
+            self.set.template.style, self.set.template.operation
+        );
+        let bar = progress::steps(&label, (batches * waits.len() * ablations.len()) as u64);
+        for begin in (0..self.evaluated.len()).step_by(self.batch) {
+            let part = begin..self.evaluated.len().min(begin + self.batch);
+            if replaces_outputs {
+                self.biases.outputs = self.head_outputs(engine, part.clone())?;
+            }
+            let references = match kept.remove(&begin) {
+                Some(references) => references,
+                None => self.reference(engine, part.clone())?,
+            };
+            let answers = self.evaluated[part.clone()].iter();
+            let batch = Batch {
+                answers: answers.map(|&p| &*self.set.prompts[p].answers).collect(),
+                references: &references,
+            };
+            let streams = self.streams(engine, ablations, &self.evaluated[part.clone()], &waits)?;
+            for &wait in &waits {
+                let here: Vec<usize> = (0..plans.len())
+                    .filter(|&i| plans[i].wait == wait)
+                    .collect();
+                let plans: Vec<&Plan> = here.iter().map(|&i| &plans[i]).collect();
+                for (at, ablation) in ablations.iter().enumerate() {
+                    interrupted()?;
+                    let replaced = self.replaced(*ablation, &streams, wait, part.clone())?;
+                    let broken = self.run_here(engine, replaced, &plans, |engine, i, logits| {
+                        done(engine, here[i] * ablations.len() + at, &batch, logits)
+                    })?;
+                    if let Some(plan) = broken {
+                        let again = self.replaced(*ablation, &streams, wait, part.clone())?;
+                        let (at, found) = first_broken(engine, plans[plan], again, &self.biases)?;
+                        let at = format!("{at} after {} at resid.{wait}", ablation.name());
+                        return Err(not_finite(&self.set, at, found));
+                    }
+                    bar.inc(1);
+                }
+            }
+            if self.evaluated.len() * references.bytes() <= REFERENCE_BYTES {
+                kept.insert(begin, references);
+            }
+        }
+        bar.finish_and_clear();
+        self.references = kept;
+        Ok(())
+    }
+
+    /// Runs plans at one boundary from what replaces it, `[batch, pos, d_model]`, each in the way in which it can be run; calls `done`
+    /// with the index of a plan and its logits. Returns the first plan whose logits are not finite; with it the run ends.
+    fn run_here(
+        &self,
+        engine: &mut Engine,
+        replaced: Array3<f32>,
+        plans: &[&Plan],
+        mut done: impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<Seen>,
+    ) -> Result<Option<usize>> {
+        let compiles = |i: &usize| {
+            self.way == Way::Compiled && compiled::compiles(engine, plans[*i], &self.biases)
+        };
+        let (compiled, masked): (Vec<usize>, Vec<usize>) =
+            (0..plans.len()).partition(|i| compiles(i));
+        let of = |chosen: &[usize]| -> Vec<&Plan> { chosen.iter().map(|&i| plans[i]).collect() };
+        let biases = &self.biases;
+        let broken = compiled::run_plans(
+            engine,
+            replaced.view(),
+            &of(&compiled),
+            biases,
+            |engine, i, logits| done(engine, compiled[i], logits),
+        )?;
+        if broken.is_some() || masked.is_empty() {
+            return Ok(broken.map(|i| compiled[i]));
+        }
+        let stream = Tensor::from_f32(replaced)?;
+        let broken = run_plans(engine, stream, &of(&masked), biases, |engine, i, logits| {
+            done(engine, masked[i], logits)
+        })?;
+        Ok(broken.map(|i| masked[i]))
+    }
+
+    /// What the unmodified model says to some of the evaluated prompts.
+    fn reference(&self, engine: &mut Engine, part: Range<usize>) -> Result<References> {
+        let last = self.last.slice(ndarray::s![part, ..]);
+        let last = last.insert_axis(Axis(1)).to_owned();
+        References::new(engine.logits(&Tensor::from_f32(last)?)?)
+    }
+}
