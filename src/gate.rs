@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::experiment::{Experiment, Plans, Unit};
 use crate::intervene::{Ablation, Estimator, Plan, ablation};
-use crate::prompt::Operation;
-use crate::record::{Measurement, Outcome, bits_of_hex, judge, key};
+use crate::prompt::{Operation, Span};
+use crate::record::{Kind, Measurement, Outcome, bits_of_hex, judge, key};
 use crate::stats::{Inference, LEVEL, difference_bounds, discordant, mcnemar_greater};
 use crate::{Error, Result};
 
@@ -57,10 +58,33 @@ pub struct Claim {
     pub inference: Inference,
     /// Most prompts that are evaluated.
     pub limit: u32,
-    /// The values of every operand, as a range.
-    pub operands: Option<String>,
-    /// The values of results, as a range.
-    pub results: Option<String>,
+    /// The values of every operand.
+    pub operands: Option<Span>,
+    /// The values of results.
+    pub results: Option<Span>,
+}
+
+/// What a claim is about is measured as an experiment: its AF1 with CAMA and with what it is to be better than, and its knock-out.
+impl Experiment for Claim {
+    fn kind(&self) -> Kind {
+        Kind::Af1
+    }
+
+    fn units(&self) -> Vec<Box<dyn Unit + '_>> {
+        let mut ablations = vec![ablation::CAMA];
+        ablations.extend(&self.better_than);
+        let mut units: Vec<Box<dyn Unit + '_>> = vec![Box::new(Plans {
+            plans: vec![self.af1()],
+            ablations,
+        })];
+        if self.necessity_drop.is_some() {
+            units.push(Box::new(Plans {
+                plans: vec![self.knockout()],
+                ablations: vec![ablation::IDENTITY],
+            }));
+        }
+        units
+    }
 }
 
 impl Claim {
@@ -229,6 +253,11 @@ impl ClaimWire {
             problems.push(format!("inference {problem}"));
             Inference::default()
         });
+        let mut span = |text: Option<String>| -> Option<Span> {
+            let parsed: Result<Span, String> = text?.parse();
+            parsed.map_err(|problem| problems.push(problem)).ok()
+        };
+        let (operands, results) = (span(self.operands), span(self.results));
         let limit = self.limit.unwrap_or(LIMIT);
         if limit == 0 {
             problems.push("limit 0: expected at least 1".to_owned());
@@ -264,8 +293,8 @@ impl ClaimWire {
             level,
             inference,
             limit,
-            operands: self.operands,
-            results: self.results,
+            operands,
+            results,
         })
     }
 }

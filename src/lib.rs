@@ -23,6 +23,7 @@
 //! | [`record`] | measurements with provenance, verdicts; files of them that resume and merge | `serde_json` |
 //! | [`gate`] | claims in a file, and what measurements say about them | `toml` |
 //! | [`selfcheck`] | the experiments on planted models | |
+//! | [`study`] | experiments on a model: recorded, resumed, shared out | |
 //! | [`report`] | tables, pages, pictures: functions of records | `comfy-table`, `csv`, `quick-junit`, `plotters`, `maud` |
 //! | [`cli`] | one file a verb | `clap` |
 //!
@@ -53,5 +54,6 @@ pub mod report;
 pub mod runtime;
 pub mod selfcheck;
 pub mod stats;
+pub mod study;
 
 pub use error::{Error, Result};

@@ -5,14 +5,14 @@ use std::ops::RangeInclusive;
 
 use serde::Serialize;
 
-use crate::experiment::{Experiment, Found, recover};
+use crate::experiment::{Found, recover};
 use crate::fetch::Cache;
 use crate::intervene::{Head, Plan, ablation};
 use crate::measure::{Request, preflight, prepare, with_references};
 use crate::model::planted::{Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Preset, Supply};
 use crate::prompt::{ContextsFrom, Operation, PromptSet, Selection, Styles};
-use crate::record::{Outcome, Provenance, Run, measure};
+use crate::record::{Kind, Outcome, Provenance, Run, measure};
 use crate::runtime::{Engine, Placement, Runtime};
 use crate::stats::{Inference, LEVEL};
 use crate::{Error, Result};
@@ -198,7 +198,7 @@ fn check_template(
     let bos = model.bos();
     let set = PromptSet::build(&template, &model.tokenizer, bos, &selection)?;
     let operation = set.template.operation.to_string();
-    let ablations = [ablation::named("cama").expect("it is built in")];
+    let ablations = [ablation::CAMA];
     let (wait, transfer) = preset.af1;
     let claimed = Plan::af1(wait, transfer);
     let plans = with_references(std::slice::from_ref(&claimed));
@@ -211,7 +211,7 @@ fn check_template(
     let mut evaluation = prepare(engine, set.clone(), &request, &[wait])?;
     let compared = evaluation.compare(engine, std::slice::from_ref(&claimed), &ablations)?;
     let run = Run {
-        experiment: Experiment::Af1,
+        experiment: Kind::Af1,
         estimator: request.estimator,
         model: &model.name,
         tokenizer: &model.tokenizer,

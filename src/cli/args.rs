@@ -1,6 +1,5 @@
 //! Arguments that several verbs share.
 
-use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -11,10 +10,12 @@ use crate::fetch::Cache;
 use crate::graph::Precision;
 use crate::intervene::ablation::{self, Ablation};
 use crate::intervene::masking::{self, Technique};
-use crate::model::{BosChoice, Model, PRESETS, Sizes};
-use crate::prompt::{ContextsFrom, Operation};
+use crate::measure::Way;
+use crate::model::{BosChoice, Model, PRESETS};
+use crate::prompt::{ContextsFrom, Operation, Span};
 use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, probe};
 use crate::stats::{Inference, LEVEL};
+use crate::study::{Asked, BatchSize, Method};
 use crate::{Error, Result};
 
 /// Which model, and where it runs.
@@ -267,6 +268,22 @@ pub struct PromptArgs {
     pub seed: u64,
 }
 
+impl PromptArgs {
+    /// The prompts that are asked for.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            styles: self.styles.clone(),
+            style: self.style.clone(),
+            operations: self.operation.clone(),
+            operands: self.operands.clone(),
+            results: self.results.clone(),
+            contexts: self.contexts as usize,
+            contexts_from: self.contexts_from.0,
+            seed: self.seed,
+        }
+    }
+}
+
 /// What stands in for waiting tokens.
 #[derive(Args, Clone, Debug)]
 pub struct AblationArgs {
@@ -305,9 +322,6 @@ pub struct InterventionArgs {
     /// What intervals, tests and verdicts are about: the prompts of these ranges, or prompts with other operands of the same kind
     #[arg(long, value_enum, default_value_t)]
     pub inference: InferenceName,
-    /// The level of the tests behind a verdict: a gate may ask for a stricter one
-    #[arg(skip = LEVEL)]
-    pub level: f64,
     /// Most prompts of a template that are evaluated, drawn by --seed; means are taken over all of them
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
@@ -319,48 +333,21 @@ pub struct InterventionArgs {
     pub masked: bool,
 }
 
-/// How many prompts run together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BatchSize {
-    /// So many.
-    Prompts(usize),
-    /// As many as there is room for; the same on every machine, because the size of a batch can change the last digits of logits.
-    Auto,
-}
-
-/// What the activations of a batch may take under [`BatchSize::Auto`].
-const ACTIVATIONS: usize = 1 << 30;
-
-/// More prompts in a batch make nothing faster.
-const MOST_PROMPTS: usize = 1024;
-
-impl BatchSize {
-    /// The number of prompts of so many tokens.
-    pub fn of(self, sizes: Sizes, pos: usize) -> usize {
-        match self {
-            Self::Prompts(prompts) => prompts,
-            Self::Auto => {
-                // What a layer has at once: streams and their copies, the MLP's products, attention; and the logits.
-                let d_mlp = sizes.d_mlp.unwrap_or(4 * sizes.d_model);
-                let token = 6 * sizes.d_model + 3 * d_mlp + 2 * sizes.heads * pos;
-                let prompt = size_of::<f32>() * (pos * token + 3 * sizes.vocab);
-                (ACTIVATIONS / prompt.max(1)).clamp(1, MOST_PROMPTS)
-            }
+impl InterventionArgs {
+    /// How prompts are measured and judged. The level of verdicts is the usual one; only a gate may ask for a stricter one.
+    pub fn method(&self) -> Method {
+        Method {
+            estimator: self.estimator.into(),
+            claim: self.claim,
+            level: LEVEL,
+            inference: self.inference.into(),
+            limit: self.limit as usize,
+            batch: self.batch,
+            way: match self.masked {
+                true => Way::Masked,
+                false => Way::Compiled,
+            },
         }
-    }
-}
-
-impl FromStr for BatchSize {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "auto" {
-            return Ok(Self::Auto);
-        }
-        let prompts = text.parse().ok().filter(|n| (1..=65536).contains(n));
-        prompts
-            .map(Self::Prompts)
-            .ok_or_else(|| format!("{text:?} is no size of a batch; expected 1 to 65536, or auto"))
     }
 }
 
@@ -404,15 +391,6 @@ impl From<InferenceName> for Inference {
     }
 }
 
-impl From<Inference> for InferenceName {
-    fn from(inference: Inference) -> Self {
-        match inference {
-            Inference::Prompts => Self::Prompts,
-            Inference::Operands => Self::Operands,
-        }
-    }
-}
-
 /// An estimator on the command line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum EstimatorName {
@@ -431,17 +409,6 @@ impl From<EstimatorName> for crate::intervene::Estimator {
             EstimatorName::PlugIn => Self::PlugIn,
             EstimatorName::LeaveOneOut => Self::LeaveOneOut,
             EstimatorName::Split => Self::Split,
-        }
-    }
-}
-
-impl From<crate::intervene::Estimator> for EstimatorName {
-    fn from(estimator: crate::intervene::Estimator) -> Self {
-        use crate::intervene::Estimator;
-        match estimator {
-            Estimator::PlugIn => Self::PlugIn,
-            Estimator::LeaveOneOut => Self::LeaveOneOut,
-            Estimator::Split => Self::Split,
         }
     }
 }
@@ -509,42 +476,6 @@ fn share(text: &str) -> Result<f64, String> {
     })
 }
 
-/// A range of values, `0..=9`, `0..10` or a single value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Span(pub RangeInclusive<i64>);
-
-impl FromStr for Span {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let fail = || format!("{text:?} is not a range; expected 0..=9, 0..10 or 7");
-        let number = |text: &str| text.trim().parse::<i64>().map_err(|_| fail());
-        // Far beyond any operand, and far from where counting would overflow.
-        let in_reach = |value: i64| value.unsigned_abs() <= 1 << 53;
-        let (first, last) = if let Some((first, last)) = text.split_once("..=") {
-            (number(first)?, number(last)?)
-        } else if let Some((first, end)) = text.split_once("..") {
-            (
-                number(first)?,
-                number(end)?.checked_sub(1).ok_or_else(fail)?,
-            )
-        } else {
-            (number(text)?, number(text)?)
-        };
-        if !in_reach(first) || !in_reach(last) {
-            return Err(format!(
-                "{text:?} is out of reach; expected values below 2^53"
-            ));
-        }
-        if first > last {
-            return Err(format!(
-                "{text:?} is an empty range; expected the smaller value first"
-            ));
-        }
-        Ok(Self(first..=last))
-    }
-}
-
 /// Several layers: numbers and ranges, joined by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layers(pub Vec<usize>);
@@ -590,52 +521,6 @@ pub fn check_layers(name: &str, given: usize, layers: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::ModelSpec;
-    use rstest::rstest;
-
-    #[rstest]
-    #[case("0..=9", 0, 9)]
-    #[case("0..10", 0, 9)]
-    #[case("-5..=5", -5, 5)]
-    #[case("7", 7, 7)]
-    fn spans(#[case] text: &str, #[case] first: i64, #[case] last: i64) {
-        assert_eq!(text.parse(), Ok(Span(first..=last)));
-    }
-
-    #[rstest]
-    #[case("")]
-    #[case("a..b")]
-    #[case("9..=0")]
-    #[case("5..5")]
-    #[case("0..-9223372036854775808")]
-    #[case("0..=9223372036854775807")]
-    fn broken_spans(#[case] text: &str) {
-        assert!(
-            text.parse::<Span>()
-                .unwrap_err()
-                .contains(&format!("{text:?}"))
-        );
-    }
-
-    #[test]
-    fn a_batch_is_sized_to_its_prompts() {
-        let large = ModelSpec::llama(32, [4096, 32, 128, 14336], 128_256).sizes();
-        let of = |pos| BatchSize::Auto.of(large, pos);
-        assert!(
-            of(10) > of(100) && of(100) > of(1000) && of(1000) >= 1,
-            "{}",
-            of(10)
-        );
-        let small = Sizes {
-            d_model: 64,
-            d_mlp: Some(128),
-            vocab: 1000,
-            ..large
-        };
-        assert_eq!(BatchSize::Auto.of(small, 5), MOST_PROMPTS);
-        assert_eq!("7".parse(), Ok(BatchSize::Prompts(7)));
-        assert!("0".parse::<BatchSize>().is_err() && "many".parse::<BatchSize>().is_err());
-    }
 
     #[test]
     fn layers_are_lists_of_ranges() {

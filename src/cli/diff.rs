@@ -4,13 +4,14 @@ use clap::Args;
 
 use super::args::AblationArgs;
 use super::experiment::Subgraph;
-use super::lab::{Common, Lab};
+use super::lab::Common;
 use super::output::deliver;
 use crate::experiment::subgraphs;
 use crate::intervene::Ablation;
 use crate::measure::{Request, Way, apart, preflight, prepare, same_up_to};
 use crate::prompt::PromptSet;
 use crate::report::{Beside, diff_lines, diff_table};
+use crate::study::Study;
 use crate::{Error, Result};
 
 #[derive(Args, Clone, Debug)]
@@ -44,20 +45,20 @@ impl Diff {
             return Err(Error::Usage(reason));
         }
         let (format, out) = (self.common.output.format, self.common.output.out.clone());
-        let mut lab = Lab::open(self.common.clone())?;
-        if !lab.engine.takes_keys_values() {
+        let mut study = self.common.clone().open()?.study;
+        if !study.engine.takes_keys_values() {
             return Err(Error::Usage(format!(
                 "{}: its graph names no keys and values, so that it runs by masks only: there are no two ways to compare",
-                lab.model.name
+                study.model.name
             )));
         }
         let mut rows = Vec::new();
-        for (_, set) in std::mem::take(&mut lab.sets) {
-            self.template(&mut lab, set?, &mut rows)?;
+        for (_, set) in std::mem::take(&mut study.sets) {
+            self.template(&mut study, set?, &mut rows)?;
         }
         let text = match format {
-            super::args::Format::Table => diff_table(&lab.model.name, &rows),
-            super::args::Format::Json => diff_lines(&lab.model.name, &rows, &lab.provenance),
+            super::args::Format::Table => diff_table(&study.model.name, &rows),
+            super::args::Format::Json => diff_lines(&study.model.name, &rows, &study.provenance),
         };
         deliver(out.as_deref(), &text)?;
         match rows.iter().find(|row| !row.same()) {
@@ -68,21 +69,21 @@ impl Diff {
         }
     }
 
-    fn template(&self, lab: &mut Lab, set: PromptSet, rows: &mut Vec<Beside>) -> Result<()> {
-        let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
+    fn template(&self, study: &mut Study, set: PromptSet, rows: &mut Vec<Beside>) -> Result<()> {
+        let (waits, transfers) = self.subgraph.resolve(&study.model)?;
         let plans = subgraphs(&waits, &transfers);
-        let args = &lab.args;
+        let (method, seed) = (study.request().method, study.request().asked.seed);
         let ablations = self.ablations.chosen();
         let mut request = Request {
-            estimator: args.intervention.estimator.into(),
-            limit: Some(args.intervention.limit as usize),
-            seed: args.prompts.seed,
-            batch: lab.batch,
+            estimator: method.estimator,
+            limit: Some(method.limit),
+            seed,
+            batch: study.batch,
             ..Request::new(&plans, &ablations)
         };
-        let tolerance = same_up_to(lab.engine.precision());
-        preflight(&mut lab.engine, &lab.model, &set, &request)?;
-        let engine = &mut lab.engine;
+        let tolerance = same_up_to(study.engine.precision());
+        preflight(&mut study.engine, &study.model, &set, &request)?;
+        let engine = &mut study.engine;
         let mut compiled = prepare(engine, set.clone(), &request, &waits)?;
         request.way = Way::Masked;
         let mut masked = prepare(engine, set, &request, &waits)?;

@@ -7,16 +7,14 @@ use clap::{Args, ValueEnum};
 use super::args::{
     AblationArgs, AblationName, Format, Layers, MaskingName, check_layers, defaults,
 };
-use super::lab::{Common, Lab, Sweep, Unit};
+use super::lab::{Common, Lab};
 use super::output::print;
 use super::selfcheck::control;
-use crate::experiment::{
-    Experiment, Order, knockout_windows, knockouts_upward, subgraphs, waiting,
-};
-use crate::intervene::{Ablation, Plan, ablation, masking};
-use crate::measure::{Draw, Part};
+use crate::experiment::{self, Order, knockout_windows, knockouts_upward, subgraphs, waiting};
+use crate::intervene::{Plan, masking};
+use crate::measure::Draw;
 use crate::model::{CONTRAST, Model, PRESETS, Preset};
-use crate::{Error, Result, report};
+use crate::{Error, Result};
 
 #[derive(Args, Clone, Debug)]
 pub struct Reproduce {
@@ -270,25 +268,16 @@ impl Reproduce {
 
     /// The table of a model, after the control and before what to try next.
     fn table(self, first: bool, last: bool) -> Result<()> {
-        let mut lab = Lab::open(self.common)?;
-        let (waits, transfers) = self.subgraph.resolve(&lab.model)?;
+        let mut lab = self.common.open()?;
+        let (waits, transfers) = self.subgraph.resolve(&lab.study.model)?;
         if first {
-            lab.control = control(lab.engine.runtime(), lab.engine.placement())?;
+            lab.control = control(lab.study.engine.runtime(), lab.study.engine.placement())?;
         }
         let mut plans = waiting(&waits);
         plans.extend(subgraphs(&waits, &transfers));
         let next = if last { next(&lab) } else { String::new() };
-        let sweep = sweep(Experiment::Af1, &plans, self.ablations.chosen());
-        lab.run(&sweep, |lines| report::terminal(lines) + &next)
-    }
-}
-
-/// Plans with ablations, on all prompts.
-fn sweep(experiment: Experiment, plans: &[Plan], ablations: Vec<&'static dyn Ablation>) -> Sweep {
-    Sweep {
-        experiment,
-        units: Unit::by_wait(plans, &ablations),
-        part: Part::All,
+        let ablations = self.ablations.chosen();
+        lab.run(&experiment::Af1 { plans, ablations }, &next)
     }
 }
 
@@ -300,13 +289,13 @@ fn next(lab: &Lab) -> String {
         None => std::env::args().next().unwrap_or_else(|| "af1".to_owned()),
     };
     let mut same = String::new();
-    if lab.model.preset.is_none() {
-        same += &format!(" --model {}", lab.args.model.name());
+    if lab.study.model.preset.is_none() {
+        same += &format!(" --model {}", lab.model.name());
     }
-    if let Some(styles) = &lab.args.prompts.styles {
+    if let Some(styles) = &lab.study.request().asked.styles {
         same += &format!(" --styles {}", styles.display());
     }
-    if let Some((template, _)) = lab.sets.first() {
+    if let Some((template, _)) = lab.study.sets.first() {
         same += &format!(" --style {}", template.style);
     }
     format!(
@@ -317,7 +306,7 @@ fn next(lab: &Lab) -> String {
 
 impl Run {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
+        let lab = self.common.open()?;
         let subgraph = match &self.subgraph_of {
             None => self.subgraph,
             Some(name) => {
@@ -333,49 +322,49 @@ impl Run {
                 }
             }
         };
-        let (waits, transfers) = subgraph.resolve(&lab.model)?;
+        let (waits, transfers) = subgraph.resolve(&lab.study.model)?;
         let plans = subgraphs(&waits, &transfers);
         let masked = plans.iter().flat_map(|plan| {
             let maskings = self.masking.iter();
             maskings.map(|masking| plan.clone().with(masking.0))
         });
         let plans: Vec<Plan> = masked.collect();
-        let sweep = sweep(Experiment::Af1, &plans, self.ablations.chosen());
-        lab.run(&sweep, report::terminal)
+        let ablations = self.ablations.chosen();
+        lab.run(&experiment::Af1 { plans, ablations }, "")
     }
 }
 
 impl Waiting {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
-        let plans = waiting(&lab.waits(self.wait.as_ref())?);
-        let sweep = sweep(Experiment::Waiting, &plans, self.ablations.chosen());
-        lab.run(&sweep, report::terminal)
+        let lab = self.common.open()?;
+        let waits = lab.waits(self.wait.as_ref())?;
+        let ablations = self.ablations.chosen();
+        lab.run(&experiment::Waiting { waits, ablations }, "")
     }
 }
 
 impl Transfer {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
+        let lab = self.common.open()?;
         let waits = lab.waits(self.wait.as_ref())?;
         let mut plans = subgraphs(&waits, &self.transfer.0);
-        plans.retain(|plan| plan.fits(lab.model.sizes.layers));
+        plans.retain(|plan| plan.fits(lab.study.model.sizes.layers));
         if plans.is_empty() {
-            let layers = lab.model.sizes.layers;
+            let layers = lab.study.model.sizes.layers;
             let reason = format!(
                 "no W + K of --wait and --transfer is at most {layers}, the number of layers"
             );
             return Err(Error::Usage(reason));
         }
-        let sweep = sweep(Experiment::Transfer, &plans, self.ablations.chosen());
-        lab.run(&sweep, report::terminal)
+        let ablations = self.ablations.chosen();
+        lab.run(&experiment::Transfer { plans, ablations }, "")
     }
 }
 
 impl Necessity {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
-        let layers = lab.model.sizes.layers;
+        let lab = self.common.open()?;
+        let layers = lab.study.model.sizes.layers;
         let plans = match self.upward {
             true => knockouts_upward(layers),
             false => knockout_windows(layers, self.window.into()),
@@ -385,18 +374,16 @@ impl Necessity {
             let reason = format!("--window {window}: the model has {layers} layers");
             return Err(Error::Usage(reason));
         }
-        let nothing = ablation::named("identity").expect("it is built in");
-        let sweep = sweep(Experiment::Necessity, &plans, vec![nothing]);
-        lab.run(&sweep, report::terminal)
+        lab.run(&experiment::Necessity { plans }, "")
     }
 }
 
 impl Heads {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
-        let (wait, transfer) = self.subgraph.resolve(&lab.model)?;
-        let seed = lab.args.prompts.seed;
-        let unit = Unit::Heads {
+        let lab = self.common.open()?;
+        let (wait, transfer) = self.subgraph.resolve(&lab.study.model)?;
+        let seed = lab.study.request().asked.seed;
+        let pruning = experiment::HeadPruning {
             wait,
             transfer,
             ablation: self.ablation.0,
@@ -408,89 +395,60 @@ impl Heads {
             seed,
             held_out: self.held_out,
         };
-        let sweep = Sweep {
-            experiment: Experiment::Heads,
-            units: vec![unit],
-            part: Part::All,
-        };
-        lab.run(&sweep, report::terminal)
+        lab.run(&pruning, "")
     }
 }
 
 impl Alternatives {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
-        let (wait, transfer) = self.subgraph.resolve(&lab.model)?;
+        let lab = self.common.open()?;
+        let (wait, transfer) = self.subgraph.resolve(&lab.study.model)?;
         let af1 = Plan::af1(wait, transfer);
-        let ablations = ablation::ALL.iter().filter(|ablation| ablation.replaces());
         let alternatives = masking::ALL.iter().skip(1);
         let alternatives = alternatives.map(|&masking| masking::Technique(masking));
         let (masked, left_out): (Vec<_>, Vec<_>) = alternatives
-            .partition(|masking| lab.engine.names_attention() || !masking.cuts_attention());
+            .partition(|masking| lab.study.engine.names_attention() || !masking.cuts_attention());
         if !left_out.is_empty() {
             let left_out: Vec<String> = left_out.iter().map(|masking| masking.name()).collect();
-            let (model, names) = (&lab.model.name, left_out.join(", "));
+            let (model, names) = (&lab.study.model.name, left_out.join(", "));
             eprintln!("left out: {names}: {model} does not name attn_pattern and attn_out");
         }
-        let masked = masked.into_iter().map(|masking| af1.clone().with(masking));
-        let cama = ablation::named("cama").expect("it is built in");
-        let sweep = Sweep {
-            experiment: Experiment::Alternatives,
-            units: vec![
-                Unit::Plans(vec![af1.clone()], ablations.copied().collect()),
-                Unit::Plans(masked.collect(), vec![cama]),
-            ],
-            part: Part::All,
-        };
-        lab.run(&sweep, report::terminal)
+        let maskings = masked;
+        lab.run(&experiment::Alternatives { af1, maskings }, "")
     }
 }
 
 impl Discover {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
-        let sweep = Sweep {
-            experiment: Experiment::Discover,
-            units: vec![Unit::Discover(self.ablation.0)],
-            part: Part::All,
-        };
-        lab.run(&sweep, report::terminal)
+        let lab = self.common.open()?;
+        let ablation = self.ablation.0;
+        lab.run(&experiment::Choice { ablation }, "")
     }
 }
 
 impl Contexts {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
-        let (wait, transfer) = self.subgraph.resolve(&lab.model)?;
+        let lab = self.common.open()?;
+        let (wait, transfer) = self.subgraph.resolve(&lab.study.model)?;
         let mut numbers: Vec<usize> = self.numbers.iter().map(|&n| n as usize).collect();
         numbers.sort_unstable();
         numbers.dedup();
-        let first = lab.args.prompts.seed;
+        let first = lab.study.request().asked.seed;
         let seeds = (0..u64::from(self.draws)).map(|i| first.wrapping_add(i));
         let seeds: Vec<u64> = seeds.collect();
         let of = |&contexts: &usize| seeds.iter().map(move |&seed| Draw { contexts, seed });
-        let draws = numbers.iter().flat_map(of).collect();
-        let sweep = Sweep {
-            experiment: Experiment::Contexts,
-            units: vec![Unit::Contexts(
-                Plan::af1(wait, transfer),
-                self.ablation.0,
-                draws,
-            )],
-            part: Part::All,
+        let contexts = experiment::ContextNumbers {
+            af1: Plan::af1(wait, transfer),
+            ablation: self.ablation.0,
+            draws: numbers.iter().flat_map(of).collect(),
         };
-        lab.run(&sweep, report::terminal)
+        lab.run(&contexts, "")
     }
 }
 
 impl Attention {
     pub fn run(self) -> Result<()> {
-        let lab = Lab::open(self.common)?;
-        let sweep = Sweep {
-            experiment: Experiment::Attention,
-            units: vec![Unit::Attention],
-            part: Part::All,
-        };
-        lab.run(&sweep, report::terminal)
+        let lab = self.common.open()?;
+        lab.run(&experiment::Attention, "")
     }
 }

@@ -7,7 +7,6 @@ use clap::Args;
 use ndarray::{ArrayD, Axis, Ix2};
 
 use super::args::{ModelArgs, PromptArgs, check_layers};
-use super::lab::selection;
 use super::output::print;
 use crate::file::{make_readable, write_atomically};
 use crate::graph::{self, Graph, INPUT_IDS, LOGITS, WeightNames, resid};
@@ -16,6 +15,7 @@ use crate::measure::{Request, Tables, Way, apart, first_maximum, preflight, prep
 use crate::model::Weights;
 use crate::prompt::{PromptSet, Styles};
 use crate::runtime::{Part, Tensor};
+use crate::study::selection;
 use crate::{Error, Result};
 
 #[derive(Args, Clone, Debug)]
@@ -137,9 +137,9 @@ impl Export {
             )));
         }
         let bos = model.bos();
-        let selection = selection(&model, &self.prompts);
+        let selection = selection(&model, &self.prompts.asked());
         let set = PromptSet::build(template, &model.tokenizer, bos, &selection)?;
-        let cama = ablation::named("cama").expect("it is built in");
+        let cama = ablation::CAMA;
         let ablations = [cama];
         let mut request = Request {
             estimator: Estimator::PlugIn,

@@ -5,17 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{
-    BatchSize, Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs, Span, defaults,
-};
-use super::lab::{Common, Lab, RecordArgs, Sweep, Unit, joined};
+use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::{deliver, print};
-use crate::experiment::Experiment;
 use crate::file::{check_writable, write_atomically};
 use crate::gate::{self, Answer, Condition};
-use crate::intervene::ablation;
-use crate::measure::Part;
 use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
+use crate::study::{Asked, BatchSize, Method, Request, Study, joined};
 use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
@@ -94,12 +89,25 @@ impl Gate {
                 eprintln!("claim {}: {needs}", i + 1);
             }
         }
-        let mut lab = Lab::open(self.common(gate, &gate.claims[0])?)?;
+        if let Some(file) = &self.record {
+            check_writable(file)?;
+        }
+        if self.output.out.is_some() && self.output.out == self.record {
+            let reason = "--record and --out name the same file, and one would replace the other";
+            return Err(Error::Usage(reason.to_owned()));
+        }
+        let request = Request {
+            asked: self.asked(gate, &gate.claims[0]),
+            method: self.method(gate, &gate.claims[0]),
+            record: self.record.clone(),
+            ..Request::default()
+        };
+        let mut study = Study::open(request, || self.model.engine())?;
         // All that is wrong with the claims, before any of them is measured.
         let mut wrong = Vec::new();
-        let layers = lab.model.sizes.layers;
+        let layers = study.model.sizes.layers;
         for (i, claim) in gate.claims.iter().enumerate() {
-            if let Err(error) = lab.template_of(&claim.style, &claim.operation) {
+            if let Err(error) = study.template_of(&claim.style, &claim.operation) {
                 wrong.push(format!("claim {}: {error}", i + 1));
             }
             if !claim.af1().fits(layers) {
@@ -119,10 +127,13 @@ impl Gate {
         }
         let (mut answers, mut errors, mut lines) = (Vec::new(), Vec::new(), Vec::new());
         for claim in &gate.claims {
-            let common = self.common(gate, claim)?;
-            lab.ask_for(common.prompts, common.intervention);
-            let (answer, measured, error) = ask(&mut lab, claim, baseline)?;
-            lines.push(report::gate_line(&lab.model.name, &answer, &lab.provenance));
+            study.ask_for(self.asked(gate, claim), self.method(gate, claim));
+            let (answer, measured, error) = ask(&mut study, claim, baseline)?;
+            lines.push(report::gate_line(
+                &study.model.name,
+                &answer,
+                &study.provenance,
+            ));
             lines.extend(measured);
             answers.push(answer);
             errors.extend(error);
@@ -131,7 +142,7 @@ impl Gate {
             Journal::open(record)?.append(&lines)?;
         }
         let outcome = gate::all(answers.iter().map(|answer| answer.outcome));
-        let heading = report::gate_heading(&lab.model.name, &lab.provenance, outcome);
+        let heading = report::gate_heading(&study.model.name, &study.provenance, outcome);
         let table = heading + &report::terminal(&lines);
         let text = match self.output.format {
             Format::Table => table.clone(),
@@ -173,15 +184,8 @@ impl Gate {
         }
     }
 
-    /// The arguments of an experiment on what a claim of the gate asks for.
-    fn common(&self, gate: &gate::Gate, claim: &gate::Claim) -> Result<Common> {
-        let span = |text: &Option<String>| -> Result<Option<Span>> {
-            let parsed = text.as_deref().map(str::parse).transpose();
-            parsed.map_err(|reason| Error::Gate {
-                path: self.config.clone(),
-                reason,
-            })
-        };
+    /// The prompts that a claim is about.
+    fn asked(&self, gate: &gate::Gate, claim: &gate::Claim) -> Asked {
         let mut styles: Vec<String> = gate
             .claims
             .iter()
@@ -189,56 +193,40 @@ impl Gate {
             .collect();
         styles.sort();
         styles.dedup();
-        Ok(Common {
-            model: self.model.clone(),
-            prompts: PromptArgs {
-                styles: gate.styles.clone(),
-                style: styles,
-                operands: span(&claim.operands)?,
-                results: span(&claim.results)?,
-                seed: gate.seed,
-                ..defaults()
-            },
-            intervention: InterventionArgs {
-                estimator: gate.estimator.into(),
-                claim: claim.share(),
-                level: claim.level,
-                inference: claim.inference.into(),
-                limit: claim.limit,
-                batch: BatchSize::Prompts(self.batch as usize),
-                masked: false,
-            },
-            record: RecordArgs {
-                record: self.record.clone(),
-                shard: None,
-            },
-            output: self.output.clone(),
-        })
+        Asked {
+            styles: gate.styles.clone(),
+            style: styles,
+            operands: claim.operands.clone(),
+            results: claim.results.clone(),
+            seed: gate.seed,
+            ..Asked::default()
+        }
+    }
+
+    /// How these are measured and judged.
+    fn method(&self, gate: &gate::Gate, claim: &gate::Claim) -> Method {
+        Method {
+            estimator: gate.estimator,
+            claim: claim.share(),
+            level: claim.level,
+            inference: claim.inference,
+            limit: claim.limit as usize,
+            batch: BatchSize::Prompts(self.batch as usize),
+            ..Method::default()
+        }
     }
 }
 
 /// Measures what a claim is about and answers it; the measurements. A template that cannot be evaluated is no answer, and why.
 fn ask(
-    lab: &mut Lab,
+    study: &mut Study,
     claim: &gate::Claim,
     baseline: Option<&[Measurement]>,
 ) -> Result<(Answer, Vec<Line>, Option<Error>)> {
-    let template = lab.template_of(&claim.style, &claim.operation)?;
-    lab.sets = vec![lab.prompts(template)];
-    let cama = ablation::named("cama").expect("it is built in");
-    let nothing = ablation::named("identity").expect("it is built in");
-    let mut ablations = vec![cama];
-    ablations.extend(&claim.better_than);
-    let mut units = vec![Unit::Plans(vec![claim.af1()], ablations)];
-    if claim.necessity_drop.is_some() {
-        units.push(Unit::Plans(vec![claim.knockout()], vec![nothing]));
-    }
-    let sweep = Sweep {
-        experiment: Experiment::Af1,
-        units,
-        part: Part::All,
-    };
-    let (lines, failures) = lab.measure(&sweep, |_| Ok(()))?;
+    let template = study.template_of(&claim.style, &claim.operation)?;
+    study.sets = vec![study.prompts(template)];
+    let swept = study.run(claim, |_| Ok(()))?;
+    let (lines, failures) = (swept.lines, swept.failures);
     let cells = measured(&lines);
     let undefined = lines.iter().filter_map(|line| match &line.row {
         Row::Failed(failure) => Some((failure.ablation.clone()?, failure.error.clone())),

@@ -9,7 +9,6 @@ use comfy_table::{Table, presets};
 use serde::Serialize;
 
 use super::args::{Format, ModelArgs, OutputArgs, PromptArgs};
-use super::lab::selection;
 use super::output::deliver;
 use crate::Result;
 use crate::file::check_writable;
@@ -18,6 +17,7 @@ use crate::measure::{Fronts, fronts};
 use crate::model::{Decoder, Expected, GraphFile, Model, Source};
 use crate::prompt::{Operation, PromptSet, Role, Selection, Styles, Tokenizer};
 use crate::runtime::Engine;
+use crate::study::selection;
 
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
@@ -49,7 +49,7 @@ impl Inspect {
         // The graph is built, so that every weight is checked.
         let graph = model.graph()?;
         let bos = model.front.bos.as_ref();
-        let selection = selection(&model, &self.prompts);
+        let selection = selection(&model, &self.prompts.asked());
 
         let mut first = None;
         let mut rows = Vec::new();

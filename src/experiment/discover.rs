@@ -1,10 +1,79 @@
-//! Choosing an AF1: the rule by which W and K are found on some prompts, so that they can be reported on others.
+//! Which AF1: `(W, K)` chosen on one half of the prompts, reported on the other, which shares no operand with it.
 
-use super::{Criterion, knockout_windows, subgraphs, waiting};
-use crate::Result;
+use super::{Emit, Experiment, Shape, Todo, Unit, Workbench, knockout_windows, subgraphs, waiting};
 use crate::intervene::{Ablation, Plan};
-use crate::measure::Evaluation;
+use crate::measure::{Evaluation, Part, Request};
+use crate::record::{Kind, Line, measure};
 use crate::runtime::Engine;
+use crate::stats::Criterion;
+use crate::{Error, Result};
+
+/// Choosing W and K on one half of the prompts: a cell for the AF1 there, and one on the other half, which shares no operand with it.
+#[derive(Clone)]
+pub struct Choice {
+    /// What replaces the residual stream of waiting tokens.
+    pub ablation: &'static dyn Ablation,
+}
+
+impl Experiment for Choice {
+    fn kind(&self) -> Kind {
+        Kind::Discover
+    }
+
+    fn units(&self) -> Vec<Box<dyn Unit + '_>> {
+        vec![Box::new(self.clone())]
+    }
+}
+
+impl Unit for Choice {
+    fn words(&self) -> String {
+        format!("discover by {}", self.ablation.name())
+    }
+
+    fn ablations(&self) -> Vec<&'static dyn Ablation> {
+        vec![self.ablation]
+    }
+
+    fn cells(&self, _: Shape) -> usize {
+        2
+    }
+
+    fn plans(&self, shape: Shape) -> Vec<Plan> {
+        let mut plans = waiting(&(0..=shape.layers).collect::<Vec<_>>());
+        plans.push(Plan::af1(shape.layers / 2, 1));
+        plans
+    }
+
+    fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
+        let (request, claim) = (bench.request, bench.run.claim);
+        let part = |part| Request { part, ..request };
+        let mut choose = bench.prepare(&part(Part::Development), bench.waits)?;
+        let criterion = Criterion::of_choice(choose.base_right(), claim);
+        let engine = &mut *bench.engine;
+        let found = discover(engine, &mut choose, self.ablation, claim, criterion)?;
+        let chosen = match found.holds {
+            Some(holds) => Some(holds),
+            None => keeps_most(engine, &mut choose, self.ablation)?,
+        };
+        let (wait, transfer) = chosen
+            .ok_or_else(|| Error::Usage("a model of one layer has no AF1 to choose".to_owned()))?;
+        let plans = [Plan::af1(wait, transfer)];
+        let report = bench.prepare(&part(Part::HeldOut), &[wait])?;
+        let mut lines: Vec<Line> = Vec::new();
+        for (mut evaluation, cell) in [choose, report].into_iter().zip(todo.cells.clone()) {
+            let compared = evaluation.compare(bench.engine, &plans, &[self.ablation])?;
+            let measured = measure(&evaluation, bench.run, compared.cells());
+            lines.extend(measured.into_iter().map(|mut m| {
+                m.chosen_by = Some(criterion);
+                m.chosen_holds = Some(found.holds.is_some());
+                bench.line(m, cell)
+            }));
+        }
+        emit.known(&todo.known)?;
+        lines.retain(|line| todo.known.iter().all(|known| known.key() != line.key()));
+        emit.new_lines(&lines)
+    }
+}
 
 /// What was found on an evaluation that was prepared at every boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,10 +7,31 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::{Emit, Experiment, Shape, Todo, Unit, Workbench, share_under};
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
-use crate::measure::Evaluation;
+use crate::measure::{Cell, Compared, Evaluation, Part, Request};
+use crate::record::{Kind, Measurement, Row, measure};
 use crate::runtime::Engine;
+
+/// Pruning heads, a cell a step, and then random sets of the size of the largest pruned set that holds.
+#[derive(Clone)]
+pub struct HeadPruning {
+    /// `W`.
+    pub wait: usize,
+    /// `K`.
+    pub transfer: usize,
+    /// What replaces the residual stream of waiting tokens.
+    pub ablation: &'static dyn Ablation,
+    /// In which order heads go.
+    pub order: Order,
+    /// Random sets.
+    pub controls: usize,
+    /// The seed of their draw.
+    pub seed: u64,
+    /// Whether heads, and the size of the sets, are chosen on one half of the prompts and reported on the other.
+    pub held_out: bool,
+}
 
 /// In which order heads go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +40,209 @@ pub enum Order {
     Greedy,
     /// An order that is drawn by this seed: the control.
     Random(u64),
+}
+
+impl Order {
+    /// Its name in records.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Greedy => "greedy",
+            Self::Random(_) => "random-order",
+        }
+    }
+}
+
+/// The name of a random set of heads in records.
+const RANDOM_SET: &str = "random-set";
+
+impl Experiment for HeadPruning {
+    fn kind(&self) -> Kind {
+        Kind::Heads
+    }
+
+    fn units(&self) -> Vec<Box<dyn Unit + '_>> {
+        vec![Box::new(self.clone())]
+    }
+}
+
+impl Unit for HeadPruning {
+    fn words(&self) -> String {
+        let order = match self.order {
+            Order::Greedy => "greedy".to_owned(),
+            Order::Random(seed) => format!("random by {seed}"),
+        };
+        let reported = if self.held_out { "held out" } else { "all" };
+        format!(
+            "heads {} {} by {}, order {order}, {} controls by {}, {reported}",
+            self.wait,
+            self.transfer,
+            self.ablation.name(),
+            self.controls,
+            self.seed
+        )
+    }
+
+    fn ablations(&self) -> Vec<&'static dyn Ablation> {
+        vec![self.ablation]
+    }
+
+    fn cells(&self, shape: Shape) -> usize {
+        shape.heads * self.transfer + 1 + self.controls
+    }
+
+    fn plans(&self, shape: Shape) -> Vec<Plan> {
+        let layers = self.wait..self.wait + self.transfer;
+        let heads = Head::all(layers, shape.heads).collect();
+        vec![
+            Plan::af1(self.wait, 0),
+            Plan::pruned(self.wait, self.transfer, heads),
+        ]
+    }
+
+    fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
+        let request = bench.request;
+        let part = |part| Request { part, ..request };
+        let (choice, reported) = match self.held_out {
+            true => (Part::Development, Part::HeldOut),
+            false => (request.part, request.part),
+        };
+        let choose = bench.prepare(&part(choice), bench.waits)?;
+        let mut report = bench.prepare(&part(reported), bench.waits)?;
+        // AF1(W, 0) first: what an answer without transfer is worth.
+        let empty = [Plan::af1(self.wait, 0)];
+        let empty = report.sweep(bench.engine, &empty, &[self.ablation])?;
+        let heads = bench.engine.heads();
+        let mut steps = Steps {
+            of: self,
+            pruning: Pruning::new(self.wait, self.transfer, heads, self.order),
+            choose,
+            report,
+            empty,
+            held: 0,
+        };
+        emit.known(&todo.known)?;
+        let mut cell = steps.resume(bench, todo)?;
+        while let Some(plan) = steps.next(bench)? {
+            let m = steps.pruned(bench, plan, self.order.name())?;
+            steps.see(bench, &m)?;
+            emit.new_lines(&[bench.line(m, cell)])?;
+            cell += 1;
+        }
+        self.controls(bench, &mut steps, todo, emit)
+    }
+}
+
+impl HeadPruning {
+    /// Measures random sets of the size of the largest pruned set that holds.
+    fn controls(
+        &self,
+        bench: &mut Workbench<'_>,
+        steps: &mut Steps<'_>,
+        todo: &Todo,
+        emit: &mut Emit<'_>,
+    ) -> Result<()> {
+        if self.controls == 0 {
+            return Ok(());
+        }
+        if steps.held == 0 {
+            let template = &bench.set.template;
+            eprintln!(
+                "{} {}: no head can be pruned, so there are no random sets to compare with",
+                template.style, template.operation
+            );
+            return Ok(());
+        }
+        let heads = bench.engine.heads();
+        let (wait, transfer) = (self.wait, self.transfer);
+        let sets = random_sets(wait, transfer, heads, steps.held, self.controls, self.seed);
+        let cells = todo.cells.end - self.controls..todo.cells.end;
+        for (plan, cell) in sets.into_iter().zip(cells) {
+            if todo.line(cell).is_none() {
+                let m = steps.pruned(bench, plan, RANDOM_SET)?;
+                emit.new_lines(&[bench.line(m, cell)])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Pruning that goes on: where heads are chosen, and where they are reported.
+struct Steps<'a> {
+    of: &'a HeadPruning,
+    pruning: Pruning,
+    choose: Evaluation,
+    report: Evaluation,
+    /// AF1(W, 0) where it is reported.
+    empty: Vec<Cell>,
+    /// The size of the largest pruned set that holds so far.
+    held: usize,
+}
+
+impl Steps<'_> {
+    /// Goes on behind the steps that the record holds; the first cell that it does not.
+    fn resume(&mut self, bench: &mut Workbench<'_>, todo: &Todo) -> Result<usize> {
+        let mut cell = todo.cells.start;
+        for line in &todo.known {
+            let Row::Measured(m) = &line.row else {
+                continue;
+            };
+            // Steps follow from each other: behind a gap they are found again.
+            if m.cell != cell || m.pruning.as_deref() == Some(RANDOM_SET) {
+                continue;
+            }
+            cell += 1;
+            self.see(bench, m)?;
+            self.pruning.resume(heads_named(m));
+        }
+        Ok(cell)
+    }
+
+    /// The next plan; `None` when no head is left.
+    fn next(&mut self, bench: &mut Workbench<'_>) -> Result<Option<Plan>> {
+        (self.pruning).next(bench.engine, &mut self.choose, self.of.ablation)
+    }
+
+    /// The measurement of a plan where it is reported.
+    fn pruned(&mut self, bench: &mut Workbench<'_>, plan: Plan, how: &str) -> Result<Measurement> {
+        let swept = self
+            .report
+            .sweep(bench.engine, &[plan], &[self.of.ablation])?;
+        let compared = swept.iter().map(|cell| Compared {
+            cell,
+            empty: self.empty.first(),
+            reference: None,
+        });
+        let mut measured = measure(&self.report, bench.run, compared);
+        let mut m = measured.pop().expect("one plan has one cell");
+        m.pruning = Some(how.to_owned());
+        Ok(m)
+    }
+
+    /// Takes note of a step: the size of random sets is fixed where the heads are chosen, not where they are reported.
+    fn see(&mut self, bench: &mut Workbench<'_>, m: &Measurement) -> Result<()> {
+        if self.of.controls == 0 {
+            return Ok(());
+        }
+        let heads = heads_named(m);
+        let size = heads.len();
+        let share = match self.of.held_out {
+            true => {
+                let plan = Plan::pruned(self.of.wait, self.of.transfer, heads);
+                share_under(bench.engine, &mut self.choose, &plan, self.of.ablation)?
+            }
+            false => m.faithfulness.unwrap_or(0.0),
+        };
+        if share >= bench.run.claim {
+            self.held = self.held.max(size);
+        }
+        Ok(())
+    }
+}
+
+/// The heads that a measurement says were pruned.
+fn heads_named(m: &Measurement) -> BTreeSet<Head> {
+    let names = m.pruned_heads.iter().flatten();
+    names.filter_map(|name| name.parse().ok()).collect()
 }
 
 /// AF1(wait, transfer) with fewer and fewer heads that peek: first with all of them, then, a plan a step, without one more,

@@ -2,12 +2,13 @@
 
 use serde::Serialize;
 
-use super::{Criterion, Order, Pruning, discover, needed_layers};
+use super::{Order, Pruning, discover, needed_layers};
 use crate::Result;
 use crate::intervene::{Head, Tail, ablation};
 use crate::measure::{Request, prepare};
 use crate::prompt::PromptSet;
 use crate::runtime::Engine;
+use crate::stats::Criterion;
 
 /// What the experiments find on a template.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,8 +39,8 @@ pub fn recover(
     claim: f64,
 ) -> Result<Found> {
     let layers = engine.layers();
-    let cama = ablation::named("cama").expect("it is built in");
-    let nothing = ablation::named("identity").expect("it is built in");
+    let cama = ablation::CAMA;
+    let nothing = ablation::IDENTITY;
     let boundaries: Vec<usize> = (0..=layers).collect();
     let mut evaluation = prepare(engine, set, request, &boundaries)?;
     let discovered = discover(

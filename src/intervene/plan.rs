@@ -164,6 +164,22 @@ impl Plan {
         }
     }
 
+    /// The plan in words that stay the same from version to version, for identities: two plans have the same words only if they are
+    /// the same.
+    pub fn words(&self) -> String {
+        let (wait, masking) = (self.wait, self.masking.name());
+        match &self.tail {
+            Tail::Causal => format!("waiting {wait}"),
+            Tail::Knockout { layers } => format!("knockout {wait} {layers}"),
+            Tail::Af1 { transfer } => format!("af1 {wait} {transfer} {masking}"),
+            Tail::Pruned { transfer, without } => {
+                let heads: Vec<String> = without.iter().map(ToString::to_string).collect();
+                let heads = heads.join(" ");
+                format!("pruned {wait} {transfer} {masking} without [{heads}]")
+            }
+        }
+    }
+
     /// Whether the model has the layers that the plan needs.
     pub fn fits(&self, layers: usize) -> bool {
         self.wait

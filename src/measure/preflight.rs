@@ -12,7 +12,7 @@ use super::forward::{Captured, base_forward, check_finite, failed, last_attentio
 use super::front::{Fronts, fronts};
 use super::{Part, Request, given, prepare};
 use crate::Result;
-use crate::intervene::ablation::{Source, named, replace};
+use crate::intervene::ablation::{CAMA, IDENTITY, Source, ZERO, replace};
 use crate::intervene::{Estimator, Mask, Means, Plan, Tail, Technique};
 use crate::model::Model;
 use crate::prompt::{PromptSet, Role};
@@ -230,7 +230,7 @@ fn first_positions(
     captured: &Captured,
     tolerance: f32,
 ) -> Result<(), (&'static str, String)> {
-    let cama = named("cama").expect("it is built in");
+    let cama = CAMA;
     let all: Vec<usize> = (0..set.len()).collect();
     for (wait, resid) in captured {
         let zero = resid.slice(s![.., 0, ..]);
@@ -276,7 +276,7 @@ fn interventions(
     (captured, logits): (&Captured, &Array2<f32>),
     noise: f32,
 ) -> Result<Found> {
-    let nothing = named("identity").expect("it is built in");
+    let nothing = IDENTITY;
     let (layers, heads) = (engine.layers(), engine.heads());
     let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
     waits.push(0);
@@ -331,7 +331,7 @@ fn interventions(
         order.sort_by_key(|wait| wait.abs_diff(layers / 2));
         // Whether a model's answer depends on what an ablation takes away is a result. But some change must reach it.
         let mut reaches = order.is_empty();
-        for by in [ablation, named("zero").expect("it is built in")] {
+        for by in [ablation, ZERO] {
             for &wait in &order {
                 if reaches {
                     break;

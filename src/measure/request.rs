@@ -5,6 +5,7 @@ use crate::intervene::{Estimator, Plan};
 use crate::prompt::PromptSet;
 
 /// What is asked of one template.
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The plans to try.
     pub plans: &'a [Plan],

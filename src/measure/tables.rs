@@ -11,7 +11,7 @@ use super::forward::streams;
 use super::rows::Rows;
 use super::split::keys;
 use crate::graph::af1::Af1;
-use crate::intervene::ablation::named;
+use crate::intervene::ablation::CAMA;
 use crate::intervene::{Estimator, Mask, Plan, Technique};
 use crate::runtime::{Engine, KeysValues};
 use crate::{Error, Result};
@@ -107,7 +107,7 @@ impl Evaluation {
         }
         let biases = &self.biases;
         let own = streams(engine, &self.set, &covering, &Mask::Causal, biases, &[wait])?;
-        let by = named("cama").expect("it is built in");
+        let by = CAMA;
         let own = own[&wait].view();
         let replaced = self.replace(by, wait, &covering, own, own)?;
         let tables = tables(engine, replaced.view(), (wait, transfer), biases)?;

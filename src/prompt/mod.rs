@@ -5,6 +5,7 @@ mod dependence;
 mod front;
 mod operation;
 mod set;
+mod span;
 mod style;
 mod tokenizer;
 
@@ -12,5 +13,6 @@ pub use dependence::Dependence;
 pub use front::{Bos, Front, Rule, Stated};
 pub use operation::Operation;
 pub use set::{ContextsFrom, Excluded, Prompt, PromptSet, Role, Selection};
+pub use span::Span;
 pub use style::{Piece, Rendered, Style, Styles, Template};
 pub use tokenizer::{Token, Tokenizer};

@@ -7,13 +7,12 @@ use serde::{Deserialize, Serialize};
 use super::about::About;
 use super::draws::OverDraws;
 use super::said::{Hint, Said, Wrong};
-use super::{HeadAttention, Verdict, Weight, judge, tests};
-use crate::experiment::{Criterion, Experiment};
+use super::{HeadAttention, Kind, Verdict, Weight, judge, tests};
 use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Tail, layer_range};
 use crate::measure::{Attended, Cell, Compared, Evaluation};
 use crate::prompt::{ContextsFrom, PromptSet, Tokenizer};
-use crate::stats::{Design, Evidence, Inference, LEVEL, discordant};
+use crate::stats::{Criterion, Design, Evidence, Inference, LEVEL, discordant};
 
 /// The version of the schema; raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 2;
@@ -222,7 +221,7 @@ fn level() -> f64 {
 /// What all measurements of a run have in common.
 pub struct Run<'a> {
     /// The experiment; plans of another kind than AF1 are measured as their own.
-    pub experiment: Experiment,
+    pub experiment: Kind,
     /// How means are estimated.
     pub estimator: Estimator,
     /// The model's name.
@@ -276,9 +275,9 @@ pub fn measure<'a>(
                 Measurement {
                     schema: SCHEMA,
                     experiment: match cell.plan.tail {
-                        Tail::Causal => Experiment::Waiting,
-                        Tail::Knockout { .. } => Experiment::Necessity,
-                        Tail::Pruned { .. } => Experiment::Heads,
+                        Tail::Causal => Kind::Waiting,
+                        Tail::Knockout { .. } => Kind::Necessity,
+                        Tail::Pruned { .. } => Kind::Heads,
                         Tail::Af1 { .. } => run.experiment,
                     }
                     .to_string(),
@@ -386,7 +385,7 @@ pub fn measure<'a>(
         .collect();
     // Once for all cells of these prompts: with them claims over several templates follow from the record.
     if let Some(first) = measurements.first_mut()
-        && run.experiment == Experiment::Af1
+        && run.experiment == Kind::Af1
     {
         let operands = |&prompt: &usize| evaluation.set.prompts[prompt].operands.clone();
         first.evaluated_operands = Some(evaluation.evaluated.iter().map(operands).collect());
@@ -486,7 +485,7 @@ pub fn attended(
         schema: SCHEMA,
         sweep: String::new(),
         cell: 0,
-        experiment: Experiment::Attention.to_string(),
+        experiment: Kind::Attention.to_string(),
         model: run.model.to_owned(),
         style: set.template.style.clone(),
         operation: set.template.operation.to_string(),

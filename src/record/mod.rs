@@ -6,6 +6,7 @@ mod about;
 mod draws;
 mod journal;
 mod key;
+mod kind;
 mod measurement;
 mod over_draws;
 mod pooled;
@@ -16,6 +17,7 @@ mod verdict;
 pub use draws::{FEWEST_DRAWS, OverDraws};
 pub use journal::Journal;
 pub use key::{Key, key};
+pub use kind::Kind;
 
 pub use measurement::{
     Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,

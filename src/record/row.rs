@@ -6,7 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Measurement, Provenance, SCHEMA};
+use super::{Measurement, Provenance, Run, SCHEMA};
+use crate::prompt::Template;
 use crate::stats::Inference;
 use crate::{Error, Result};
 
@@ -48,6 +49,24 @@ pub struct Failure {
     pub ablation: Option<String>,
     pub error: String,
     pub exit_code: u8,
+}
+
+impl Failure {
+    /// A template that could not be evaluated in a run, and why; which cell of which sweep it is is filled in by whoever runs the sweep.
+    pub fn of(run: &Run<'_>, template: &Template, error: &Error) -> Self {
+        Self {
+            schema: SCHEMA,
+            sweep: String::new(),
+            cell: 0,
+            experiment: run.experiment.to_string(),
+            model: run.model.to_owned(),
+            style: template.style.clone(),
+            operation: template.operation.to_string(),
+            ablation: None,
+            error: error.to_string(),
+            exit_code: error.exit_code(),
+        }
+    }
 }
 
 /// How much of the last token's attention a head gives to what, in the unmodified model.

@@ -1,7 +1,7 @@
 //! By what a subgraph was chosen, in words.
 
-use crate::experiment::Criterion;
 use crate::record::Measurement;
+use crate::stats::Criterion;
 use crate::stats::Proportion;
 
 /// How W and K of every template came to be chosen: a line for each that says it. Records of earlier programs do not.

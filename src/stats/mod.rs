@@ -17,6 +17,7 @@
 
 mod bootstrap;
 mod clusters;
+mod criterion;
 mod design;
 mod draws;
 mod evidence;
@@ -30,6 +31,7 @@ pub use bootstrap::{
     Mean, RESAMPLES, bootstrap, bootstrap_clustered, bootstrap_paired, bootstrap_two_level,
 };
 pub use clusters::{Clusters, numbered};
+pub use criterion::Criterion;
 pub use design::{LEVEL, fails, least_passing, noninferiority, pass_probability, sample_size};
 pub use draws::lower_over_contexts;
 pub use evidence::{Design, Evidence};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use af1::experiment::Criterion;
 use af1::model::planted::{Plant, Truth};
 use af1::model::{Preset, Supply};
 use af1::record::{HeadAttention, Line, Measurement, Outcome, Row};
 use af1::selfcheck::CLAIM;
+use af1::stats::Criterion;
 use rstest::rstest;
 
 use super::program::{af1, stdout};

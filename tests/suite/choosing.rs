@@ -1,8 +1,9 @@
 //! By simulation: what is chosen on some prompts is confirmed on others, and a verdict over drawn contexts errs no more often than
 //! it may.
 
-use af1::experiment::{Criterion, choose};
+use af1::experiment::choose;
 use af1::record::{Measurement, Outcome, hex_bits, over_draws};
+use af1::stats::Criterion;
 use af1::stats::{LEVEL, least_passing};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;

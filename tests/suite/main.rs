@@ -26,4 +26,5 @@ mod real;
 mod records;
 mod said;
 mod statistics;
+mod study;
 mod tokenizers;

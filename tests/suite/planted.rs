@@ -1,6 +1,6 @@
 //! The harness against models whose answer is known by construction: it must find what was planted, without a hint.
 
-use af1::experiment::{Experiment, knockouts_upward, recover, waiting};
+use af1::experiment::{knockouts_upward, recover, waiting};
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::measure::{Compared, Evaluated, Request, evaluate, preflight, prepare};
 use af1::model::planted::{Plant, Route};
@@ -81,7 +81,7 @@ fn accuracy(engine: &mut Engine, set: PromptSet, plans: &[Plan], method: &str) -
 fn measured(model: &Model, found: &Evaluated, claim: f64) -> Measurement {
     let run = Run {
         guess: None,
-        experiment: Experiment::Af1,
+        experiment: af1::record::Kind::Af1,
         estimator: Estimator::LeaveOneOut,
         model: "planted",
         tokenizer: &model.tokenizer,

@@ -125,6 +125,15 @@ pub enum Value {
     Mean(Array1<f64>),
 }
 
+/// Context-aware mean ablation.
+pub const CAMA: &dyn Ablation = &cama::Cama;
+
+/// No ablation at all.
+pub const IDENTITY: &dyn Ablation = &identity::Identity;
+
+/// Zero ablation.
+pub const ZERO: &dyn Ablation = &zero::Zero;
+
 /// The ablation of that name.
 pub fn named(name: &str) -> Option<&'static dyn Ablation> {
     ALL.iter().copied().find(|ablation| ablation.name() == name)

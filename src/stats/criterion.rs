@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::stats::Proportion;
+use super::Proportion;
 
 /// The rule. What is chosen because its share reaches the claim is as often below the claim as above it in truth: the choice takes
 /// what was lucky. So a subgraph that is to be reported on other prompts must do better than the claim where it is chosen.

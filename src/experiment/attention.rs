@@ -1,0 +1,56 @@
+//! Where the last token's attention rests, head by head, in the unmodified model.
+
+use super::{Emit, Experiment, Shape, Todo, Unit, Workbench};
+use crate::Result;
+use crate::intervene::{Ablation, Plan};
+use crate::measure::attention;
+use crate::record::{Kind, Line, Row, attended};
+
+/// The last token's attention, a cell a head.
+pub struct Attention;
+
+impl Experiment for Attention {
+    fn kind(&self) -> Kind {
+        Kind::Attention
+    }
+
+    fn units(&self) -> Vec<Box<dyn Unit + '_>> {
+        vec![Box::new(Self)]
+    }
+}
+
+impl Unit for Attention {
+    fn words(&self) -> String {
+        "attention".to_owned()
+    }
+
+    fn ablations(&self) -> Vec<&'static dyn Ablation> {
+        Vec::new()
+    }
+
+    fn cells(&self, shape: Shape) -> usize {
+        shape.layers * shape.heads
+    }
+
+    fn plans(&self, _: Shape) -> Vec<Plan> {
+        vec![Plan::waiting(0)]
+    }
+
+    fn cuts_attention(&self) -> bool {
+        true
+    }
+
+    fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
+        let (heads, evaluated) = attention(bench.engine, bench.set, &bench.request)?;
+        let rows = attended(&heads, bench.set, &evaluated, bench.run);
+        let numbered = rows.into_iter().zip(todo.cells.clone());
+        let lines = numbered.map(|(mut row, cell)| {
+            row.sweep = bench.sweep.to_owned();
+            row.cell = cell;
+            Line::new(Row::Attention(Box::new(row)))
+        });
+        emit.known(&todo.known)?;
+        let new = lines.filter(|line| todo.known.iter().all(|known| known.key() != line.key()));
+        emit.new_lines(&new.collect::<Vec<Line>>())
+    }
+}

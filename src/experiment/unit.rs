@@ -1,0 +1,192 @@
+//! What an experiment is made of, and what a unit has at hand while it is measured.
+
+use std::ops::Range;
+
+use crate::intervene::{Ablation, Plan};
+use crate::measure::{Evaluation, Request, prepare};
+use crate::prompt::PromptSet;
+use crate::record::{Failure, Kind, Line, Measurement, Row, Run};
+use crate::runtime::Engine;
+use crate::{Error, Result};
+
+/// An experiment with its options.
+pub trait Experiment {
+    /// What kind of experiment its records are of.
+    fn kind(&self) -> Kind;
+
+    /// Its parts, which are measured one after the other on every template.
+    fn units(&self) -> Vec<Box<dyn Unit + '_>>;
+}
+
+/// What is measured at once and recorded at once.
+pub trait Unit {
+    /// What all of its numbers depend on, besides the model, the prompts and how they are measured, in words that stay the same from
+    /// version to version.
+    fn words(&self) -> String;
+
+    /// The ablations that it needs.
+    fn ablations(&self) -> Vec<&'static dyn Ablation>;
+
+    /// The number of cells of a template.
+    fn cells(&self, shape: Shape) -> usize;
+
+    /// The plans that preflight is to try; their boundaries are those at which the unit needs means.
+    fn plans(&self, shape: Shape) -> Vec<Plan>;
+
+    /// Whether it reads or changes what attention has computed.
+    fn cuts_attention(&self) -> bool {
+        false
+    }
+
+    /// Measures the cells that are still to be measured and emits the lines of all of them, those that are known, too.
+    ///
+    /// # Errors
+    /// The runtime's reason; NaN or infinity; an interrupt; what is emitted cannot be written.
+    fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()>;
+}
+
+/// The sizes of a model that decide how many cells an experiment has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Layers.
+    pub layers: usize,
+    /// Query heads of a layer.
+    pub heads: usize,
+}
+
+/// The cells of a unit on a template, and which of them the record holds.
+#[derive(Clone, Debug)]
+pub struct Todo {
+    /// Their numbers in the sweep.
+    pub cells: Range<usize>,
+    /// The lines that the record holds.
+    pub known: Vec<Line>,
+}
+
+impl Todo {
+    /// Whether the record holds all of them.
+    pub fn is_done(&self) -> bool {
+        self.known.len() == self.cells.len()
+    }
+
+    /// The line of a cell that the record holds.
+    pub fn line(&self, cell: usize) -> Option<&Line> {
+        let of = |line: &&Line| line.key().is_some_and(|(_, found)| found == cell);
+        self.known.iter().find(of)
+    }
+}
+
+/// Where lines go: known ones are shown, new ones are written down first.
+pub struct Emit<'a> {
+    /// Takes lines, and whether they are new.
+    pub take: &'a mut dyn FnMut(&[Line], bool) -> Result<()>,
+}
+
+impl Emit<'_> {
+    /// Lines that the record holds.
+    ///
+    /// # Errors
+    /// They cannot be shown.
+    pub fn known(&mut self, lines: &[Line]) -> Result<()> {
+        (self.take)(lines, false)
+    }
+
+    /// Lines that were just measured.
+    ///
+    /// # Errors
+    /// They cannot be written or shown.
+    pub fn new_lines(&mut self, lines: &[Line]) -> Result<()> {
+        (self.take)(lines, true)
+    }
+
+    /// Lines of a unit that is measured as a whole: of those that the record holds already, too. A unit is written at once, but its last
+    /// lines may not have reached the disk.
+    ///
+    /// # Errors
+    /// They cannot be written or shown.
+    pub fn whole(&mut self, lines: Vec<Line>, todo: &Todo) -> Result<()> {
+        let is_known = |line: &Line| todo.known.iter().any(|known| known.key() == line.key());
+        let (known, new): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(is_known);
+        self.known(&known)?;
+        self.new_lines(&new)
+    }
+}
+
+/// What a unit has at hand on a template.
+pub struct Workbench<'a> {
+    /// The model.
+    pub engine: &'a mut Engine,
+    /// The prompts.
+    pub set: &'a PromptSet,
+    /// How they are measured; its plans and ablations are those of all units that are still to be measured.
+    pub request: Request<'a>,
+    /// The boundaries of all of these units.
+    pub waits: &'a [usize],
+    /// What all records have in common.
+    pub run: &'a Run<'a>,
+    /// The identity of the sweep.
+    pub sweep: &'a str,
+    /// How many cells the sweep has.
+    pub cells: usize,
+    /// The template after the first pass, once a unit has needed it.
+    pub evaluation: Option<Evaluation>,
+}
+
+impl<'a> Workbench<'a> {
+    /// The engine and the template after the first pass, which is made once for all units.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn prepared(&mut self) -> Result<(&mut Engine, &mut Evaluation)> {
+        if self.evaluation.is_none() {
+            let set = self.set.clone();
+            let prepared = prepare(self.engine, set, &self.request, self.waits)?;
+            self.evaluation = Some(prepared);
+        }
+        let evaluation = self.evaluation.as_mut().expect("it was just made");
+        Ok((self.engine, evaluation))
+    }
+
+    /// A template after a first pass of its own.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn prepare(&mut self, request: &Request<'_>, waits: &[usize]) -> Result<Evaluation> {
+        prepare(self.engine, self.set.clone(), request, waits)
+    }
+
+    /// Whether an ablation can be made on the template: those that take the means of other operations need one.
+    pub fn defines(&self, ablation: &'static dyn Ablation) -> bool {
+        !ablation.needs_operations() || !self.request.operations.is_empty()
+    }
+
+    /// The line of a measurement.
+    pub fn line(&self, measurement: Measurement, cell: usize) -> Line {
+        let measurement = Measurement {
+            sweep: self.sweep.to_owned(),
+            cell,
+            cells: Some(self.cells),
+            ..measurement
+        };
+        Line::new(Row::Measured(Box::new(measurement)))
+    }
+
+    /// The line of a cell whose ablation cannot be made on the template.
+    pub fn undefined(&self, ablation: &'static dyn Ablation, cell: usize) -> Line {
+        let template = &self.set.template;
+        let error = Error::NoPrompts {
+            style: template.style.clone(),
+            operation: template.operation.to_string(),
+            reason: format!(
+                "{} takes the means of another operation, and the style has none whose prompts have operands \
+                 and text at the same positions",
+                ablation.name()
+            ),
+        };
+        let mut failure = Failure::of(self.run, template, &error);
+        failure.sweep = self.sweep.to_owned();
+        failure.cell = cell;
+        failure.ablation = Some(ablation.name().to_owned());
+        Line::new(Row::Failed(Box::new(failure)))
+    }
+}

@@ -1,0 +1,76 @@
+//! How many prompts run together.
+
+use std::str::FromStr;
+
+use crate::model::Sizes;
+
+/// How many prompts run together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchSize {
+    /// So many.
+    Prompts(usize),
+    /// As many as there is room for; the same on every machine, because the size of a batch can change the last digits of logits.
+    Auto,
+}
+
+/// What the activations of a batch may take under [`BatchSize::Auto`].
+const ACTIVATIONS: usize = 1 << 30;
+
+/// More prompts in a batch make nothing faster.
+const MOST_PROMPTS: usize = 1024;
+
+impl BatchSize {
+    /// The number of prompts of so many tokens.
+    pub fn of(self, sizes: Sizes, pos: usize) -> usize {
+        match self {
+            Self::Prompts(prompts) => prompts,
+            Self::Auto => {
+                // What a layer has at once: streams and their copies, the MLP's products, attention; and the logits.
+                let d_mlp = sizes.d_mlp.unwrap_or(4 * sizes.d_model);
+                let token = 6 * sizes.d_model + 3 * d_mlp + 2 * sizes.heads * pos;
+                let prompt = size_of::<f32>() * (pos * token + 3 * sizes.vocab);
+                (ACTIVATIONS / prompt.max(1)).clamp(1, MOST_PROMPTS)
+            }
+        }
+    }
+}
+
+impl FromStr for BatchSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" {
+            return Ok(Self::Auto);
+        }
+        let prompts = text.parse().ok().filter(|n| (1..=65536).contains(n));
+        prompts
+            .map(Self::Prompts)
+            .ok_or_else(|| format!("{text:?} is no size of a batch; expected 1 to 65536, or auto"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ModelSpec;
+
+    #[test]
+    fn a_batch_is_sized_to_its_prompts() {
+        let large = ModelSpec::llama(32, [4096, 32, 128, 14336], 128_256).sizes();
+        let of = |pos| BatchSize::Auto.of(large, pos);
+        assert!(
+            of(10) > of(100) && of(100) > of(1000) && of(1000) >= 1,
+            "{}",
+            of(10)
+        );
+        let small = Sizes {
+            d_model: 64,
+            d_mlp: Some(128),
+            vocab: 1000,
+            ..large
+        };
+        assert_eq!(BatchSize::Auto.of(small, 5), MOST_PROMPTS);
+        assert_eq!("7".parse(), Ok(BatchSize::Prompts(7)));
+        assert!("0".parse::<BatchSize>().is_err() && "many".parse::<BatchSize>().is_err());
+    }
+}

@@ -1,0 +1,13 @@
+//! Studies: a model, its prompts, and the experiments that are run on them, recorded, resumed and shared out. The command line, the gate
+//! and the tests all call this.
+
+mod batch;
+mod identity;
+mod request;
+mod run;
+mod shard;
+
+pub use batch::BatchSize;
+pub use request::{Asked, Method, Request, selection};
+pub use run::{Study, Swept, joined};
+pub use shard::Shard;

@@ -1,0 +1,157 @@
+//! What is asked for around an experiment.
+
+use std::path::PathBuf;
+
+use super::{BatchSize, Shard};
+use crate::Result;
+use crate::intervene::Estimator;
+use crate::measure::Way;
+use crate::model::Model;
+use crate::prompt::{ContextsFrom, Operation, Selection, Span, Styles, Template};
+use crate::stats::{Inference, LEVEL};
+
+/// What is asked for around an experiment: which prompts, how they are measured and judged, and where the records are kept.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// Which prompts.
+    pub asked: Asked,
+    /// How they are measured and judged.
+    pub method: Method,
+    /// The file to which cells are appended as they are measured; those that it holds already are not measured again.
+    pub record: Option<PathBuf>,
+    /// Which part of a sweep is measured.
+    pub shard: Shard,
+}
+
+/// Which prompts.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// A file of styles; the built-in ones where it is `None`.
+    pub styles: Option<PathBuf>,
+    /// The styles; where it is empty those of the model's preset, or all of the file.
+    pub style: Vec<String>,
+    /// The operations; where it is empty all that the styles have.
+    pub operations: Vec<Operation>,
+    /// The values of every operand; those of the model's preset where it is `None`.
+    pub operands: Option<Span>,
+    /// The values that a result may have; those of the model's preset where it is `None`.
+    pub results: Option<Span>,
+    /// Contexts a token where there are three operands or more.
+    pub contexts: usize,
+    /// Which prompts are contexts.
+    pub contexts_from: ContextsFrom,
+    /// The seed of every draw.
+    pub seed: u64,
+}
+
+impl Default for Asked {
+    fn default() -> Self {
+        Self {
+            styles: None,
+            style: Vec::new(),
+            operations: Vec::new(),
+            operands: None,
+            results: None,
+            contexts: 100,
+            contexts_from: ContextsFrom::default(),
+            seed: 42,
+        }
+    }
+}
+
+/// How prompts are measured and judged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Method {
+    /// How means treat the evaluated prompt.
+    pub estimator: Estimator,
+    /// The faithfulness that a pass claims.
+    pub claim: f64,
+    /// The level of the tests behind a verdict.
+    pub level: f64,
+    /// What intervals, tests and verdicts are about.
+    pub inference: Inference,
+    /// Most prompts of a template that are evaluated.
+    pub limit: usize,
+    /// Prompts in a batch.
+    pub batch: BatchSize,
+    /// How plans are run.
+    pub way: Way,
+}
+
+impl Default for Method {
+    fn default() -> Self {
+        Self {
+            estimator: Estimator::default(),
+            claim: 0.95,
+            level: LEVEL,
+            inference: Inference::default(),
+            limit: 1000,
+            batch: BatchSize::Prompts(64),
+            way: Way::default(),
+        }
+    }
+}
+
+/// The name that stands for all styles of a file.
+const ALL_STYLES: &str = "all";
+
+impl Asked {
+    /// The styles of the file that is asked for, which has what is asked for by name.
+    ///
+    /// # Errors
+    /// A file that cannot be read; a style or an operation that it does not have.
+    pub fn read_styles(&self) -> Result<Styles> {
+        let styles = match &self.styles {
+            Some(path) => Styles::read(path)?,
+            None => Styles::built_in(),
+        };
+        if self.is_own() {
+            styles.select(self.named(), &self.operations)?;
+        }
+        Ok(styles)
+    }
+
+    /// Whether styles are asked for, so that those of a preset are not.
+    fn is_own(&self) -> bool {
+        self.styles.is_some() || !self.style.is_empty()
+    }
+
+    /// The styles that are asked for by name; none for all.
+    fn named(&self) -> &[String] {
+        match self.style.iter().any(|style| style == ALL_STYLES) {
+            true => &[],
+            false => &self.style,
+        }
+    }
+
+    /// The templates that are asked for of a model.
+    ///
+    /// # Errors
+    /// A style or an operation that the file does not have.
+    pub fn templates(&self, styles: &Styles, model: &Model) -> Result<Vec<Template>> {
+        let preset = model.preset.filter(|_| !self.is_own());
+        let chosen = match preset {
+            Some(preset) => preset.styles.iter().map(|&id| id.to_owned()).collect(),
+            None => self.named().to_vec(),
+        };
+        styles.select(&chosen, &self.operations)
+    }
+}
+
+/// The ranges of operands and results where the user gives none: of the authors' demo.
+const OPERANDS: std::ops::RangeInclusive<i64> = 1..=99;
+const RESULTS: std::ops::RangeInclusive<i64> = 0..=299;
+
+/// The prompts that are asked for of a model.
+pub fn selection(model: &Model, asked: &Asked) -> Selection {
+    let preset = model.preset;
+    let operands = preset.map_or(OPERANDS, |p| p.operands.0..=p.operands.1);
+    let results = preset.map_or(RESULTS, |p| p.results.0..=p.results.1);
+    Selection {
+        operands: asked.operands.clone().map_or(operands, |span| span.0),
+        results: asked.results.clone().map_or(results, |span| span.0),
+        contexts: asked.contexts,
+        contexts_from: asked.contexts_from,
+        seed: asked.seed,
+    }
+}

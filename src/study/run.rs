@@ -1,0 +1,442 @@
+//! Running experiments on a model that is ready.
+
+use std::collections::BTreeSet;
+
+use super::identity::identity;
+use super::{Asked, Method, Request, selection};
+use crate::experiment::{Emit, Experiment, Shape, Todo, Unit, Workbench};
+use crate::intervene::{Ablation, Plan};
+use crate::measure::{self, Checked, Fronts, Way, preflight};
+use crate::model::Model;
+use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
+use crate::record::{Failure, Journal, Line, Provenance, Row, Run};
+use crate::runtime::Engine;
+use crate::{Error, Result};
+
+/// A model that is ready, and its prompts.
+pub struct Study {
+    /// The model.
+    pub model: Model,
+    /// Its sessions.
+    pub engine: Engine,
+    /// The templates that are asked for, with their prompts, or why there are none.
+    pub sets: Vec<(Template, Result<PromptSet>)>,
+    /// Prompts in a batch.
+    pub batch: usize,
+    /// Under what measurements are made.
+    pub provenance: Provenance,
+    request: Request,
+    /// All templates of the styles, for the means of other operations.
+    styles: Styles,
+    selection: Selection,
+}
+
+/// What came of a sweep.
+pub struct Swept {
+    /// The lines of its cells, those that the record held, too, template by template.
+    pub lines: Vec<Line>,
+    /// Why templates could not be evaluated.
+    pub failures: Vec<Error>,
+}
+
+impl Study {
+    /// Reads what is asked for, makes a model ready by `load`, and builds its prompts. What is wrong with the request is said before
+    /// anything is loaded.
+    ///
+    /// # Errors
+    /// Styles that cannot be read or do not have what is asked for; what `load` fails with.
+    pub fn open(request: Request, load: impl FnOnce() -> Result<(Model, Engine)>) -> Result<Self> {
+        let styles = request.asked.read_styles()?;
+        let (model, engine) = load()?;
+        let templates = request.asked.templates(&styles, &model)?;
+        let selection = selection(&model, &request.asked);
+        let sets = templates
+            .into_iter()
+            .map(|template| build(template, &model, &selection));
+        let sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
+        // One for all templates: it is a part of what a run is.
+        let lengths = sets
+            .iter()
+            .filter_map(|(_, set)| Some(set.as_ref().ok()?.positions()));
+        let batch = request
+            .method
+            .batch
+            .of(model.sizes, lengths.max().unwrap_or(1));
+        let provenance = provenance(&model, &engine, &styles, &selection, &request.method, batch);
+        Ok(Self {
+            request,
+            model,
+            engine,
+            sets,
+            styles,
+            selection,
+            batch,
+            provenance,
+        })
+    }
+
+    /// What is asked for.
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    /// A template by its style and operation.
+    ///
+    /// # Errors
+    /// The styles do not have it.
+    pub fn template_of(&self, style: &str, operation: &Operation) -> Result<Template> {
+        let found = self
+            .styles
+            .select(&[style.to_owned()], std::slice::from_ref(operation))?;
+        Ok(found
+            .into_iter()
+            .next()
+            .expect("a template for what was selected, or an error"))
+    }
+
+    /// Asks for other prompts of the same file of styles, and measures and judges otherwise, from here on.
+    pub fn ask_for(&mut self, asked: Asked, method: Method) {
+        self.request.asked = asked;
+        self.request.method = method;
+        self.selection = selection(&self.model, &self.request.asked);
+        self.provenance = provenance(
+            &self.model,
+            &self.engine,
+            &self.styles,
+            &self.selection,
+            &method,
+            self.batch,
+        );
+    }
+
+    /// The prompts of a template.
+    pub fn prompts(&self, template: Template) -> (Template, Result<PromptSet>) {
+        build(template, &self.model, &self.selection)
+    }
+
+    /// The prompts of the style's other operations that have the same roles at the same positions, in the order of the file,
+    /// from the next one on.
+    fn other_operations(&self, set: &PromptSet) -> Vec<PromptSet> {
+        let style = [set.template.style.clone()];
+        let templates = self.styles.select(&style, &[]).unwrap_or_default();
+        let own = templates
+            .iter()
+            .position(|template| template.operation == set.template.operation);
+        let next =
+            (1..templates.len()).map(|i| &templates[(own.unwrap_or(0) + i) % templates.len()]);
+        let sets = next.map(|template| build(template.clone(), &self.model, &self.selection).1);
+        sets.filter_map(Result::ok)
+            .filter(|other| other.roles == set.roles)
+            .collect()
+    }
+
+    /// Measures what of an experiment is not in the record yet; calls `done` with every unit's lines, those of the record, too.
+    ///
+    /// A template that cannot be evaluated does not take the others with it: it is a line with its error.
+    ///
+    /// # Errors
+    /// An experiment that the model's graph does not allow; a record that cannot be read or written; an interrupt; what `done` fails
+    /// with.
+    pub fn run(
+        &mut self,
+        experiment: &dyn Experiment,
+        mut done: impl FnMut(&[Line]) -> Result<()>,
+    ) -> Result<Swept> {
+        let units = experiment.units();
+        if !self.engine.names_attention() && units.iter().any(|unit| unit.cuts_attention()) {
+            return Err(Error::Usage(format!(
+                "{} does not name attn_pattern and attn_out, which this needs: return the attention weights and what the heads read \
+                 from the exported model, or measure without `attention` and the maskings value-zero and attention-mean",
+                self.model.name
+            )));
+        }
+        let sweep = Sweep::new(self, experiment, &units);
+        let mut journal = match &self.request.record {
+            Some(path) => Some(Journal::open(path)?),
+            None => None,
+        };
+        self.say_empty_shard(units.len());
+        let mut swept = Swept {
+            lines: Vec::new(),
+            failures: Vec::new(),
+        };
+        for (t, (template, set)) in std::mem::take(&mut self.sets).into_iter().enumerate() {
+            let todo = sweep.todo(t, self.request.shard, journal.as_ref());
+            if todo.is_empty() {
+                continue;
+            }
+            let mut take = |lines: &[Line], new: bool| -> Result<()> {
+                if let (Some(journal), true) = (&mut journal, new) {
+                    journal.append(lines)?;
+                }
+                done(lines)?;
+                swept.lines.extend_from_slice(lines);
+                Ok(())
+            };
+            let mut emit = Emit { take: &mut take };
+            let evaluated = set.and_then(|set| self.template(&sweep, set, &todo, &mut emit));
+            match evaluated {
+                Ok(()) => {}
+                // Of the program or the machine, not of a template.
+                Err(error @ (Error::Interrupted | Error::Write { .. })) => return Err(error),
+                Err(error) => {
+                    let line = sweep.failed(self, &template, t, &error);
+                    swept.failures.push(error);
+                    if let Some(journal) = &mut journal {
+                        journal.append(std::slice::from_ref(&line))?;
+                    }
+                    done(std::slice::from_ref(&line))?;
+                    swept.lines.push(line);
+                }
+            }
+        }
+        Ok(swept)
+    }
+
+    /// Says if this shard has no part of a sweep of so many units a template.
+    fn say_empty_shard(&self, units: usize) {
+        let (shard, parts) = (self.request.shard, self.sets.len() * units);
+        if shard.index >= parts {
+            eprintln!(
+                "shard {}/{}: nothing to do, the sweep has {parts} part{} that can be measured apart",
+                shard.index + 1,
+                shard.count,
+                if parts == 1 { "" } else { "s" }
+            );
+        }
+    }
+
+    /// Measures the units of one template that are still to be measured.
+    fn template(
+        &mut self,
+        sweep: &Sweep<'_>,
+        set: PromptSet,
+        todo: &[(&dyn Unit, Todo)],
+        emit: &mut Emit<'_>,
+    ) -> Result<()> {
+        if todo.iter().all(|(_, todo)| todo.is_done()) {
+            return todo
+                .iter()
+                .try_for_each(|(_, todo)| emit.known(&todo.known));
+        }
+        let shape = shape(&self.engine);
+        let pending = || todo.iter().filter(|(_, todo)| !todo.is_done());
+        let mut asked: Vec<&'static dyn Ablation> = Vec::new();
+        for ablation in pending().flat_map(|(unit, _)| unit.ablations()) {
+            if asked.iter().all(|known| known.name() != ablation.name()) {
+                asked.push(ablation);
+            }
+        }
+        let operations = match asked.iter().any(|ablation| ablation.needs_operations()) {
+            true => self.other_operations(&set),
+            false => Vec::new(),
+        };
+        asked.retain(|ablation| !ablation.needs_operations() || !operations.is_empty());
+        let plans: Vec<Plan> = pending().flat_map(|(unit, _)| unit.plans(shape)).collect();
+        let waits: BTreeSet<usize> = plans.iter().map(|plan| plan.wait).collect();
+        let waits: Vec<usize> = waits.into_iter().collect();
+        let method = self.request.method;
+        let request = measure::Request {
+            estimator: method.estimator,
+            limit: Some(method.limit),
+            seed: self.request.asked.seed,
+            batch: self.batch,
+            way: method.way,
+            operations: &operations,
+            ..measure::Request::new(&plans, &asked)
+        };
+        let checked = preflight(&mut self.engine, &self.model, &set, &request)?;
+        warn(&set.template, checked);
+        let run = run_of(&self.model, &method, sweep.experiment, &self.provenance);
+        let mut bench = Workbench {
+            engine: &mut self.engine,
+            set: &set,
+            request,
+            waits: &waits,
+            run: &run,
+            sweep: &sweep.identity,
+            cells: sweep.cells,
+            evaluation: None,
+        };
+        for (unit, todo) in todo {
+            match todo.is_done() {
+                true => emit.known(&todo.known)?,
+                false => unit.measure(&mut bench, todo, emit)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An experiment as a sweep over the templates of a study.
+struct Sweep<'a> {
+    experiment: &'a dyn Experiment,
+    units: &'a [Box<dyn Unit + 'a>],
+    identity: String,
+    /// The number of cells of each unit on a template.
+    counts: Vec<usize>,
+    /// The number of all cells.
+    cells: usize,
+}
+
+impl<'a> Sweep<'a> {
+    fn new(study: &Study, experiment: &'a dyn Experiment, units: &'a [Box<dyn Unit + 'a>]) -> Self {
+        let shape = shape(&study.engine);
+        let counts: Vec<usize> = units.iter().map(|unit| unit.cells(shape)).collect();
+        Self {
+            identity: identity(study, experiment, units),
+            cells: counts.iter().sum::<usize>() * study.sets.len(),
+            counts,
+            experiment,
+            units,
+        }
+    }
+
+    /// The first cell of a template, the same in every shard.
+    fn first(&self, template: usize) -> usize {
+        template * self.counts.iter().sum::<usize>()
+    }
+
+    /// The units of a template that are a shard's, with what the record holds of them.
+    fn todo(
+        &self,
+        template: usize,
+        shard: super::Shard,
+        journal: Option<&Journal>,
+    ) -> Vec<(&'a dyn Unit, Todo)> {
+        let mut first = self.first(template);
+        let mut todo = Vec::new();
+        for (u, unit) in self.units.iter().enumerate() {
+            let cells = first..first + self.counts[u];
+            first = cells.end;
+            if shard.takes(template * self.units.len() + u) {
+                let known =
+                    (cells.clone()).filter_map(|cell| journal?.cell(&self.identity, cell).cloned());
+                let known = known.collect();
+                todo.push((&**unit, Todo { cells, known }));
+            }
+        }
+        todo
+    }
+
+    /// The line of a template that could not be evaluated.
+    fn failed(&self, study: &Study, template: &Template, at: usize, error: &Error) -> Line {
+        let method = &study.request.method;
+        let run = run_of(&study.model, method, self.experiment, &study.provenance);
+        let mut failure = Failure::of(&run, template, error);
+        failure.sweep = self.identity.clone();
+        failure.cell = self.first(at);
+        Line::new(Row::Failed(Box::new(failure)))
+    }
+}
+
+fn shape(engine: &Engine) -> Shape {
+    Shape {
+        layers: engine.layers(),
+        heads: engine.heads(),
+    }
+}
+
+/// What all records of an experiment have in common.
+fn run_of<'a>(
+    model: &'a Model,
+    method: &Method,
+    experiment: &dyn Experiment,
+    provenance: &'a Provenance,
+) -> Run<'a> {
+    let guessed = model.preset.filter(|preset| preset.confidence == "guess");
+    Run {
+        experiment: experiment.kind(),
+        estimator: method.estimator,
+        model: &model.name,
+        tokenizer: &model.tokenizer,
+        layers: model.sizes.layers,
+        guess: guessed.map(|preset| preset.af1),
+        claim: method.claim,
+        level: method.level,
+        inference: method.inference,
+        provenance,
+    }
+}
+
+/// Says loudly if the model would rather be asked with something else in front.
+fn warn(template: &Template, checked: Checked) {
+    if let Some(fronts) = checked.fronts.filter(Fronts::other_is_better) {
+        let (style, operation) = (&template.style, &template.operation);
+        eprintln!("WARNING: {style} {operation}: {fronts}");
+    }
+}
+
+/// The lines as a file of records has them.
+pub fn joined(lines: &[Line]) -> String {
+    lines
+        .iter()
+        .map(|line| format!("{}\n", line.text))
+        .collect()
+}
+
+/// The prompts of a template.
+fn build(
+    template: Template,
+    model: &Model,
+    selection: &Selection,
+) -> (Template, Result<PromptSet>) {
+    let set = PromptSet::build(&template, &model.tokenizer, model.bos(), selection);
+    let set = set.and_then(|set| fits(set, model));
+    (template, set)
+}
+
+/// Passes on prompts that fit the model's context.
+fn fits(set: PromptSet, model: &Model) -> Result<PromptSet> {
+    let context = model.sizes.context.unwrap_or(usize::MAX);
+    if set.positions() <= context {
+        return Ok(set);
+    }
+    Err(Error::Usage(format!(
+        "style {:?}: prompts of {} tokens do not fit the model's context of {context}",
+        set.template.style,
+        set.positions()
+    )))
+}
+
+fn provenance(
+    model: &Model,
+    engine: &Engine,
+    styles: &Styles,
+    selection: &Selection,
+    method: &Method,
+    batch: usize,
+) -> Provenance {
+    let (runtime, placement) = (engine.runtime(), engine.placement());
+    let provider = placement.provider_library.as_deref();
+    Provenance {
+        crate_version: env!("CARGO_PKG_VERSION").to_owned(),
+        model_sha256: model.hash.to_string(),
+        graph_sha256: engine.graph_hash().to_string(),
+        tokenizer_sha256: model.tokenizer.hash().to_string(),
+        styles_sha256: styles.hash().to_string(),
+        runtime: "onnxruntime".to_owned(),
+        runtime_version: runtime.version().to_owned(),
+        runtime_sha256: runtime.hash().to_string(),
+        device: placement.to_string(),
+        provider_sha256: provider
+            .and_then(|library| runtime.provider_hash(library))
+            .map(|hash| hash.to_string()),
+        tf32: placement.tf32,
+        mapped_weights: placement.mapped == Some(true),
+        providers: engine.providers().clone(),
+        dtype: model.precision.dtype().to_string(),
+        threads: runtime.threads(),
+        batch,
+        masked: method.way == Way::Masked || !engine.takes_keys_values(),
+        seed: selection.seed,
+        operands: [*selection.operands.start(), *selection.operands.end()],
+        results: [*selection.results.start(), *selection.results.end()],
+        limit: Some(method.limit),
+        contexts: selection.contexts,
+        contexts_from: selection.contexts_from.name().to_owned(),
+        bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
+        bos_id: model.bos(),
+        bos_rule: Some(model.front.rule.to_string()),
+    }
+}

@@ -1,0 +1,136 @@
+//! The library runs studies: what the command line does can be asked without it.
+
+use af1::Result;
+use af1::experiment::{Emit, Experiment, Shape, Todo, Unit, Workbench, waiting};
+use af1::intervene::{Ablation, Plan, ablation};
+use af1::measure::with_references;
+use af1::record::{Kind, Row, measure};
+use af1::study::{Asked, Method, Request, Study};
+
+use super::fixtures::{load, path};
+
+/// A study of a planted model in one style, on few prompts.
+fn study() -> Study {
+    let asked = Asked {
+        style: vec!["symbolic".to_owned()],
+        operations: vec!["A+B".parse().unwrap()],
+        operands: Some("0..=9".parse().unwrap()),
+        ..Asked::default()
+    };
+    let method = Method {
+        limit: 40,
+        ..Method::default()
+    };
+    let request = Request {
+        asked,
+        method,
+        ..Request::default()
+    };
+    Study::open(request, || Ok(load("planted-af1"))).unwrap()
+}
+
+/// An experiment of one's own, outside the crate: CAMA at one boundary, once with and once without attention-based peeking after it.
+struct Toy;
+
+impl Experiment for Toy {
+    fn kind(&self) -> Kind {
+        Kind::Af1
+    }
+
+    fn units(&self) -> Vec<Box<dyn Unit + '_>> {
+        vec![Box::new(Toy)]
+    }
+}
+
+impl Unit for Toy {
+    fn words(&self) -> String {
+        "toy".to_owned()
+    }
+
+    fn ablations(&self) -> Vec<&'static dyn Ablation> {
+        vec![ablation::CAMA]
+    }
+
+    fn cells(&self, _: Shape) -> usize {
+        2
+    }
+
+    fn plans(&self, _: Shape) -> Vec<Plan> {
+        with_references(&[Plan::waiting(3), Plan::af1(3, 2)])
+    }
+
+    fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
+        let run = bench.run;
+        let (engine, evaluation) = bench.prepared()?;
+        let plans = [Plan::waiting(3), Plan::af1(3, 2)];
+        let compared = evaluation.compare(engine, &plans, &[ablation::CAMA])?;
+        let measured = measure(evaluation, run, compared.cells());
+        let numbered = measured.into_iter().zip(todo.cells.clone());
+        let lines = numbered.map(|(m, cell)| bench.line(m, cell)).collect();
+        emit.whole(lines, todo)
+    }
+}
+
+/// An experiment is what implements the trait: it is measured, numbered, recorded and goes on without a line elsewhere.
+#[test]
+fn an_experiment_of_ones_own_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("toy.jsonl");
+    let run = || {
+        let mut study = study();
+        let mut request = study.request().clone();
+        request.record = Some(record.clone());
+        study = Study::open(request, || Ok((study.model, study.engine))).unwrap();
+        let mut shown = 0;
+        let swept = study.run(&Toy, |lines| {
+            shown += lines.len();
+            Ok(())
+        });
+        let swept = swept.unwrap();
+        assert!(swept.failures.is_empty());
+        assert_eq!(shown, swept.lines.len());
+        swept.lines
+    };
+    let lines = run();
+    let kept = lines.iter().map(|line| match &line.row {
+        Row::Measured(m) => (m.cell, m.base_correct, m.correct_given_base),
+        other => panic!("{other:?}"),
+    });
+    assert!(kept.eq([(0, 40, 40), (1, 40, 40)]));
+    let text = std::fs::read_to_string(&record).unwrap();
+    assert_eq!(text.lines().count(), 2);
+    let again: Vec<String> = run().into_iter().map(|line| line.text).collect();
+    assert!(again.iter().map(String::as_str).eq(text.lines()));
+    assert_eq!(std::fs::read_to_string(&record).unwrap(), text);
+}
+
+/// What is asked for is checked before a model is loaded.
+#[test]
+fn a_style_that_is_not_there_is_told_before_a_model_is_loaded() {
+    let request = Request {
+        asked: Asked {
+            styles: Some(path("prompts/none.toml")),
+            ..Asked::default()
+        },
+        ..Request::default()
+    };
+    let opened = Study::open(request, || panic!("nothing is loaded"));
+    let error = opened.err().unwrap().to_string();
+    assert!(error.contains("none.toml"), "{error}");
+}
+
+/// The sweep that a study runs is the one that its experiment says, and nothing else: a wait more is another sweep.
+#[test]
+fn other_plans_are_another_sweep() {
+    let sweep = |waits: &[usize]| {
+        let experiment = af1::experiment::Waiting {
+            waits: waits.to_vec(),
+            ablations: vec![ablation::CAMA],
+        };
+        let lines = study().run(&experiment, |_| Ok(())).unwrap().lines;
+        assert_eq!(lines.len(), waiting(waits).len());
+        lines[0].key().unwrap().0.to_owned()
+    };
+    assert_eq!(sweep(&[0, 3]), sweep(&[0, 3]));
+    assert_ne!(sweep(&[0, 3]), sweep(&[0]));
+}
