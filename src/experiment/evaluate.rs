@@ -15,7 +15,7 @@ use super::forward::{
 };
 use super::halves::Disjoint;
 use super::scores::{Logits, References, all_finite, scores, unmodified};
-use crate::graph::af1::Af1;
+use crate::emit::af1::Af1;
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::{Ablation, Source, Stream, named, replace};
 use crate::intervene::{Contexts, Cut, Estimator, Mask, Means, Plan, Technique};

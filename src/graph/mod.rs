@@ -1,19 +1,14 @@
 //! ONNX graphs as typed values: what a model's instrumented graph is, how it is built, cut and turned into bytes.
-//! Nothing here runs a graph (see [`crate::runtime`]) or reads weights (see [`crate::model`]); protobuf is used here
-//! only.
+//! Nothing here knows a model, or runs a graph (see [`crate::runtime`]); protobuf is used here only.
 //!
-//! [`decoder()`] builds the whole model as one [`Graph`]. Every layer boundary is a named value, so [`Graph::cut`]
-//! takes out any segment between two of them. The contract that all graphs keep is written in `onnx/CONTRACT.md`.
+//! Named values of a [`Graph`] are places where [`Graph::cut`] takes out a segment. The names that the graphs of models have are here;
+//! the contract that these keep is written in `onnx/CONTRACT.md`.
 
-pub mod af1;
 pub mod assemble;
-mod block;
 mod build;
 mod cut;
-mod decoder;
 mod encode;
 pub mod foreign;
-mod names;
 #[allow(dead_code, missing_docs, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
 mod proto;
@@ -22,9 +17,7 @@ mod turned;
 mod value;
 
 pub use build::Builder;
-pub use decoder::decoder;
 pub use encode::{IR_VERSION, OPSET};
-pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 pub use value::{
     Attribute, Constant, Dim, Dtype, GivenAttribute, GivenTensor, Graph, Node, Port, Precision,
     Weight,

@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::gguf::{Gguf, Value};
 use super::llama::{Config, RopeFields, RopeParameters};
+use super::names::{Linear, Norm, WeightNames};
 use super::widened::{Wanted, Widened};
 use super::{Family, ModelSpec, RopeScaling, Weights};
-use crate::graph::{Linear, Norm, WeightNames};
 use crate::prompt::{Rule, Tokenizer};
 use crate::{Error, Result};
 

@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::names::WeightNames;
 use super::{Activation, ModelSpec, Weights, gpt_neox, gpt2, gptj, llama};
-use crate::graph::WeightNames;
 use crate::{Error, Result};
 
 /// A family of architectures, by the `model_type` of its configurations.

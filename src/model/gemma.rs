@@ -5,9 +5,9 @@ use std::path::Path;
 
 use super::family::unsupported;
 use super::llama::Config;
+use super::names::{LayerNames, Norm};
 use super::{Family, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary};
 use crate::Result;
-use crate::graph::{LayerNames, Norm};
 
 /// What a configuration calls a layer with a window.
 const LOCAL: &str = "sliding_attention";

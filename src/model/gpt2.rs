@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::family::{activation, check_sizes, even_share, unsupported};
 use super::gptj::gelu_new;
+use super::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 use super::{Family, ModelSpec, NormKind, Weights};
 use crate::Result;
-use crate::graph::{LayerNames, Linear, Norm, Outputs, WeightNames};
 
 /// `config.json`; fields that do not change the graph are ignored.
 #[derive(Debug, Deserialize)]

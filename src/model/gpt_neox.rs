@@ -7,9 +7,9 @@ use serde::Deserialize;
 
 use super::family::{activation, check_head, check_sizes, even_share};
 use super::llama::{RopeFields, RopeParameters};
+use super::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 use super::{Family, ModelSpec, NormKind, Rotary};
 use crate::Result;
-use crate::graph::{LayerNames, Linear, Norm, Outputs, WeightNames};
 
 /// `config.json`; fields that do not change the graph are ignored.
 #[derive(Debug, Deserialize)]

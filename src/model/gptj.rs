@@ -5,9 +5,9 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::family::{activation, check_head, check_sizes, even_share};
+use super::names::{LayerNames, Linear, Norm, WeightNames};
 use super::{Family, ModelSpec, NormKind, RopeScaling, Rotary};
 use crate::Result;
-use crate::graph::{LayerNames, Linear, Norm, WeightNames};
 
 /// `config.json`; fields that do not change the graph are ignored.
 #[derive(Debug, Deserialize)]

@@ -7,12 +7,12 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::family::{activation, check_head, check_sizes, even_share, unsupported};
+use super::names::{LayerNames, Linear, Norm, WeightNames};
 use super::{
     Family, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, gemma, mistral, olmo2, phi3,
     qwen,
 };
 use crate::Result;
-use crate::graph::{LayerNames, Linear, Norm, WeightNames};
 
 /// `config.json` of a Llama-shaped model; fields that do not change the graph are ignored.
 #[derive(Debug, Deserialize, Serialize)]

@@ -7,10 +7,10 @@ use super::family::{self, Description};
 use super::gguf::Gguf;
 use super::given::{GraphFile, folder};
 use super::supply::fetch;
-use super::{ModelSpec, Preset, Sizes, Store, Supply, Weights};
+use super::{ModelSpec, Preset, Sizes, Store, Supply, WeightNames, Weights};
 use crate::fetch::{Cache, HubModel};
 use crate::file::{Sha256, sha256_bytes};
-use crate::graph::{Graph, Precision, WeightNames, decoder};
+use crate::graph::{Graph, Precision};
 use crate::prompt::{Bos, Front, Rule, Stated, Tokenizer};
 use crate::{Error, Result};
 
@@ -302,25 +302,6 @@ impl Model {
     /// The id of the token in front of every prompt, if there is one.
     pub fn bos(&self) -> Option<u32> {
         self.front.bos.as_ref().map(|bos| bos.id)
-    }
-
-    /// The instrumented graph of the whole model.
-    ///
-    /// # Errors
-    /// A weight that is missing, has another shape than the configuration promises, or has no place in the graph.
-    pub fn graph(&self) -> Result<Graph> {
-        let Decoder {
-            spec,
-            weights,
-            names,
-        } = match &self.source {
-            Source::Decoder(decoder) => &**decoder,
-            Source::Graph { graph, .. } => return Ok((**graph).clone()),
-        };
-        let graph = decoder(spec, weights, names, self.precision)?;
-        let ignored = |name: &str| family::is_no_weight(name, spec);
-        weights.check_all_used(&graph, ignored)?;
-        Ok(graph)
     }
 
     /// The folder that holds its files.

@@ -18,6 +18,7 @@ mod gptj;
 mod llama;
 mod load;
 mod mistral;
+mod names;
 mod olmo2;
 mod phi3;
 pub mod planted;
@@ -30,9 +31,10 @@ mod widened;
 mod written;
 
 pub use expect::{Expected, ExpectedValue};
-pub use family::Family;
+pub use family::{Family, is_no_weight};
 pub use given::GraphFile;
 pub use load::{BosChoice, Decoder, Model, Source};
+pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 pub use preset::{CONTRAST, PRESETS, Preset};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,

@@ -1,6 +1,6 @@
 //! OLMo 2: Llama that norms what attention and MLP add instead of what they read, and whole queries and keys.
 
-use crate::graph::{LayerNames, Norm};
+use super::names::{LayerNames, Norm};
 
 /// Moves the norms of a layer behind attention and MLP.
 pub fn norm_after(names: &mut LayerNames, layer: usize) {

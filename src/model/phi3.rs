@@ -1,7 +1,7 @@
 //! Phi-3: Llama whose queries, keys and values are one matrix, and gate and up another.
 
 use super::ModelSpec;
-use crate::graph::{LayerNames, Linear, Outputs};
+use super::names::{LayerNames, Linear, Outputs};
 
 /// Gives the maps of a layer their places in the fused matrices.
 pub fn fuse(names: &mut LayerNames, spec: &ModelSpec, layer: usize) {

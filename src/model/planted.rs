@@ -26,8 +26,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::llama::Config;
+use super::names::WeightNames;
 use crate::file::{Sha256, sha256_bytes};
-use crate::graph::WeightNames;
 use crate::prompt::Piece;
 use crate::prompt::Styles;
 use crate::{Error, Result};

@@ -1,7 +1,5 @@
 //! What the weights of a decoder are called in the model's file, and how they lie in it.
 
-use super::Builder;
-
 /// A norm's weights.
 #[derive(Clone, Debug)]
 pub struct Norm {
@@ -96,37 +94,6 @@ impl Outputs {
             Self::OfEveryHead { parts, .. } => parts * out,
         }
     }
-
-    /// The `out` own ones of a stored value whose outputs are the axis `axis`; another axis has `input` entries, if there is one.
-    pub(super) fn take(
-        self,
-        b: &mut Builder,
-        value: String,
-        axis: i64,
-        (out, input): (usize, Option<usize>),
-    ) -> String {
-        match self {
-            Self::All => value,
-            Self::From { first, .. } => slice(b, &value, first..first + out, axis),
-            Self::OfEveryHead { part, parts, heads } => {
-                let own = out / heads;
-                let rest: Vec<i64> = input.map(|input| input as i64).into_iter().collect();
-                let by_head = [&[heads as i64, (parts * own) as i64], &*rest].concat();
-                let by_head = b.ints(&by_head);
-                let split = b.op("Reshape", &[&value, &by_head]);
-                let taken = slice(b, &split, part * own..(part + 1) * own, 1);
-                let joined = b.ints(&[&[out as i64], &*rest].concat());
-                b.op("Reshape", &[&taken, &joined])
-            }
-        }
-    }
-}
-
-/// A range of a value along an axis.
-fn slice(b: &mut Builder, value: &str, range: std::ops::Range<usize>, axis: i64) -> String {
-    let bounds = [range.start as i64, range.end as i64, axis].map(|bound| b.ints(&[bound]));
-    let [from, to, axis] = &bounds;
-    b.op("Slice", &[value, from, to, axis])
 }
 
 /// The names of one layer's weights.
