@@ -8,7 +8,7 @@ use crate::Result;
 use crate::graph::{
     Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias, resid,
 };
-use crate::model::{Decoder, WeightNames, is_no_weight};
+use crate::model::{Decoder, WeightNames};
 
 /// Builds the graph of a whole model: every layer boundary named, one additive mask a layer, logits at the last
 /// position. Products with the weights of layers are computed in `precision`, all else in f32.
@@ -68,8 +68,8 @@ pub fn decoder(decoder: &Decoder, precision: Precision) -> Result<Graph> {
         Dtype::F32,
         vec![Dim::Symbol("batch"), Dim::Fixed(spec.vocab)],
     );
-    let graph = b.finish(&spec.family.to_string());
-    weights.check_all_used(&graph, |name| is_no_weight(name, spec))?;
+    let graph = b.finish(spec.family);
+    weights.check_all_used(&graph, |name| names.is_no_weight(name))?;
     Ok(graph)
 }
 

@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use super::convert::Converted;
-use super::family::{self, Description};
+use super::family;
+use super::family::architecture::Description;
 use super::gguf::Gguf;
 use super::given::{GraphFile, folder};
 use super::supply::fetch;

@@ -5,25 +5,17 @@
 //! were one, and its weights are widened to f32 when a session takes them. The exception is a graph that another program wrote: it is
 //! its own description.
 
+mod check;
 mod convert;
 pub mod dequantise;
 mod expect;
 mod family;
-mod gemma;
 pub mod gguf;
 mod given;
-mod gpt2;
-mod gpt_neox;
-mod gptj;
-mod llama;
 mod load;
-mod mistral;
 mod names;
-mod olmo2;
-mod phi3;
 pub mod planted;
 mod preset;
-mod qwen;
 mod spec;
 mod supply;
 mod weights;
@@ -31,7 +23,6 @@ mod widened;
 mod written;
 
 pub use expect::{Expected, ExpectedValue};
-pub use family::{Family, is_no_weight};
 pub use given::GraphFile;
 pub use load::{BosChoice, Decoder, Model, Source};
 pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};

@@ -170,9 +170,22 @@ pub struct WeightNames {
     pub unembed: String,
     /// Its bias, `[vocab]`, where it has one.
     pub unembed_bias: Option<String>,
+    /// The ends of the names of buffers that older files hold beside the weights.
+    pub buffers: &'static [&'static str],
 }
 
+/// What an unembedding of its own is called.
+const UNEMBEDDINGS: [&str; 2] = ["lm_head.weight", "embed_out.weight"];
+
 impl WeightNames {
+    /// Whether a tensor in a file is not a weight of the model: a buffer, or the copy of a tied unembedding, which transformers
+    /// ignores too.
+    pub fn is_no_weight(&self, name: &str) -> bool {
+        let tied = self.unembed == self.embed;
+        self.buffers.iter().any(|buffer| name.ends_with(buffer))
+            || tied && UNEMBEDDINGS.contains(&name)
+    }
+
     /// Those that logits are made with.
     pub fn of_head(&self) -> impl Iterator<Item = &str> {
         let head = [

@@ -25,7 +25,10 @@ use safetensors::tensor::TensorView;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::llama::Config;
+use super::family::architecture::Description;
+use super::family::base::describe;
+use super::family::config::Config;
+use super::family::llama::Llama;
 use super::names::WeightNames;
 use crate::file::{Sha256, sha256_bytes};
 use crate::prompt::Piece;
@@ -402,7 +405,7 @@ impl Plant {
     /// A hash of everything that decides what is written: this plant, the code that writes it, and the styles whose words
     /// are its vocabulary. A folder in the cache that another version of the program wrote is not used.
     pub fn fingerprint(&self) -> Sha256 {
-        let code = [include_str!("planted.rs"), include_str!("llama.rs")].concat();
+        let code = [include_str!("planted.rs"), include_str!("family/base.rs")].concat();
         let styles = Styles::built_in();
         sha256_bytes(format!("{self:?} {} {code}", styles.hash()).as_bytes())
     }
@@ -727,7 +730,7 @@ impl Plant {
             [D_MODEL, HEADS, D_HEAD, D_MLP],
             vocabulary.len(),
         );
-        let spec = config.spec(folder)?;
+        let Description { names, .. } = describe(&Llama, &config, folder)?;
         let put = |name: &str, json: &Value| {
             let path = folder.join(name);
             std::fs::write(&path, json.to_string()).map_err(|e| Error::caching(&path, e))
@@ -742,7 +745,6 @@ impl Plant {
             &json!({ "bos_token": BOS, "add_bos_token": self.route != Route::NoBos }),
         )?;
 
-        let names = config.names(&spec);
         let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
             .tensors(&vocabulary, &names)
             .into_iter()

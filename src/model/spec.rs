@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use super::Family;
-
 /// The norm of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -144,8 +142,8 @@ pub struct LocalRotary {
 /// The sizes and constants of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
-    /// Which family it is of.
-    pub family: Family,
+    /// The name of its family, as configurations say it.
+    pub family: &'static str,
     /// Number of layers, `L`.
     pub layers: usize,
     /// Width of the residual stream.
