@@ -78,13 +78,13 @@ pub fn af1(spec: &ModelSpec, weights: &Weights, names: &WeightNames, of: &Af1) -
     for layer in of.wait..spec.layers {
         b.scope(format!("layer.{layer}/tables"));
         let row = (layer < of.wait + of.transfer).then_some(&*found.row);
-        let [keys, values] = past(&mut b, source, layer, (of, row), &repeats)?;
+        let [keys, values] = past(&mut b, source, layer, of, row, &repeats)?;
         let wires = Wires {
             angles: &angles,
             bias: &bias,
             past: Some((&keys, &values)),
         };
-        let sum = decoder_layer(&mut b, &x, layer, (source, &names.layers[layer]), &wires)?;
+        let sum = decoder_layer(&mut b, &x, layer, source, &names.layers[layer], &wires)?;
         x = b.boundary(&sum, &resid(layer + 1), Dtype::F32, stream());
     }
 
@@ -174,7 +174,8 @@ fn past(
     b: &mut Builder,
     source: Source<'_>,
     layer: usize,
-    (of, row): (&Af1, Option<&str>),
+    of: &Af1,
+    row: Option<&str>,
     repeats: &Repeats,
 ) -> Result<[String; 2]> {
     let (kv, d_head) = (source.spec.kv_heads, source.spec.d_head);

@@ -46,7 +46,7 @@ pub fn decoder(decoder: &Decoder, precision: Precision) -> Result<Graph> {
     let angles = Angles::new(&mut b, &positions, spec);
 
     b.scope("embed");
-    let embedded = embed(&mut b, (&ids, &positions), of, names)?;
+    let embedded = embed(&mut b, &ids, &positions, of, names)?;
     let mut x = b.boundary(&embedded, &resid(0), Dtype::F32, stream());
 
     for (layer, names) in names.layers.iter().enumerate() {
@@ -55,7 +55,7 @@ pub fn decoder(decoder: &Decoder, precision: Precision) -> Result<Graph> {
             bias: &biases[layer],
             past: None,
         };
-        let sum = decoder_layer(&mut b, &x, layer, (of, names), &wires)?;
+        let sum = decoder_layer(&mut b, &x, layer, of, names, &wires)?;
         x = b.boundary(&sum, &resid(layer + 1), Dtype::F32, stream());
     }
 
@@ -76,7 +76,8 @@ pub fn decoder(decoder: &Decoder, precision: Precision) -> Result<Graph> {
 /// Tokens and positions, each `[batch, pos]`, to the stream that enters the first layer, `[batch, pos, d_model]`.
 fn embed(
     b: &mut Builder,
-    (ids, positions): (&str, &str),
+    ids: &str,
+    positions: &str,
     of: Source<'_>,
     names: &WeightNames,
 ) -> Result<String> {

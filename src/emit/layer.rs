@@ -13,7 +13,8 @@ pub fn decoder_layer(
     b: &mut Builder,
     x: &str,
     layer: usize,
-    (of, names): (Source<'_>, &LayerNames),
+    of: Source<'_>,
+    names: &LayerNames,
     wires: &Wires<'_>,
 ) -> Result<String> {
     let normed = |b: &mut Builder, x: &str, names: &Option<Norm>| match names {

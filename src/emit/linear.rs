@@ -22,7 +22,7 @@ pub fn linear(
     let weight = of.weights.reference(&names.weight, &shape)?;
     let stored = b.stored(&weight);
     let weight = b.cast(&stored, weight.dtype, precision);
-    let weight = take(b, names.outputs, weight, axis, (out, Some(input)));
+    let weight = take(b, names.outputs, weight, axis, out, Some(input));
     let weight = match names.transposed {
         true => weight,
         false => transpose(b, &weight, &[1, 0]),
@@ -33,7 +33,7 @@ pub fn linear(
     Ok(match &names.bias {
         Some(bias) => {
             let bias = b.weight(&of.weights.reference(bias, &[total])?);
-            let bias = take(b, names.outputs, bias, 0, (out, None));
+            let bias = take(b, names.outputs, bias, 0, out, None);
             b.op("Add", &[&product, &bias])
         }
         None => product,
@@ -47,7 +47,8 @@ fn take(
     outputs: Outputs,
     value: String,
     axis: i64,
-    (out, input): (usize, Option<usize>),
+    out: usize,
+    input: Option<usize>,
 ) -> String {
     match outputs {
         Outputs::All => value,

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use super::convert::Converted;
 use super::family;
 use super::family::architecture::Description;
+use super::fetched::fetch;
+use super::files::{file_name, folder, hash_of};
 use super::gguf::Gguf;
-use super::given::{GraphFile, folder};
-use super::supply::fetch;
+use super::given::GraphFile;
 use super::{ModelSpec, Preset, Sizes, Store, Supply, WeightNames, Weights};
 use crate::fetch::{Cache, HubModel};
-use crate::file::{Sha256, sha256_bytes};
+use crate::file::Sha256;
 use crate::graph::{Graph, Precision};
 use crate::prompt::{Bos, Front, Rule, Stated, Tokenizer};
 use crate::{Error, Result};
@@ -351,13 +352,6 @@ impl Model {
     }
 }
 
-fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
-}
-
 /// What stands in front of every prompt: the user's choice, else the preset's, else the tokenizer's own.
 fn front(
     tokenizer: &Tokenizer,
@@ -438,13 +432,4 @@ fn check_tokenizer(
         }
     }
     Ok(())
-}
-
-/// One hash for some files: of their names and hashes.
-pub(super) fn hash_of(paths: impl IntoIterator<Item = PathBuf>, cache: &Cache) -> Result<Sha256> {
-    let mut lines = String::new();
-    for path in paths {
-        lines += &format!("{} {}\n", cache.sha256(&path)?, file_name(&path));
-    }
-    Ok(sha256_bytes(lines.as_bytes()))
 }

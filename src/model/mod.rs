@@ -10,6 +10,8 @@ mod convert;
 pub mod dequantise;
 mod expect;
 mod family;
+mod fetched;
+mod files;
 pub mod gguf;
 mod given;
 mod load;
@@ -23,6 +25,7 @@ mod widened;
 mod written;
 
 pub use expect::{Expected, ExpectedValue};
+pub use fetched::entry_name;
 pub use given::GraphFile;
 pub use load::{BosChoice, Decoder, Model, Source};
 pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};
@@ -30,6 +33,6 @@ pub use preset::{CONTRAST, PRESETS, Preset};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
 };
-pub use supply::{Supply, entry_name};
+pub use supply::Supply;
 pub use weights::{Store, Weights};
 pub use widened::{Layout, Widened};

@@ -3,6 +3,9 @@
 use crate::fetch::{Cache, Entry, Staging, Wheel};
 use crate::{Error, Result};
 
+/// The version of ONNX Runtime that is fetched where none is found.
+pub const PINNED: &str = "1.32.0";
+
 /// One package for one platform.
 struct Pin {
     os: &'static str,
@@ -46,7 +49,7 @@ const MACOS: [&str; 2] = ["macos", "aarch64"];
 const WINDOWS: [&str; 2] = ["windows", "x86_64"];
 const WINDOWS_ARM: [&str; 2] = ["windows", "aarch64"];
 
-const RUNTIME: [&str; 2] = ["onnxruntime", super::library::PINNED];
+const RUNTIME: [&str; 2] = ["onnxruntime", PINNED];
 const GPU: [&str; 2] = ["onnxruntime-gpu", "1.31.1"];
 const WEB: [&str; 2] = ["onnxruntime-ep-webgpu", "0.4.0"];
 const VINO: [&str; 2] = ["onnxruntime-openvino", "1.24.1"];

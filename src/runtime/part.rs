@@ -9,6 +9,7 @@ use ort::memory::{Allocator, MemoryInfo};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 
+use super::said::first_line;
 use super::{Device, Placement, Runtime, Tensor, assignment, widen};
 use crate::graph::{Dim, Graph, Port};
 use crate::model::Store;
@@ -320,15 +321,4 @@ fn failure(part: &str, placement: &Placement, error: &ort::Error) -> Error {
             reason: first_line(error),
         },
     }
-}
-
-/// The first line of a message: the runtime adds stack traces.
-pub(super) fn first_line(error: &dyn fmt::Display) -> String {
-    let text = error.to_string();
-    let line = text.lines().find(|line| !line.trim().is_empty());
-    let line = line.unwrap_or(&text).trim();
-    // Where in its own source it failed, and its codes, are of no use to a user.
-    let told = line.rsplit_once("[ONNXRuntimeError] : ");
-    let told = told.and_then(|(_, rest)| rest.splitn(3, " : ").nth(2));
-    told.unwrap_or(line).to_owned()
 }

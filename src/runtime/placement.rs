@@ -8,7 +8,7 @@ use ort::memory::{AllocationDevice, AllocatorType, DeviceType, MemoryInfo, Memor
 use ort::session::builder::SessionBuilder;
 
 use super::package::Package;
-use super::part::first_line;
+use super::said::first_line;
 use super::{Device, Library, Runtime};
 use crate::fetch::Cache;
 use crate::file::{Sha256, sha256_file};

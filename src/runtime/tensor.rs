@@ -10,7 +10,7 @@ use ort::value::{DynTensor, DynTensorValueType, DynValue, ValueType};
 use ort::{AsPointer, ortsys};
 
 use super::environment;
-use super::part::first_line;
+use super::said::first_line;
 use crate::{Error, Result};
 
 /// A tensor that a segment takes or returns. It stays where the runtime put it until it is viewed, or until a segment on another

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::super::proto::{self, tensor_shape_proto::dimension, type_proto};
 use super::Manifest;
+use crate::graph::proto::{self, tensor_shape_proto::dimension, type_proto};
 use crate::graph::{INPUT_IDS, POSITION_IDS};
 
 /// An axis, as far as it is stated.
