@@ -230,31 +230,14 @@ pub static OPENVINO: Package = Package {
     )],
 };
 
-/// What an entry of the cache is to the packages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packaged {
-    /// The library of a package that this version pins, as pip says it, for this platform.
-    Current(String),
-    /// That of another version or platform.
-    Other,
-}
-
-/// Whether an entry of the cache is the library of a package, by its name.
-pub fn packaged(name: &str) -> Option<Packaged> {
-    let all = [&CPU, &NVIDIA, &WEBGPU, &OPENVINO];
-    if let Some(package) = all.iter().find(|package| package.entry_name() == name) {
-        return Some(Packaged::Current(package.name()));
-    }
-    let is_version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
-    let of = |package: &&&Package| {
-        let rest = name.strip_prefix(package.pins[0].wheel.package);
-        rest.and_then(|rest| rest.strip_prefix('-'))
-            .is_some_and(is_version)
-    };
-    all.iter().find(of).map(|_| Packaged::Other)
-}
-
 impl Package {
+    /// Whether a name is that of a cache's entry, of whatever version and platform.
+    pub fn is_entry(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(self.pins[0].wheel.package);
+        let version = rest.and_then(|rest| rest.strip_prefix('-'));
+        version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+    }
+
     /// The wheel for this platform.
     fn wheel(&self) -> Option<&'static Wheel> {
         let (os, processor) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -270,7 +253,7 @@ impl Package {
     }
 
     /// The name of the cache's entry.
-    fn entry_name(&self) -> String {
+    pub fn entry_name(&self) -> String {
         let wheel = &self.pins[0].wheel;
         format!(
             "{}-{}-{}-{}",
