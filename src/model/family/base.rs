@@ -162,13 +162,3 @@ fn names(family: &dyn LlamaShaped, config: &Config, spec: &ModelSpec) -> WeightN
         buffers: BUFFERS,
     }
 }
-
-impl ModelSpec {
-    /// The shape of a Llama with the given number of layers, sizes `[d_model, heads, d_head, d_mlp]` and vocabulary, and nothing special.
-    #[cfg(test)]
-    pub(crate) fn llama(layers: usize, sizes: [usize; 4], vocab: usize) -> Self {
-        let config = Config::new(layers, sizes, vocab);
-        let described = describe(&super::llama::Llama, &config, Path::new("config.json"));
-        described.expect("it is plain").spec
-    }
-}

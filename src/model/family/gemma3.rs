@@ -58,8 +58,7 @@ const PATTERN: usize = 6;
 /// One that is no positive number; a scaling.
 fn local_theta(config: &Config, path: &Path) -> Result<f64> {
     let newer = RopeFields::of(&config.rope_parameters, "sliding_attention");
-    let (theta, scaling) =
-        RopeParameters::read(path, (config.rope_local_base_freq, None), newer)?;
+    let (theta, scaling) = RopeParameters::read(path, (config.rope_local_base_freq, None), newer)?;
     if scaling != RopeScaling::None {
         let field = "rope_parameters.sliding_attention.rope_type";
         let found = "a scaling".to_owned();

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::model::check::{activation, check_sizes, even_share, unsupported};
-use super::gptj::gelu_new;
-use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 use super::architecture::{Architecture, Configuration, Description};
-use crate::model::{ModelSpec, NormKind, Weights};
+use super::gptj::gelu_new;
 use crate::Result;
+use crate::model::check::{activation, check_sizes, even_share, unsupported};
+use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
+use crate::model::{ModelSpec, NormKind, Weights};
 
 /// GPT-2.
 pub struct Gpt2;

@@ -5,12 +5,12 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::model::check::{activation, check_head, check_sizes, even_share};
-use super::rope::{RopeFields, RopeParameters};
-use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 use super::architecture::{Architecture, Configuration, Description};
-use crate::model::{ModelSpec, NormKind, Rotary, Weights};
+use super::rope::{RopeFields, RopeParameters};
 use crate::Result;
+use crate::model::check::{activation, check_head, check_sizes, even_share};
+use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
+use crate::model::{ModelSpec, NormKind, Rotary, Weights};
 
 /// Pythia.
 pub struct GptNeoX;
@@ -170,7 +170,7 @@ impl Config {
             final_norm: Norm::with_bias("gpt_neox.final_layer_norm"),
             unembed: (if spec.tied { embed } else { "embed_out.weight" }).to_owned(),
             buffers: BUFFERS,
-        unembed_bias: None,
+            unembed_bias: None,
         }
     }
 }

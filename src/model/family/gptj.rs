@@ -4,11 +4,11 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use super::architecture::{Architecture, Configuration, Description};
+use crate::Result;
 use crate::model::check::{activation, check_head, check_sizes, even_share};
 use crate::model::names::{LayerNames, Linear, Norm, WeightNames};
-use super::architecture::{Architecture, Configuration, Description};
 use crate::model::{ModelSpec, NormKind, RopeScaling, Rotary, Weights};
-use crate::Result;
 
 /// GPT-J.
 pub struct GptJ;

@@ -26,3 +26,13 @@ impl Architecture for Llama {
 }
 
 impl LlamaShaped for Llama {}
+
+#[cfg(test)]
+impl crate::model::ModelSpec {
+    /// The shape of a Llama with the given number of layers, sizes `[d_model, heads, d_head, d_mlp]` and vocabulary, and nothing special.
+    pub(crate) fn llama(layers: usize, sizes: [usize; 4], vocab: usize) -> Self {
+        let config = super::config::Config::new(layers, sizes, vocab);
+        let described = base::describe(&Llama, &config, std::path::Path::new("config.json"));
+        described.expect("it is plain").spec
+    }
+}

@@ -144,3 +144,22 @@ impl Plant {
         !self.loses(first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fingerprint_is_of_all_the_code_that_writes() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/model/planted");
+        for file in std::fs::read_dir(folder).expect("the folder").flatten() {
+            let text = std::fs::read_to_string(file.path()).expect("a file of code");
+            let name = file.file_name();
+            // What experiments must find is not written.
+            assert!(
+                name == "truth.rs" || CODE.contains(&text.as_str()),
+                "{name:?}"
+            );
+        }
+    }
+}
