@@ -88,6 +88,59 @@ pub struct Model {
     pub preset: Option<&'static Preset>,
 }
 
+/// What a model is put together from.
+struct Pieces {
+    name: String,
+    sizes: Sizes,
+    source: Source,
+    tokenized: Tokenized,
+    /// The token that begins a sequence, as the configuration says it.
+    bos: Option<u32>,
+    preset: Option<&'static Preset>,
+}
+
+impl Pieces {
+    /// The model, with the beginning-of-sequence token that the user wants. Its hash, which takes long, is made last.
+    fn assemble(self, choice: &BosChoice, hash: impl FnOnce() -> Result<Sha256>) -> Result<Model> {
+        let Self {
+            name,
+            sizes,
+            source,
+            tokenized,
+            bos,
+            preset,
+        } = self;
+        let Tokenized {
+            path,
+            tokenizer,
+            stated,
+        } = tokenized;
+        let named = stated.bos_token.as_deref();
+        check_tokenizer(&path, &tokenizer, sizes, named, bos)?;
+
+        // A model may be called like another: what a preset says of that one holds only where it can.
+        let preset = preset.filter(|preset| {
+            let (wait, transfer) = preset.af1;
+            preset.bos.is_none_or(|token| tokenizer.id(token).is_some())
+                && wait + transfer <= sizes.layers
+        });
+        let of_config = || bos.and_then(|id| tokenizer.name(id));
+        let named_bos = stated.bos_token.clone().or_else(of_config);
+        let front = front(&tokenizer, &stated, preset, choice, &path)?;
+        Ok(Model {
+            name,
+            hash: hash()?,
+            sizes,
+            source,
+            tokenizer,
+            front,
+            named_bos,
+            precision: Precision::default(),
+            preset,
+        })
+    }
+}
+
 /// A tokenizer with what the files beside it say.
 struct Tokenized {
     /// The file that it is from.
@@ -114,18 +167,18 @@ impl Model {
                 }
                 Supply::Planted(_) => {
                     let entry = fetch(preset, cache, false)?;
-                    Self::from_folder(entry.folder(), name, Some(preset), (bos, cache))
+                    Self::from_folder(entry.folder(), name, Some(preset), bos, cache)
                 }
                 Supply::Hub(id) => {
                     let folder = HubModel::main(id).folder(cache)?;
-                    Self::from_folder(&folder, name, Some(preset), (bos, cache))
+                    Self::from_folder(&folder, name, Some(preset), bos, cache)
                 }
             };
         }
         if path.is_dir() {
             let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
             let preset = Preset::called(&name);
-            return Self::from_folder(path, name, preset, (bos, cache));
+            return Self::from_folder(path, name, preset, bos, cache);
         }
         if path.is_file() {
             return match path.extension().and_then(|e| e.to_str()) {
@@ -143,7 +196,7 @@ impl Model {
         if let Some(model) = HubModel::named(reference) {
             let folder = model.folder(cache)?;
             let preset = Preset::called(model.id());
-            return Self::from_folder(&folder, model.id().to_owned(), preset, (bos, cache));
+            return Self::from_folder(&folder, model.id().to_owned(), preset, bos, cache);
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)
@@ -186,17 +239,23 @@ impl Model {
             weights,
             names,
         };
-        let source = Source::Decoder(Box::new(decoder));
-        let name = (name, || Ok(hash));
-        let bos = (bos, config.bos_token_id);
-        Self::assemble(tokenized, name, (sizes, source), preset, bos)
+        let pieces = Pieces {
+            name,
+            sizes,
+            source: Source::Decoder(Box::new(decoder)),
+            tokenized,
+            bos: config.bos_token_id,
+            preset,
+        };
+        pieces.assemble(bos, || Ok(hash))
     }
 
     fn from_folder(
         folder: &Path,
         name: String,
         preset: Option<&'static Preset>,
-        (bos, cache): (&BosChoice, &Cache),
+        bos: &BosChoice,
+        cache: &Cache,
     ) -> Result<Self> {
         let config_path = folder.join("config.json");
         let weights = Weights::open(folder)?;
@@ -208,24 +267,21 @@ impl Model {
         let files: Vec<PathBuf> = std::iter::once(config_path)
             .chain(weights.files())
             .collect();
-        let hash = || hash_of(files, cache);
-        let (sizes, decoder) = (
-            spec.sizes(),
-            Decoder {
-                spec,
-                weights,
-                names,
-            },
-        );
-        let source = Source::Decoder(Box::new(decoder));
-        let tokenized = Tokenized::of_folder(folder)?;
-        Self::assemble(
-            tokenized,
-            (name, hash),
-            (sizes, source),
+        let sizes = spec.sizes();
+        let decoder = Decoder {
+            spec,
+            weights,
+            names,
+        };
+        let pieces = Pieces {
+            name,
+            sizes,
+            source: Source::Decoder(Box::new(decoder)),
+            tokenized: Tokenized::of_folder(folder)?,
+            bos: bos_id,
             preset,
-            (bos, bos_id),
-        )
+        };
+        pieces.assemble(bos, || hash_of(files, cache))
     }
 
     /// A graph that another program wrote, with a tokenizer beside it.
@@ -243,47 +299,15 @@ impl Model {
             let of = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
             name = format!("{}/{name}", file_name(&of));
         }
-        let name = (name, || file.hash(cache));
-        let tokenized = Tokenized::of_folder(folder)?;
-        Self::assemble(tokenized, name, (sizes, source), None, (bos, None))
-    }
-
-    /// With its tokenizer. The hash, which takes long, is made last.
-    fn assemble(
-        tokenized: Tokenized,
-        (name, hash): (String, impl FnOnce() -> Result<Sha256>),
-        (sizes, source): (Sizes, Source),
-        preset: Option<&'static Preset>,
-        (bos, bos_id): (&BosChoice, Option<u32>),
-    ) -> Result<Self> {
-        let Tokenized {
-            path: tokenizer_path,
-            tokenizer,
-            stated,
-        } = tokenized;
-        let named = stated.bos_token.as_deref();
-        check_tokenizer(&tokenizer_path, &tokenizer, sizes, named, bos_id)?;
-
-        // A model may be called like another: what a preset says of that one holds only where it can.
-        let preset = preset.filter(|preset| {
-            let (wait, transfer) = preset.af1;
-            preset.bos.is_none_or(|bos| tokenizer.id(bos).is_some())
-                && wait + transfer <= sizes.layers
-        });
-        let of_config = || bos_id.and_then(|id| tokenizer.name(id));
-        let named_bos = stated.bos_token.clone().or_else(of_config);
-        let front = front(&tokenizer, &stated, preset, bos, &tokenizer_path)?;
-        Ok(Self {
+        let pieces = Pieces {
             name,
-            hash: hash()?,
             sizes,
             source,
-            tokenizer,
-            front,
-            named_bos,
-            precision: Precision::default(),
-            preset,
-        })
+            tokenized: Tokenized::of_folder(folder)?,
+            bos: None,
+            preset: None,
+        };
+        pieces.assemble(bos, || file.hash(cache))
     }
 
     /// Fetches a built-in model, whatever is in the cache.

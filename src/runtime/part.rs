@@ -57,7 +57,7 @@ impl Part {
     ) -> Result<Self> {
         let (placement, weights) = (placement.into(), &weights.into());
         let name = graph.name.clone();
-        let (session, memory) = match session(runtime, &placement, graph, weights)? {
+        let Made { session, memory } = match session(runtime, &placement, graph, weights)? {
             Some(made) => made,
             // Refused: made again without the refusal it says which nodes they are.
             None => {
@@ -66,7 +66,7 @@ impl Part {
                     ..placement.clone()
                 };
                 let made = session(runtime, &lenient, graph, weights)?;
-                let nodes = made.map(|(session, _)| assignment::nodes_by_provider(&session));
+                let nodes = made.map(|made| assignment::nodes_by_provider(&made.session));
                 let nodes = nodes.and_then(|nodes| nodes.ok()?.remove(Device::Cpu.provider()));
                 return Err(Error::Fallback {
                     device: placement.device.to_string(),
@@ -220,14 +220,19 @@ impl Part {
     }
 }
 
-/// A session, and where its outputs can stay; `None` where the runtime refuses because nodes would run on the processor.
-#[allow(clippy::type_complexity)] // two things that belong together once
+/// A session, and where its outputs can stay if not in the host's memory.
+struct Made {
+    session: Session,
+    memory: Option<MemoryInfo<'static>>,
+}
+
+/// Makes a session; `None` where the runtime refuses because nodes would run on the processor.
 fn session(
     runtime: &Runtime,
     placement: &Placement,
     graph: &Graph,
     weights: &Store,
-) -> Result<Option<(Session, Option<MemoryInfo<'static>>)>> {
+) -> Result<Option<Made>> {
     let fail = |e: &dyn fmt::Display| Error::Run {
         part: graph.name.clone(),
         reason: first_line(e),
@@ -264,7 +269,7 @@ fn session(
         }
     };
     match made {
-        Ok(session) => Ok(Some((session, memory))),
+        Ok(session) => Ok(Some(Made { session, memory })),
         Err(e) if e.to_string().contains(REFUSED) => Ok(None),
         Err(e) if e.to_string().contains(NO_KERNEL) => Err(Error::Device {
             device: placement.device.to_string(),
