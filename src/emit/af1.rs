@@ -1,6 +1,6 @@
 //! What an AF1 leaves of a model, as a graph: the last token through the layers from `W` on, and tables.
 //!
-//! Its inputs are the tokens of whole prompts, as of the model itself, but nothing is computed of the waiting tokens: the keys
+//! The inputs of the graph are the tokens of whole prompts, as of the model itself, but nothing is computed of the waiting tokens: the keys
 //! and values with which each of them is seen in the transfer layers are rows of a table, by position and token. A token
 //! that the tables do not have where it stands makes all logits of its prompt NaN: never a plausible answer.
 

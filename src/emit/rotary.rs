@@ -18,7 +18,7 @@ pub struct Angles {
 }
 
 impl Angles {
-    /// Those at the positions `[batch, pos]`.
+    /// The angles at the positions `[batch, pos]`.
     pub fn new(b: &mut Builder, position_ids: &str, spec: &ModelSpec) -> Self {
         let mut turn = |rotary: &Rotary, name: &str| {
             let positions = b.cast(position_ids, Dtype::I64, Dtype::F32);

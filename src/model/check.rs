@@ -18,7 +18,7 @@ pub fn unsupported(path: &Path, field: &str, found: String, supported: &str) -> 
 /// The activation that a field names.
 ///
 /// # Errors
-/// One that is not known.
+/// An activation that is not known.
 pub fn activation(path: &Path, field: &str, name: &str) -> Result<Activation> {
     let known = Activation::named(name);
     known.ok_or_else(|| unsupported(path, field, format!("{name:?}"), Activation::NAMES))
@@ -27,7 +27,7 @@ pub fn activation(path: &Path, field: &str, name: &str) -> Result<Activation> {
 /// Checks sizes by the names of their fields.
 ///
 /// # Errors
-/// One that is 0 or absurdly large: a slip in one number must not ask for all the memory there is.
+/// A size that is 0 or absurdly large: a slip in one number must not ask for all the memory there is.
 pub fn check_sizes(path: &Path, layers: (&str, usize), sizes: &[(&str, usize)]) -> Result<()> {
     let bounds = std::iter::once((layers, 10_000)).chain(sizes.iter().map(|&size| (size, 1 << 24)));
     for ((field, value), most) in bounds {
@@ -88,7 +88,7 @@ pub fn check_head(
 /// Checks a field that has to be a positive number.
 ///
 /// # Errors
-/// Another one.
+/// A field that is not.
 pub fn positive(path: &Path, field: &str, value: f64) -> Result<f64> {
     if !(value.is_finite() && value > 0.0) {
         let found = value.to_string();

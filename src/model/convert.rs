@@ -217,7 +217,7 @@ fn scaling_of(gguf: &Gguf, d_head: usize, theta: f64) -> Result<RopeParameters> 
 /// Token types of GGUF: those that merges make, and the one for what has no token.
 const NORMAL: i128 = 1;
 const UNKNOWN: i128 = 2;
-/// Those that are matched in a text before it is split.
+/// Types of tokens that are matched in a text before it is split.
 const CONTROL: i128 = 3;
 const USER_DEFINED: i128 = 4;
 

@@ -22,7 +22,7 @@ pub fn folder(path: &Path) -> &Path {
     }
 }
 
-/// One hash for some files: of their names and hashes.
+/// A hash of the names and hashes of some files.
 ///
 /// # Errors
 /// A file that cannot be read.

@@ -55,7 +55,7 @@ impl GraphFile {
     /// The error that says that it does not keep the contract, if it does not.
     ///
     /// # Errors
-    /// That one.
+    /// The error that says so.
     pub fn kept(&self) -> Result<()> {
         let Some(first) = self.found.violations.first() else {
             return Ok(());

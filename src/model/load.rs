@@ -22,7 +22,7 @@ pub enum BosChoice {
     /// The preset's, else what the tokenizer itself puts before a text.
     #[default]
     Default,
-    /// None at all.
+    /// No token at all.
     None,
     /// The token of that name.
     Token(String),
@@ -44,9 +44,9 @@ impl std::str::FromStr for BosChoice {
 pub enum Source {
     /// Weights of a family for which this program writes it.
     Decoder(Box<Decoder>),
-    /// It is there already; another program wrote it.
+    /// A graph that is there already, because another program wrote it.
     Graph {
-        /// It.
+        /// The graph.
         graph: Box<Graph>,
         /// The folder of its weights.
         folder: PathBuf,
@@ -56,11 +56,11 @@ pub enum Source {
 /// A decoder-only transformer of a known family.
 #[derive(Debug)]
 pub struct Decoder {
-    /// Its shape.
+    /// The shape.
     pub spec: ModelSpec,
-    /// Where its weights lie.
+    /// Where the weights lie.
     pub weights: Weights,
-    /// What they are called.
+    /// What the weights are called.
     pub names: WeightNames,
 }
 
@@ -72,11 +72,11 @@ pub struct Model {
     /// The SHA-256 of the model: of the GGUF file, or of the list of hashes of configuration and weights, or of graph, weights and
     /// manifest.
     pub hash: Sha256,
-    /// Its sizes.
+    /// The sizes.
     pub sizes: Sizes,
-    /// What its graph comes from.
+    /// What the graph comes from.
     pub source: Source,
-    /// Its tokenizer.
+    /// The tokenizer.
     pub tokenizer: Tokenizer,
     /// What stands in front of every prompt.
     pub front: Front,

@@ -10,12 +10,12 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// One without a bias.
+    /// A norm without a bias.
     pub fn new(weight: String) -> Self {
         Self { weight, bias: None }
     }
 
-    /// One with a weight and a bias of the same name.
+    /// A norm with a weight and a bias of the same name.
     pub fn with_bias(name: &str) -> Self {
         Self {
             weight: format!("{name}.weight"),
@@ -38,7 +38,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// One of a matrix of its own, with a bias or without.
+    /// A map with a matrix of its own, with a bias or without.
     pub fn new(name: &str, bias: bool) -> Self {
         Self {
             weight: format!("{name}.weight"),
@@ -48,12 +48,12 @@ impl Linear {
         }
     }
 
-    /// One that shares its matrix with others.
+    /// The same map where it shares its matrix with others.
     pub fn of(self, outputs: Outputs) -> Self {
         Self { outputs, ..self }
     }
 
-    /// One whose matrix is stored `[in, out]`.
+    /// The same map where its matrix is stored `[in, out]`.
     pub fn transposed(self) -> Self {
         Self {
             transposed: true,
@@ -128,7 +128,7 @@ pub struct LayerNames {
 }
 
 impl LayerNames {
-    /// All of them.
+    /// All names of the layer.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         let linear = [
             Some(&self.query),
@@ -162,13 +162,13 @@ pub struct WeightNames {
     pub embed: String,
     /// Learned positions, `[context, d_model]`, where there are any.
     pub positions: Option<String>,
-    /// One entry a layer.
+    /// The names of each layer.
     pub layers: Vec<LayerNames>,
     /// Norm before the unembedding, `[d_model]`.
     pub final_norm: Norm,
     /// Unembedding, `[vocab, d_model]`; the embedding's name where the two are tied.
     pub unembed: String,
-    /// Its bias, `[vocab]`, where it has one.
+    /// The bias of the unembedding, `[vocab]`, where it has one.
     pub unembed_bias: Option<String>,
     /// The ends of the names of buffers that older files hold beside the weights.
     pub buffers: &'static [&'static str],
@@ -186,7 +186,7 @@ impl WeightNames {
             || tied && UNEMBEDDINGS.contains(&name)
     }
 
-    /// Those that logits are made with.
+    /// The names of the weights that logits are made with.
     pub fn of_head(&self) -> impl Iterator<Item = &str> {
         let head = [
             Some(&self.final_norm.weight),

@@ -24,7 +24,7 @@ pub struct Assembly {
 }
 
 impl Assembly {
-    /// Those for a model with that graph, whose residual stream is `d_model` wide.
+    /// The small graphs for a model with that graph, whose residual stream is `d_model` wide.
     ///
     /// # Errors
     /// A device that cannot run.

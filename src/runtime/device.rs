@@ -55,20 +55,20 @@ impl Device {
         }
     }
 
-    /// One of each kind, as its default.
+    /// A device of each kind, as its default.
     pub fn all() -> Vec<Self> {
         let all = TABLE.iter().map(|of| Self::new(of, of.first()));
         all.collect()
     }
 
-    /// Those that `auto` tries before the processor, the fastest first.
+    /// The devices that `auto` tries before the processor, the fastest first.
     pub fn accelerators() -> Vec<Self> {
         let mut tried: Vec<&Provider> = TABLE.iter().filter(|of| of.auto.is_some()).collect();
         tried.sort_by_key(|of| of.auto);
         (tried.into_iter().map(|of| Self::new(of, of.first()))).collect()
     }
 
-    /// Its provider's row of the table.
+    /// The row of the device's provider in the table.
     pub(super) fn row(&self) -> &'static Provider {
         match self {
             Self::Cpu => Provider::processor(),

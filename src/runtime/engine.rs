@@ -34,7 +34,7 @@ pub struct Engine {
     embed: Part,
     layers: Vec<Layer>,
     head: Part,
-    /// One a device.
+    /// An assembly for each device.
     assemblies: Vec<Assembly>,
     /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
     attention: BTreeMap<usize, [Part; 3]>,

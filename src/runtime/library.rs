@@ -22,7 +22,7 @@ pub enum Source {
     Variable,
     /// Fetched into the cache earlier or just now.
     Cache,
-    /// It belongs to an installed Python package.
+    /// The library belongs to an installed Python package.
     Python,
 }
 

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 /// The version of ONNX Runtime that is fetched where none is found.
 pub const PINNED: &str = "1.32.0";
 
-/// One package for one platform.
+/// A package for a platform.
 struct Pin {
     os: &'static str,
     processor: &'static str,
@@ -246,7 +246,7 @@ impl Package {
         pin.map(|pin| &pin.wheel)
     }
 
-    /// Its name and version, as pip says them.
+    /// The name and the version, as pip says them.
     pub fn name(&self) -> String {
         let wheel = &self.pins[0].wheel;
         format!("{}=={}", wheel.package, wheel.version)

@@ -7,7 +7,7 @@ use super::provider::packages;
 pub enum Packaged {
     /// The library of a package that this version pins, as pip says it, for this platform.
     Current(String),
-    /// That of another version or platform.
+    /// The library of another version or platform.
     Other,
 }
 

@@ -1,4 +1,4 @@
-//! One segment of a model as a session.
+//! A segment of a model as a session.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

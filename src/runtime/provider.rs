@@ -15,7 +15,7 @@ pub struct Provider {
     pub which: Which,
     /// The provider as the runtime calls it.
     pub name: &'static str,
-    /// Its place among those that `auto` tries, the fastest first, if it is one of them.
+    /// The place among those that `auto` tries, the fastest first, if the provider is one of them.
     pub auto: Option<u8>,
     /// The package that the runtime's library comes in, of those that are pinned.
     pub package: &'static Package,

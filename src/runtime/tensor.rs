@@ -63,7 +63,7 @@ impl Tensor {
     /// The floats of the tensor.
     ///
     /// # Errors
-    /// It holds no floats, or has another number of axes; the runtime cannot copy it from the device.
+    /// A tensor that holds no floats, or has another number of axes; the runtime cannot copy it from the device.
     pub fn view<D: Dimension>(&self) -> Result<ArrayView<'_, f32, D>> {
         let host = self.on_host()?;
         let array = host.try_extract_array::<f32>().map_err(|e| fail(&e))?;

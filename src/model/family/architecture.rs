@@ -67,7 +67,7 @@ pub const WHAT: &str = "model configuration (config.json)";
 pub struct Configuration<'a> {
     /// The file.
     pub path: &'a Path,
-    /// Its text, in JSON.
+    /// The text, in JSON.
     pub text: &'a str,
 }
 

@@ -90,8 +90,8 @@ fn spec(family: &dyn LlamaShaped, config: &Config, path: &Path) -> Result<ModelS
     let part = part.or(config.partial_rotary_factor).unwrap_or(1.0);
     let dims = (d_head as f64 * part) as usize;
     check_head(path, ("head_dim", d_head), ("partial_rotary_factor", dims))?;
-    let older = (config.rope_theta, config.rope_scaling.as_ref());
-    let (theta, scaling) = RopeParameters::read(path, older, rope)?;
+    let older = config.rope_scaling.as_ref();
+    let (theta, scaling) = RopeParameters::read(path, config.rope_theta, older, rope)?;
     let (field, name) = match &config.hidden_activation {
         Some(name) => ("hidden_activation", name),
         None => ("hidden_act", &config.hidden_act),

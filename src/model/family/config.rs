@@ -36,7 +36,7 @@ pub struct Config {
     /// Scaling of the rotary frequencies, as files before transformers 5 spell it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_scaling: Option<RopeParameters>,
-    /// Both, as transformers 5 spells them.
+    /// Base and scaling of the rotary frequencies, as transformers 5 spells them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rope_parameters: Option<RopeFields>,
     /// The part of each head that is rotated, as files before transformers 5 spell it.
@@ -57,7 +57,7 @@ pub struct Config {
     /// How many tokens a token sees, itself included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sliding_window: Option<usize>,
-    /// Whether it does; a family's own default where it is not given.
+    /// Whether a token sees only so many; a family's own default where it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub use_sliding_window: Option<bool>,
     /// The kind of attention of every layer.
@@ -72,7 +72,7 @@ pub struct Config {
     /// The same, as Gemma spells it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden_activation: Option<String>,
-    /// One over the square of what attention scores are multiplied by.
+    /// The reciprocal of the square of what attention scores are multiplied by.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub query_pre_attn_scalar: Option<f64>,
     /// The cap of attention scores.

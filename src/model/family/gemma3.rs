@@ -55,10 +55,10 @@ const PATTERN: usize = 6;
 /// The base of the rotary frequencies of layers with a window.
 ///
 /// # Errors
-/// One that is no positive number; a scaling.
+/// A base that is no positive number; a scaling.
 fn local_theta(config: &Config, path: &Path) -> Result<f64> {
     let newer = RopeFields::of(&config.rope_parameters, "sliding_attention");
-    let (theta, scaling) = RopeParameters::read(path, (config.rope_local_base_freq, None), newer)?;
+    let (theta, scaling) = RopeParameters::read(path, config.rope_local_base_freq, None, newer)?;
     if scaling != RopeScaling::None {
         let field = "rope_parameters.sliding_attention.rope_type";
         let found = "a scaling".to_owned();

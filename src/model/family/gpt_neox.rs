@@ -99,8 +99,8 @@ impl Config {
         let part = part.or(self.rotary_pct).unwrap_or(ROTATED);
         let dims = (d_head as f64 * part) as usize;
         check_head(path, ("hidden_size", d_head), ("rotary_pct", dims))?;
-        let older = (self.rotary_emb_base, self.rope_scaling.as_ref());
-        let (theta, scaling) = RopeParameters::read(path, older, rope)?;
+        let older = self.rope_scaling.as_ref();
+        let (theta, scaling) = RopeParameters::read(path, self.rotary_emb_base, older, rope)?;
         Ok(ModelSpec {
             family: GptNeoX.name(),
             layers: self.num_hidden_layers,

@@ -46,7 +46,7 @@ pub enum RopeFields {
 }
 
 impl RopeFields {
-    /// Those of layers of a kind.
+    /// The fields for layers of a kind.
     pub fn of<'a>(fields: &'a Option<Self>, kind: &str) -> Option<&'a RopeParameters> {
         match fields.as_ref()? {
             Self::ByKind(kinds) => kinds.get(kind),
@@ -54,7 +54,7 @@ impl RopeFields {
         }
     }
 
-    /// Those of layers without a window.
+    /// The fields for layers without a window.
     pub fn global(fields: &Option<Self>) -> Option<&RopeParameters> {
         Self::of(fields, "full_attention")
     }
@@ -70,7 +70,8 @@ impl RopeParameters {
     /// A field that is not supported.
     pub fn read(
         path: &Path,
-        (theta, older): (Option<f64>, Option<&Self>),
+        theta: Option<f64>,
+        older: Option<&Self>,
         newer: Option<&Self>,
     ) -> Result<(f64, RopeScaling)> {
         let mut scaling = RopeScaling::None;

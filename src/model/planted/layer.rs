@@ -36,7 +36,7 @@ pub struct Layer {
 }
 
 impl Layer {
-    /// One that adds nothing.
+    /// A layer that adds nothing.
     pub fn new() -> Self {
         let (d, h) = (D_MODEL, HEADS * D_HEAD);
         Self {

@@ -25,12 +25,12 @@ struct Mark {
 }
 
 impl Wording {
-    /// That of the built-in styles.
+    /// The wording of the built-in styles.
     pub fn built_in() -> Self {
         Self::of(&Styles::built_in())
     }
 
-    /// That of some styles.
+    /// The wording of some styles.
     fn of(styles: &Styles) -> Self {
         let mut wording = Self {
             words: BTreeSet::new(),
@@ -82,7 +82,7 @@ impl Wording {
 }
 
 impl Mark {
-    /// That of a style, if one of its words has more than one letter.
+    /// The mark of a style, if one of its words has more than one letter.
     fn of(style: &Style) -> Option<Self> {
         let texts: Vec<Vec<String>> = style.templates.iter().map(words).collect();
         let letters =

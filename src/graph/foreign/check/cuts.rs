@@ -1,4 +1,4 @@
-//! That a graph can be cut where the contract says so.
+//! Whether a graph can be cut where the contract says so.
 
 use std::collections::BTreeSet;
 
@@ -78,7 +78,7 @@ impl Checker<'_> {
     }
 }
 
-/// That a value can be computed from others.
+/// The demand that a value can be computed from others.
 struct Cut {
     to: String,
     /// Nothing behind these is read; it depends on each.
