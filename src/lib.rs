@@ -1,7 +1,7 @@
 //! af1 asks whether the All-for-One subgraph (AF1) is sufficient for mental arithmetic in a language model: tokens wait,
 //! a few layers transfer to the last token, the last token computes alone (arXiv 2509.09650).
 //!
-//! A model is written as an ONNX graph with exposed attention masks and residual streams ([`graph`]), cut into segments
+//! A model is written as an ONNX graph with exposed attention masks and residual streams ([`emit`]), cut into segments
 //! and run on ONNX Runtime ([`runtime`]). Context-aware mean ablation (CAMA) replaces the residual stream of waiting
 //! tokens, attention-based peeking (ABP) restricts what later layers see ([`intervene`]).
 //!
@@ -13,8 +13,9 @@
 //! | [`progress`], [`interrupt`], [`file`](mod@file) | bars; Ctrl-C; hashes and atomic writes | `indicatif`, `ctrlc`, `sha2` |
 //! | [`fetch`] | the cache, origins of files: `pip download`, the Hugging Face hub | `zip`, `hf-hub` |
 //! | [`prompt`] | operations, styles, tokenization, sets of prompts | `tokenizers`, `toml` |
-//! | [`model`] | shapes, weights, GGUF, presets, loading | `safetensors`, `half` |
 //! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |
+//! | [`model`] | shapes, weights, GGUF, presets, loading | `safetensors`, `half` |
+//! | [`emit`] | a model written as its graph: layers, decoder, AF1 | |
 //! | [`runtime`] | the ONNX Runtime library, devices, sessions | `ort` |
 //! | [`intervene`] | CAMA tables, ablations, masks, plans | |
 //! | [`measure`] | what a model answers on a template under plans: means, sweeps, scores, preflight | |
@@ -31,12 +32,11 @@
 //! style + operands -> prompt set -> base forward with capture -> means -> replaced stream -> masked tail -> answers
 //!                                                                 answers -> measurement -> record -> table | page | gate
 //! ```
-//!
-//! `model` and `graph` know each other: a graph refers to a model's weights, and a model can be written as its graph.
 
 #![deny(missing_docs)]
 
 pub mod cli;
+pub mod emit;
 pub mod error;
 pub mod experiment;
 pub mod fetch;

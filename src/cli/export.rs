@@ -8,11 +8,12 @@ use ndarray::{ArrayD, Axis, Ix2};
 
 use super::args::{ModelArgs, PromptArgs, check_layers};
 use super::output::print;
+use crate::emit::af1;
 use crate::file::{make_readable, write_atomically};
-use crate::graph::{self, Graph, INPUT_IDS, LOGITS, WeightNames, resid};
+use crate::graph::{Graph, INPUT_IDS, LOGITS, resid};
 use crate::intervene::{Estimator, Plan, ablation, layer_range};
 use crate::measure::{Request, Tables, Way, apart, first_maximum, preflight, prepare, same_up_to};
-use crate::model::Weights;
+use crate::model::{WeightNames, Weights};
 use crate::prompt::{PromptSet, Styles};
 use crate::runtime::{Part, Tensor};
 use crate::study::selection;
@@ -167,7 +168,7 @@ impl Export {
             .weights
             .write_some(&names, &named(&of, &tables), &staging.path().join(file))?;
         let weights = Weights::of_file(staging.path(), file)?;
-        let graph = graph::af1::af1(spec, &weights, &decoder.names, &of)?;
+        let graph = af1::af1(spec, &weights, &decoder.names, &of)?;
         write_atomically(&staging.path().join("af1.onnx"), &graph.to_bytes())?;
         let runtime = engine.runtime();
         let mut part = Part::new(runtime, engine.placement(), &graph, staging.path())?;
@@ -245,15 +246,15 @@ fn used(of: &WeightNames, wait: usize) -> BTreeSet<&str> {
 }
 
 /// The tables under the names that the graph reads them by.
-fn named(of: &graph::af1::Af1, tables: &Tables) -> Vec<(String, ArrayD<f32>)> {
-    let mut all = vec![(graph::af1::LAST.to_owned(), tables.last.clone().into_dyn())];
+fn named(of: &af1::Af1, tables: &Tables) -> Vec<(String, ArrayD<f32>)> {
+    let mut all = vec![(af1::LAST.to_owned(), tables.last.clone().into_dyn())];
     for (layer, made) in (of.wait..).zip(&tables.transfer) {
-        for (name, x) in graph::af1::tables(layer).into_iter().zip(made) {
+        for (name, x) in af1::tables(layer).into_iter().zip(made) {
             all.push((name, x.index_axis(Axis(2), 0).to_owned().into_dyn()));
         }
     }
     for (layer, made) in (of.wait..).zip(&tables.sinks) {
-        for (name, x) in graph::af1::sinks(layer).into_iter().zip(made) {
+        for (name, x) in af1::sinks(layer).into_iter().zip(made) {
             all.push((name, x.clone().into_dyn()));
         }
     }

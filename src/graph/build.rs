@@ -132,7 +132,7 @@ impl Builder {
         )
     }
 
-    /// One float as a tensor of rank 0; equal ones are stored once.
+    /// A float as a tensor of rank 0; equal floats are stored once.
     pub fn scalar(&mut self, value: f32) -> String {
         let bytes = value.to_le_bytes().to_vec();
         self.constant(format!("const/f32 {value:e}"), vec![], Dtype::F32, bytes)

@@ -1,19 +1,15 @@
 //! ONNX graphs as typed values: what a model's instrumented graph is, how it is built, cut and turned into bytes.
-//! Nothing here runs a graph (see [`crate::runtime`]) or reads weights (see [`crate::model`]); protobuf is used here
-//! only.
+//! Nothing here knows a model, or runs a graph (see [`crate::runtime`]); protobuf is used here only.
 //!
-//! [`decoder()`] builds the whole model as one [`Graph`]. Every layer boundary is a named value, so [`Graph::cut`]
-//! takes out any segment between two of them. The contract that all graphs keep is written in `onnx/CONTRACT.md`.
+//! Named values of a [`Graph`] are places where [`Graph::cut`] takes out a segment. Those of graphs of models have the
+//! same names in all of them; the contract that these keep is written in `onnx/CONTRACT.md`.
 
-pub mod af1;
 pub mod assemble;
-mod block;
 mod build;
+mod contract;
 mod cut;
-mod decoder;
 mod encode;
 pub mod foreign;
-mod names;
 #[allow(dead_code, missing_docs, clippy::all, rustdoc::all)]
 #[rustfmt::skip]
 mod proto;
@@ -22,47 +18,11 @@ mod turned;
 mod value;
 
 pub use build::Builder;
-pub use decoder::decoder;
+pub use contract::{
+    INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, attn_key, attn_out, attn_pattern, attn_value, resid,
+};
 pub use encode::{IR_VERSION, OPSET};
-pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 pub use value::{
     Attribute, Constant, Dim, Dtype, GivenAttribute, GivenTensor, Graph, Node, Port, Precision,
     Weight,
 };
-
-/// The name of the residual stream entering layer `layer`: `[batch, pos, d_model] f32`.
-pub fn resid(layer: usize) -> String {
-    format!("resid.{layer}")
-}
-
-/// The name of the additive attention mask of layer `layer`: `[1|batch, 1|head, q_pos, k_pos] f32`.
-pub fn attn_bias(layer: usize) -> String {
-    format!("attn_bias.{layer}")
-}
-
-/// The name of the keys of layer `layer`, rotated to their positions: `[batch, kv, k_pos, d_head] f32`.
-pub fn attn_key(layer: usize) -> String {
-    format!("attn_key.{layer}")
-}
-
-/// The name of the values of layer `layer`: `[batch, kv, k_pos, d_head] f32`.
-pub fn attn_value(layer: usize) -> String {
-    format!("attn_value.{layer}")
-}
-
-/// The name of the attention weights of layer `layer`, after softmax: `[batch, head, q_pos, k_pos] f32`.
-pub fn attn_pattern(layer: usize) -> String {
-    format!("attn_pattern.{layer}")
-}
-
-/// The name of what the heads of layer `layer` read, before the output projection: `[batch, head, q_pos, d_head] f32`.
-pub fn attn_out(layer: usize) -> String {
-    format!("attn_out.{layer}")
-}
-
-/// The name of the token ids: `[batch, pos] i64`.
-pub const INPUT_IDS: &str = "input_ids";
-/// The name of the positions: `[batch, pos] i64`.
-pub const POSITION_IDS: &str = "position_ids";
-/// The name of the result: `[batch, vocab] f32`, at the last position.
-pub const LOGITS: &str = "logits";

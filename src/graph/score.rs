@@ -77,32 +77,39 @@ pub fn score(vocab: usize, answers: usize) -> Graph {
     let ids_of_most = b.op("Where", &[&is_most, &tokens, &beyond]);
     let predicted = b.op("ReduceMin", &[&ids_of_most, &last]);
 
-    // sum p (ln p - ln q).
-    let mut logs = |x: &str| {
-        let most = b.op("ReduceMax", &[x, &last]);
-        let less = b.op("Sub", &[x, &most]);
-        let exp = b.op("Exp", &[&less]);
-        let sum = b.op("ReduceSum", &[&exp, &last]);
-        let log = b.op("Log", &[&sum]);
-        b.op("Sub", &[&less, &log])
-    };
-    let (log_p, log_q) = (logs(&base), logs(&q));
-    let p = b.op("Exp", &[&log_p]);
-    let apart = b.op("Sub", &[&log_p, &log_q]);
-    let terms = b.op("Mul", &[&p, &apart]);
-    let divergence = b.op("ReduceSum", &[&terms, &last]);
-
-    // Comparisons with NaN do not hold, and no float is larger than the largest but infinity.
-    let size = b.op("Abs", &[&q]);
-    let largest = b.scalar(f32::MAX);
-    let finite = b.op("LessOrEqual", &[&size, &largest]);
-    let finite = b.indicator(&finite);
-    let finite = b.op("ReduceMin", &[&finite, &last]);
-
+    let divergence = divergence(&mut b, &base, &q, &last);
+    let finite = finite(&mut b, &q, &last);
     let measures = [&predicted, &difference, &rank, &divergence, &finite];
     let measures: Vec<&str> = measures.into_iter().map(String::as_str).collect();
     let measures = b.op_with("Concat", &measures, along(1));
     let shape = vec![Dim::Symbol("batch"), Dim::Fixed(5)];
     b.output(&measures, MEASURES, Dtype::F32, shape);
     b.finish("measures")
+}
+
+/// `sum p (ln p - ln q)` over the axis `last`, of the softmax `p` of the logits `base` and `q` of the logits `logits`.
+fn divergence(b: &mut Builder, base: &str, logits: &str, last: &str) -> String {
+    let mut logs = |x: &str| {
+        let most = b.op("ReduceMax", &[x, last]);
+        let less = b.op("Sub", &[x, &most]);
+        let exp = b.op("Exp", &[&less]);
+        let sum = b.op("ReduceSum", &[&exp, last]);
+        let log = b.op("Log", &[&sum]);
+        b.op("Sub", &[&less, &log])
+    };
+    let (log_p, log_q) = (logs(base), logs(logits));
+    let p = b.op("Exp", &[&log_p]);
+    let apart = b.op("Sub", &[&log_p, &log_q]);
+    let terms = b.op("Mul", &[&p, &apart]);
+    b.op("ReduceSum", &[&terms, last])
+}
+
+/// 1 where every logit is finite along the axis `last`, 0 otherwise.
+fn finite(b: &mut Builder, logits: &str, last: &str) -> String {
+    // Comparisons with NaN do not hold, and no float is larger than the largest but infinity.
+    let size = b.op("Abs", &[logits]);
+    let largest = b.scalar(f32::MAX);
+    let finite = b.op("LessOrEqual", &[&size, &largest]);
+    let finite = b.indicator(&finite);
+    b.op("ReduceMin", &[&finite, last])
 }

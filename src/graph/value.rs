@@ -32,7 +32,7 @@ pub enum Precision {
 }
 
 impl Precision {
-    /// Its element type.
+    /// The element type of that precision.
     pub fn dtype(self) -> Dtype {
         match self {
             Self::F32 => Dtype::F32,
@@ -53,7 +53,7 @@ impl fmt::Display for Dtype {
     }
 }
 
-/// One axis of a tensor.
+/// An axis of a tensor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dim {
     /// An axis whose length is known when the graph is run: `batch`, `pos`, ...
@@ -76,20 +76,20 @@ impl fmt::Display for Dim {
 pub struct Port {
     /// The name of the value.
     pub name: String,
-    /// Its element type.
+    /// The element type.
     pub dtype: Dtype,
-    /// Its axes, in order.
+    /// The axes, in order.
     pub shape: Vec<Dim>,
 }
 
 /// An attribute of a node.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attribute {
-    /// One integer.
+    /// An integer.
     Int(i64),
     /// Several integers.
     Ints(Vec<i64>),
-    /// One that another program wrote, of any kind.
+    /// An attribute that another program wrote, of any kind.
     Given(Box<GivenAttribute>),
 }
 
@@ -113,7 +113,7 @@ impl GivenTensor {
         }
     }
 
-    /// One integer as a tensor of rank 0.
+    /// An integer as a tensor of rank 0.
     pub(super) fn scalar(name: String, value: i64) -> Self {
         Self(proto::TensorProto {
             name,
@@ -124,20 +124,20 @@ impl GivenTensor {
     }
 }
 
-/// One operation.
+/// An operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Node {
     /// The unique name of the node, `layer.3/attn/MatMul_2`.
     pub name: String,
     /// The operator.
     pub op: Cow<'static, str>,
-    /// Its domain; empty for the default one.
+    /// The domain of the operator; empty for the default one.
     pub domain: Cow<'static, str>,
     /// The names of the values that it reads.
     pub inputs: Vec<String>,
     /// The names of the values that it makes.
     pub outputs: Vec<String>,
-    /// Its attributes.
+    /// The attributes.
     pub attributes: Vec<(Cow<'static, str>, Attribute)>,
 }
 
@@ -146,11 +146,11 @@ pub struct Node {
 pub struct Constant {
     /// The name of the value.
     pub name: String,
-    /// Its shape.
+    /// The shape.
     pub shape: Vec<usize>,
-    /// Its element type.
+    /// The element type.
     pub dtype: Dtype,
-    /// Its elements, little-endian, in row-major order.
+    /// The elements, little-endian, in row-major order.
     pub bytes: Vec<u8>,
 }
 
@@ -159,9 +159,9 @@ pub struct Constant {
 pub struct Weight {
     /// The name of the value, the tensor's name in the file.
     pub name: String,
-    /// Its element type as stored.
+    /// The element type as stored.
     pub dtype: Dtype,
-    /// Its shape.
+    /// The shape.
     pub shape: Vec<usize>,
     /// The file's name, relative to the folder of the graph.
     pub file: String,
@@ -190,7 +190,7 @@ pub struct Graph {
     pub weights: Vec<Weight>,
     /// Tensors of a graph that another program wrote.
     pub given: Vec<GivenTensor>,
-    /// Its operator sets: domains and versions.
+    /// The operator sets: domains and versions.
     pub opsets: Vec<(String, i64)>,
 }
 

@@ -10,7 +10,7 @@ use super::compiled::{Compiled, compiles};
 use super::forward::streams;
 use super::rows::Rows;
 use super::split::keys;
-use crate::graph::af1::Af1;
+use crate::emit::af1::Af1;
 use crate::intervene::ablation::CAMA;
 use crate::intervene::{Estimator, Mask, Plan, Technique};
 use crate::runtime::{Engine, KeysValues};

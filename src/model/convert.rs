@@ -3,11 +3,15 @@
 use std::collections::HashSet;
 use std::path::Path;
 
+use super::family::architecture::{Description, InGguf};
+use super::family::base::describe;
+use super::family::config::Config;
+use super::family::rope::{RopeFields, RopeParameters};
+use super::family::{in_gguf, quoted};
 use super::gguf::{Gguf, Value};
-use super::llama::{Config, RopeFields, RopeParameters};
+use super::names::{LayerNames, Linear, Norm, WeightNames};
 use super::widened::{Wanted, Widened};
-use super::{Family, ModelSpec, RopeScaling, Weights};
-use crate::graph::{Linear, Norm, WeightNames};
+use super::{ModelSpec, RopeScaling, Weights};
 use crate::prompt::{Rule, Tokenizer};
 use crate::{Error, Result};
 
@@ -33,15 +37,18 @@ impl Converted {
     /// # Errors
     /// What is not supported or contradicts itself.
     pub fn read(gguf: &Gguf) -> Result<Self> {
-        let config = config(gguf)?;
-        let spec = config.spec(gguf.path())?;
+        let InGguf {
+            family,
+            interleaved,
+        } = family(gguf)?;
+        let config = config(gguf, family.name())?;
+        let Description { spec, names, .. } = describe(family, &config, gguf.path())?;
         let (tokenizer, bos) = tokenizer(gguf)?;
         let (add, rule) = adds_bos(gguf);
         let tokenizer_config =
             serde_json::json!({ "bos_token": bos, "add_bos_token": add, "rule": rule });
-        let names = config.names(&spec);
         Ok(Self {
-            weights: weights(gguf, &spec, &names)?,
+            weights: weights(gguf, &spec, &names, interleaved)?,
             config,
             spec,
             names,
@@ -89,25 +96,22 @@ fn adds_bos(gguf: &Gguf) -> (bool, Rule) {
     (sentencepiece || llama3, Rule::GgufKind)
 }
 
+/// The family that a file is of.
+fn family(gguf: &Gguf) -> Result<InGguf> {
+    let field = "general.architecture";
+    let architecture = gguf.need(field, "a string", Value::as_str)?;
+    let mut known = in_gguf();
+    known
+        .find(|of| of.family.name() == architecture)
+        .ok_or_else(|| {
+            let names = quoted(in_gguf().map(|of| of.family.name()));
+            let supported = format!("{names}; give the Hugging Face folder of others");
+            unsupported(gguf, field, &format!("{architecture:?}"), &supported)
+        })
+}
+
 /// The configuration that the metadata amounts to.
-fn config(gguf: &Gguf) -> Result<Config> {
-    let text = |key: &str| gguf.need(key, "a string", Value::as_str);
-    let architecture = text("general.architecture")?;
-    let known = [Family::Llama, Family::Qwen2, Family::Qwen3];
-    let family = known
-        .into_iter()
-        .find(|family| family.to_string() == architecture);
-    let Some(family) = family else {
-        let found = format!("{architecture:?}");
-        let names = known.map(|family| format!("\"{family}\"")).join(", ");
-        let supported = format!("{names}; give the Hugging Face folder of others");
-        return Err(unsupported(
-            gguf,
-            "general.architecture",
-            &found,
-            &supported,
-        ));
-    };
+fn config(gguf: &Gguf, family: &str) -> Result<Config> {
     let key = |key: &str| format!("{family}.{key}");
     let size = |name: &str| gguf.need(&key(name), "a size", Value::as_usize);
     let number = |name: &str| gguf.need(&key(name), "a number", Value::as_f64);
@@ -123,26 +127,16 @@ fn config(gguf: &Gguf) -> Result<Config> {
     let heads = size("attention.head_count")?;
     let d_model = size("embedding_length")?;
     let d_head = optional("attention.key_length").or(d_model.checked_div(heads));
-    if let (Some(rotated), Some(d_head)) = (optional("rope.dimension_count"), d_head)
-        && rotated != d_head
+    let rotated = key("rope.dimension_count");
+    if let (Some(found), Some(d_head)) = (optional("rope.dimension_count"), d_head)
+        && found != d_head
     {
-        let (found, whole) = (rotated.to_string(), format!("the whole head, {d_head}"));
-        return Err(unsupported(
-            gguf,
-            &key("rope.dimension_count"),
-            &found,
-            &whole,
-        ));
+        let whole = format!("the whole head, {d_head}");
+        return Err(unsupported(gguf, &rotated, &found.to_string(), &whole));
     }
+    let d_head = d_head.unwrap_or(0);
     let theta = number("rope.freq_base").unwrap_or(10_000.0);
-    let unscaled = || RopeParameters {
-        rope_type: Some("default".to_owned()),
-        ..RopeParameters::default()
-    };
-    let scaling = match gguf.tensors().get(ROPE_FREQS) {
-        None => unscaled(),
-        Some(_) => known_scaling(gguf, d_head.unwrap_or(0), theta)?,
-    };
+    let scaling = scaling_of(gguf, d_head, theta)?;
     let vocab = match optional("vocab_size") {
         Some(vocab) => vocab,
         None => gguf
@@ -153,9 +147,9 @@ fn config(gguf: &Gguf) -> Result<Config> {
         .get("tokenizer.ggml.bos_token_id")
         .and_then(Value::as_usize);
     let d_mlp = size("feed_forward_length")?;
-    let sizes = [d_model, heads, d_head.unwrap_or(0), d_mlp];
+    let sizes = [d_model, heads, d_head, d_mlp];
     Ok(Config {
-        model_type: family.to_string(),
+        model_type: family.to_owned(),
         num_key_value_heads: optional("attention.head_count_kv"),
         max_position_embeddings: size("context_length")?,
         rms_norm_eps: number("attention.layer_norm_rms_epsilon")?,
@@ -178,8 +172,15 @@ const LLAMA3_FACTORS: [f64; 2] = [8.0, 32.0];
 /// How far a divisor may be from that of a known scaling, of itself: both are computed in f32.
 const SAME_DIVISOR: f64 = 1e-4;
 
-/// The scaling of Llama 3 whose divisors a file has; it does not say the parameters.
-fn known_scaling(gguf: &Gguf, d_head: usize, theta: f64) -> Result<RopeParameters> {
+/// The scaling of rotary frequencies: that of Llama 3 whose divisors a file has, which does not say the parameters; none where it has no
+/// divisors.
+fn scaling_of(gguf: &Gguf, d_head: usize, theta: f64) -> Result<RopeParameters> {
+    if !gguf.tensors().contains_key(ROPE_FREQS) {
+        return Ok(RopeParameters {
+            rope_type: Some("default".to_owned()),
+            ..RopeParameters::default()
+        });
+    }
     let divisors = gguf.widen(ROPE_FREQS);
     let (low, high, original) = (1.0, 4.0, 8192.0);
     let is_of = |factor: &f64| {
@@ -216,9 +217,17 @@ fn known_scaling(gguf: &Gguf, d_head: usize, theta: f64) -> Result<RopeParameter
 /// Token types of GGUF: those that merges make, and the one for what has no token.
 const NORMAL: i128 = 1;
 const UNKNOWN: i128 = 2;
-/// Those that are matched in a text before it is split.
+/// Types of tokens that are matched in a text before it is split.
 const CONTROL: i128 = 3;
 const USER_DEFINED: i128 = 4;
+
+/// The metadata under `key`, which has to be an array of strings.
+fn strings<'a>(gguf: &'a Gguf, key: &str) -> Result<Vec<&'a str>> {
+    gguf.need(key, "an array of strings", |value| {
+        let strings = value.as_array()?.iter().map(Value::as_str);
+        strings.collect::<Option<Vec<&str>>>()
+    })
+}
 
 /// The tokenizer that the metadata amounts to, and its beginning-of-sequence token.
 fn tokenizer(gguf: &Gguf) -> Result<(Tokenizer, Option<String>)> {
@@ -228,13 +237,7 @@ fn tokenizer(gguf: &Gguf) -> Result<(Tokenizer, Option<String>)> {
         let supported = "\"gpt2\" (byte-level BPE), \"llama\" (SentencePiece); give the Hugging Face folder instead";
         return Err(unsupported(gguf, "tokenizer.ggml.model", &found, supported));
     }
-    let strings = |key: &str| {
-        gguf.need(key, "an array of strings", |value| {
-            let strings = value.as_array()?.iter().map(Value::as_str);
-            strings.collect::<Option<Vec<&str>>>()
-        })
-    };
-    let tokens = strings("tokenizer.ggml.tokens")?;
+    let tokens = strings(gguf, "tokenizer.ggml.tokens")?;
     let types = gguf
         .get("tokenizer.ggml.token_type")
         .and_then(Value::as_array)
@@ -246,35 +249,14 @@ fn tokenizer(gguf: &Gguf) -> Result<(Tokenizer, Option<String>)> {
         .map(|(token, _)| *token)
         .collect();
     let tokenizer = if model == "gpt2" {
-        let merges = strings("tokenizer.ggml.merges")?;
+        let merges = strings(gguf, "tokenizer.ggml.merges")?;
         let pre = gguf.get("tokenizer.ggml.pre").and_then(Value::as_str);
         let pre = pre.unwrap_or("default");
         Tokenizer::from_bpe(&tokens, &merges, &special, pre).map_err(|reason| {
             unsupported(gguf, "tokenizer.ggml.pre", &reason, Tokenizer::SPLITTERS)
         })?
     } else {
-        let scores = gguf.need("tokenizer.ggml.scores", "an array of numbers", |value| {
-            let scores = value.as_array()?.iter().map(Value::as_f64);
-            scores.collect::<Option<Vec<f64>>>()
-        })?;
-        let normal = |id: usize| matches!(types.get(id), None | Some(Value::Int(NORMAL)));
-        let scores: Vec<Option<f64>> = (scores.into_iter().enumerate())
-            .map(|(id, score)| normal(id).then_some(score))
-            .collect();
-        let unknown = types
-            .iter()
-            .position(|kind| matches!(kind, Value::Int(UNKNOWN)));
-        let unknown = unknown.and_then(|id| tokens.get(id).copied());
-        let space_first = match gguf.get("tokenizer.ggml.add_space_prefix") {
-            Some(Value::Bool(first)) => *first,
-            _ => true,
-        };
-        Tokenizer::from_sentencepiece(&tokens, &scores, &special, unknown, space_first).map_err(
-            |reason| {
-                let supported = "tokens with a score and a type each";
-                unsupported(gguf, "tokenizer.ggml.scores", &reason, supported)
-            },
-        )?
+        sentencepiece(gguf, &tokens, types, &special)?
     };
     let bos = gguf
         .get("tokenizer.ggml.bos_token_id")
@@ -284,17 +266,47 @@ fn tokenizer(gguf: &Gguf) -> Result<(Tokenizer, Option<String>)> {
     Ok((tokenizer, bos))
 }
 
-/// The tensors of the architecture, and no others.
-fn weights(gguf: &Gguf, spec: &ModelSpec, names: &WeightNames) -> Result<Weights> {
-    let tensors = shapes(spec, names).into_iter();
-    let wanted: Vec<Wanted> = tensors
-        .map(|(theirs, ours, shape, interleaved_heads)| Wanted {
-            theirs,
-            ours,
-            shape,
-            interleaved_heads,
-        })
+/// A SentencePiece tokenizer of tokens with these types.
+fn sentencepiece(
+    gguf: &Gguf,
+    tokens: &[&str],
+    types: &[Value],
+    special: &[&str],
+) -> Result<Tokenizer> {
+    let scores = gguf.need("tokenizer.ggml.scores", "an array of numbers", |value| {
+        let scores = value.as_array()?.iter().map(Value::as_f64);
+        scores.collect::<Option<Vec<f64>>>()
+    })?;
+    let normal = |id: usize| matches!(types.get(id), None | Some(Value::Int(NORMAL)));
+    let scores: Vec<Option<f64>> = (scores.into_iter().enumerate())
+        .map(|(id, score)| normal(id).then_some(score))
         .collect();
+    let unknown = types
+        .iter()
+        .position(|kind| matches!(kind, Value::Int(UNKNOWN)));
+    let unknown = unknown.and_then(|id| tokens.get(id).copied());
+    let space_first = match gguf.get("tokenizer.ggml.add_space_prefix") {
+        Some(Value::Bool(first)) => *first,
+        _ => true,
+    };
+    let tokenizer = Tokenizer::from_sentencepiece(tokens, &scores, special, unknown, space_first);
+    tokenizer.map_err(|reason| {
+        let supported = "tokens with a score and a type each";
+        unsupported(gguf, "tokenizer.ggml.scores", &reason, supported)
+    })
+}
+
+/// The tensors of the architecture, and no others.
+fn weights(
+    gguf: &Gguf,
+    spec: &ModelSpec,
+    names: &WeightNames,
+    interleaved: bool,
+) -> Result<Weights> {
+    let mut wanted = of_ends(spec, names);
+    for (layer, names) in names.layers.iter().enumerate() {
+        wanted.extend(of_layer(spec, layer, names, interleaved));
+    }
     let known: HashSet<String> = wanted.iter().map(|tensor| tensor.theirs.clone()).collect();
     let widened = Widened::new(gguf, wanted)?;
     let mut strangers = gguf.tensors().keys();
@@ -306,90 +318,75 @@ fn weights(gguf: &Gguf, spec: &ModelSpec, names: &WeightNames) -> Result<Weights
     Weights::of_gguf(widened)
 }
 
-/// For every tensor: llama.cpp's name, Hugging Face's, the shape, and the heads whose rows are interleaved.
-fn shapes(
-    spec: &ModelSpec,
-    names: &WeightNames,
-) -> Vec<(String, String, Vec<usize>, Option<usize>)> {
-    let (d, q, kv) = (
-        spec.d_model,
-        spec.heads * spec.d_head,
-        spec.kv_heads * spec.d_head,
-    );
-    let mut tensors = vec![
-        (
-            "token_embd.weight".to_owned(),
-            names.embed.clone(),
-            vec![spec.vocab, d],
-            None,
-        ),
-        (
-            "output_norm.weight".to_owned(),
-            names.final_norm.weight.clone(),
-            vec![d],
-            None,
-        ),
+/// The tensors of embedding and head.
+fn of_ends(spec: &ModelSpec, names: &WeightNames) -> Vec<Wanted> {
+    let wanted = |theirs: &str, ours: &String, shape: &[usize]| Wanted {
+        theirs: theirs.to_owned(),
+        ours: ours.clone(),
+        shape: shape.to_vec(),
+        interleaved_heads: None,
+    };
+    let table = [spec.vocab, spec.d_model];
+    let norm = &names.final_norm.weight;
+    let mut all = vec![
+        wanted("token_embd.weight", &names.embed, &table),
+        wanted("output_norm.weight", norm, &[spec.d_model]),
     ];
     if !spec.tied {
-        let unembed = names.unembed.clone();
-        tensors.push((
-            "output.weight".to_owned(),
-            unembed,
-            vec![spec.vocab, d],
-            None,
-        ));
+        all.push(wanted("output.weight", &names.unembed, &table));
     }
-    for (l, layer) in names.layers.iter().enumerate() {
-        let norm = |norm: &Option<Norm>| norm.as_ref().map(|norm| norm.weight.clone());
-        let map = |of: &Linear| Some(of.weight.clone());
-        let bias = |of: &Linear| of.bias.clone();
-        let gate = layer.gate.as_ref().and_then(map);
-        // Only Llama's rows are in another order.
-        let turned = |heads: usize| (spec.family == Family::Llama).then_some(heads);
-        for (part, ours, shape, heads) in [
-            ("attn_norm.weight", norm(&layer.attn_norm), vec![d], None),
-            (
-                "attn_q.weight",
-                map(&layer.query),
-                vec![q, d],
-                turned(spec.heads),
-            ),
-            (
-                "attn_k.weight",
-                map(&layer.key),
-                vec![kv, d],
-                turned(spec.kv_heads),
-            ),
-            ("attn_v.weight", map(&layer.value), vec![kv, d], None),
-            ("attn_q.bias", bias(&layer.query), vec![q], None),
-            ("attn_k.bias", bias(&layer.key), vec![kv], None),
-            ("attn_v.bias", bias(&layer.value), vec![kv], None),
-            (
-                "attn_q_norm.weight",
-                layer.query_norm.clone(),
-                vec![spec.d_head],
-                None,
-            ),
-            (
-                "attn_k_norm.weight",
-                layer.key_norm.clone(),
-                vec![spec.d_head],
-                None,
-            ),
-            ("attn_output.weight", map(&layer.output), vec![d, q], None),
-            ("ffn_norm.weight", norm(&layer.mlp_norm), vec![d], None),
-            ("ffn_gate.weight", gate, vec![spec.d_mlp, d], None),
-            ("ffn_up.weight", map(&layer.up), vec![spec.d_mlp, d], None),
-            (
-                "ffn_down.weight",
-                map(&layer.down),
-                vec![d, spec.d_mlp],
-                None,
-            ),
-        ] {
-            let theirs = format!("blk.{l}.{part}");
-            tensors.extend(ours.map(|ours| (theirs, ours, shape, heads)));
-        }
-    }
+    all
+}
+
+/// The tensors of a layer.
+fn of_layer(
+    spec: &ModelSpec,
+    layer: usize,
+    names: &LayerNames,
+    interleaved: bool,
+) -> impl Iterator<Item = Wanted> {
+    let (d, d_mlp) = (spec.d_model, spec.d_mlp);
+    let (q, kv) = (spec.heads * spec.d_head, spec.kv_heads * spec.d_head);
+    let norm = |norm: &Option<Norm>| norm.as_ref().map(|norm| norm.weight.clone());
+    let map = |of: &Linear| Some(of.weight.clone());
+    let bias = |of: &Linear| of.bias.clone();
+    let (q_norm, k_norm) = (names.query_norm.clone(), names.key_norm.clone());
+    let gate = names.gate.as_ref().and_then(map);
+    let heads = |count: usize| interleaved.then_some(count);
+    let tensors = [
+        ("attn_norm.weight", norm(&names.attn_norm), vec![d], None),
+        (
+            "attn_q.weight",
+            map(&names.query),
+            vec![q, d],
+            heads(spec.heads),
+        ),
+        (
+            "attn_k.weight",
+            map(&names.key),
+            vec![kv, d],
+            heads(spec.kv_heads),
+        ),
+        ("attn_v.weight", map(&names.value), vec![kv, d], None),
+        ("attn_q.bias", bias(&names.query), vec![q], None),
+        ("attn_k.bias", bias(&names.key), vec![kv], None),
+        ("attn_v.bias", bias(&names.value), vec![kv], None),
+        ("attn_q_norm.weight", q_norm, vec![spec.d_head], None),
+        ("attn_k_norm.weight", k_norm, vec![spec.d_head], None),
+        ("attn_output.weight", map(&names.output), vec![d, q], None),
+        ("ffn_norm.weight", norm(&names.mlp_norm), vec![d], None),
+        ("ffn_gate.weight", gate, vec![d_mlp, d], None),
+        ("ffn_up.weight", map(&names.up), vec![d_mlp, d], None),
+        ("ffn_down.weight", map(&names.down), vec![d, d_mlp], None),
+    ];
     tensors
+        .into_iter()
+        .filter_map(move |(part, ours, shape, interleaved_heads)| {
+            Some(Wanted {
+                theirs: format!("blk.{layer}.{part}"),
+                ours: ours?,
+                shape,
+                interleaved_heads,
+            })
+        })
 }

@@ -23,7 +23,7 @@ pub struct Expected {
     pub value: Vec<ExpectedValue>,
 }
 
-/// One number.
+/// A number.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct ExpectedValue {
@@ -41,7 +41,7 @@ pub struct ExpectedValue {
     pub transfer: Option<usize>,
     /// A field of the records.
     pub measure: String,
-    /// It.
+    /// The number itself.
     pub value: f64,
     /// How far a measured value may be from it.
     pub tolerance: f64,

@@ -25,7 +25,7 @@ pub enum Value {
 /// A tensor in the file.
 #[derive(Clone, Debug)]
 pub struct TensorInfo {
-    /// Its shape in row-major order, `[rows, columns]` for a matrix (the file lists the axes in reverse).
+    /// The shape in row-major order, `[rows, columns]` for a matrix (the file lists the axes in reverse).
     pub shape: Vec<usize>,
     /// How its weights are stored.
     pub ggml_type: GgmlType,
@@ -36,7 +36,7 @@ pub struct TensorInfo {
 }
 
 impl TensorInfo {
-    /// Its bytes in the file.
+    /// The place of the bytes in the file.
     pub(super) fn bytes(&self) -> std::ops::Range<usize> {
         self.offset..self.offset + self.length
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::Sizes;
-use super::load::hash_of;
+use super::files::{folder, hash_of};
 use crate::fetch::Cache;
 use crate::file::Sha256;
 use crate::graph::Graph;
@@ -55,7 +55,7 @@ impl GraphFile {
     /// The error that says that it does not keep the contract, if it does not.
     ///
     /// # Errors
-    /// That one.
+    /// The error that says so.
     pub fn kept(&self) -> Result<()> {
         let Some(first) = self.found.violations.first() else {
             return Ok(());
@@ -118,14 +118,6 @@ impl GraphFile {
             });
         }
         Ok((graph, linked, sizes))
-    }
-}
-
-/// The folder that a file lies in.
-pub(super) fn folder(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
     }
 }
 

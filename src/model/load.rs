@@ -3,14 +3,16 @@
 use std::path::{Path, PathBuf};
 
 use super::convert::Converted;
-use super::family::{self, Description};
+use super::family;
+use super::family::architecture::Description;
+use super::fetched::fetch;
+use super::files::{file_name, folder, hash_of};
 use super::gguf::Gguf;
-use super::given::{GraphFile, folder};
-use super::supply::fetch;
-use super::{ModelSpec, Preset, Sizes, Store, Supply, Weights};
+use super::given::GraphFile;
+use super::{ModelSpec, Preset, Sizes, Store, Supply, WeightNames, Weights};
 use crate::fetch::{Cache, HubModel};
-use crate::file::{Sha256, sha256_bytes};
-use crate::graph::{Graph, Precision, WeightNames, decoder};
+use crate::file::Sha256;
+use crate::graph::{Graph, Precision};
 use crate::prompt::{Bos, Front, Rule, Stated, Tokenizer};
 use crate::{Error, Result};
 
@@ -20,7 +22,7 @@ pub enum BosChoice {
     /// The preset's, else what the tokenizer itself puts before a text.
     #[default]
     Default,
-    /// None at all.
+    /// No token at all.
     None,
     /// The token of that name.
     Token(String),
@@ -42,9 +44,9 @@ impl std::str::FromStr for BosChoice {
 pub enum Source {
     /// Weights of a family for which this program writes it.
     Decoder(Box<Decoder>),
-    /// It is there already; another program wrote it.
+    /// A graph that is there already, because another program wrote it.
     Graph {
-        /// It.
+        /// The graph.
         graph: Box<Graph>,
         /// The folder of its weights.
         folder: PathBuf,
@@ -54,11 +56,11 @@ pub enum Source {
 /// A decoder-only transformer of a known family.
 #[derive(Debug)]
 pub struct Decoder {
-    /// Its shape.
+    /// The shape.
     pub spec: ModelSpec,
-    /// Where its weights lie.
+    /// Where the weights lie.
     pub weights: Weights,
-    /// What they are called.
+    /// What the weights are called.
     pub names: WeightNames,
 }
 
@@ -70,11 +72,11 @@ pub struct Model {
     /// The SHA-256 of the model: of the GGUF file, or of the list of hashes of configuration and weights, or of graph, weights and
     /// manifest.
     pub hash: Sha256,
-    /// Its sizes.
+    /// The sizes.
     pub sizes: Sizes,
-    /// What its graph comes from.
+    /// What the graph comes from.
     pub source: Source,
-    /// Its tokenizer.
+    /// The tokenizer.
     pub tokenizer: Tokenizer,
     /// What stands in front of every prompt.
     pub front: Front,
@@ -84,6 +86,59 @@ pub struct Model {
     pub precision: Precision,
     /// The preset that it is.
     pub preset: Option<&'static Preset>,
+}
+
+/// What a model is put together from.
+struct Pieces {
+    name: String,
+    sizes: Sizes,
+    source: Source,
+    tokenized: Tokenized,
+    /// The token that begins a sequence, as the configuration says it.
+    bos: Option<u32>,
+    preset: Option<&'static Preset>,
+}
+
+impl Pieces {
+    /// The model, with the beginning-of-sequence token that the user wants. Its hash, which takes long, is made last.
+    fn assemble(self, choice: &BosChoice, hash: impl FnOnce() -> Result<Sha256>) -> Result<Model> {
+        let Self {
+            name,
+            sizes,
+            source,
+            tokenized,
+            bos,
+            preset,
+        } = self;
+        let Tokenized {
+            path,
+            tokenizer,
+            stated,
+        } = tokenized;
+        let named = stated.bos_token.as_deref();
+        check_tokenizer(&path, &tokenizer, sizes, named, bos)?;
+
+        // A model may be called like another: what a preset says of that one holds only where it can.
+        let preset = preset.filter(|preset| {
+            let (wait, transfer) = preset.af1;
+            preset.bos.is_none_or(|token| tokenizer.id(token).is_some())
+                && wait + transfer <= sizes.layers
+        });
+        let of_config = || bos.and_then(|id| tokenizer.name(id));
+        let named_bos = stated.bos_token.clone().or_else(of_config);
+        let front = front(&tokenizer, &stated, preset, choice, &path)?;
+        Ok(Model {
+            name,
+            hash: hash()?,
+            sizes,
+            source,
+            tokenizer,
+            front,
+            named_bos,
+            precision: Precision::default(),
+            preset,
+        })
+    }
 }
 
 /// A tokenizer with what the files beside it say.
@@ -112,18 +167,18 @@ impl Model {
                 }
                 Supply::Planted(_) => {
                     let entry = fetch(preset, cache, false)?;
-                    Self::from_folder(entry.folder(), name, Some(preset), (bos, cache))
+                    Self::from_folder(entry.folder(), name, Some(preset), bos, cache)
                 }
                 Supply::Hub(id) => {
                     let folder = HubModel::main(id).folder(cache)?;
-                    Self::from_folder(&folder, name, Some(preset), (bos, cache))
+                    Self::from_folder(&folder, name, Some(preset), bos, cache)
                 }
             };
         }
         if path.is_dir() {
             let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
             let preset = Preset::called(&name);
-            return Self::from_folder(path, name, preset, (bos, cache));
+            return Self::from_folder(path, name, preset, bos, cache);
         }
         if path.is_file() {
             return match path.extension().and_then(|e| e.to_str()) {
@@ -141,7 +196,7 @@ impl Model {
         if let Some(model) = HubModel::named(reference) {
             let folder = model.folder(cache)?;
             let preset = Preset::called(model.id());
-            return Self::from_folder(&folder, model.id().to_owned(), preset, (bos, cache));
+            return Self::from_folder(&folder, model.id().to_owned(), preset, bos, cache);
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)
@@ -184,17 +239,23 @@ impl Model {
             weights,
             names,
         };
-        let source = Source::Decoder(Box::new(decoder));
-        let name = (name, || Ok(hash));
-        let bos = (bos, config.bos_token_id);
-        Self::assemble(tokenized, name, (sizes, source), preset, bos)
+        let pieces = Pieces {
+            name,
+            sizes,
+            source: Source::Decoder(Box::new(decoder)),
+            tokenized,
+            bos: config.bos_token_id,
+            preset,
+        };
+        pieces.assemble(bos, || Ok(hash))
     }
 
     fn from_folder(
         folder: &Path,
         name: String,
         preset: Option<&'static Preset>,
-        (bos, cache): (&BosChoice, &Cache),
+        bos: &BosChoice,
+        cache: &Cache,
     ) -> Result<Self> {
         let config_path = folder.join("config.json");
         let weights = Weights::open(folder)?;
@@ -206,24 +267,21 @@ impl Model {
         let files: Vec<PathBuf> = std::iter::once(config_path)
             .chain(weights.files())
             .collect();
-        let hash = || hash_of(files, cache);
-        let (sizes, decoder) = (
-            spec.sizes(),
-            Decoder {
-                spec,
-                weights,
-                names,
-            },
-        );
-        let source = Source::Decoder(Box::new(decoder));
-        let tokenized = Tokenized::of_folder(folder)?;
-        Self::assemble(
-            tokenized,
-            (name, hash),
-            (sizes, source),
+        let sizes = spec.sizes();
+        let decoder = Decoder {
+            spec,
+            weights,
+            names,
+        };
+        let pieces = Pieces {
+            name,
+            sizes,
+            source: Source::Decoder(Box::new(decoder)),
+            tokenized: Tokenized::of_folder(folder)?,
+            bos: bos_id,
             preset,
-            (bos, bos_id),
-        )
+        };
+        pieces.assemble(bos, || hash_of(files, cache))
     }
 
     /// A graph that another program wrote, with a tokenizer beside it.
@@ -241,47 +299,15 @@ impl Model {
             let of = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
             name = format!("{}/{name}", file_name(&of));
         }
-        let name = (name, || file.hash(cache));
-        let tokenized = Tokenized::of_folder(folder)?;
-        Self::assemble(tokenized, name, (sizes, source), None, (bos, None))
-    }
-
-    /// With its tokenizer. The hash, which takes long, is made last.
-    fn assemble(
-        tokenized: Tokenized,
-        (name, hash): (String, impl FnOnce() -> Result<Sha256>),
-        (sizes, source): (Sizes, Source),
-        preset: Option<&'static Preset>,
-        (bos, bos_id): (&BosChoice, Option<u32>),
-    ) -> Result<Self> {
-        let Tokenized {
-            path: tokenizer_path,
-            tokenizer,
-            stated,
-        } = tokenized;
-        let named = stated.bos_token.as_deref();
-        check_tokenizer(&tokenizer_path, &tokenizer, sizes, named, bos_id)?;
-
-        // A model may be called like another: what a preset says of that one holds only where it can.
-        let preset = preset.filter(|preset| {
-            let (wait, transfer) = preset.af1;
-            preset.bos.is_none_or(|bos| tokenizer.id(bos).is_some())
-                && wait + transfer <= sizes.layers
-        });
-        let of_config = || bos_id.and_then(|id| tokenizer.name(id));
-        let named_bos = stated.bos_token.clone().or_else(of_config);
-        let front = front(&tokenizer, &stated, preset, bos, &tokenizer_path)?;
-        Ok(Self {
+        let pieces = Pieces {
             name,
-            hash: hash()?,
             sizes,
             source,
-            tokenizer,
-            front,
-            named_bos,
-            precision: Precision::default(),
-            preset,
-        })
+            tokenized: Tokenized::of_folder(folder)?,
+            bos: None,
+            preset: None,
+        };
+        pieces.assemble(bos, || file.hash(cache))
     }
 
     /// Fetches a built-in model, whatever is in the cache.
@@ -302,25 +328,6 @@ impl Model {
     /// The id of the token in front of every prompt, if there is one.
     pub fn bos(&self) -> Option<u32> {
         self.front.bos.as_ref().map(|bos| bos.id)
-    }
-
-    /// The instrumented graph of the whole model.
-    ///
-    /// # Errors
-    /// A weight that is missing, has another shape than the configuration promises, or has no place in the graph.
-    pub fn graph(&self) -> Result<Graph> {
-        let Decoder {
-            spec,
-            weights,
-            names,
-        } = match &self.source {
-            Source::Decoder(decoder) => &**decoder,
-            Source::Graph { graph, .. } => return Ok((**graph).clone()),
-        };
-        let graph = decoder(spec, weights, names, self.precision)?;
-        let ignored = |name: &str| family::is_no_weight(name, spec);
-        weights.check_all_used(&graph, ignored)?;
-        Ok(graph)
     }
 
     /// The folder that holds its files.
@@ -367,13 +374,6 @@ impl Model {
             .ok_or_else(|| Error::Usage(format!("{}: it is not of a GGUF file", self.name)))?;
         Converted::read(&Gguf::open(gguf)?)?.write(folder)
     }
-}
-
-fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
 }
 
 /// What stands in front of every prompt: the user's choice, else the preset's, else the tokenizer's own.
@@ -456,13 +456,4 @@ fn check_tokenizer(
         }
     }
     Ok(())
-}
-
-/// One hash for some files: of their names and hashes.
-pub(super) fn hash_of(paths: impl IntoIterator<Item = PathBuf>, cache: &Cache) -> Result<Sha256> {
-    let mut lines = String::new();
-    for path in paths {
-        lines += &format!("{} {}\n", cache.sha256(&path)?, file_name(&path));
-    }
-    Ok(sha256_bytes(lines.as_bytes()))
 }

@@ -5,24 +5,19 @@
 //! were one, and its weights are widened to f32 when a session takes them. The exception is a graph that another program wrote: it is
 //! its own description.
 
+mod check;
 mod convert;
 pub mod dequantise;
 mod expect;
 mod family;
-mod gemma;
+mod fetched;
+mod files;
 pub mod gguf;
 mod given;
-mod gpt2;
-mod gpt_neox;
-mod gptj;
-mod llama;
 mod load;
-mod mistral;
-mod olmo2;
-mod phi3;
+mod names;
 pub mod planted;
 mod preset;
-mod qwen;
 mod spec;
 mod supply;
 mod weights;
@@ -30,13 +25,14 @@ mod widened;
 mod written;
 
 pub use expect::{Expected, ExpectedValue};
-pub use family::Family;
+pub use fetched::entry_name;
 pub use given::GraphFile;
 pub use load::{BosChoice, Decoder, Model, Source};
+pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 pub use preset::{CONTRAST, PRESETS, Preset};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
 };
-pub use supply::{Supply, entry_name};
+pub use supply::Supply;
 pub use weights::{Store, Weights};
 pub use widened::{Layout, Widened};

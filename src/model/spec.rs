@@ -2,8 +2,6 @@
 
 use serde::Serialize;
 
-use super::Family;
-
 /// The norm of streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -58,7 +56,7 @@ impl Activation {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 #[serde(tag = "rope_type", rename_all = "lowercase")]
 pub enum RopeScaling {
-    /// They are not.
+    /// The frequencies are not changed.
     #[default]
     #[serde(rename = "default")]
     None,
@@ -135,7 +133,7 @@ impl Rotary {
 /// Rotary embedding of some layers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LocalRotary {
-    /// It.
+    /// The embedding.
     pub rotary: Rotary,
     /// The layers.
     pub layers: Vec<usize>,
@@ -144,8 +142,8 @@ pub struct LocalRotary {
 /// The sizes and constants of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelSpec {
-    /// Which family it is of.
-    pub family: Family,
+    /// The name of its family, as configurations say it.
+    pub family: &'static str,
     /// Number of layers, `L`.
     pub layers: usize,
     /// Width of the residual stream.
@@ -176,7 +174,7 @@ pub struct ModelSpec {
     pub gated: bool,
     /// The rotary embedding, if positions are not learned.
     pub rotary: Option<Rotary>,
-    /// That of layers with a window, if it is another one.
+    /// The rotary embedding of layers with a window, if it is another one.
     pub local: Option<LocalRotary>,
     /// By what attention scores are multiplied.
     pub attn_scale: f64,
@@ -208,7 +206,7 @@ pub struct Sizes {
 }
 
 impl ModelSpec {
-    /// Its sizes.
+    /// The sizes of the model.
     pub fn sizes(&self) -> Sizes {
         Sizes {
             layers: self.layers,

@@ -23,7 +23,7 @@ pub const READABLE: &str = "F32, F16, BF16";
 /// The file of weights that are not sharded.
 const WHOLE: &str = "model.safetensors";
 
-/// One tensor in a file.
+/// A tensor in a file.
 #[derive(Clone, Debug)]
 struct Stored {
     file: usize,

@@ -22,7 +22,7 @@ pub struct Widened {
 #[derive(Clone, Debug)]
 struct Quantised {
     kind: GgmlType,
-    /// Its first byte in the file.
+    /// The place of the first byte in the file.
     offset: usize,
     /// Bytes of a row.
     row_bytes: usize,
@@ -38,7 +38,7 @@ pub struct Wanted {
     pub theirs: String,
     /// Hugging Face's name.
     pub ours: String,
-    /// Its shape, row-major.
+    /// The shape, row-major.
     pub shape: Vec<usize>,
     /// Heads whose rows the file keeps in the order of interleaved rotary embedding.
     pub interleaved_heads: Option<usize>,

@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
 use super::allocator::Loading;
-use super::threads::side_by_side;
+use super::assembly::{Assembly, KeysValues};
+use super::segments::{Layer, Maker, Segments};
 use super::{Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
-    Dim, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, assemble, attn_bias, attn_key,
-    attn_out, attn_pattern, attn_value, resid, score,
+    Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias, attn_key, attn_out, attn_pattern,
+    attn_value, resid, score,
 };
-use crate::interrupt::interrupted;
 use crate::model::{Model, Store};
-use crate::{Error, Result, progress};
+use crate::{Error, Result};
 
 /// What a layer's attention has computed.
 pub enum Attention<'a> {
@@ -27,30 +27,6 @@ pub enum Attention<'a> {
     Outputs(ArrayView4<'a, f32>),
 }
 
-/// A layer, cut at its keys and values where the graph names them.
-struct Layer {
-    /// `resid` to keys and values.
-    keys_values: Option<Part>,
-    /// `resid`, with keys and values where they are made apart, to the next `resid`.
-    rest: Part,
-}
-
-/// The keys and the values of a layer, each `[batch, kv, k_pos, d_head]`.
-pub struct KeysValues {
-    /// The keys, rotated to their positions.
-    pub keys: Tensor,
-    /// The values.
-    pub values: Tensor,
-}
-
-/// What puts tensors together where they are.
-struct Assembly {
-    after: Part,
-    looked_up: Part,
-    rows: Part,
-    stack: Part,
-}
-
 /// A model that is ready to run on a device.
 pub struct Engine {
     runtime: &'static Runtime,
@@ -58,7 +34,7 @@ pub struct Engine {
     embed: Part,
     layers: Vec<Layer>,
     head: Part,
-    /// One a device.
+    /// An assembly for each device.
     assemblies: Vec<Assembly>,
     /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
     attention: BTreeMap<usize, [Part; 3]>,
@@ -100,73 +76,23 @@ impl Engine {
         let placement = placement.into().decide(graph);
         let graph_hash = sha256_bytes(&graph.to_bytes());
         let (graph, weights) = model.resolve(graph)?;
-        let layers = model.sizes.layers;
         let _loading = Loading::begin();
-        let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
-        let part =
-            |layer: usize, name: String, inputs: &[String], outputs: &[String]| -> Result<Part> {
-                interrupted()?;
-                let segment = graph
-                    .cut(&name, inputs, outputs)
-                    .map_err(|missing| Error::Run {
-                        part: name.clone(),
-                        reason: format!("the graph has no value named {missing:?}"),
-                    })?;
-                let place = placement.of_layer(layer, layers);
-                let part = Part::new(runtime, place, &segment, &weights)?;
-                bar.inc(1);
-                Ok(part)
-            };
-        let layer = |l: usize| {
-            let (start, cut) = (resid(l), [attn_key(l), attn_value(l)]);
-            let apart = cut.iter().all(|name| graph.port(name).is_some());
-            let keys_values = apart
-                .then(|| {
-                    let name = format!("layer {l}, keys and values");
-                    part(l, name, std::slice::from_ref(&start), &cut)
-                })
-                .transpose()?;
-            let mut inputs = vec![start];
-            inputs.extend(cut.into_iter().filter(|_| apart));
-            let rest = part(l, format!("layer {l}"), &inputs, &[resid(l + 1)])?;
-            Ok(Layer { keys_values, rest })
+        let maker = Maker {
+            runtime,
+            placement: &placement,
+            graph: &graph,
+            weights: &weights,
+            layers: model.sizes.layers,
         };
-        let alone = |part: Part| Layer {
-            keys_values: None,
-            rest: part,
-        };
-        // First what is largest: while it is made its weights are in memory as stored and packed, and little else is yet.
-        let piece = |at: usize| match at {
-            0 => {
-                let ends = [resid(layers), LOGITS.to_owned()];
-                part(layers, "head".to_owned(), &ends[..1], &ends[1..]).map(alone)
-            }
-            1 => part(0, "embed".to_owned(), &[INPUT_IDS.to_owned()], &[resid(0)]).map(alone),
-            at => layer(at - 2),
-        };
-        let mut pieces = side_by_side(layers + 2, placement.makers(), piece)?.into_iter();
-        let mut end = || {
-            pieces
-                .next()
-                .map(|piece| piece.rest)
-                .expect("as many as asked for")
-        };
-        let (head, embed) = (end(), end());
-        let layers: Vec<Layer> = pieces.collect();
-        bar.finish_and_clear();
+        let Segments {
+            head,
+            embed,
+            layers,
+        } = maker.pieces()?;
         let of_layers = (layers.iter()).flat_map(|of| of.keys_values.iter().chain([&of.rest]));
         let providers = counted([&head, &embed].into_iter().chain(of_layers));
         let d_model = model.sizes.d_model;
-        let (kv, d_head) = of_keys(&graph);
-        let assembly = |place: Placement| {
-            let small = |graph: Graph| Part::new(runtime, &place, &graph, &weights);
-            Ok(Assembly {
-                after: small(assemble::keys(kv, d_head, false))?,
-                looked_up: small(assemble::keys(kv, d_head, true))?,
-                rows: small(assemble::rows(d_model))?,
-                stack: small(assemble::stack(d_model))?,
-            })
-        };
+        let assembly = |place: Placement| Assembly::new(runtime, &place, &graph, &weights, d_model);
         let assemblies = placement.each().into_iter().map(assembly);
         let assemblies = assemblies.collect::<Result<Vec<Assembly>>>()?;
         Ok(Self {
@@ -326,8 +252,7 @@ impl Engine {
 
     /// What puts tensors together where one of them is.
     fn assembly(&mut self, tensor: &Tensor) -> &mut Assembly {
-        let at =
-            (self.assemblies.iter()).position(|assembly| assembly.after.place() == tensor.place());
+        let at = (self.assemblies.iter()).position(|assembly| assembly.is_with(tensor));
         &mut self.assemblies[at.unwrap_or(0)]
     }
 
@@ -336,22 +261,7 @@ impl Engine {
     /// # Errors
     /// The runtime's reason.
     pub fn after(&mut self, past: &KeysValues, own: &KeysValues) -> Result<KeysValues> {
-        let assembly = self.assembly(&own.keys);
-        let batch = own.keys.shape()[0];
-        let zeros = Tensor::from_f32(Array4::zeros((batch, 1, 1, 1)))?;
-        let mut join = |past: &Tensor, own: &Tensor| -> Result<Tensor> {
-            let inputs = [
-                (assemble::FIRST, past),
-                (assemble::ZEROS, &zeros),
-                (assemble::LAST, own),
-            ];
-            let [out] = assembly.after.run(&inputs, [assemble::OUT])?;
-            Ok(out)
-        };
-        Ok(KeysValues {
-            keys: join(&past.keys, &own.keys)?,
-            values: join(&past.values, &own.values)?,
-        })
+        self.assembly(&own.keys).after(past, own)
     }
 
     /// Keys and values of a batch of 1, then those of rows of a table, `[row, kv, 1, d_head]`, by `index`, `[batch, len]`, then those
@@ -366,23 +276,7 @@ impl Engine {
         own: &KeysValues,
     ) -> Result<KeysValues> {
         let assembly = self.assembly(&own.keys);
-        let batch = own.keys.shape()[0];
-        let zeros = Tensor::from_f32(Array4::zeros((batch, 1, 1, 1)))?;
-        let mut join = |sink: &Tensor, table: &Tensor, own: &Tensor| -> Result<Tensor> {
-            let inputs = [
-                (assemble::FIRST, sink),
-                (assemble::ZEROS, &zeros),
-                (assemble::TABLE, table),
-                (assemble::INDEX, index),
-                (assemble::LAST, own),
-            ];
-            let [out] = assembly.looked_up.run(&inputs, [assemble::OUT])?;
-            Ok(out)
-        };
-        Ok(KeysValues {
-            keys: join(&sink.keys, &table.keys, &own.keys)?,
-            values: join(&sink.values, &table.values, &own.values)?,
-        })
+        assembly.looked_up(sink, table, index, own)
     }
 
     /// Some rows of streams of one token, `[row, 1, d_model]`.
@@ -390,10 +284,7 @@ impl Engine {
     /// # Errors
     /// The runtime's reason.
     pub fn rows(&mut self, streams: &Tensor, rows: std::ops::Range<usize>) -> Result<Tensor> {
-        let index = Tensor::from_i64(rows.map(|row| row as i64).collect::<Array1<i64>>())?;
-        let inputs = [(assemble::TABLE, streams), (assemble::INDEX, &index)];
-        let [out] = self.assembly(streams).rows.run(&inputs, [assemble::OUT])?;
-        Ok(out)
+        self.assembly(streams).rows(streams, rows)
     }
 
     /// Streams of one token, `[row, 1, d_model]`, one below the other.
@@ -401,9 +292,7 @@ impl Engine {
     /// # Errors
     /// The runtime's reason.
     pub fn stack(&mut self, first: &Tensor, last: &Tensor) -> Result<Tensor> {
-        let inputs = [(assemble::FIRST, first), (assemble::LAST, last)];
-        let [out] = self.assembly(last).stack.run(&inputs, [assemble::OUT])?;
-        Ok(out)
+        self.assembly(last).stack(first, last)
     }
 
     /// As [`Self::layer`], but `change` may replace the attention weights, `[batch, head, q_pos, k_pos]`, and what the heads
@@ -447,15 +336,15 @@ impl Engine {
 
     /// The three pieces of a layer that is cut at its attention.
     fn cut_attention(&self, layer: usize) -> Result<[Part; 3]> {
+        let maker = Maker {
+            runtime: self.runtime,
+            placement: &self.placement,
+            graph: &self.graph,
+            weights: &self.weights,
+            layers: self.layers.len(),
+        };
         let part = |what: &str, inputs: &[String], output: String| {
-            let name = format!("layer {layer}, {what}");
-            let segment = self.graph.cut(&name, inputs, &[output]);
-            let segment = segment.map_err(|missing| Error::Run {
-                part: name.clone(),
-                reason: format!("the graph has no value named {missing:?}"),
-            })?;
-            let place = self.placement.of_layer(layer, self.layers.len());
-            Part::new(self.runtime, place, &segment, &self.weights)
+            maker.part(layer, format!("layer {layer}, {what}"), inputs, &[output])
         };
         let (before, pattern, read) = (resid(layer), attn_pattern(layer), attn_out(layer));
         Ok([
@@ -526,15 +415,6 @@ fn counted<'a>(parts: impl Iterator<Item = &'a Part>) -> BTreeMap<String, usize>
         *providers.entry(provider.clone()).or_insert(0) += nodes;
     }
     providers
-}
-
-/// The heads of keys and their width; 1 where the graph does not name keys, which then are never put together.
-fn of_keys(graph: &Graph) -> (usize, usize) {
-    let axes = graph.port(&attn_key(0)).map(|port| &*port.shape);
-    match axes {
-        Some([_, Dim::Fixed(kv), _, Dim::Fixed(d_head)]) => (*kv, *d_head),
-        _ => (1, 1),
-    }
 }
 
 /// The positions of whole prompts whose streams are `[batch, pos, d_model]`: `[batch, pos]`.

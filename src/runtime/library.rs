@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use super::package::PINNED;
 use super::{Device, package};
 use crate::fetch::{Cache, python};
 use crate::file::{Sha256, sha256_file};
@@ -10,9 +11,6 @@ use crate::{Error, Result};
 
 /// The environment variable that names the library.
 pub const DYLIB_VARIABLE: &str = "ORT_DYLIB_PATH";
-
-/// The version that is fetched where none is found.
-pub const PINNED: &str = "1.32.0";
 
 /// The oldest minor version 1.x with the interface that is used.
 const OLDEST_MINOR: u32 = 24;
@@ -24,7 +22,7 @@ pub enum Source {
     Variable,
     /// Fetched into the cache earlier or just now.
     Cache,
-    /// It belongs to an installed Python package.
+    /// The library belongs to an installed Python package.
     Python,
 }
 

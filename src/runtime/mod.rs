@@ -4,25 +4,36 @@
 #![doc = include_str!("devices.md")]
 
 mod allocator;
+mod assembly;
 mod assignment;
+mod configure;
 mod device;
 mod engine;
 mod environment;
+mod installed;
 mod library;
 mod package;
+mod packaged;
 mod part;
 mod placement;
+mod plugin;
 mod probe;
+mod provider;
+mod said;
+mod segments;
 mod tensor;
 mod threads;
 mod widen;
 
+pub use assembly::KeysValues;
 pub use device::Device;
-pub use engine::{Attention, Engine, KeysValues};
+pub use engine::{Attention, Engine};
 pub use environment::{Runtime, default_threads};
-pub use library::{DYLIB_VARIABLE, Library, PINNED, Source};
-pub use package::{Packaged, packaged};
+pub use library::{DYLIB_VARIABLE, Library, Source};
+pub use package::PINNED;
+pub use packaged::{Packaged, packaged};
 pub use part::Part;
 pub use placement::Placement;
 pub use probe::probe;
+pub use provider::{Choice, Provider};
 pub use tensor::Tensor;

@@ -3,7 +3,10 @@
 use crate::fetch::{Cache, Entry, Staging, Wheel};
 use crate::{Error, Result};
 
-/// One package for one platform.
+/// The version of ONNX Runtime that is fetched where none is found.
+pub const PINNED: &str = "1.32.0";
+
+/// A package for a platform.
 struct Pin {
     os: &'static str,
     processor: &'static str,
@@ -46,7 +49,7 @@ const MACOS: [&str; 2] = ["macos", "aarch64"];
 const WINDOWS: [&str; 2] = ["windows", "x86_64"];
 const WINDOWS_ARM: [&str; 2] = ["windows", "aarch64"];
 
-const RUNTIME: [&str; 2] = ["onnxruntime", super::library::PINNED];
+const RUNTIME: [&str; 2] = ["onnxruntime", PINNED];
 const GPU: [&str; 2] = ["onnxruntime-gpu", "1.31.1"];
 const WEB: [&str; 2] = ["onnxruntime-ep-webgpu", "0.4.0"];
 const VINO: [&str; 2] = ["onnxruntime-openvino", "1.24.1"];
@@ -227,31 +230,14 @@ pub static OPENVINO: Package = Package {
     )],
 };
 
-/// What an entry of the cache is to the packages.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Packaged {
-    /// The library of a package that this version pins, as pip says it, for this platform.
-    Current(String),
-    /// That of another version or platform.
-    Other,
-}
-
-/// Whether an entry of the cache is the library of a package, by its name.
-pub fn packaged(name: &str) -> Option<Packaged> {
-    let all = [&CPU, &NVIDIA, &WEBGPU, &OPENVINO];
-    if let Some(package) = all.iter().find(|package| package.entry_name() == name) {
-        return Some(Packaged::Current(package.name()));
-    }
-    let is_version = |rest: &str| rest.starts_with(|c: char| c.is_ascii_digit());
-    let of = |package: &&&Package| {
-        let rest = name.strip_prefix(package.pins[0].wheel.package);
-        rest.and_then(|rest| rest.strip_prefix('-'))
-            .is_some_and(is_version)
-    };
-    all.iter().find(of).map(|_| Packaged::Other)
-}
-
 impl Package {
+    /// Whether a name is that of a cache's entry, of whatever version and platform.
+    pub fn is_entry(&self, name: &str) -> bool {
+        let rest = name.strip_prefix(self.pins[0].wheel.package);
+        let version = rest.and_then(|rest| rest.strip_prefix('-'));
+        version.is_some_and(|version| version.starts_with(|c: char| c.is_ascii_digit()))
+    }
+
     /// The wheel for this platform.
     fn wheel(&self) -> Option<&'static Wheel> {
         let (os, processor) = (std::env::consts::OS, std::env::consts::ARCH);
@@ -260,14 +246,14 @@ impl Package {
         pin.map(|pin| &pin.wheel)
     }
 
-    /// Its name and version, as pip says them.
+    /// The name and the version, as pip says them.
     pub fn name(&self) -> String {
         let wheel = &self.pins[0].wheel;
         format!("{}=={}", wheel.package, wheel.version)
     }
 
     /// The name of the cache's entry.
-    fn entry_name(&self) -> String {
+    pub fn entry_name(&self) -> String {
         let wheel = &self.pins[0].wheel;
         format!(
             "{}-{}-{}-{}",

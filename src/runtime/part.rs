@@ -1,4 +1,4 @@
-//! One segment of a model as a session.
+//! A segment of a model as a session.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -9,6 +9,7 @@ use ort::memory::{Allocator, MemoryInfo};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 
+use super::said::first_line;
 use super::{Device, Placement, Runtime, Tensor, assignment, widen};
 use crate::graph::{Dim, Graph, Port};
 use crate::model::Store;
@@ -56,7 +57,7 @@ impl Part {
     ) -> Result<Self> {
         let (placement, weights) = (placement.into(), &weights.into());
         let name = graph.name.clone();
-        let (session, memory) = match session(runtime, &placement, graph, weights)? {
+        let Made { session, memory } = match session(runtime, &placement, graph, weights)? {
             Some(made) => made,
             // Refused: made again without the refusal it says which nodes they are.
             None => {
@@ -65,7 +66,7 @@ impl Part {
                     ..placement.clone()
                 };
                 let made = session(runtime, &lenient, graph, weights)?;
-                let nodes = made.map(|(session, _)| assignment::nodes_by_provider(&session));
+                let nodes = made.map(|made| assignment::nodes_by_provider(&made.session));
                 let nodes = nodes.and_then(|nodes| nodes.ok()?.remove(Device::Cpu.provider()));
                 return Err(Error::Fallback {
                     device: placement.device.to_string(),
@@ -219,14 +220,19 @@ impl Part {
     }
 }
 
-/// A session, and where its outputs can stay; `None` where the runtime refuses because nodes would run on the processor.
-#[allow(clippy::type_complexity)] // two things that belong together once
+/// A session, and where its outputs can stay if not in the host's memory.
+struct Made {
+    session: Session,
+    memory: Option<MemoryInfo<'static>>,
+}
+
+/// Makes a session; `None` where the runtime refuses because nodes would run on the processor.
 fn session(
     runtime: &Runtime,
     placement: &Placement,
     graph: &Graph,
     weights: &Store,
-) -> Result<Option<(Session, Option<MemoryInfo<'static>>)>> {
+) -> Result<Option<Made>> {
     let fail = |e: &dyn fmt::Display| Error::Run {
         part: graph.name.clone(),
         reason: first_line(e),
@@ -263,7 +269,7 @@ fn session(
         }
     };
     match made {
-        Ok(session) => Ok(Some((session, memory))),
+        Ok(session) => Ok(Some(Made { session, memory })),
         Err(e) if e.to_string().contains(REFUSED) => Ok(None),
         Err(e) if e.to_string().contains(NO_KERNEL) => Err(Error::Device {
             device: placement.device.to_string(),
@@ -320,15 +326,4 @@ fn failure(part: &str, placement: &Placement, error: &ort::Error) -> Error {
             reason: first_line(error),
         },
     }
-}
-
-/// The first line of a message: the runtime adds stack traces.
-pub(super) fn first_line(error: &dyn fmt::Display) -> String {
-    let text = error.to_string();
-    let line = text.lines().find(|line| !line.trim().is_empty());
-    let line = line.unwrap_or(&text).trim();
-    // Where in its own source it failed, and its codes, are of no use to a user.
-    let told = line.rsplit_once("[ONNXRuntimeError] : ");
-    let told = told.and_then(|(_, rest)| rest.splitn(3, " : ").nth(2));
-    told.unwrap_or(line).to_owned()
 }

@@ -10,7 +10,7 @@ use ort::value::{DynTensor, DynTensorValueType, DynValue, ValueType};
 use ort::{AsPointer, ortsys};
 
 use super::environment;
-use super::part::first_line;
+use super::said::first_line;
 use crate::{Error, Result};
 
 /// A tensor that a segment takes or returns. It stays where the runtime put it until it is viewed, or until a segment on another
@@ -63,7 +63,7 @@ impl Tensor {
     /// The floats of the tensor.
     ///
     /// # Errors
-    /// It holds no floats, or has another number of axes; the runtime cannot copy it from the device.
+    /// A tensor that holds no floats, or has another number of axes; the runtime cannot copy it from the device.
     pub fn view<D: Dimension>(&self) -> Result<ArrayView<'_, f32, D>> {
         let host = self.on_host()?;
         let array = host.try_extract_array::<f32>().map_err(|e| fail(&e))?;

@@ -7,7 +7,7 @@ use ort::session::builder::SessionBuilder;
 use ort::value::TensorRef;
 use ort::{AsPointer, ortsys};
 
-use super::part::first_line;
+use super::said::first_line;
 use crate::graph::{Graph, Weight};
 use crate::model::{Layout, Widened};
 use crate::{Error, Result};

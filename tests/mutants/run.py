@@ -98,7 +98,7 @@ MUTANTS = [
     ),
     Mutant(
         "softmax before mask",
-        "src/graph/block.rs",
+        "src/emit/attention.rs",
         """    let scores = b.op("Add", &[&scores, wires.bias]);
     let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);""",
         """    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use af1::emit;
 use af1::graph::{self, Graph};
 use af1::intervene::{Estimator, Head, Plan, Technique, ablation};
 use af1::measure::{Request, Way, first_maximum, prepare};
@@ -261,7 +262,7 @@ fn a_graph_of_its_own_answers_the_same(
     let (of, _) = compiled.tables(&mut engine, wait, transfer).unwrap();
     let weights = Weights::of_file(folder.path(), "af1.safetensors").unwrap();
     let decoder = model.decoder("").unwrap();
-    let graph = graph::af1::af1(&decoder.spec, &weights, &decoder.names, &of).unwrap();
+    let graph = emit::af1::af1(&decoder.spec, &weights, &decoder.names, &of).unwrap();
     let bytes = std::fs::read(folder.path().join("af1.onnx")).unwrap();
     assert_eq!(graph.to_bytes(), bytes);
     let mut part = runtime::Part::new(runtime(), &Device::Cpu, &graph, folder.path()).unwrap();

@@ -40,7 +40,7 @@ fn a_plugin_without_a_driver() {
 /// The runtime crashes when it is given a plugin twice: it is given it once, however many ask.
 #[test]
 fn a_plugin_that_is_asked_for_twice() {
-    let mut placement = Placement::from(&Device::WebGpu(7));
+    let mut placement = Placement::from(&"webgpu:7".parse::<Device>().unwrap());
     placement.find_plugin(runtime(), &cache(), true).unwrap();
     assert!(placement.provider_library.is_some());
     for _ in 0..3 {

@@ -3,81 +3,83 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::super::proto;
 use super::wires::{OfPositions, Wires};
 use super::{Findings, Foreign, Manifest};
+use crate::graph::proto;
 use crate::graph::value::{GivenAttribute, GivenTensor};
 use crate::graph::{
     Attribute, Dim, Dtype, Graph, INPUT_IDS, LOGITS, Node, POSITION_IDS, Port, attn_bias, attn_out,
     attn_pattern, resid,
 };
 
-/// A graph whose findings hold no violation.
-pub fn adopt(foreign: &Foreign, manifest: &Manifest, found: &Findings) -> Graph {
-    let Foreign { model, graph } = foreign;
-    let wires = Wires::of(graph, manifest);
-    let names = Names::new(&wires, manifest, found);
+impl Foreign {
+    /// The same graph under the contract's names, for one that keeps it.
+    pub fn adopt(&self, manifest: &Manifest, found: &Findings) -> Graph {
+        let Self { model, graph } = self;
+        let wires = Wires::of(graph, manifest);
+        let names = Names::new(&wires, manifest, found);
 
-    let mut nodes: Vec<Node> = Vec::with_capacity(graph.node.len() + 1);
-    for node in &graph.node {
-        if node.op_type == "Identity" {
-            continue; // its readers read what it copies
+        let mut nodes: Vec<Node> = Vec::with_capacity(graph.node.len() + 1);
+        for node in &graph.node {
+            if node.op_type == "Identity" {
+                continue; // its readers read what it copies
+            }
+            nodes.push(Node {
+                name: node.name.clone(),
+                op: node.op_type.clone().into(),
+                domain: node.domain.clone().into(),
+                inputs: match wires.of_positions(node) {
+                    Some(_) => vec![POSITION_IDS.to_owned()],
+                    None => wires.reads(node).map(|name| names.of(name)).collect(),
+                },
+                outputs: node.output.iter().map(|name| names.of(name)).collect(),
+                attributes: match wires.of_positions(node) {
+                    Some(OfPositions::Axis(axis)) => vec![
+                        ("start".into(), Attribute::Int(axis)),
+                        ("end".into(), Attribute::Int(axis + 1)),
+                    ],
+                    _ => node.attribute.iter().map(given).collect(),
+                },
+            });
         }
-        nodes.push(Node {
-            name: node.name.clone(),
-            op: node.op_type.clone().into(),
-            domain: node.domain.clone().into(),
-            inputs: match wires.of_positions(node) {
-                Some(_) => vec![POSITION_IDS.to_owned()],
-                None => wires.reads(node).map(|name| names.of(name)).collect(),
-            },
-            outputs: node.output.iter().map(|name| names.of(name)).collect(),
-            attributes: match wires.of_positions(node) {
-                Some(OfPositions::Axis(axis)) => vec![
-                    ("start".into(), Attribute::Int(axis)),
-                    ("end".into(), Attribute::Int(axis + 1)),
-                ],
-                _ => node.attribute.iter().map(given).collect(),
-            },
+        let weights = graph.initializer.iter();
+        let weights = weights.filter(|tensor| !wires.inputs.contains(&*tensor.name));
+        let tensors = weights.map(|tensor| {
+            let mut tensor = tensor.clone();
+            tensor.name = names.of(&tensor.name);
+            GivenTensor(tensor)
         });
-    }
-    let weights = graph.initializer.iter();
-    let weights = weights.filter(|tensor| !wires.inputs.contains(&*tensor.name));
-    let tensors = weights.map(|tensor| {
-        let mut tensor = tensor.clone();
-        tensor.name = names.of(&tensor.name);
-        GivenTensor(tensor)
-    });
-    let mut given: Vec<GivenTensor> = tensors.collect();
-    if names.every_position {
-        let last = "af1/last position".to_owned();
-        let logits = manifest.name(LOGITS);
-        nodes.push(Node {
-            name: last.clone(),
-            op: "Gather".into(),
-            domain: "".into(),
-            inputs: vec![names.of(wires.original(&logits)), last.clone()],
-            outputs: vec![LOGITS.to_owned()],
-            attributes: vec![("axis".into(), Attribute::Int(1))],
-        });
-        given.push(GivenTensor::scalar(last, -1));
-    }
-    Graph {
-        name: graph.name.clone(),
-        inputs: inputs(found.layers),
-        outputs: vec![port(
-            LOGITS,
-            Dtype::F32,
-            vec![Dim::Symbol("batch"), fixed(found.vocab)],
-        )],
-        boundaries: boundaries(found),
-        nodes,
-        constants: Vec::new(),
-        weights: Vec::new(),
-        given,
-        opsets: (model.opset_import.iter())
-            .map(|set| (set.domain.clone(), set.version))
-            .collect(),
+        let mut given: Vec<GivenTensor> = tensors.collect();
+        if names.every_position {
+            let last = "af1/last position".to_owned();
+            let logits = manifest.name(LOGITS);
+            nodes.push(Node {
+                name: last.clone(),
+                op: "Gather".into(),
+                domain: "".into(),
+                inputs: vec![names.of(wires.original(&logits)), last.clone()],
+                outputs: vec![LOGITS.to_owned()],
+                attributes: vec![("axis".into(), Attribute::Int(1))],
+            });
+            given.push(GivenTensor::scalar(last, -1));
+        }
+        Graph {
+            name: graph.name.clone(),
+            inputs: inputs(found.layers),
+            outputs: vec![port(
+                LOGITS,
+                Dtype::F32,
+                vec![Dim::Symbol("batch"), fixed(found.vocab)],
+            )],
+            boundaries: boundaries(found),
+            nodes,
+            constants: Vec::new(),
+            weights: Vec::new(),
+            given,
+            opsets: (model.opset_import.iter())
+                .map(|set| (set.domain.clone(), set.version))
+                .collect(),
+        }
     }
 }
 

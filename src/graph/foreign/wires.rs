@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::super::proto::{self, tensor_shape_proto::dimension, type_proto};
 use super::Manifest;
+use crate::graph::proto::{self, tensor_shape_proto::dimension, type_proto};
 use crate::graph::{INPUT_IDS, POSITION_IDS};
 
 /// An axis, as far as it is stated.
@@ -22,7 +22,7 @@ pub type Typed = (i32, Vec<Axis>);
 pub enum OfPositions {
     /// All axes.
     All,
-    /// One axis.
+    /// An axis.
     Axis(i64),
 }
 
@@ -37,7 +37,7 @@ pub struct Wires<'g> {
 }
 
 impl<'g> Wires<'g> {
-    /// Those of a graph.
+    /// The values of a graph.
     pub fn of(graph: &'g proto::GraphProto, manifest: &Manifest) -> Self {
         let makers = (graph.node.iter()).flat_map(|node| {
             let outputs = node.output.iter().filter(|output| !output.is_empty());

@@ -5,15 +5,42 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::family::{activation, check_head, check_sizes, even_share};
-use super::llama::{RopeFields, RopeParameters};
-use super::{Family, ModelSpec, NormKind, Rotary};
+use super::architecture::{Architecture, Configuration, Description};
+use super::rope::{RopeFields, RopeParameters};
 use crate::Result;
-use crate::graph::{LayerNames, Linear, Norm, Outputs, WeightNames};
+use crate::model::check::{activation, check_head, check_sizes, even_share};
+use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
+use crate::model::{ModelSpec, NormKind, Rotary, Weights};
+
+/// Pythia.
+pub struct GptNeoX;
+
+impl Architecture for GptNeoX {
+    fn name(&self) -> &'static str {
+        "gpt_neox"
+    }
+
+    fn describe(&self, config: &Configuration<'_>, _: &Weights) -> Result<Description> {
+        let fields: Config = config.fields(self)?;
+        let spec = fields.spec(config.path)?;
+        Ok(Description {
+            names: fields.names(&spec),
+            bos: fields.bos_token_id,
+            spec,
+        })
+    }
+}
+
+/// What older files hold beside the weights.
+const BUFFERS: &[&str] = &[
+    ".attention.bias",
+    ".attention.masked_bias",
+    "rotary_emb.inv_freq",
+];
 
 /// `config.json`; fields that do not change the graph are ignored.
 #[derive(Debug, Deserialize)]
-pub struct Config {
+struct Config {
     hidden_size: usize,
     intermediate_size: usize,
     num_hidden_layers: usize,
@@ -34,8 +61,7 @@ pub struct Config {
     attention_bias: bool,
     #[serde(default)]
     tie_word_embeddings: bool,
-    /// The token that begins a sequence.
-    pub bos_token_id: Option<u32>,
+    bos_token_id: Option<u32>,
 }
 
 fn gelu() -> String {
@@ -54,7 +80,7 @@ impl Config {
     ///
     /// # Errors
     /// A field whose value is not supported or contradicts another one.
-    pub fn spec(&self, path: &Path) -> Result<ModelSpec> {
+    fn spec(&self, path: &Path) -> Result<ModelSpec> {
         let heads = ("num_attention_heads", self.num_attention_heads);
         let hidden = ("hidden_size", self.hidden_size);
         check_sizes(
@@ -73,10 +99,10 @@ impl Config {
         let part = part.or(self.rotary_pct).unwrap_or(ROTATED);
         let dims = (d_head as f64 * part) as usize;
         check_head(path, ("hidden_size", d_head), ("rotary_pct", dims))?;
-        let older = (self.rotary_emb_base, self.rope_scaling.as_ref());
-        let (theta, scaling) = RopeParameters::read(path, older, rope)?;
+        let older = self.rope_scaling.as_ref();
+        let (theta, scaling) = RopeParameters::read(path, self.rotary_emb_base, older, rope)?;
         Ok(ModelSpec {
-            family: Family::GptNeoX,
+            family: GptNeoX.name(),
             layers: self.num_hidden_layers,
             d_model: self.hidden_size,
             heads: heads.1,
@@ -107,7 +133,7 @@ impl Config {
     }
 
     /// The names of the weights.
-    pub fn names(&self, spec: &ModelSpec) -> WeightNames {
+    fn names(&self, spec: &ModelSpec) -> WeightNames {
         let layer = |layer: usize| {
             let of = |name: &str| format!("gpt_neox.layers.{layer}.{name}");
             let bias = self.attention_bias;
@@ -143,6 +169,7 @@ impl Config {
             layers: (0..spec.layers).map(layer).collect(),
             final_norm: Norm::with_bias("gpt_neox.final_layer_norm"),
             unembed: (if spec.tied { embed } else { "embed_out.weight" }).to_owned(),
+            buffers: BUFFERS,
             unembed_bias: None,
         }
     }

@@ -1,7 +1,5 @@
 //! What the weights of a decoder are called in the model's file, and how they lie in it.
 
-use super::Builder;
-
 /// A norm's weights.
 #[derive(Clone, Debug)]
 pub struct Norm {
@@ -12,12 +10,12 @@ pub struct Norm {
 }
 
 impl Norm {
-    /// One without a bias.
+    /// A norm without a bias.
     pub fn new(weight: String) -> Self {
         Self { weight, bias: None }
     }
 
-    /// One with a weight and a bias of the same name.
+    /// A norm with a weight and a bias of the same name.
     pub fn with_bias(name: &str) -> Self {
         Self {
             weight: format!("{name}.weight"),
@@ -40,7 +38,7 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// One of a matrix of its own, with a bias or without.
+    /// A map with a matrix of its own, with a bias or without.
     pub fn new(name: &str, bias: bool) -> Self {
         Self {
             weight: format!("{name}.weight"),
@@ -50,12 +48,12 @@ impl Linear {
         }
     }
 
-    /// One that shares its matrix with others.
+    /// The same map where it shares its matrix with others.
     pub fn of(self, outputs: Outputs) -> Self {
         Self { outputs, ..self }
     }
 
-    /// One whose matrix is stored `[in, out]`.
+    /// The same map where its matrix is stored `[in, out]`.
     pub fn transposed(self) -> Self {
         Self {
             transposed: true,
@@ -96,37 +94,6 @@ impl Outputs {
             Self::OfEveryHead { parts, .. } => parts * out,
         }
     }
-
-    /// The `out` own ones of a stored value whose outputs are the axis `axis`; another axis has `input` entries, if there is one.
-    pub(super) fn take(
-        self,
-        b: &mut Builder,
-        value: String,
-        axis: i64,
-        (out, input): (usize, Option<usize>),
-    ) -> String {
-        match self {
-            Self::All => value,
-            Self::From { first, .. } => slice(b, &value, first..first + out, axis),
-            Self::OfEveryHead { part, parts, heads } => {
-                let own = out / heads;
-                let rest: Vec<i64> = input.map(|input| input as i64).into_iter().collect();
-                let by_head = [&[heads as i64, (parts * own) as i64], &*rest].concat();
-                let by_head = b.ints(&by_head);
-                let split = b.op("Reshape", &[&value, &by_head]);
-                let taken = slice(b, &split, part * own..(part + 1) * own, 1);
-                let joined = b.ints(&[&[out as i64], &*rest].concat());
-                b.op("Reshape", &[&taken, &joined])
-            }
-        }
-    }
-}
-
-/// A range of a value along an axis.
-fn slice(b: &mut Builder, value: &str, range: std::ops::Range<usize>, axis: i64) -> String {
-    let bounds = [range.start as i64, range.end as i64, axis].map(|bound| b.ints(&[bound]));
-    let [from, to, axis] = &bounds;
-    b.op("Slice", &[value, from, to, axis])
 }
 
 /// The names of one layer's weights.
@@ -161,7 +128,7 @@ pub struct LayerNames {
 }
 
 impl LayerNames {
-    /// All of them.
+    /// All names of the layer.
     pub fn all(&self) -> impl Iterator<Item = &str> {
         let linear = [
             Some(&self.query),
@@ -195,18 +162,31 @@ pub struct WeightNames {
     pub embed: String,
     /// Learned positions, `[context, d_model]`, where there are any.
     pub positions: Option<String>,
-    /// One entry a layer.
+    /// The names of each layer.
     pub layers: Vec<LayerNames>,
     /// Norm before the unembedding, `[d_model]`.
     pub final_norm: Norm,
     /// Unembedding, `[vocab, d_model]`; the embedding's name where the two are tied.
     pub unembed: String,
-    /// Its bias, `[vocab]`, where it has one.
+    /// The bias of the unembedding, `[vocab]`, where it has one.
     pub unembed_bias: Option<String>,
+    /// The ends of the names of buffers that older files hold beside the weights.
+    pub buffers: &'static [&'static str],
 }
 
+/// What an unembedding of its own is called.
+const UNEMBEDDINGS: [&str; 2] = ["lm_head.weight", "embed_out.weight"];
+
 impl WeightNames {
-    /// Those that logits are made with.
+    /// Whether a tensor in a file is not a weight of the model: a buffer, or the copy of a tied unembedding, which transformers
+    /// ignores too.
+    pub fn is_no_weight(&self, name: &str) -> bool {
+        let tied = self.unembed == self.embed;
+        self.buffers.iter().any(|buffer| name.ends_with(buffer))
+            || tied && UNEMBEDDINGS.contains(&name)
+    }
+
+    /// The names of the weights that logits are made with.
     pub fn of_head(&self) -> impl Iterator<Item = &str> {
         let head = [
             Some(&self.final_norm.weight),

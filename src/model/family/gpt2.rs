@@ -4,15 +4,38 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::family::{activation, check_sizes, even_share, unsupported};
+use super::architecture::{Architecture, Configuration, Description};
 use super::gptj::gelu_new;
-use super::{Family, ModelSpec, NormKind, Weights};
 use crate::Result;
-use crate::graph::{LayerNames, Linear, Norm, Outputs, WeightNames};
+use crate::model::check::{activation, check_sizes, even_share, unsupported};
+use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
+use crate::model::{ModelSpec, NormKind, Weights};
+
+/// GPT-2.
+pub struct Gpt2;
+
+impl Architecture for Gpt2 {
+    fn name(&self) -> &'static str {
+        "gpt2"
+    }
+
+    fn describe(&self, config: &Configuration<'_>, weights: &Weights) -> Result<Description> {
+        let fields: Config = config.fields(self)?;
+        let spec = fields.spec(config.path)?;
+        Ok(Description {
+            names: names(&spec, weights),
+            bos: fields.bos_token_id,
+            spec,
+        })
+    }
+}
+
+/// What older files hold beside the weights.
+const BUFFERS: &[&str] = &[".attn.bias", ".attn.masked_bias"];
 
 /// `config.json`; fields that do not change the graph are ignored.
 #[derive(Debug, Deserialize)]
-pub struct Config {
+struct Config {
     n_embd: usize,
     n_layer: usize,
     n_head: usize,
@@ -30,8 +53,7 @@ pub struct Config {
     add_cross_attention: bool,
     #[serde(default = "yes")]
     tie_word_embeddings: bool,
-    /// The token that begins a sequence.
-    pub bos_token_id: Option<u32>,
+    bos_token_id: Option<u32>,
 }
 
 fn yes() -> bool {
@@ -43,7 +65,7 @@ impl Config {
     ///
     /// # Errors
     /// A field whose value is not supported or contradicts another one.
-    pub fn spec(&self, path: &Path) -> Result<ModelSpec> {
+    fn spec(&self, path: &Path) -> Result<ModelSpec> {
         let (width, heads) = (("n_embd", self.n_embd), ("n_head", self.n_head));
         let d_mlp = self.n_inner.unwrap_or(4 * self.n_embd);
         let positions = ("n_positions", self.n_positions);
@@ -65,7 +87,7 @@ impl Config {
         }
         let d_head = even_share(path, width, heads)?;
         Ok(ModelSpec {
-            family: Family::Gpt2,
+            family: Gpt2.name(),
             layers: self.n_layer,
             d_model: self.n_embd,
             heads: self.n_head,
@@ -95,7 +117,7 @@ impl Config {
 }
 
 /// The names of the weights; the first files have them without `transformer.`.
-pub fn names(spec: &ModelSpec, weights: &Weights) -> WeightNames {
+fn names(spec: &ModelSpec, weights: &Weights) -> WeightNames {
     let bare = weights.has("wte.weight");
     let prefix = if bare { "" } else { "transformer." };
     let layer = |layer: usize| {
@@ -129,6 +151,7 @@ pub fn names(spec: &ModelSpec, weights: &Weights) -> WeightNames {
         layers: (0..spec.layers).map(layer).collect(),
         final_norm: Norm::with_bias(&format!("{prefix}ln_f")),
         unembed: (if spec.tied { &embed } else { "lm_head.weight" }).to_owned(),
+        buffers: BUFFERS,
         unembed_bias: None,
         embed,
     }

@@ -4,14 +4,37 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::family::{activation, check_head, check_sizes, even_share};
-use super::{Family, ModelSpec, NormKind, RopeScaling, Rotary};
+use super::architecture::{Architecture, Configuration, Description};
 use crate::Result;
-use crate::graph::{LayerNames, Linear, Norm, WeightNames};
+use crate::model::check::{activation, check_head, check_sizes, even_share};
+use crate::model::names::{LayerNames, Linear, Norm, WeightNames};
+use crate::model::{ModelSpec, NormKind, RopeScaling, Rotary, Weights};
+
+/// GPT-J.
+pub struct GptJ;
+
+impl Architecture for GptJ {
+    fn name(&self) -> &'static str {
+        "gptj"
+    }
+
+    fn describe(&self, config: &Configuration<'_>, _: &Weights) -> Result<Description> {
+        let fields: Config = config.fields(self)?;
+        let spec = fields.spec(config.path)?;
+        Ok(Description {
+            names: names(&spec),
+            bos: fields.bos_token_id,
+            spec,
+        })
+    }
+}
+
+/// What older files hold beside the weights.
+const BUFFERS: &[&str] = &[".attn.bias", ".attn.masked_bias"];
 
 /// `config.json`; fields that do not change the graph are ignored.
 #[derive(Debug, Deserialize)]
-pub struct Config {
+struct Config {
     n_embd: usize,
     n_layer: usize,
     n_head: usize,
@@ -25,8 +48,7 @@ pub struct Config {
     activation_function: String,
     #[serde(default)]
     tie_word_embeddings: bool,
-    /// The token that begins a sequence.
-    pub bos_token_id: Option<u32>,
+    bos_token_id: Option<u32>,
 }
 
 pub(super) fn gelu_new() -> String {
@@ -41,7 +63,7 @@ impl Config {
     ///
     /// # Errors
     /// A field whose value is not supported or contradicts another one.
-    pub fn spec(&self, path: &Path) -> Result<ModelSpec> {
+    fn spec(&self, path: &Path) -> Result<ModelSpec> {
         let (width, heads) = (("n_embd", self.n_embd), ("n_head", self.n_head));
         let d_mlp = self.n_inner.unwrap_or(4 * self.n_embd);
         let sizes = [
@@ -55,7 +77,7 @@ impl Config {
         let dims = self.rotary_dim.unwrap_or(d_head);
         check_head(path, ("n_embd", d_head), ("rotary_dim", dims))?;
         Ok(ModelSpec {
-            family: Family::GptJ,
+            family: GptJ.name(),
             layers: self.n_layer,
             d_model: self.n_embd,
             heads: self.n_head,
@@ -87,7 +109,7 @@ impl Config {
 }
 
 /// The names of the weights.
-pub fn names(spec: &ModelSpec) -> WeightNames {
+fn names(spec: &ModelSpec) -> WeightNames {
     let layer = |layer: usize| {
         let of = |name: &str| format!("transformer.h.{layer}.{name}");
         let map = |name: &str| Linear::new(&of(name), false);
@@ -115,6 +137,7 @@ pub fn names(spec: &ModelSpec) -> WeightNames {
         layers: (0..spec.layers).map(layer).collect(),
         final_norm: Norm::with_bias("transformer.ln_f"),
         unembed: (if spec.tied { embed } else { "lm_head.weight" }).to_owned(),
+        buffers: BUFFERS,
         unembed_bias: Some("lm_head.bias".to_owned()),
     }
 }

@@ -1,25 +1,26 @@
 //! A whole decoder-only transformer as one instrumented graph.
 
-use super::block::{Angles, Source, Wires, attention, mlp, norm, soft_cap};
-use super::names::{LayerNames, Norm, WeightNames};
-use super::{
-    Attribute, Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias,
-    resid,
-};
+use super::attention::Wires;
+use super::layer::{decoder_layer, unembed};
+use super::rotary::Angles;
+use super::source::Source;
 use crate::Result;
-use crate::model::{ModelSpec, Weights};
+use crate::graph::{
+    Builder, Dim, Dtype, Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias, resid,
+};
+use crate::model::{Decoder, WeightNames};
 
 /// Builds the graph of a whole model: every layer boundary named, one additive mask a layer, logits at the last
 /// position. Products with the weights of layers are computed in `precision`, all else in f32.
 ///
 /// # Errors
-/// A weight that is missing, has another shape than the configuration promises, or a type that cannot be read.
-pub fn decoder(
-    spec: &ModelSpec,
-    weights: &Weights,
-    names: &WeightNames,
-    precision: Precision,
-) -> Result<Graph> {
+/// A weight that is missing, has another shape than the configuration promises, a type that cannot be read, or no place in the graph.
+pub fn decoder(decoder: &Decoder, precision: Precision) -> Result<Graph> {
+    let Decoder {
+        spec,
+        weights,
+        names,
+    } = decoder;
     let batch_pos = || vec![Dim::Symbol("batch"), Dim::Symbol("pos")];
     let stream = || {
         vec![
@@ -45,7 +46,7 @@ pub fn decoder(
     let angles = Angles::new(&mut b, &positions, spec);
 
     b.scope("embed");
-    let embedded = embed(&mut b, (&ids, &positions), of, names)?;
+    let embedded = embed(&mut b, &ids, &positions, of, names)?;
     let mut x = b.boundary(&embedded, &resid(0), Dtype::F32, stream());
 
     for (layer, names) in names.layers.iter().enumerate() {
@@ -54,7 +55,7 @@ pub fn decoder(
             bias: &biases[layer],
             past: None,
         };
-        let sum = decoder_layer(&mut b, &x, layer, (of, names), &wires)?;
+        let sum = decoder_layer(&mut b, &x, layer, of, names, &wires)?;
         x = b.boundary(&sum, &resid(layer + 1), Dtype::F32, stream());
     }
 
@@ -67,13 +68,16 @@ pub fn decoder(
         Dtype::F32,
         vec![Dim::Symbol("batch"), Dim::Fixed(spec.vocab)],
     );
-    Ok(b.finish(&spec.family.to_string()))
+    let graph = b.finish(spec.family);
+    weights.check_all_used(&graph, |name| names.is_no_weight(name))?;
+    Ok(graph)
 }
 
 /// Tokens and positions, each `[batch, pos]`, to the stream that enters the first layer, `[batch, pos, d_model]`.
 fn embed(
     b: &mut Builder,
-    (ids, positions): (&str, &str),
+    ids: &str,
+    positions: &str,
     of: Source<'_>,
     names: &WeightNames,
 ) -> Result<String> {
@@ -102,56 +106,8 @@ fn embed(
     })
 }
 
-/// One layer: attention and MLP, each added to the stream, one after the other or side by side.
-pub(super) fn decoder_layer(
-    b: &mut Builder,
-    x: &str,
-    layer: usize,
-    (of, names): (Source<'_>, &LayerNames),
-    wires: &Wires<'_>,
-) -> Result<String> {
-    let normed = |b: &mut Builder, x: &str, names: &Option<Norm>| match names {
-        Some(names) => norm(b, x, of, names, of.spec.d_model),
-        None => Ok(x.to_owned()),
-    };
-    b.scope(format!("layer.{layer}/attn"));
-    let before = normed(b, x, &names.attn_norm)?;
-    let attended = attention(b, &before, of, names, layer, wires)?;
-    let attended = normed(b, &attended, &names.attn_post_norm)?;
-    let mid = b.op("Add", &[x, &attended]);
-
-    b.scope(format!("layer.{layer}/mlp"));
-    let seen = if of.spec.parallel { x } else { &mid };
-    let before = normed(b, seen, &names.mlp_norm)?;
-    let hidden = mlp(b, &before, of, names)?;
-    let hidden = normed(b, &hidden, &names.mlp_post_norm)?;
-    Ok(b.op("Add", &[&mid, &hidden]))
-}
-
-/// The final norm and the unembedding: `[batch, d_model]` to `[batch, vocab]`.
-pub(super) fn unembed(
-    b: &mut Builder,
-    last: &str,
-    of: Source<'_>,
-    names: &WeightNames,
-) -> Result<String> {
-    let spec = of.spec;
-    let normed = norm(b, last, of, &names.final_norm, spec.d_model)?;
-    let table = (of.weights).reference(&names.unembed, &[spec.vocab, spec.d_model])?;
-    // `Gemm` takes the table as it is stored: the largest weight is not copied to be transposed.
-    let table = b.weight(&table);
-    let mut inputs = vec![normed, table];
-    if let Some(bias) = &names.unembed_bias {
-        inputs.push(b.weight(&of.weights.reference(bias, &[spec.vocab])?));
-    }
-    let inputs: Vec<&str> = inputs.iter().map(String::as_str).collect();
-    let transposed = vec![("transB", Attribute::Int(1))];
-    let logits = b.op_with("Gemm", &inputs, transposed);
-    Ok(soft_cap(b, &logits, spec.logit_softcap))
-}
-
 /// `[batch, pos, d_model]` to `[batch, d_model]` at the last position.
-pub(super) fn last_position(b: &mut Builder, x: &str) -> String {
+fn last_position(b: &mut Builder, x: &str) -> String {
     let (start, end, axis) = (b.ints(&[-1]), b.ints(&[i64::MAX]), b.ints(&[1]));
     let last = b.op("Slice", &[x, &start, &end, &axis]);
     b.op("Squeeze", &[&last, &axis])

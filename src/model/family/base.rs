@@ -1,0 +1,164 @@
+//! Llama's shape and names of weights, from which Llama-shaped families start.
+
+use std::path::Path;
+
+use super::architecture::{Configuration, Description, LlamaShaped};
+use super::config::Config;
+use super::rope::{RopeFields, RopeParameters};
+use crate::Result;
+use crate::model::check::{activation, check_head, check_sizes, even_share, unsupported};
+use crate::model::names::{LayerNames, Linear, Norm, WeightNames};
+use crate::model::{ModelSpec, NormKind, Rotary};
+
+const EMBED: &str = "model.embed_tokens.weight";
+const UNEMBED: &str = "lm_head.weight";
+
+/// What older files hold beside the weights.
+const BUFFERS: &[&str] = &["rotary_emb.inv_freq"];
+
+/// Reads a configuration of a family.
+///
+/// # Errors
+/// A field that is missing, whose value is not supported or that contradicts another one.
+pub fn read(family: &dyn LlamaShaped, config: &Configuration<'_>) -> Result<Description> {
+    describe(family, &config.fields(family)?, config.path)
+}
+
+/// What a configuration of a family says, which was read from `path`.
+///
+/// # Errors
+/// A field whose value is not supported or that contradicts another one.
+pub fn describe(family: &dyn LlamaShaped, config: &Config, path: &Path) -> Result<Description> {
+    let mut spec = spec(family, config, path)?;
+    family.shape(config, &mut spec, path)?;
+    Ok(Description {
+        names: names(family, config, &spec),
+        bos: config.bos_token_id,
+        spec,
+    })
+}
+
+/// Bounds prompts by the window of attention, which is in tokens, the token itself included, if there is one: prompts that fit into
+/// it are read as without. Where no field says whether attention slides, `slides` does.
+pub fn within_window(config: &Config, spec: &mut ModelSpec, slides: bool) {
+    let slides = config.use_sliding_window.unwrap_or(slides);
+    if let Some(window) = config.sliding_window.filter(|_| slides) {
+        spec.context = spec.context.min(window);
+    }
+}
+
+/// The name of a part of a layer.
+pub fn of_layer(layer: usize, part: &str) -> String {
+    format!("model.layers.{layer}.{part}")
+}
+
+/// The norm of that name in a layer.
+pub fn norm(layer: usize, part: &str) -> Option<Norm> {
+    Some(Norm::new(format!("{}.weight", of_layer(layer, part))))
+}
+
+/// Llama's shape.
+fn spec(family: &dyn LlamaShaped, config: &Config, path: &Path) -> Result<ModelSpec> {
+    let heads = config.num_attention_heads;
+    let kv_heads = config.num_key_value_heads.unwrap_or(heads);
+    check_sizes(
+        path,
+        ("num_hidden_layers", config.num_hidden_layers),
+        &[
+            ("hidden_size", config.hidden_size),
+            ("intermediate_size", config.intermediate_size),
+            ("num_attention_heads", heads),
+            ("num_key_value_heads", kv_heads),
+            ("vocab_size", config.vocab_size),
+        ],
+    )?;
+    if !heads.is_multiple_of(kv_heads) {
+        let expected = format!("a divisor of num_attention_heads, {heads}");
+        let found = kv_heads.to_string();
+        return Err(unsupported(path, "num_key_value_heads", found, &expected));
+    }
+    let d_head = match config.head_dim {
+        Some(d_head) => d_head,
+        None => even_share(
+            path,
+            ("hidden_size", config.hidden_size),
+            ("num_attention_heads", heads),
+        )?,
+    };
+    let rope = RopeFields::global(&config.rope_parameters);
+    let part = rope.and_then(|rope| rope.partial_rotary_factor);
+    let part = part.or(config.partial_rotary_factor).unwrap_or(1.0);
+    let dims = (d_head as f64 * part) as usize;
+    check_head(path, ("head_dim", d_head), ("partial_rotary_factor", dims))?;
+    let older = config.rope_scaling.as_ref();
+    let (theta, scaling) = RopeParameters::read(path, config.rope_theta, older, rope)?;
+    let (field, name) = match &config.hidden_activation {
+        Some(name) => ("hidden_activation", name),
+        None => ("hidden_act", &config.hidden_act),
+    };
+    Ok(ModelSpec {
+        family: family.name(),
+        layers: config.num_hidden_layers,
+        d_model: config.hidden_size,
+        heads,
+        kv_heads,
+        d_head,
+        d_mlp: config.intermediate_size,
+        vocab: config.vocab_size,
+        context: config.max_position_embeddings,
+        norm: NormKind::Rms,
+        norm_eps: config.rms_norm_eps as f32,
+        qk_norm: None,
+        parallel: false,
+        activation: activation(path, field, name)?,
+        gated: true,
+        rotary: Some(Rotary {
+            dims,
+            interleaved: false,
+            theta,
+            scaling,
+        }),
+        local: None,
+        attn_scale: 1.0 / (d_head as f64).sqrt(),
+        attn_softcap: None,
+        logit_softcap: None,
+        embed_scale: None,
+        tied: config.tie_word_embeddings.unwrap_or(false),
+    })
+}
+
+/// The names of the weights of a model of that shape.
+fn names(family: &dyn LlamaShaped, config: &Config, spec: &ModelSpec) -> WeightNames {
+    let layer = |layer: usize| {
+        let of = |part: &str| of_layer(layer, part);
+        let attention = |part: &str| Linear::new(&of(part), config.attention_bias);
+        let mlp = |part: &str| Linear::new(&of(part), config.mlp_bias);
+        let of_heads = |part: &str| spec.qk_norm.map(|_| format!("{}.weight", of(part)));
+        let mut names = LayerNames {
+            attn_norm: norm(layer, "input_layernorm"),
+            query: attention("self_attn.q_proj"),
+            key: attention("self_attn.k_proj"),
+            value: attention("self_attn.v_proj"),
+            output: attention("self_attn.o_proj"),
+            query_norm: of_heads("self_attn.q_norm"),
+            key_norm: of_heads("self_attn.k_norm"),
+            attn_post_norm: None,
+            mlp_norm: norm(layer, "post_attention_layernorm"),
+            gate: Some(mlp("mlp.gate_proj")),
+            up: mlp("mlp.up_proj"),
+            down: mlp("mlp.down_proj"),
+            mlp_post_norm: None,
+        };
+        family.layer(spec, layer, &mut names);
+        names
+    };
+    WeightNames {
+        embed: EMBED.to_owned(),
+        positions: None,
+        layers: (0..spec.layers).map(layer).collect(),
+        final_norm: Norm::new("model.norm.weight".to_owned()),
+        unembed: (if spec.tied { EMBED } else { UNEMBED }).to_owned(),
+        unembed_bias: None,
+        buffers: BUFFERS,
+    }
+}

@@ -1,0 +1,44 @@
+//! Phi-3: Llama whose queries, keys and values are one matrix, and gate and up another.
+
+use std::path::Path;
+
+use super::architecture::{Architecture, Configuration, Description, LlamaShaped};
+use super::base;
+use super::config::Config;
+use crate::Result;
+use crate::model::names::{LayerNames, Linear, Outputs};
+use crate::model::{ModelSpec, Weights};
+
+/// Phi-3.
+pub struct Phi3;
+
+impl Architecture for Phi3 {
+    fn name(&self) -> &'static str {
+        "phi3"
+    }
+
+    fn describe(&self, config: &Configuration<'_>, _: &Weights) -> Result<Description> {
+        base::read(self, config)
+    }
+}
+
+impl LlamaShaped for Phi3 {
+    fn shape(&self, config: &Config, spec: &mut ModelSpec, _: &Path) -> Result<()> {
+        base::within_window(config, spec, true);
+        Ok(())
+    }
+
+    /// Gives the maps of a layer their places in the fused matrices.
+    fn layer(&self, spec: &ModelSpec, layer: usize, names: &mut LayerNames) {
+        let (q, kv) = (spec.heads * spec.d_head, spec.kv_heads * spec.d_head);
+        let map = |name: &str, first: usize, of: usize| {
+            Linear::new(&base::of_layer(layer, name), false).of(Outputs::From { first, of })
+        };
+        let attention = |first: usize| map("self_attn.qkv_proj", first, q + 2 * kv);
+        names.query = attention(0);
+        names.key = attention(q);
+        names.value = attention(q + kv);
+        names.gate = Some(map("mlp.gate_up_proj", 0, 2 * spec.d_mlp));
+        names.up = map("mlp.gate_up_proj", spec.d_mlp, 2 * spec.d_mlp);
+    }
+}
