@@ -9,8 +9,8 @@ use super::output::deliver;
 use crate::experiment::{Request, Way, apart, preflight, prepare, same_up_to, subgraphs};
 use crate::intervene::Ablation;
 use crate::prompt::PromptSet;
-use crate::report::{Beside, diff_lines, diff_table};
-use crate::{Error, Result};
+use crate::report::Beside;
+use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
 pub struct Diff {
@@ -55,8 +55,10 @@ impl Diff {
             self.template(&mut lab, set?, &mut rows)?;
         }
         let text = match format {
-            super::args::Format::Table => diff_table(&lab.model.name, &rows),
-            super::args::Format::Json => diff_lines(&lab.model.name, &rows, &lab.provenance),
+            super::args::Format::Table => report::text(&report::diff(&lab.model.name, &rows)),
+            super::args::Format::Json => {
+                report::diff_lines(&lab.model.name, &rows, &lab.provenance)
+            }
         };
         deliver(out.as_deref(), &text)?;
         match rows.iter().find(|row| !row.same()) {

@@ -355,9 +355,9 @@ impl Lab {
             (false, Format::Json) => report::selfcheck_lines(&self.control),
             (false, Format::Table) => {
                 let version = self.engine.runtime().version();
-                let heading =
-                    report::selfcheck_heading(version, self.engine.placement(), &self.control);
-                heading + &report::selfcheck(&self.control) + "\n"
+                let placement = self.engine.placement();
+                let document = report::selfcheck(version, placement, &self.control);
+                report::text(&document) + "\n"
             }
         }
     }
