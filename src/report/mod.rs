@@ -107,3 +107,75 @@ pub fn selfcheck(version: &str, device: &Placement, rows: &[selfcheck::Row]) -> 
 pub fn diff(model: &str, rows: &[Beside]) -> Document {
     vec![view::diff::summary(model, rows)]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{HeadAttention, Measurement, Row, Verdict, Weight};
+
+    /// A record of an experiment of `a-model` with a verdict.
+    fn record(experiment: &str) -> Line {
+        let row = match experiment {
+            "attention" => Row::Attention(Box::new(HeadAttention {
+                sweep: "0".into(),
+                experiment: experiment.into(),
+                model: "a-model".into(),
+                weights: [("A".to_owned(), Weight::default())].into(),
+                ..HeadAttention::default()
+            })),
+            _ => Row::Measured(Box::new(Measurement {
+                sweep: "0".into(),
+                experiment: experiment.into(),
+                model: "a-model".into(),
+                style: "a-style".into(),
+                ablation: "cama".into(),
+                prompts: 2,
+                base_correct: 2,
+                correct: 1,
+                correct_given_base: 1,
+                faithfulness: Some(0.5),
+                contexts_drawn: Some(1),
+                transfer: Some(1),
+                verdict: Some(Verdict {
+                    outcome: Outcome::Fail,
+                    reason: "a-reason".into(),
+                }),
+                ..Measurement::default()
+            })),
+        };
+        Line::new(row)
+    }
+
+    #[test]
+    fn every_renderer_shows_every_experiment() {
+        for view in view::ALL {
+            let lines = [record(view.experiment())];
+            let findings = Findings::of(&lines);
+            for renderer in ALL {
+                let text = renderer.records(&findings);
+                let shown = view.claims() || renderer.name() != "junit";
+                assert_eq!(
+                    text.contains("a-model"),
+                    shown,
+                    "{} as {renderer:?}: {text}",
+                    view.experiment()
+                );
+            }
+            let page = html(&lines);
+            assert!(page.contains(view.question()), "{page}");
+            assert!(page.contains("<td data-sweep=\"0\""), "{page}");
+        }
+    }
+
+    #[test]
+    fn names_are_of_one_renderer_or_view() {
+        for (i, renderer) in ALL.iter().enumerate() {
+            let same = |other: &&dyn Renderer| other.name() == renderer.name();
+            assert_eq!(ALL.iter().position(same), Some(i));
+        }
+        for (i, view) in view::ALL.iter().enumerate() {
+            let of = |other: &&dyn view::View| other.experiment() == view.experiment();
+            assert_eq!(view::ALL.iter().position(of), Some(i));
+        }
+    }
+}

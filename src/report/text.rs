@@ -76,3 +76,36 @@ fn layout(table: &Table) -> Layout {
     }
     layout
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::kit::{Curves, Drawing, Figure};
+    use crate::report::terminal::text;
+
+    #[test]
+    fn every_block_is_text() {
+        let table = |title: &str| Table {
+            title: title.into(),
+            columns: vec!["a".into()],
+            rows: vec![vec!["1".into()]],
+            notes: vec!["below".into(), String::new()],
+        };
+        let figure = Figure {
+            title: "a picture".into(),
+            described: "of curves".into(),
+            drawing: Drawing::Curves(Curves::over_numbers("x", "y", Vec::new())),
+        };
+        let section = vec![Block::Figure(figure), Block::Note("\n".into())];
+        let document = [
+            vec![Block::Text("first\nsecond".into()), Block::Table(table(""))],
+            vec![
+                Block::Table(table("two\nlines")),
+                Block::Section("part".into(), section),
+            ],
+        ];
+        let expected = "first\nsecond\n| a |\n|---|\n| 1 |\nbelow\n\n\ntwo\nlines\n| a |\n|---|\n| 1 |\nbelow\n\npart\n\na picture\nof \
+                        curves\n\n";
+        assert_eq!(text(&document), expected);
+    }
+}

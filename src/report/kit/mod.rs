@@ -1,5 +1,5 @@
 //! What is shown, as plain values: tables, figures and what stands around them. Views make them of records; renderers write them
-//! for a terminal, a page or a machine. Nothing here knows records, and nothing here knows a format.
+//! for a terminal, a page or a machine. Nothing here knows a measurement, and nothing here knows a format.
 
 mod figure;
 mod table;

@@ -32,7 +32,7 @@ impl View for Af1 {
         let is_knockout = |m: &Measurement| m.experiment == necessity::Necessity.experiment();
         let knocked = sweep.only(is_knockout);
         let sweep = sweep.only(|m| !is_knockout(m));
-        let table = match reproduce::is_one(&sweep) {
+        let table = match reproduce::is_main_table(&sweep) {
             true => reproduce::table(&sweep),
             false => table(&sweep),
         };

@@ -64,21 +64,16 @@ pub fn answers(lines: &[Line]) -> Vec<Gated> {
 
 /// The conditions of all answers.
 fn asked(answers: &[Gated]) -> Vec<Asked<'_>> {
-    let of = |gated| {
-        let conditions = Gated::conditions(gated).iter().enumerate();
-        conditions.map(move |(i, condition)| Asked {
+    let mut all = Vec::new();
+    for gated in answers {
+        let conditions = gated.answer.conditions.iter().enumerate();
+        all.extend(conditions.map(|(i, condition)| Asked {
             gated,
             condition,
             first: i == 0,
-        })
-    };
-    answers.iter().flat_map(of).collect()
-}
-
-impl Gated {
-    fn conditions(&self) -> &[Condition] {
-        &self.answer.conditions
+        }));
     }
+    all
 }
 
 /// A row a condition, for a glance.

@@ -26,7 +26,7 @@ macro_rules! list {
     ($($module:ident :: $name:ident),* $(,)?) => {
         $(mod $module;)*
         /// The views of all experiments. A sweep with cells of several is summarised by the first of theirs.
-        const ALL: &[&dyn View] = &[$(&$module::$name),*];
+        pub const ALL: &[&dyn View] = &[$(&$module::$name),*];
     };
 }
 
@@ -43,7 +43,7 @@ list! {
 }
 
 /// What is shown of the sweeps of an experiment.
-trait View: Sync {
+pub trait View: Sync {
     /// The experiment, as records name it.
     fn experiment(&self) -> &'static str;
 

@@ -1,15 +1,18 @@
 //! The main table: for every template and ablation the ablation alone beside AF1 with it.
 
+use super::View;
 use super::about::{
     accuracy, af1, base_accuracy, constant, distinct, empty_accuracy, faithfulness, gained, lost,
     outcome, verdict,
 };
+use super::waiting::Waiting;
 use crate::record::{Group, Measurement, Sweep, Tested};
 use crate::report::kit::{Column, Table, column};
 
 /// Whether the sweep is of one subgraph, and of waiting without its transfer.
-pub fn is_one(sweep: &Sweep) -> bool {
-    let alone = sweep.measurements().any(|m| m.experiment == "waiting");
+pub fn is_main_table(sweep: &Sweep) -> bool {
+    let waiting = Waiting.experiment();
+    let alone = sweep.measurements().any(|m| m.experiment == waiting);
     let waits = distinct(sweep.measurements().map(|m| m.wait));
     let transfers = distinct(sweep.measurements().filter_map(|m| m.transfer));
     alone && waits.len() == 1 && transfers.len() == 1
