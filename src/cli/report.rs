@@ -54,7 +54,7 @@ impl Report {
     }
 }
 
-/// That a renderer shows no comparison, and which do.
+/// The error that a renderer shows no comparison, and which of them do.
 fn no_comparison() -> Error {
     let nothing = Comparison::of(&[], &[]);
     let shows = |renderer: &&&dyn Renderer| renderer.comparison(&nothing).is_some();

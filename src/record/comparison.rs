@@ -26,13 +26,13 @@ pub struct Comparison<'l> {
 /// Two cells on the same prompts, or the unmodified models on them.
 #[derive(Clone, Debug)]
 pub struct Pair<'l> {
-    /// What it is, in words.
+    /// The name of the cell, in words.
     pub name: String,
     /// The cell of the later run.
     pub now: &'l Measurement,
     /// The cell of the earlier run.
     pub before: &'l Measurement,
-    /// Whether it is about the unmodified models.
+    /// Whether the pair is of the unmodified models.
     pub base: bool,
     /// Prompts that only the later run answers correctly.
     pub only_now: usize,

@@ -12,7 +12,7 @@ use crate::stats::{self, Inference, Proportion};
 pub struct Findings<'l> {
     /// The lines, as they were read.
     pub lines: &'l [Line],
-    /// Their sweeps, in the order in which they first appear.
+    /// The sweeps, in the order in which they first appear.
     pub sweeps: Vec<Sweep>,
 }
 
@@ -25,7 +25,7 @@ pub struct Sweep {
     pub model: String,
     /// The experiment of its first record.
     pub experiment: String,
-    /// Its cells, by template: neighbours of one style and operation.
+    /// The cells by template: neighbours of one style and operation.
     pub groups: Vec<Group>,
     /// The heads of which the attention was read.
     pub heads: Vec<HeadAttention>,
@@ -51,9 +51,9 @@ pub struct Group {
 pub struct Tested {
     /// The measurement.
     pub m: Measurement,
-    /// Its verdict after a correction over all verdicts of the sweep, or of the pools.
+    /// The verdict after a correction over all verdicts of the sweep, or of the pools.
     pub in_sweep: Option<Corrected>,
-    /// Its verdict after a correction over all verdicts of the template.
+    /// The verdict after a correction over all verdicts of the template.
     pub in_template: Option<Corrected>,
     /// The p of its comparison with the reference, after Holm's correction over those of the template.
     pub p_holm: Option<f64>,
@@ -68,7 +68,7 @@ pub struct Tested {
 pub struct Corrected {
     /// The outcome.
     pub outcome: Outcome,
-    /// So many verdicts were corrected together.
+    /// The number of verdicts that were corrected together.
     pub among: usize,
 }
 
@@ -90,7 +90,7 @@ pub struct Draws {
 pub struct Controls {
     /// The cell of the pruned set.
     pub chosen: Measurement,
-    /// Its number of heads.
+    /// The number of heads of the pruned set.
     pub heads: usize,
     /// The number of random sets.
     pub sets: usize,
@@ -298,7 +298,7 @@ fn draws(cells: &[Tested]) -> Vec<Draws> {
     numbers.into_iter().map(of).collect()
 }
 
-/// Whether it is a set of heads that was drawn.
+/// Whether a cell is of a set of heads that was drawn.
 pub fn is_random_set(m: &Measurement) -> bool {
     m.pruning.as_deref() == Some("random-set")
 }
@@ -323,4 +323,130 @@ fn controls(cells: &[Tested]) -> Option<Controls> {
         as_good,
         p: (1 + as_good) as f64 / (1 + sets.len()) as f64,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Verdict;
+
+    fn line(change: impl Fn(&mut Measurement)) -> Line {
+        let mut m = Measurement {
+            sweep: "s".into(),
+            style: "plain".into(),
+            operation: "A+B".into(),
+            prompts: 10,
+            base_correct: 10,
+            level: 0.05,
+            ..Measurement::default()
+        };
+        change(&mut m);
+        Line::new(Row::Measured(Box::new(m)))
+    }
+
+    /// A pass that is one by a hair.
+    fn pass(style: &str) -> Line {
+        line(|m| {
+            m.style = style.into();
+            m.verdict = Some(Verdict {
+                outcome: Outcome::Pass,
+                reason: String::new(),
+            });
+            (m.p_pass, m.p_fail) = (Some(0.03), Some(1.0));
+        })
+    }
+
+    /// One test of 0.03 stands, two of a template do not; nor do three of a sweep.
+    #[test]
+    fn verdicts_are_corrected_by_template_and_by_sweep() {
+        let lines = [pass("a"), pass("a"), pass("b"), line(|_| ())];
+        let findings = Findings::of(&lines);
+        let cells: Vec<&Tested> = findings.sweeps[0].cells().collect();
+        let of = |corrected: Option<Corrected>| corrected.map(|c| (c.outcome, c.among));
+        let in_sweep: Vec<_> = cells.iter().map(|cell| of(cell.in_sweep)).collect();
+        let in_template: Vec<_> = cells.iter().map(|cell| of(cell.in_template)).collect();
+        let (pass, unclear) = (Outcome::Pass, Outcome::Inconclusive);
+        assert_eq!(
+            in_sweep,
+            [
+                Some((unclear, 3)),
+                Some((unclear, 3)),
+                Some((unclear, 3)),
+                None
+            ]
+        );
+        assert_eq!(
+            in_template,
+            [
+                Some((unclear, 2)),
+                Some((unclear, 2)),
+                Some((pass, 1)),
+                None
+            ]
+        );
+    }
+
+    #[test]
+    fn a_pruned_set_stands_beside_random_ones_of_its_size() {
+        let cell = |pruning: &str, heads: usize, kept: usize| {
+            line(|m| {
+                m.pruning = Some(pruning.into());
+                m.pruned_heads = Some(vec!["L0H0".into(); heads]);
+                m.correct_given_base = kept;
+            })
+        };
+        let mut lines = vec![
+            cell("greedy", 0, 10),
+            cell("greedy", 1, 9),
+            cell("greedy", 2, 4),
+        ];
+        assert!(Findings::of(&lines).sweeps[0].groups[0].controls.is_none());
+        lines.extend([3, 9, 5].map(|kept| cell("random-set", 1, kept)));
+        let findings = Findings::of(&lines);
+        let found = findings.sweeps[0].groups[0].controls.as_ref().unwrap();
+        let chosen = (found.heads, found.chosen.correct_given_base);
+        assert_eq!(chosen, (1, 9));
+        assert_eq!((found.sets, found.median, found.most), (3, 5, 9));
+        assert_eq!((found.as_good, found.p), (1, 0.5));
+    }
+
+    #[test]
+    fn draws_are_of_a_number_of_contexts() {
+        let draw = |contexts: usize, share: f64| {
+            line(|m| {
+                m.contexts_drawn = Some(contexts);
+                m.faithfulness = Some(share);
+            })
+        };
+        let lines = [draw(5, 0.5), draw(1, 0.25), draw(5, 0.75)];
+        let findings = Findings::of(&lines);
+        let draws = &findings.sweeps[0].groups[0].draws;
+        let numbers: Vec<(usize, usize)> = draws.iter().map(|d| (d.contexts, d.count)).collect();
+        assert_eq!(numbers, [(5, 2), (1, 1)]);
+        assert_eq!(draws[0].each, [0.5, 0.75]);
+    }
+
+    #[test]
+    fn sweeps_that_are_mixed_are_taken_apart() {
+        let of = |sweep: &str, style: &str| {
+            line(|m| (m.sweep, m.style) = (sweep.to_owned(), style.to_owned()))
+        };
+        let lines = [of("x", "a"), of("y", "a"), of("x", "b"), of("x", "b")];
+        let findings = Findings::of(&lines);
+        let sizes = |sweep: &Sweep| {
+            sweep
+                .groups
+                .iter()
+                .map(|g| g.cells.len())
+                .collect::<Vec<_>>()
+        };
+        let found: Vec<(&str, Vec<usize>)> = findings
+            .sweeps
+            .iter()
+            .map(|sweep| (&*sweep.name, sizes(sweep)))
+            .collect();
+        assert_eq!(found, [("x", vec![1, 2]), ("y", vec![1])]);
+        let only = findings.sweeps[0].only(|m| m.style == "b");
+        assert_eq!(sizes(&only), [2]);
+    }
 }

@@ -78,7 +78,7 @@ fn of_failure(failure: &Failure) -> TestCase {
     errored(name, &failure.error)
 }
 
-/// That a gate of a model has no answer, and why.
+/// A test that says that the gate of a model has no answer, and why.
 pub fn gate_error(model: &str, reason: &str) -> String {
     let mut report = Report::new("af1");
     let mut suite = TestSuite::new(format!("{model} gate"));

@@ -39,16 +39,16 @@ pub use view::diff::Beside;
 
 /// A form in which records are shown.
 pub trait Renderer: Sync {
-    /// Its name on the command line.
+    /// The name on the command line.
     fn name(&self) -> &'static str;
 
-    /// What it is for, in a line.
+    /// The use of this form, in a line.
     fn help(&self) -> &'static str;
 
-    /// The records of sweeps, gates and self-checks.
+    /// Shows the records of sweeps, gates and self-checks.
     fn records(&self, findings: &Findings<'_>) -> String;
 
-    /// Two runs beside each other; `None` where it does not show that.
+    /// Shows two runs beside each other; `None` where this form does not.
     fn comparison(&self, _: &Comparison<'_>) -> Option<String> {
         None
     }
@@ -91,7 +91,7 @@ pub fn gate(model: &str, provenance: &Provenance, found: Outcome, lines: &[Line]
     document
 }
 
-/// That a gate has no answer, and why.
+/// The words of a gate that has no answer, and why.
 pub fn no_answer(reason: &str) -> Document {
     vec![vec![Block::Text(format!("gate: no answer\n{reason}"))]]
 }

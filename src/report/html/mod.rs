@@ -174,7 +174,7 @@ fn all_gates(findings: &Findings<'_>) -> Markup {
     }
 }
 
-/// So many of each outcome.
+/// The number of each outcome.
 fn counted(all: &[Outcome]) -> Markup {
     let of = |outcome: Outcome| all.iter().filter(|found| **found == outcome).count();
     markup! {

@@ -13,10 +13,10 @@ use crate::report::kit::{
 /// The attention of the last token.
 pub struct Attention;
 
-/// So many heads are in the table of a summary.
+/// The number of heads in the table of a summary.
 const MOST_IN_TABLE: usize = 12;
 
-/// So many heads are in the picture of heads and tokens.
+/// The number of heads in the picture of heads and tokens.
 const MOST_IN_PICTURE: usize = 24;
 
 impl View for Attention {
@@ -66,7 +66,7 @@ fn is_operand(token: &str) -> bool {
     token.len() == 1
 }
 
-/// So many of the heads, those that attend most to an operand first.
+/// The first `count` of the heads, those that attend most to an operand first.
 fn most(heads: &[HeadAttention], count: usize) -> Vec<&HeadAttention> {
     let to_operand = |head: &HeadAttention| {
         let operands = head.weights.iter().filter(|(token, _)| is_operand(token));

@@ -118,7 +118,7 @@ fn word(draws: &Draws) -> String {
     }
 }
 
-/// Its reason.
+/// The reason of the verdict on all draws.
 fn reason(draws: &Draws) -> String {
     let verdict = draws.all.as_ref().and_then(|all| all.verdict.as_ref());
     verdict.map_or(String::new(), |verdict| verdict.reason.clone())

@@ -19,7 +19,7 @@ pub struct Gated {
 struct Asked<'a> {
     gated: &'a Gated,
     condition: &'a Condition,
-    /// Whether it is the first of its claim.
+    /// Whether the condition is the first of its claim.
     first: bool,
 }
 

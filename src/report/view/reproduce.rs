@@ -24,7 +24,7 @@ struct Row<'s> {
     group: &'s Group,
     /// AF1 with one of the ablations.
     cell: &'s Tested,
-    /// Whether it is the first of its template.
+    /// Whether the row is the first of its template.
     first: bool,
 }
 
