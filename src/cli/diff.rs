@@ -10,9 +10,9 @@ use crate::experiment::subgraphs;
 use crate::intervene::Ablation;
 use crate::measure::{Request, Way, apart, preflight, prepare, same_up_to};
 use crate::prompt::PromptSet;
-use crate::report::{Beside, diff_lines, diff_table};
+use crate::report::Beside;
 use crate::study::Study;
-use crate::{Error, Result};
+use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
 pub struct Diff {
@@ -57,8 +57,10 @@ impl Diff {
             self.template(&mut study, set?, &mut rows)?;
         }
         let text = match format {
-            super::args::Format::Table => diff_table(&study.model.name, &rows),
-            super::args::Format::Json => diff_lines(&study.model.name, &rows, &study.provenance),
+            super::args::Format::Table => report::text(&report::diff(&study.model.name, &rows)),
+            super::args::Format::Json => {
+                report::diff_lines(&study.model.name, &rows, &study.provenance)
+            }
         };
         deliver(out.as_deref(), &text)?;
         match rows.iter().find(|row| !row.same()) {

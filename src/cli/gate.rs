@@ -53,7 +53,7 @@ impl Gate {
         }
         let baseline = match self.baseline.is_empty() {
             true => None,
-            false => Some(measured(&record::merge(&self.baseline)?)),
+            false => Some(record::measured(&record::merge(&self.baseline)?)),
         };
         // A file of an earlier gate must not be taken for the answer of this one.
         self.say_error("it was stopped before it had an answer", false)?;
@@ -69,12 +69,12 @@ impl Gate {
     /// Writes that there is no answer, and why: as JUnit XML, and into the summary, too, if it is the last word.
     fn say_error(&self, reason: &str, last: bool) -> Result<()> {
         if let Some(junit) = &self.junit {
-            let text = report::gate_junit_error(self.model.name(), reason);
+            let text = report::gate_error(self.model.name(), reason);
             write_atomically(junit, text.as_bytes())?;
         }
         match &self.summary {
             Some(summary) if last => {
-                let text = report::markdown(&format!("gate: no answer\n{reason}\n"));
+                let text = report::markdown(&report::no_answer(reason));
                 append(summary, &format!("## af1 gate\n\n{text}\n"))
             }
             _ => Ok(()),
@@ -142,10 +142,9 @@ impl Gate {
             Journal::open(record)?.append(&lines)?;
         }
         let outcome = gate::all(answers.iter().map(|answer| answer.outcome));
-        let heading = report::gate_heading(&study.model.name, &study.provenance, outcome);
-        let table = heading + &report::terminal(&lines);
+        let document = report::gate(&study.model.name, &study.provenance, outcome, &lines);
         let text = match self.output.format {
-            Format::Table => table.clone(),
+            Format::Table => report::text(&document),
             Format::Json => joined(&lines),
         };
         match &self.output.out {
@@ -156,7 +155,7 @@ impl Gate {
             write_atomically(junit, report::junit(&lines).as_bytes())?;
         }
         if let Some(summary) = &self.summary {
-            let text = report::markdown(&table);
+            let text = report::markdown(&document);
             append(summary, &format!("## af1 gate\n\n{text}\n"))?;
         }
         // What could not be evaluated is an error of its own; the answers were delivered all the same.
@@ -227,7 +226,7 @@ fn ask(
     study.sets = vec![study.prompts(template)];
     let swept = study.run(claim, |_| Ok(()))?;
     let (lines, failures) = (swept.lines, swept.failures);
-    let cells = measured(&lines);
+    let cells = record::measured(&lines);
     let undefined = lines.iter().filter_map(|line| match &line.row {
         Row::Failed(failure) => Some((failure.ablation.clone()?, failure.error.clone())),
         _ => None,
@@ -244,14 +243,6 @@ fn ask(
         answer.outcome = Outcome::Inconclusive;
     }
     Ok((answer, lines, error))
-}
-
-fn measured(lines: &[Line]) -> Vec<Measurement> {
-    let cells = lines.iter().filter_map(|line| match &line.row {
-        Row::Measured(m) => Some((**m).clone()),
-        _ => None,
-    });
-    cells.collect()
 }
 
 fn append(path: &Path, text: &str) -> Result<()> {

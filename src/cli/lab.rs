@@ -106,8 +106,8 @@ impl Lab {
             (false, Format::Table) => {
                 let engine = &self.study.engine;
                 let version = engine.runtime().version();
-                let heading = report::selfcheck_heading(version, engine.placement(), &self.control);
-                heading + &report::selfcheck(&self.control) + "\n"
+                let document = report::selfcheck(version, engine.placement(), &self.control);
+                report::text(&document) + "\n"
             }
         }
     }

@@ -2,11 +2,13 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::output::{deliver, warn_of_missing};
 use crate::file::check_writable;
-use crate::record::Line;
+use crate::record::{Comparison, Findings};
+use crate::report::Renderer;
 use crate::{Error, Result, record, report};
 
 #[derive(Args, Clone, Debug)]
@@ -15,8 +17,8 @@ pub struct Report {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How they are shown
-    #[arg(long, value_enum, default_value_t)]
-    format: Shape,
+    #[arg(long, value_parser = renderers(), default_value = report::ALL[0].name())]
+    format: &'static dyn Renderer,
     /// Records of an earlier run: what got better, what got worse, and whether that could be chance
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
@@ -25,22 +27,12 @@ pub struct Report {
     out: Option<PathBuf>,
 }
 
-/// A form of a report.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Shape {
-    /// As the experiments print them
-    #[default]
-    Table,
-    /// For pull requests and summaries
-    Markdown,
-    /// A line a cell, a column a field
-    Csv,
-    /// The records as they are, merged
-    Json,
-    /// A test a claim: JUnit XML
-    Junit,
-    /// One page with pictures that needs nothing else
-    Html,
+/// The renderers by their names.
+fn renderers() -> impl TypedValueParser<Value = &'static dyn Renderer> {
+    let value =
+        |renderer: &&dyn Renderer| PossibleValue::new(renderer.name()).help(renderer.help());
+    let names = PossibleValuesParser::new(report::ALL.iter().map(value));
+    names.map(|name| report::named(&name).expect("clap takes the names of renderers only"))
 }
 
 impl Report {
@@ -51,35 +43,28 @@ impl Report {
         let lines = record::merge(&self.files)?;
         warn_of_missing(&lines);
         let text = match self.against.is_empty() {
-            true => shown(&lines, self.format)?,
+            true => self.format.records(&Findings::of(&lines)),
             false => {
                 let earlier = record::merge(&self.against)?;
-                let text = |json| report::comparison(&lines, &earlier, json);
-                match self.format {
-                    Shape::Table => text(false),
-                    Shape::Markdown => report::markdown(&text(false)),
-                    Shape::Json => text(true),
-                    Shape::Csv | Shape::Junit | Shape::Html => {
-                        let reason = "--against is shown as table, markdown or json";
-                        return Err(Error::Usage(reason.to_owned()));
-                    }
-                }
+                let found = Comparison::of(&lines, &earlier);
+                self.format.comparison(&found).ok_or_else(no_comparison)?
             }
         };
         deliver(self.out.as_deref(), &text)
     }
 }
 
-fn shown(lines: &[Line], format: Shape) -> Result<String> {
-    Ok(match format {
-        Shape::Table => report::terminal(lines),
-        Shape::Markdown => report::markdown(&report::terminal(lines)),
-        Shape::Csv => report::csv(lines),
-        Shape::Json => {
-            let text = lines.iter().map(|line| format!("{}\n", line.text));
-            text.collect::<String>() + &report::pooled_lines(lines)
-        }
-        Shape::Junit => report::junit(lines),
-        Shape::Html => report::html(lines),
-    })
+/// The error that a renderer shows no comparison, and which of them do.
+fn no_comparison() -> Error {
+    let nothing = Comparison::of(&[], &[]);
+    let shows = |renderer: &&&dyn Renderer| renderer.comparison(&nothing).is_some();
+    let names: Vec<&str> = (report::ALL.iter().filter(shows))
+        .map(|renderer| renderer.name())
+        .collect();
+    let names = match names.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => "nothing".to_owned(),
+    };
+    Error::Usage(format!("--against is shown as {names}"))
 }

@@ -53,10 +53,7 @@ impl Selfcheck {
         let rows = rows(chosen.into_iter(), runtime, &placement, &operations)?;
         let text = match self.output.format {
             Format::Json => report::selfcheck_lines(&rows),
-            Format::Table => {
-                report::selfcheck_heading(runtime.version(), &placement, &rows)
-                    + &report::selfcheck(&rows)
-            }
+            Format::Table => report::text(&report::selfcheck(runtime.version(), &placement, &rows)),
         };
         deliver(self.output.out.as_deref(), &text)?;
         judge(&rows)

@@ -3,7 +3,9 @@
 #![doc = include_str!("schema.md")]
 
 mod about;
+mod comparison;
 mod draws;
+mod findings;
 mod journal;
 mod key;
 mod kind;
@@ -14,7 +16,11 @@ mod row;
 mod said;
 mod verdict;
 
+pub use comparison::{Change, Comparison, Pair};
 pub use draws::{FEWEST_DRAWS, OverDraws};
+pub use findings::{
+    Controls, Corrected, Draws, Findings, Group, Sweep, Tested, is_random_set, measured,
+};
 pub use journal::Journal;
 pub use key::{Key, key};
 pub use kind::Kind;

@@ -196,22 +196,36 @@ pub fn tests(m: &Measurement) -> Option<Tests> {
 /// The outcomes of all verdicts of a table after Holm's correction: the passes among all tests of passing, the fails among all
 /// tests of failing. An outcome whose corrected p is above its level is inconclusive. `None` where there is no verdict.
 pub fn after_holm(table: &[Measurement]) -> Vec<Option<Outcome>> {
-    let all: Vec<Option<Tests>> = table.iter().map(tests).collect();
+    corrected(table.iter())
+}
+
+/// As [`after_holm`], of measurements wherever they are.
+pub(super) fn corrected<'m>(table: impl Iterator<Item = &'m Measurement>) -> Vec<Option<Outcome>> {
+    let judged = |m: &'m Measurement| decided(m).map(|(tests, outcome)| (m, tests, outcome));
+    let all: Vec<Option<(&Measurement, Tests, Outcome)>> = table.map(judged).collect();
     let corrected = |p: fn(&Tests) -> f64| {
-        let raw: Vec<f64> = all.iter().flatten().map(p).collect();
+        let raw: Vec<f64> = all.iter().flatten().map(|(_, tests, _)| p(tests)).collect();
         holm(&raw).into_iter()
     };
     let mut corrected = corrected(|t| t.pass).zip(corrected(|t| t.fail));
-    let outcome = |(m, tests): (&Measurement, &Option<Tests>)| {
-        tests.as_ref()?;
+    let outcome = |judged: &Option<(&Measurement, Tests, Outcome)>| {
+        let (m, _, outcome) = judged.as_ref()?;
         let (pass, fail) = corrected.next()?;
-        Some(match judge(m)?.outcome {
+        Some(match outcome {
             Outcome::Pass if pass <= m.level => Outcome::Pass,
             Outcome::Fail if fail <= m.level => Outcome::Fail,
             _ => Outcome::Inconclusive,
         })
     };
-    table.iter().zip(&all).map(outcome).collect()
+    all.iter().map(outcome).collect()
+}
+
+/// The verdict and the p values behind it, as the record has them; computed where it does not.
+fn decided(m: &Measurement) -> Option<(Tests, Outcome)> {
+    match (&m.verdict, m.p_pass, m.p_fail) {
+        (Some(verdict), Some(pass), Some(fail)) => Some((Tests { pass, fail }, verdict.outcome)),
+        _ => Some((tests(m)?, judge(m)?.outcome)),
+    }
 }
 
 /// The power with which a number of prompts is said to be enough.

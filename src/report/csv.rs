@@ -2,10 +2,28 @@
 
 use serde_json::Value;
 
-use crate::record::{Line, Row};
+use super::Renderer;
+use crate::record::{Findings, Line, Row};
+
+/// Comma-separated values.
+pub struct Csv;
+
+impl Renderer for Csv {
+    fn name(&self) -> &'static str {
+        "csv"
+    }
+
+    fn help(&self) -> &'static str {
+        "A line a cell, a column a field"
+    }
+
+    fn records(&self, findings: &Findings<'_>) -> String {
+        csv(findings.lines)
+    }
+}
 
 /// A line a cell, a column a field; the columns are those of all lines, in the order in which they first appear.
-pub fn csv(lines: &[Line]) -> String {
+fn csv(lines: &[Line]) -> String {
     let mut columns: Vec<String> = Vec::new();
     let mut rows: Vec<Vec<(String, String)>> = Vec::new();
     for line in lines

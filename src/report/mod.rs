@@ -1,29 +1,181 @@
-//! Showing records: pure functions of them. Nothing here measures or writes files.
+//! Showing records: pure functions of them. Nothing here measures, infers or writes files.
+//!
+//! A *view* turns what records say into neutral tables and figures; a *renderer* writes these for a terminal, a page or a machine.
+//! To add a format, write a file with a type that implements [`Renderer`] and name it in the list below: the command line knows
+//! it from there.
 
-mod about;
-mod chart;
-mod chosen;
-mod comparison;
-mod csv;
-mod diff;
-mod figure;
-mod gate;
-mod html;
-mod junit;
-mod markdown;
-mod pooled;
-mod said;
-mod selfcheck;
-mod table;
-mod terminal;
+mod kit;
+mod text;
+mod view;
 
-pub use comparison::comparison;
-pub use csv::csv;
-pub use diff::{Beside, diff_lines, diff_table};
-pub use gate::{gate_heading, gate_junit_error, gate_line};
-pub use html::html;
-pub use junit::junit;
+use crate::record::{Comparison, Findings, Line, Outcome, Provenance};
+use crate::runtime::Placement;
+use crate::selfcheck;
+use kit::Block;
+
+macro_rules! list {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        $(mod $module;)*
+        /// All renderers, the default first.
+        pub const ALL: &[&dyn Renderer] = &[$(&$module::$name),*];
+    };
+}
+
+list! {
+    terminal::Terminal,
+    markdown::Markdown,
+    csv::Csv,
+    json::Json,
+    junit::Junit,
+    html::Html,
+}
+
+pub use json::{diff_lines, gate_line, pooled_lines, selfcheck_lines};
+pub use junit::gate_error;
+pub use kit::Document;
 pub use markdown::markdown;
-pub use pooled::pooled_lines;
-pub use selfcheck::{selfcheck, selfcheck_heading, selfcheck_lines};
-pub use terminal::terminal;
+pub use terminal::text;
+pub use view::diff::Beside;
+
+/// A form in which records are shown.
+pub trait Renderer: Sync {
+    /// The name on the command line.
+    fn name(&self) -> &'static str;
+
+    /// The use of this form, in a line.
+    fn help(&self) -> &'static str;
+
+    /// Shows the records of sweeps, gates and self-checks.
+    fn records(&self, findings: &Findings<'_>) -> String;
+
+    /// Shows two runs beside each other; `None` where this form does not.
+    fn comparison(&self, _: &Comparison<'_>) -> Option<String> {
+        None
+    }
+}
+
+impl std::fmt::Debug for dyn Renderer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The renderer of that name.
+pub fn named(name: &str) -> Option<&'static dyn Renderer> {
+    ALL.iter().copied().find(|renderer| renderer.name() == name)
+}
+
+/// What an experiment prints for people.
+pub fn terminal(lines: &[Line]) -> String {
+    terminal::Terminal.records(&Findings::of(lines))
+}
+
+/// The page about these records. Equal records make equal bytes.
+pub fn html(lines: &[Line]) -> String {
+    html::Html.records(&Findings::of(lines))
+}
+
+/// The tests of these records, as JUnit XML.
+pub fn junit(lines: &[Line]) -> String {
+    junit::Junit.records(&Findings::of(lines))
+}
+
+/// What a gate found of a model: the outcome, and under what; what its records say.
+pub fn gate(model: &str, provenance: &Provenance, found: Outcome, lines: &[Line]) -> Document {
+    let mut document = view::summary(&Findings::of(lines));
+    let heading = view::gate::heading(model, provenance, found);
+    match document.first_mut() {
+        Some(first) => first.insert(0, heading),
+        None => document.push(vec![heading]),
+    }
+    document
+}
+
+/// The words of a gate that has no answer, and why.
+pub fn no_answer(reason: &str) -> Document {
+    vec![vec![Block::Text(format!("gate: no answer\n{reason}"))]]
+}
+
+/// What was found in planted models under this version of ONNX Runtime on this device.
+pub fn selfcheck(version: &str, device: &Placement, rows: &[selfcheck::Row]) -> Document {
+    let mut blocks = vec![view::selfcheck::heading(version, device, rows)];
+    blocks.extend(view::selfcheck::summary(rows));
+    vec![blocks]
+}
+
+/// The two ways of running AF1 on a model, beside each other.
+pub fn diff(model: &str, rows: &[Beside]) -> Document {
+    vec![view::diff::summary(model, rows)]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::{HeadAttention, Measurement, Row, Verdict, Weight};
+
+    /// A record of an experiment of `a-model` with a verdict.
+    fn record(experiment: &str) -> Line {
+        let row = match experiment {
+            "attention" => Row::Attention(Box::new(HeadAttention {
+                sweep: "0".into(),
+                experiment: experiment.into(),
+                model: "a-model".into(),
+                weights: [("A".to_owned(), Weight::default())].into(),
+                ..HeadAttention::default()
+            })),
+            _ => Row::Measured(Box::new(Measurement {
+                sweep: "0".into(),
+                experiment: experiment.into(),
+                model: "a-model".into(),
+                style: "a-style".into(),
+                ablation: "cama".into(),
+                prompts: 2,
+                base_correct: 2,
+                correct: 1,
+                correct_given_base: 1,
+                faithfulness: Some(0.5),
+                contexts_drawn: Some(1),
+                transfer: Some(1),
+                verdict: Some(Verdict {
+                    outcome: Outcome::Fail,
+                    reason: "a-reason".into(),
+                }),
+                ..Measurement::default()
+            })),
+        };
+        Line::new(row)
+    }
+
+    #[test]
+    fn every_renderer_shows_every_experiment() {
+        for view in view::ALL {
+            let lines = [record(view.experiment())];
+            let findings = Findings::of(&lines);
+            for renderer in ALL {
+                let text = renderer.records(&findings);
+                let shown = view.claims() || renderer.name() != "junit";
+                assert_eq!(
+                    text.contains("a-model"),
+                    shown,
+                    "{} as {renderer:?}: {text}",
+                    view.experiment()
+                );
+            }
+            let page = html(&lines);
+            assert!(page.contains(view.question()), "{page}");
+            assert!(page.contains("<td data-sweep=\"0\""), "{page}");
+        }
+    }
+
+    #[test]
+    fn names_are_of_one_renderer_or_view() {
+        for (i, renderer) in ALL.iter().enumerate() {
+            let same = |other: &&dyn Renderer| other.name() == renderer.name();
+            assert_eq!(ALL.iter().position(same), Some(i));
+        }
+        for (i, view) in view::ALL.iter().enumerate() {
+            let of = |other: &&dyn view::View| other.experiment() == view.experiment();
+            assert_eq!(view::ALL.iter().position(of), Some(i));
+        }
+    }
+}

@@ -1,16 +1,17 @@
 //! By what a subgraph was chosen, in words.
 
-use crate::record::Measurement;
+use crate::record::{Measurement, Tested};
 use crate::stats::Criterion;
-use crate::stats::Proportion;
 
 /// How W and K of every template came to be chosen: a line for each that says it. Records of earlier programs do not.
-pub fn chosen(measurements: &[Measurement]) -> String {
-    let of_choice = measurements.iter().filter(|m| m.part == "development");
+pub fn chosen<'c>(cells: impl IntoIterator<Item = &'c Tested>) -> String {
+    let cells = cells.into_iter();
+    let of_choice = cells.filter(|cell| cell.m.part == "development");
     of_choice.filter_map(line).collect()
 }
 
-fn line(m: &Measurement) -> Option<String> {
+fn line(cell: &Tested) -> Option<String> {
+    let m = &cell.m;
     let (by, holds) = (m.chosen_by?, m.chosen_holds?);
     let rule = match by {
         Criterion::PointEstimate => "the share itself reaches the claim".to_owned(),
@@ -21,7 +22,7 @@ fn line(m: &Measurement) -> Option<String> {
             "the share less one standard error reaches the claim, because the claim {} is out of the interval's reach with so few \
              right answers: even {right}/{right} begins at {:.3}",
             m.claim,
-            Proportion::wilson(m.base_correct, m.base_correct).low,
+            cell.best_low,
             right = m.base_correct,
         ),
     };
@@ -88,12 +89,16 @@ mod tests {
             chosen_holds: Some(holds),
             ..Measurement::default()
         };
-        let text = chosen(&[m(Criterion::StandardError, true)]);
+        let chosen = |cells: Vec<Measurement>| {
+            let cells: Vec<Tested> = cells.into_iter().map(Tested::from).collect();
+            chosen(&cells)
+        };
+        let text = chosen(vec![m(Criterion::StandardError, true)]);
         assert!(
             text.contains("even 12/12 begins at 0.758") && text.contains("AF1 holds"),
             "{text}"
         );
-        let text = chosen(&[m(Criterion::LowerBound, false)]);
+        let text = chosen(vec![m(Criterion::LowerBound, false)]);
         assert!(
             text.contains("lower end") && text.contains("keeps most"),
             "{text}"
@@ -102,6 +107,6 @@ mod tests {
             part: "held-out".into(),
             ..m(Criterion::LowerBound, true)
         };
-        assert_eq!(chosen(&[held_out, Measurement::default()]), "");
+        assert_eq!(chosen(vec![held_out, Measurement::default()]), "");
     }
 }

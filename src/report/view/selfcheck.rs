@@ -1,13 +1,16 @@
 //! The self-check: what was planted above what was found.
 
-use super::table::{self, in_front, outcome};
+use serde_json::Value;
+
+use super::about::{in_front, outcome};
 use crate::intervene::Head;
-use crate::record::{Outcome, SCHEMA};
+use crate::record::{Line, Outcome, Row as Recorded};
+use crate::report::kit::{Block, Cell, Table, column};
 use crate::runtime::Placement;
 use crate::selfcheck::{CLAIM, Row};
 
 /// What stands above the table: what it is about, and what stands in front of the prompts.
-pub fn selfcheck_heading(runtime_version: &str, device: &Placement, rows: &[Row]) -> String {
+pub fn heading(runtime_version: &str, device: &Placement, rows: &[Row]) -> Block {
     let of = |row: &Row| in_front(row.bos.as_deref(), Some(&row.bos_rule));
     let mut fronts: Vec<(String, Vec<&str>)> = Vec::new();
     for row in rows {
@@ -28,15 +31,35 @@ pub fn selfcheck_heading(runtime_version: &str, device: &Placement, rows: &[Row]
             _ => format!(", but {front} before those of {}", models.join(", ")),
         };
     }
-    text + "\n"
+    Block::Text(text)
 }
 
 /// A table with two lines for every template, those that say the same joined. Where all is as planted the second line
 /// repeats the first.
-pub fn selfcheck(rows: &[Row]) -> String {
+pub fn summary(rows: &[Row]) -> Vec<Block> {
+    let wrong = rows.iter().filter(|row| !row.differences().is_empty());
+    let conclusion = match wrong.count() {
+        0 => "all as planted".to_owned(),
+        n => format!("{n} of {} templates are not as planted", rows.len()),
+    };
+    vec![
+        Block::Table(table(rows)),
+        Block::Text(format!(
+            "{conclusion} (a subgraph holds from a faithfulness of {CLAIM} on)"
+        )),
+    ]
+}
+
+/// Templates of a model that say the same.
+struct Joined<'r> {
+    model: &'r str,
+    templates: String,
+    lines: [[String; 6]; 2],
+}
+
+fn table(rows: &[Row]) -> Table {
     let claim = rows.first().map_or((0, 0), |row| row.claim);
-    let verdict = format!("verdict on AF1({}, {})", claim.0, claim.1);
-    let header = [
+    let columns = [
         "model",
         "template",
         "",
@@ -45,34 +68,39 @@ pub fn selfcheck(rows: &[Row]) -> String {
         "AF1",
         "layers needed",
         "heads needed",
-        &verdict,
+        &format!("verdict on AF1({}, {})", claim.0, claim.1),
     ];
-    let mut table = table::table(&header);
-    let mut templates: Vec<(String, String, [[String; 6]; 2])> = Vec::new();
+    let mut all: Vec<Joined<'_>> = Vec::new();
     for row in rows {
         let template = format!("{} {}", row.style, row.operation);
         let lines = lines(row);
-        match templates.last_mut() {
-            Some((model, joined, same)) if *model == row.model && *same == lines => {
-                *joined += &format!(", {template}");
+        match all.last_mut() {
+            Some(last) if last.model == row.model && last.lines == lines => {
+                last.templates += &format!(", {template}");
             }
-            _ => templates.push((row.model.clone(), template, lines)),
+            _ => all.push(Joined {
+                model: &row.model,
+                templates: template,
+                lines,
+            }),
         }
     }
-    for (model, template, [planted, found]) in templates {
-        let cells = |first: [String; 3], rest: [String; 6]| first.into_iter().chain(rest);
-        table.add_row(cells([model, template, "planted".to_owned()], planted));
-        table.add_row(cells(
-            [String::new(), String::new(), "found".to_owned()],
-            found,
-        ));
-    }
-    let wrong = rows.iter().filter(|row| !row.differences().is_empty());
-    let conclusion = match wrong.count() {
-        0 => "all as planted".to_owned(),
-        n => format!("{n} of {} templates are not as planted", rows.len()),
+    let row = |first: [&str; 3], rest: [String; 6]| -> Vec<Cell> {
+        let first = first.map(Cell::words);
+        first.into_iter().chain(rest.map(Cell::words)).collect()
     };
-    format!("{table}\n{conclusion} (a subgraph holds from a faithfulness of {CLAIM} on)\n")
+    let both = |joined: Joined<'_>| {
+        let [planted, found] = joined.lines;
+        [
+            row([joined.model, &joined.templates, "planted"], planted),
+            row(["", "", "found"], found),
+        ]
+    };
+    Table {
+        columns: columns.map(str::to_owned).into(),
+        rows: all.into_iter().flat_map(both).collect(),
+        ..Table::default()
+    }
 }
 
 /// What was planted and what was found.
@@ -123,21 +151,31 @@ fn lines(row: &Row) -> [[String; 6]; 2] {
     ]
 }
 
-/// One JSON object a template.
-pub fn selfcheck_lines(rows: &[Row]) -> String {
-    let line = |row: &Row| {
-        let mut planted = serde_json::json!(row.planted);
-        if planted.is_object() {
-            planted["heads"] = serde_json::json!(row.planted_heads());
-        }
-        let object = serde_json::json!({
-            "schema": SCHEMA, "experiment": "selfcheck", "model": row.model, "style": row.style,
-            "operation": row.operation, "bos": row.bos, "bos_rule": row.bos_rule, "planted": planted, "found": row.found,
-            "claim": [row.claim.0, row.claim.1], "due": row.due, "verdict": row.verdict,
-            "kept_planted": row.kept_planted, "kept": row.kept,
-            "differences": row.differences(),
-        });
-        format!("{object}\n")
+/// The self-checks among records: a row a template, with what is not as planted.
+pub fn recorded<'l>(lines: &'l [Line]) -> Table {
+    let check = |line: &'l Line| match &line.row {
+        Recorded::Other(value) if value["experiment"] == "selfcheck" => Some(value),
+        _ => None,
     };
-    rows.iter().map(line).collect()
+    let checks = lines.iter().filter_map(check);
+    let text =
+        |field: &'static str| move |check: &Value| check[field].as_str().unwrap_or("").to_owned();
+    let differences = |check: &Value| {
+        let all = check["differences"].as_array().into_iter().flatten();
+        let all: Vec<&str> = all.filter_map(Value::as_str).collect();
+        match all.is_empty() {
+            true => "none: all as planted".to_owned(),
+            false => all.join("; "),
+        }
+    };
+    let columns = [
+        column("model", text("model")),
+        column("style", text("style")),
+        column("operation", text("operation")),
+        column("verdict due", text("due")),
+        column("verdict found", text("verdict")),
+        column("differences", differences),
+    ];
+    let title = "What was found in planted models, against what was planted";
+    Table::of(title, &columns, checks)
 }

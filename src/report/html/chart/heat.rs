@@ -4,22 +4,10 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::{Axis, FONT, Frame, IN_MEMORY, Ink, font, width, write};
-
-/// What a map shows.
-#[derive(Clone, Debug)]
-pub struct Heat {
-    /// The columns' names, from left to right, and what they are.
-    pub columns: Vec<String>,
-    pub x: String,
-    /// The rows' names, from below to above, and what they are.
-    pub rows: Vec<String>,
-    pub y: String,
-    /// Row by row: the share and its text; `None` where there is none.
-    pub cells: Vec<Vec<Option<(f64, String)>>>,
-}
+use crate::report::kit::{Figure, Map};
 
 /// A map of shares, with its scale beside it.
-pub fn heat(what: &str, described: &str, map: &Heat) -> String {
+pub fn heat(figure: &Figure, map: &Map) -> String {
     let texts = map.cells.iter().flatten().flatten();
     let longest = texts.map(|(_, text)| width(text)).max().unwrap_or(0);
     // Large maps are small-celled, without numbers.
@@ -43,7 +31,7 @@ pub fn heat(what: &str, described: &str, map: &Heat) -> String {
         y: Axis::names(&map.rows, &map.y, usize::MAX),
         grid: (false, false),
     };
-    frame.draw(what, described, |canvas, place| {
+    frame.draw(figure, |canvas, place| {
         let fill = |from: (i32, i32), to: (i32, i32), share: f64| {
             let cell = Rectangle::new([from, to], color(share).filled());
             canvas.draw(&cell).expect(IN_MEMORY);

@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use serde_json::json;
-
-use super::table::table;
 use crate::measure::Difference;
-use crate::record::{Provenance, SCHEMA};
+use crate::report::kit::{Block, Table, column};
 
 /// What the compiled and the masked way say of one plan.
 #[derive(Clone, Debug)]
@@ -73,53 +70,38 @@ impl fmt::Display for Beside {
 }
 
 /// A row a plan.
-pub fn diff_table(model: &str, rows: &[Beside]) -> String {
-    let mut table = table(&[
-        "style",
-        "op",
-        "replaced by",
-        "AF1",
-        "right compiled",
-        "right masked",
-        "other answers",
-        "logits apart",
-        "streams first apart",
-    ]);
-    for row in rows {
-        table.add_row([
-            row.style.clone(),
-            row.operation.clone(),
-            row.ablation.clone(),
-            format!("AF1({}, {})", row.wait, row.transfer),
-            format!("{}/{}", row.correct, row.prompts),
-            format!("{}/{}", row.correct_masked, row.prompts),
-            row.other_answers.to_string(),
-            format!("{:.1e}", row.logits_apart),
-            row.place(),
-        ]);
-    }
+pub fn summary(model: &str, rows: &[Beside]) -> Vec<Block> {
+    let columns = [
+        column("style", |row: &Beside| row.style.clone()),
+        column("op", |row: &Beside| row.operation.clone()),
+        column("replaced by", |row: &Beside| row.ablation.clone()),
+        column("AF1", |row: &Beside| {
+            format!("AF1({}, {})", row.wait, row.transfer)
+        }),
+        column("right compiled", |row: &Beside| {
+            format!("{}/{}", row.correct, row.prompts)
+        }),
+        column("right masked", |row: &Beside| {
+            format!("{}/{}", row.correct_masked, row.prompts)
+        }),
+        column("other answers", |row: &Beside| {
+            row.other_answers.to_string()
+        }),
+        column("logits apart", |row: &Beside| {
+            format!("{:.1e}", row.logits_apart)
+        }),
+        column("streams first apart", Beside::place),
+    ];
     let same = rows.iter().filter(|row| row.same()).count();
     let tolerance = rows.first().map_or(0.0, |row| row.tolerance);
-    format!(
-        "{model}: AF1 compiled and AF1 by masks; logits relative to the largest of them\n{table}\n{same} of {} the same (up to {tolerance:.0e})\n",
-        rows.len()
-    )
-}
-
-/// An object a plan.
-pub fn diff_lines(model: &str, rows: &[Beside], provenance: &Provenance) -> String {
-    let line = |row: &Beside| {
-        let first = row.first.as_ref().map(|d| {
-            json!({ "boundary": d.boundary, "position": d.position, "prompt": d.prompt, "apart": d.apart })
-        });
-        let object = json!({
-            "schema": SCHEMA, "experiment": "diff", "model": model, "style": row.style, "operation": row.operation,
-            "ablation": row.ablation, "wait": row.wait, "transfer": row.transfer, "prompts": row.prompts,
-            "correct": row.correct, "correct_masked": row.correct_masked, "other_answers": row.other_answers,
-            "logits_apart": row.logits_apart, "tolerance": row.tolerance, "first": first, "same": row.same(),
-            "provenance": provenance,
-        });
-        format!("{object}\n")
-    };
-    rows.iter().map(line).collect()
+    vec![
+        Block::Text(format!(
+            "{model}: AF1 compiled and AF1 by masks; logits relative to the largest of them"
+        )),
+        Block::Table(Table::of("", &columns, rows)),
+        Block::Text(format!(
+            "{same} of {} the same (up to {tolerance:.0e})",
+            rows.len()
+        )),
+    ]
 }

@@ -2,10 +2,11 @@
 
 use plotters::prelude::*;
 
-use super::{Axis, Estimate, Frame, IN_MEMORY, Ink, line};
+use super::{Axis, Frame, IN_MEMORY, Ink, line};
+use crate::report::kit::{Estimate, Figure};
 
 /// Shares as bars beside each other, each with its name below.
-pub fn bars(what: &str, described: &str, x: &str, y: &str, bars: &[(String, Estimate)]) -> String {
+pub fn bars(figure: &Figure, x: &str, y: &str, bars: &[(String, Estimate)]) -> String {
     let unit = (640 / bars.len().max(1)).clamp(16, 56);
     let names: Vec<String> = bars.iter().map(|(name, _)| name.clone()).collect();
     let frame = Frame {
@@ -15,7 +16,7 @@ pub fn bars(what: &str, described: &str, x: &str, y: &str, bars: &[(String, Esti
         y: Axis::share(y),
         grid: (false, true),
     };
-    frame.draw(what, described, |canvas, place| {
+    frame.draw(figure, |canvas, place| {
         for (i, (_, bar)) in bars.iter().enumerate() {
             let i = i as f64;
             let corners = [place(i - 0.35, bar.value), place(i + 0.35, 0.0)];

@@ -1,4 +1,4 @@
-//! Pictures of numbers as SVG for a page: curves, maps, bars, differences. Nothing here knows records.
+//! Figures as SVG for a page: curves, maps, bars, differences. Nothing here knows records.
 //!
 //! `plotters` draws and writes the SVG; text stays text. It knows fixed colours only, so that what shall follow the page
 //! is drawn in a colour that stands for it ([`Ink`]) and gets the page's afterwards.
@@ -15,24 +15,15 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-pub use bar::bars;
-pub use curve::{Series, curves, curves_over};
-pub use forest::forest;
-pub use heat::{Heat, heat};
+use crate::report::kit::{Drawing, Figure};
 
-/// A value with its interval, where that is known.
-#[derive(Clone, Copy, Debug)]
-pub struct Estimate {
-    pub value: f64,
-    pub low: Option<f64>,
-    pub high: Option<f64>,
-}
-
-impl Estimate {
-    /// The interval, or the value where none is known.
-    fn ends(&self) -> (f64, f64) {
-        let or = |end: Option<f64>| end.unwrap_or(self.value);
-        (or(self.low), or(self.high))
+/// A figure as SVG.
+pub fn draw(figure: &Figure) -> String {
+    match &figure.drawing {
+        Drawing::Curves(drawn) => curve::curves(figure, drawn),
+        Drawing::Bars { x, y, bars } => bar::bars(figure, x, y, bars),
+        Drawing::Differences { x, rows } => forest::forest(figure, x, rows),
+        Drawing::Map(map) => heat::heat(figure, map),
     }
 }
 
@@ -187,8 +178,7 @@ impl Frame {
     /// Draws the axes, then what `marks` draws: it gets the canvas and where a point of the plot is on it.
     fn draw(
         self,
-        what: &str,
-        described: &str,
+        figure: &Figure,
         marks: impl FnOnce(&Canvas, &dyn Fn(f64, f64) -> (i32, i32)),
     ) -> String {
         let longest = self.y.ticks.iter().map(|(_, name)| width(name)).max();
@@ -238,12 +228,12 @@ impl Frame {
             marks(&canvas, &place);
             canvas.present().expect(IN_MEMORY);
         }
-        themed(&svg, size, what, described)
+        themed(&svg, size, figure)
     }
 }
 
 /// The SVG with the page's colours, and with a name and a description for those who do not see it.
-fn themed(svg: &str, (width, height): (u32, u32), what: &str, described: &str) -> String {
+fn themed(svg: &str, (width, height): (u32, u32), figure: &Figure) -> String {
     // What plotters writes first says the size and a name space, which a page does not need.
     let body = svg.find('>').map_or("", |end| &svg[end + 1..]);
     let body = Ink::all().fold(body.to_owned(), |body, ink| {
@@ -254,10 +244,10 @@ fn themed(svg: &str, (width, height): (u32, u32), what: &str, described: &str) -
         )
     });
     let name = maud::html! {
-        title { (what) }
-        desc { (described) }
+        title { (figure.title) }
+        desc { (figure.described) }
     };
-    let label = maud::html! { (what) }.into_string();
+    let label = maud::html! { (figure.title) }.into_string();
     format!(
         "<svg role=\"img\" aria-label=\"{label}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">{}{body}",
         name.into_string()

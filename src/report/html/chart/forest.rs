@@ -2,10 +2,11 @@
 
 use plotters::prelude::*;
 
-use super::{Axis, Estimate, Frame, Ink, interval, line, mark};
+use super::{Axis, Frame, Ink, interval, line, mark};
+use crate::report::kit::{Estimate, Figure};
 
 /// Differences of shares, from -1 to 1, a row each; the first is on top. A line stands where there is none.
-pub fn forest(what: &str, described: &str, x: &str, rows: &[(String, Estimate)]) -> String {
+pub fn forest(figure: &Figure, x: &str, rows: &[(String, Estimate)]) -> String {
     let ticks = [-1.0, -0.5, 0.0, 0.5, 1.0];
     let ticks = ticks.map(|at| {
         let text = match at {
@@ -27,7 +28,7 @@ pub fn forest(what: &str, described: &str, x: &str, rows: &[(String, Estimate)])
         y: Axis::names(&upward, "", usize::MAX),
         grid: (true, false),
     };
-    frame.draw(what, described, |canvas, place| {
+    frame.draw(figure, |canvas, place| {
         let (top, bottom) = (rows.len() as f64 - 0.5, -0.5);
         let style = Ink::Text.code().stroke_width(1);
         line(canvas, place(0.0, bottom), place(0.0, top), style);

@@ -1,0 +1,108 @@
+//! Records for machines: a JSON object a line.
+
+use serde_json::json;
+
+use super::{Beside, Renderer};
+use crate::gate::Answer;
+use crate::record::{Comparison, Findings, Line, Measurement, Pair, Provenance, Row, SCHEMA};
+use crate::selfcheck;
+
+/// Lines of JSON.
+pub struct Json;
+
+impl Renderer for Json {
+    fn name(&self) -> &'static str {
+        "json"
+    }
+
+    fn help(&self) -> &'static str {
+        "The records as they are, merged"
+    }
+
+    fn records(&self, findings: &Findings<'_>) -> String {
+        let lines = findings.lines.iter().map(|line| format!("{}\n", line.text));
+        lines.collect::<String>() + &pools(findings)
+    }
+
+    fn comparison(&self, found: &Comparison<'_>) -> Option<String> {
+        let lines: String = found.pairs.iter().map(pair).collect();
+        let rest = json!({ "experiment": "comparison", "not_compared":
+            { "other_prompts": found.other_prompts, "only_now": found.only_now, "only_before": found.only_before } });
+        Some(lines + &format!("{rest}\n"))
+    }
+}
+
+/// A pair of cells as a line.
+fn pair(pair: &Pair<'_>) -> String {
+    let (m, o) = (pair.now, pair.before);
+    let faithful = |m: &Measurement| m.faithfulness.filter(|_| !pair.base);
+    let object = json!({
+        "experiment": "comparison", "cell": pair.name, "model": m.model, "against": o.model,
+        "model_sha256": m.provenance.model_sha256, "model_sha256_before": o.provenance.model_sha256,
+        "prompts": m.prompts, "accuracy": pair.share(m), "accuracy_before": pair.share(o),
+        "faithfulness": faithful(m), "faithfulness_before": faithful(o),
+        "difference": pair.difference.value, "difference_low": pair.difference.low, "difference_high": pair.difference.high,
+        "only_now": pair.only_now, "only_before": pair.only_before, "p": pair.p, "p_holm": pair.p_holm,
+        "change": pair.change.to_string(),
+    });
+    format!("{object}\n")
+}
+
+/// The pooled measurements as lines; they follow from the records and are in none.
+fn pools(findings: &Findings<'_>) -> String {
+    let line = |m: &Measurement| Line::new(Row::Measured(Box::new(m.clone()))).text + "\n";
+    findings.pools().map(line).collect()
+}
+
+/// The pooled measurements of these records as lines.
+pub fn pooled_lines(lines: &[Line]) -> String {
+    pools(&Findings::of(lines))
+}
+
+/// The line of a record about an answer of a gate.
+pub fn gate_line(model: &str, answer: &Answer, provenance: &Provenance) -> Line {
+    let mut object = json!({ "schema": SCHEMA, "experiment": "gate", "model": model });
+    let fields = serde_json::to_value(answer).expect("an answer is plain data");
+    for (name, value) in fields.as_object().into_iter().flatten() {
+        object[name] = value.clone();
+    }
+    object["provenance"] = serde_json::to_value(provenance).expect("it is plain data");
+    Line::new(Row::Other(object))
+}
+
+/// What was found in planted models: a line a template.
+pub fn selfcheck_lines(rows: &[selfcheck::Row]) -> String {
+    let line = |row: &selfcheck::Row| {
+        let mut planted = serde_json::json!(row.planted);
+        if planted.is_object() {
+            planted["heads"] = serde_json::json!(row.planted_heads());
+        }
+        let object = serde_json::json!({
+            "schema": SCHEMA, "experiment": "selfcheck", "model": row.model, "style": row.style,
+            "operation": row.operation, "bos": row.bos, "bos_rule": row.bos_rule, "planted": planted, "found": row.found,
+            "claim": [row.claim.0, row.claim.1], "due": row.due, "verdict": row.verdict,
+            "kept_planted": row.kept_planted, "kept": row.kept,
+            "differences": row.differences(),
+        });
+        format!("{object}\n")
+    };
+    rows.iter().map(line).collect()
+}
+
+/// The two ways of running AF1 beside each other: a line a plan.
+pub fn diff_lines(model: &str, rows: &[Beside], provenance: &Provenance) -> String {
+    let line = |row: &Beside| {
+        let first = row.first.as_ref().map(|d| {
+            json!({ "boundary": d.boundary, "position": d.position, "prompt": d.prompt, "apart": d.apart })
+        });
+        let object = json!({
+            "schema": SCHEMA, "experiment": "diff", "model": model, "style": row.style, "operation": row.operation,
+            "ablation": row.ablation, "wait": row.wait, "transfer": row.transfer, "prompts": row.prompts,
+            "correct": row.correct, "correct_masked": row.correct_masked, "other_answers": row.other_answers,
+            "logits_apart": row.logits_apart, "tolerance": row.tolerance, "first": first, "same": row.same(),
+            "provenance": provenance,
+        });
+        format!("{object}\n")
+    };
+    rows.iter().map(line).collect()
+}

@@ -1,0 +1,26 @@
+//! What is shown, as plain values: tables, figures and what stands around them. Views make them of records; renderers write them
+//! for a terminal, a page or a machine. Nothing here knows a measurement, and nothing here knows a format.
+
+mod figure;
+mod table;
+
+pub use figure::{Curves, Drawing, Estimate, Figure, Map, Series};
+pub use table::{Cell, Column, Table, Value, column};
+
+/// A piece of what is shown.
+#[derive(Clone, Debug)]
+pub enum Block {
+    /// A line of text, or several.
+    Text(String),
+    /// What is to be known about the numbers: a line, or several; nothing where it is empty.
+    Note(String),
+    /// Words in rows and columns.
+    Table(Table),
+    /// A picture.
+    Figure(Figure),
+    /// Blocks under a title.
+    Section(String, Vec<Block>),
+}
+
+/// What is shown: parts that stand apart from each other.
+pub type Document = Vec<Vec<Block>>;

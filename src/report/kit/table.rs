@@ -1,0 +1,153 @@
+//! Tables.
+
+use crate::record::Outcome;
+
+/// A table: what it is about, its columns, its rows, and what is to be known about it.
+#[derive(Clone, Debug, Default)]
+pub struct Table {
+    /// A line, or several; empty where what stands before says enough.
+    pub title: String,
+    /// The names of the columns.
+    pub columns: Vec<String>,
+    /// Row by row as many cells as there are columns. The first cell names the row.
+    pub rows: Vec<Vec<Cell>>,
+    /// What stands below it: a line each, or several.
+    pub notes: Vec<String>,
+}
+
+/// A cell of a table: what is read, and the number of the record that it shows.
+#[derive(Clone, Debug, Default)]
+pub struct Cell {
+    /// What is read.
+    pub text: String,
+    /// Which number of a record it shows, if it shows one.
+    pub number: Option<Number>,
+}
+
+/// A number of a record, as exactly as the record has it.
+#[derive(Clone, Debug)]
+pub struct Number {
+    /// The sweep of the record.
+    pub sweep: String,
+    /// The cell of the sweep.
+    pub cell: usize,
+    /// The field of the record.
+    pub field: String,
+    /// What stands there.
+    pub value: Option<Value>,
+    /// The lower end of its interval.
+    pub low: Option<f64>,
+    /// The upper end of its interval.
+    pub high: Option<f64>,
+}
+
+/// What stands in a field.
+#[derive(Clone, Copy, Debug)]
+pub enum Value {
+    /// A number.
+    Real(f64),
+    /// A count.
+    Whole(u64),
+    /// A verdict.
+    Verdict(Outcome),
+}
+
+impl From<f64> for Value {
+    fn from(value: f64) -> Self {
+        Self::Real(value)
+    }
+}
+
+impl Cell {
+    /// Words.
+    pub fn words(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            number: None,
+        }
+    }
+
+    /// The number of a field of a record, which is a sweep and a cell of it.
+    pub fn number(
+        text: String,
+        (sweep, cell): (&str, usize),
+        field: &str,
+        value: Option<Value>,
+    ) -> Self {
+        let number = Number {
+            sweep: sweep.to_owned(),
+            cell,
+            field: field.to_owned(),
+            value,
+            low: None,
+            high: None,
+        };
+        Self {
+            text,
+            number: Some(number),
+        }
+    }
+
+    /// The same with the ends of its interval.
+    #[must_use]
+    pub fn within(mut self, low: Option<f64>, high: Option<f64>) -> Self {
+        if let Some(number) = &mut self.number {
+            (number.low, number.high) = (low, high);
+        }
+        self
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::words(text)
+    }
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::words(text)
+    }
+}
+
+/// A column: its name, and what stands in it for an item.
+pub struct Column<'a, T> {
+    name: String,
+    cell: Box<dyn Fn(&T) -> Cell + 'a>,
+}
+
+/// A column of this name.
+pub fn column<'a, T, C: Into<Cell>>(
+    name: impl Into<String>,
+    cell: impl Fn(&T) -> C + 'a,
+) -> Column<'a, T> {
+    Column {
+        name: name.into(),
+        cell: Box::new(move |item| cell(item).into()),
+    }
+}
+
+impl Table {
+    /// A row an item.
+    pub fn of<'i, T: 'i>(
+        title: impl Into<String>,
+        columns: &[Column<'_, T>],
+        items: impl IntoIterator<Item = &'i T>,
+    ) -> Self {
+        let row = |item| columns.iter().map(|column| (column.cell)(item)).collect();
+        Self {
+            title: title.into(),
+            columns: columns.iter().map(|column| column.name.clone()).collect(),
+            rows: items.into_iter().map(row).collect(),
+            notes: Vec::new(),
+        }
+    }
+    /// The same without saying which numbers of records it shows: for what no record has.
+    #[must_use]
+    pub fn in_words(mut self) -> Self {
+        for cell in self.rows.iter_mut().flatten() {
+            cell.number = None;
+        }
+        self
+    }
+}

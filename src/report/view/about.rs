@@ -1,0 +1,258 @@
+//! What the numbers of a table are about, in words, and shares with the intervals that their records have.
+
+use super::number::{proportion, share};
+use super::said::said;
+use crate::prompt::Operation;
+use crate::record::{Group, Measurement, Outcome, Provenance, Sweep, Tested};
+use crate::report::kit::Block;
+use crate::stats::Inference;
+
+/// The values in order of appearance, each once.
+pub fn distinct<T: PartialEq>(all: impl IntoIterator<Item = T>) -> Vec<T> {
+    let mut values = Vec::new();
+    for value in all {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    values
+}
+
+/// What every sweep begins with: the model, the runtime, the prompts.
+pub fn heading(sweep: &Sweep) -> Block {
+    let Some(m) = sweep.measurements().next() else {
+        return Block::Text("no measurements".to_owned());
+    };
+    let about = format!(
+        "means: {} over {} contexts; {}",
+        m.estimator,
+        m.provenance.contexts_from,
+        intervals(sweep.measurements())
+    );
+    under(&m.model, m.layers, &m.provenance, &about)
+}
+
+/// The model, the runtime, the prompts, and what else is to be said of all numbers.
+pub fn under(model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
+    Block::Text(format!(
+        "{model}, {layers} layers, {} on ONNX Runtime {} ({})\n\
+         operands {}..={}, results {}..={}, {} before every prompt; {about}",
+        p.dtype,
+        p.runtime_version,
+        p.ran_on(),
+        p.operands[0],
+        p.operands[1],
+        p.results[0],
+        p.results[1],
+        front(p),
+    ))
+}
+
+/// What stands in front of every prompt, and what decided that.
+pub fn front(p: &Provenance) -> String {
+    in_front(p.bos.as_deref(), p.bos_rule.as_deref())
+}
+
+/// As [`front`], of a token and a rule.
+pub fn in_front(bos: Option<&str>, rule: Option<&str>) -> String {
+    let token = bos.unwrap_or("no token");
+    match rule {
+        Some(rule) => format!("{token} ({rule})"),
+        None => token.to_owned(),
+    }
+}
+
+/// The name of a template.
+pub fn template(m: &Measurement) -> String {
+    format!("{} {}", m.style, m.operation)
+}
+
+/// The name of a subgraph.
+pub fn af1(m: &Measurement) -> String {
+    format!("AF1({}, {})", m.wait, m.transfer.unwrap_or(0))
+}
+
+/// What a template is measured against: the unmodified model, and the best constant answer.
+pub fn baseline(m: &Measurement) -> String {
+    format!(
+        "{} {}: base accuracy {}, best constant answer {}",
+        m.style,
+        m.operation,
+        base_accuracy(m),
+        constant(m)
+    )
+}
+
+/// The right answers of the best constant.
+pub fn constant(m: &Measurement) -> String {
+    format!("{}/{}", m.constant_correct, m.prompts)
+}
+
+/// The share of the right answers that stay right.
+pub fn faithfulness(m: &Measurement) -> String {
+    let interval = (m.faithfulness_low, m.faithfulness_high);
+    proportion(m.correct_given_base, m.base_correct, interval)
+}
+
+/// The verdict in a word, and whether it is about a guess.
+pub fn verdict(m: &Measurement) -> String {
+    let Some(verdict) = &m.verdict else {
+        return String::new();
+    };
+    let word = outcome(verdict.outcome);
+    match m.guess {
+        true => format!("{word} (guess)"),
+        false => word.to_owned(),
+    }
+}
+
+/// An outcome in a word.
+pub fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Pass => "pass",
+        Outcome::Fail => "FAIL",
+        Outcome::Inconclusive => "inconclusive",
+    }
+}
+
+/// What intervals are about, for a heading.
+pub fn intervals<'m>(measurements: impl IntoIterator<Item = &'m Measurement>) -> String {
+    let all: Vec<&Measurement> = measurements.into_iter().collect();
+    let targets = distinct(all.iter().map(|m| m.inference));
+    let each = targets.iter().map(|target| match target {
+        Inference::Prompts => "95% Wilson intervals about these prompts",
+        Inference::Operands => {
+            "95% intervals about other operands (clusters by the value of each operand)"
+        }
+    });
+    let text = each.collect::<Vec<_>>().join(", ");
+    match !all.is_empty() && all.iter().all(|m| is_census(m)) {
+        true => format!("{text}; every prompt of these ranges was evaluated (a census)"),
+        false => text,
+    }
+}
+
+/// Whether every prompt of the ranges was evaluated: none was left out, and with three operands or more they are only drawn.
+fn is_census(m: &Measurement) -> bool {
+    let operands = m.operation.parse().map(|o: Operation| o.operands());
+    operands.is_ok_and(|count| count <= 2) && m.prompts == m.all_prompts && m.excluded == 0
+}
+
+/// The accuracy under the intervention.
+pub fn accuracy(m: &Measurement) -> String {
+    proportion(m.correct, m.prompts, (m.accuracy_low, m.accuracy_high))
+}
+
+/// The accuracy of the unmodified model.
+pub fn base_accuracy(m: &Measurement) -> String {
+    let interval = (m.base_accuracy_low, m.base_accuracy_high);
+    proportion(m.base_correct, m.prompts, interval)
+}
+
+/// The accuracy of the subgraph without transfer, of which records have no interval.
+pub fn empty_accuracy(cell: &Tested) -> String {
+    let m = &cell.m;
+    match (m.empty_correct, cell.empty) {
+        (None, _) => String::new(),
+        (Some(empty), Some(interval)) => proportion(empty, m.prompts, interval),
+        (Some(empty), None) => {
+            let value = empty as f64 / m.prompts.max(1) as f64;
+            format!("{empty}/{} {}", m.prompts, share(value, m.prompts))
+        }
+    }
+}
+
+/// Right answers of the unmodified model that the subgraph does not have.
+pub fn lost(m: &Measurement) -> String {
+    (m.base_correct - m.correct_given_base).to_string()
+}
+
+/// Right answers of the subgraph that the unmodified model does not have.
+pub fn gained(m: &Measurement) -> String {
+    (m.correct - m.correct_given_base).to_string()
+}
+
+/// What stands below a table: [`counts`] of every template, and the reasons of the verdicts.
+pub fn notes(sweep: &Sweep) -> String {
+    let of = |group| counts(group) + &reasons(group);
+    sweep.groups.iter().map(of).collect()
+}
+
+/// The reasons of the verdicts on what is claimed.
+fn reasons(group: &Group) -> String {
+    let cells = || group.cells.iter().map(|cell| &cell.m);
+    // The claim is about the first ablation, CAMA by default, and masking; the others are there for comparison.
+    let first = (
+        &group.first().ablation,
+        cells().find_map(|m| m.masking.as_ref()),
+    );
+    let mut text = String::new();
+    for m in cells().filter(|m| (&m.ablation, m.masking.as_ref()) == first) {
+        let (Some(verdict), Some(_)) = (&m.verdict, m.transfer) else {
+            continue;
+        };
+        text += &format!(
+            "    {} {}: {}: {}\n",
+            m.ablation,
+            af1(m),
+            outcome(verdict.outcome),
+            verdict.reason
+        );
+    }
+    text
+}
+
+/// What one operand says of another in the contexts.
+fn dependence(m: &Measurement) -> String {
+    match (m.operand_contexts_fewest, m.mutual_information) {
+        (Some(fewest), Some(bits)) => format!(
+            ", {fewest} at least for an operand, and one operand says {bits:.2} bits of another"
+        ),
+        _ => String::new(),
+    }
+}
+
+/// The half of the prompts, where it is not all of them.
+fn part(m: &Measurement) -> String {
+    match &*m.part {
+        "all" => String::new(),
+        part => format!(" ({part})"),
+    }
+}
+
+/// The counts of every template: see [`counts`].
+pub fn all_counts(sweep: &Sweep) -> String {
+    sweep.groups.iter().map(counts).collect()
+}
+
+/// How many prompts were evaluated and why not all, and how well the means are known: a line for every half of the prompts.
+pub fn counts(group: &Group) -> String {
+    let mut text = String::new();
+    for cells in group.cells.chunk_by(|a, b| a.m.part == b.m.part) {
+        let m = &cells[0].m;
+        let errors = cells
+            .iter()
+            .map(|cell| cell.m.largest_relative_standard_error);
+        text += &format!(
+            "{} {}{}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate{}); contexts a token: {} at \
+             least, {} in the median{}; standard error of a mean: at most {:.0}% of it\n",
+            m.style,
+            m.operation,
+            part(m),
+            m.prompts,
+            m.all_prompts,
+            m.excluded,
+            m.undefined,
+            m.degenerate,
+            m.mixed.map_or(String::new(), |mixed| format!(
+                ", {mixed} with operands of both halves"
+            )),
+            m.contexts_fewest,
+            m.contexts_median,
+            dependence(m),
+            100.0 * errors.fold(0.0, f64::max)
+        );
+        text += &said(m);
+    }
+    text
+}

@@ -1,0 +1,126 @@
+//! Is AF1 sufficient: a row for every subgraph, a map of styles and operations for each, and all styles together.
+
+use super::View;
+use super::about::{all_counts, distinct, heading, notes};
+use super::columns::{
+    ablation, accurate, against_base, against_empty, base, faithful, joined, masking_of_several,
+    normalised, operation, shares, shown, style, subgraph, technique, template, transfer, verdicts,
+    wait,
+};
+use super::{necessity, pooled, reproduce};
+use crate::record::{Measurement, Sweep, Tested};
+use crate::report::kit::{Block, Drawing, Figure, Map, Table};
+
+/// AF1 at chosen W and K.
+pub struct Af1;
+
+impl View for Af1 {
+    fn experiment(&self) -> &'static str {
+        "af1"
+    }
+
+    fn question(&self) -> &'static str {
+        "Is AF1 sufficient?"
+    }
+
+    fn claims(&self) -> bool {
+        true
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        // A gate's knock-out stands beside its AF1.
+        let is_knockout = |m: &Measurement| m.experiment == necessity::Necessity.experiment();
+        let knocked = sweep.only(is_knockout);
+        let sweep = sweep.only(|m| !is_knockout(m));
+        let table = match reproduce::is_main_table(&sweep) {
+            true => reproduce::table(&sweep),
+            false => table(&sweep),
+        };
+        let mut blocks = vec![
+            heading(&sweep),
+            Block::Table(table),
+            Block::Note(notes(&sweep)),
+        ];
+        blocks.extend(pooled::summary(&sweep.pools));
+        blocks.extend(necessity::tables(&knocked));
+        blocks
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        let cells: Vec<&Tested> = sweep.cells().collect();
+        let columns = joined([
+            template(),
+            subgraph(),
+            technique(),
+            shares(),
+            against_base(),
+            against_empty(),
+            verdicts(&cells),
+        ]);
+        let mut blocks = Vec::new();
+        if sweep.groups.len() > 1 {
+            blocks.extend(maps(sweep).into_iter().map(Block::Figure));
+        }
+        let table = Table::of("AF1 subgraphs", &columns, sweep.cells());
+        blocks.extend([Block::Table(table), Block::Note(all_counts(sweep))]);
+        blocks.extend(pooled::detail(&sweep.pools));
+        blocks
+    }
+}
+
+/// A row a subgraph.
+fn table(sweep: &Sweep) -> Table {
+    let cells: Vec<&Tested> = sweep.cells().collect();
+    let mut columns = vec![style("style"), operation("op"), ablation()];
+    columns.extend(masking_of_several(&cells));
+    columns.extend([wait(), transfer("transfer", "as the model")]);
+    columns.extend(base());
+    columns.extend([accurate(), faithful()]);
+    columns.extend(against_base());
+    columns.push(normalised());
+    columns.extend(verdicts(&cells));
+    Table::of("", &columns, sweep.cells())
+}
+
+/// A map of styles and operations for every subgraph.
+fn maps(sweep: &Sweep) -> Vec<Figure> {
+    let cells: Vec<&Measurement> = sweep.measurements().collect();
+    let kind = |m: &&Measurement| (m.wait, m.transfer, m.ablation.clone(), m.masking.clone());
+    let map = |of| {
+        let group = cells.iter().copied().filter(|m| kind(m) == of);
+        map(&cells, &group.collect::<Vec<_>>())
+    };
+    distinct(cells.iter().map(kind)).into_iter().map(map).collect()
+}
+
+/// The map of a subgraph: `group` are its cells among all.
+fn map(all: &[&Measurement], group: &[&Measurement]) -> Figure {
+    let styles = distinct(all.iter().map(|m| m.style.clone()));
+    let operations = distinct(all.iter().map(|m| m.operation.clone()));
+    let cell = |style: &String, operation: &String| {
+        let here = |m: &&&Measurement| (&m.style, &m.operation) == (style, operation);
+        shown(group.iter().find(here)?)
+    };
+    let row = |style: &String| operations.iter().map(|op| cell(style, op)).collect();
+    let m = group[0];
+    Figure {
+        title: format!(
+            "Faithfulness of {} with {} and {}, by style and operation",
+            super::about::af1(m),
+            m.ablation,
+            m.masking.as_deref().unwrap_or("no mask"),
+        ),
+        described: format!(
+            "A map of styles and operations from 0 (dark) to 1 (bright). {}",
+            super::SEE_TABLE
+        ),
+        drawing: Drawing::Map(Map {
+            x: "operation".to_owned(),
+            columns: operations.clone(),
+            y: String::new(),
+            // From below to above: the first style is on top.
+            rows: styles.iter().rev().cloned().collect(),
+            cells: styles.iter().rev().map(row).collect(),
+        }),
+    }
+}

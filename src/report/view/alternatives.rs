@@ -1,0 +1,156 @@
+//! Does it take CAMA and ABP: a row for everything that could stand in for them, against the first row.
+
+use super::View;
+use super::about::{af1, baseline, heading, notes, template};
+use super::columns::{
+    Columns, accurate, after_holm, against_base, divergence, faithful, field, joined,
+    logit_difference, logits, rank, said, shares, technique, verdict,
+};
+use super::number::{interval, p_value, signed};
+use crate::record::{Group, Measurement, Sweep, Tested};
+use crate::report::kit::{Block, Cell, Drawing, Estimate, Figure, Table, Value, column};
+
+/// The alternatives.
+pub struct Alternatives;
+
+impl View for Alternatives {
+    fn experiment(&self) -> &'static str {
+        "alternatives"
+    }
+
+    fn question(&self) -> &'static str {
+        "Does it take CAMA and ABP?"
+    }
+
+    fn claims(&self) -> bool {
+        true
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let mut blocks = vec![heading(sweep)];
+        blocks.extend(sweep.groups.iter().map(|group| Block::Table(table(group))));
+        blocks.push(Block::Note(notes(sweep)));
+        blocks
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        super::each_template(sweep, |group| {
+            let m = group.first();
+            let title = format!(
+                "{}: {} with alternatives to CAMA and ABP",
+                template(m),
+                af1(m)
+            );
+            let table = Block::Table(Table::of(title, &columns(group), &group.cells));
+            let figure = figure(group).map(Block::Figure);
+            figure.into_iter().chain([table]).collect()
+        })
+    }
+}
+
+/// A row an alternative.
+fn table(group: &Group) -> Table {
+    let m = group.first();
+    let title = format!(
+        "{}\n{} with something else in place of CAMA or of ABP, against the first row on the same prompts (exact \
+         McNemar tests, p after Holm)",
+        baseline(m),
+        af1(m),
+    );
+    let masking = |m: &Measurement| m.masking.clone().unwrap_or_default();
+    let difference = |m: &Measurement| difference(m).map_or(String::new(), |cell| cell.text);
+    let mut columns = vec![
+        said("replaced by", |m| m.ablation.clone()),
+        said("masked by", masking),
+        faithful(),
+    ];
+    columns.extend(against_base());
+    columns.extend([
+        accurate(),
+        said("accuracy difference", difference),
+        column("p", |cell: &Tested| {
+            cell.p_holm.map_or(String::new(), p_value)
+        }),
+        logit_difference(),
+        divergence("KL"),
+        rank("rank"),
+    ]);
+    Table::of(title, &columns, &group.cells)
+}
+
+/// The columns of the table that has every number.
+fn columns(group: &Group) -> Columns<'_> {
+    let known = |m: &Measurement, name: &str, p: Option<f64>| match p {
+        Some(p) => field(m, name, p_value(p), Some(Value::Real(p))),
+        None => Cell::words(""),
+    };
+    let mut columns = joined([technique(), shares(), against_base()]);
+    columns.extend([
+        column("accuracy difference", |cell: &Tested| {
+            difference(&cell.m).unwrap_or_else(|| Cell::words("the reference"))
+        }),
+        column("p", move |Tested { m, .. }: &Tested| {
+            known(m, "paired.p", m.paired.as_ref().map(|paired| paired.p))
+        }),
+        column("p after Holm", move |cell: &Tested| {
+            known(&cell.m, "p_holm", cell.p_holm)
+        }),
+    ]);
+    let cells: Vec<&Tested> = group.cells.iter().collect();
+    columns.extend(logits());
+    columns.push(verdict());
+    columns.extend(after_holm(&cells, |cell| cell.in_template));
+    columns
+}
+
+/// The difference of accuracies from the reference; `None` of the reference itself.
+fn difference(m: &Measurement) -> Option<Cell> {
+    let paired = m.paired.as_ref()?;
+    let value = paired.accuracy_difference;
+    let (low, high) = (
+        paired.accuracy_difference_low,
+        paired.accuracy_difference_high,
+    );
+    let text = interval(signed, value, low, high);
+    let value = Some(Value::Real(value));
+    Some(field(m, "paired.accuracy_difference", text, value).within(low, high))
+}
+
+/// What replaces, and what masks.
+fn both(ablation: &str, masking: Option<&str>) -> String {
+    format!("{ablation}, {}", masking.unwrap_or("no mask"))
+}
+
+/// A row an alternative; nothing where there are none.
+fn figure(group: &Group) -> Option<Figure> {
+    let cells = || group.cells.iter().map(|cell| &cell.m);
+    let row = |m: &Measurement| {
+        let paired = m.paired.as_ref()?;
+        let difference = Estimate {
+            value: paired.accuracy_difference,
+            low: paired.accuracy_difference_low,
+            high: paired.accuracy_difference_high,
+        };
+        Some((both(&m.ablation, m.masking.as_deref()), difference))
+    };
+    let rows: Vec<(String, Estimate)> = cells().filter_map(row).collect();
+    let reference = cells().find_map(|m| m.paired.as_ref())?;
+    let m = group.first();
+    Some(Figure {
+        title: format!(
+            "{}: accuracy of {} with an alternative less that with {}",
+            template(m),
+            af1(m),
+            both(&reference.ablation, reference.masking.as_deref())
+        ),
+        described: format!(
+            "A row for every alternative: the difference on the same prompts with its 95% interval; left of 0 the \
+             alternative is worse. {}",
+            super::SEE_TABLE
+        ),
+        drawing: Drawing::Differences {
+            x: "accuracy difference".to_owned(),
+            rows,
+        },
+    })
+}

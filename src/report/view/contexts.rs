@@ -1,0 +1,165 @@
+//! How many contexts does a mean take: a row and a point for every number of contexts, over all draws.
+
+use super::View;
+use super::about::{af1, baseline, heading, outcome, template};
+use super::columns::{ablation, joined, logits, said, shares};
+use super::number::{interval, share};
+use super::said::said as wrong;
+use crate::record::{Draws, FEWEST_DRAWS, Group, Measurement, Sweep};
+use crate::report::kit::{
+    Block, Column, Curves, Drawing, Estimate, Figure, Series, Table, column,
+};
+
+/// AF1 with means over fewer contexts.
+pub struct Contexts;
+
+impl View for Contexts {
+    fn experiment(&self) -> &'static str {
+        "contexts"
+    }
+
+    fn question(&self) -> &'static str {
+        "How many contexts does a mean take?"
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let tables = sweep.groups.iter().map(|group| Block::Table(table(group)));
+        std::iter::once(heading(sweep)).chain(tables).collect()
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        super::each_template(sweep, |group| {
+            let name = template(group.first());
+            let number = |m: &Measurement| m.contexts_drawn.unwrap_or(0).to_string();
+            let seed = |m: &Measurement| m.contexts_seed.unwrap_or(0).to_string();
+            let draws = vec![said("contexts", number), said("seed", seed), ablation()];
+            let each = joined([draws, shares(), logits()]);
+            let mut over_all = counted();
+            over_all.extend([
+                over_draws(
+                    "faithfulness over draws and prompts",
+                    group.first().base_correct,
+                ),
+                column("verdict", word),
+                column("reason", reason),
+            ]);
+            let [all_title, each_title] = ["all draws together", "draw by draw"]
+                .map(|what| format!("{name}: contexts, {what}"));
+            vec![
+                Block::Figure(figure(group)),
+                Block::Table(Table::of(all_title, &over_all, &group.draws)),
+                Block::Table(Table::of(each_title, &each, &group.cells)),
+            ]
+        })
+    }
+}
+
+/// A row a number of contexts, and the reasons of the verdicts below.
+fn table(group: &Group) -> Table {
+    let m = group.first();
+    let right = m.base_correct;
+    let title = format!(
+        "{}\n{} with {}, means over so many other contexts of every operand's token; intervals over draws and \
+         prompts (pigeonhole bootstrap)",
+        baseline(m),
+        af1(m),
+        m.ablation,
+    );
+    let end = move |draws: &Draws, of: fn(f64, f64) -> f64| {
+        let end = draws.each.iter().copied().reduce(of);
+        end.map_or(String::new(), |x| share(x, right))
+    };
+    let mut columns = counted();
+    columns.extend([
+        over_draws("faithfulness", right),
+        column("least", move |draws: &Draws| end(draws, f64::min)),
+        column("most", move |draws: &Draws| end(draws, f64::max)),
+        column("verdict", word),
+    ]);
+    let mut table = Table::of(title, &columns, &group.draws);
+    table.notes.extend(group.draws.iter().filter_map(|draws| {
+        let verdict = draws.all.as_ref()?.verdict.as_ref()?;
+        let plural = if draws.contexts == 1 { "" } else { "s" };
+        Some(format!(
+            "    {} context{plural}: {}: {}",
+            draws.contexts,
+            outcome(verdict.outcome),
+            verdict.reason
+        ))
+    }));
+    table.notes.push(wrong(m));
+    table
+}
+
+/// The number of contexts, and that of draws.
+fn counted<'a>() -> Vec<Column<'a, Draws>> {
+    vec![
+        column("contexts", |draws: &Draws| draws.contexts.to_string()),
+        column("draws", |draws: &Draws| draws.count.to_string()),
+    ]
+}
+
+/// Faithfulness over all draws, of so many right answers.
+fn over_draws<'a>(name: &str, right: usize) -> Column<'a, Draws> {
+    column(name, move |draws: &Draws| {
+        let of = |x: f64| share(x, right);
+        draws.all.as_ref().map_or("none to keep".to_owned(), |all| {
+            interval(of, all.faithfulness, Some(all.low), Some(all.high))
+        })
+    })
+}
+
+/// The verdict on all draws in a word or two.
+fn word(draws: &Draws) -> String {
+    match draws.all.as_ref().map(|all| &all.verdict) {
+        None => String::new(),
+        Some(Some(verdict)) => outcome(verdict.outcome).to_owned(),
+        Some(None) => format!("needs {FEWEST_DRAWS} draws"),
+    }
+}
+
+/// The reason of the verdict on all draws.
+fn reason(draws: &Draws) -> String {
+    let verdict = draws.all.as_ref().and_then(|all| all.verdict.as_ref());
+    verdict.map_or(String::new(), |verdict| verdict.reason.clone())
+}
+
+/// A point a number of contexts.
+fn figure(group: &Group) -> Figure {
+    // Numbers far apart stand side by side: the axis counts them.
+    let point = |(place, draws): (usize, &Draws)| {
+        let all = draws.all.as_ref()?;
+        let estimate = Estimate {
+            value: all.faithfulness,
+            low: Some(all.low),
+            high: Some(all.high),
+        };
+        Some((place, estimate))
+    };
+    let m = group.first();
+    let series = Series {
+        name: m.ablation.clone(),
+        points: group.draws.iter().enumerate().filter_map(point).collect(),
+        joined: true,
+    };
+    let numbers = group.draws.iter().map(|draws| draws.contexts.to_string());
+    let places: Vec<String> = numbers.collect();
+    Figure {
+        title: format!(
+            "{}: faithfulness of {} with means over {} contexts of a token",
+            template(m),
+            af1(m),
+            places.join(", ")
+        ),
+        described: format!(
+            "A curve over numbers of contexts, with 95% intervals over draws and prompts. {}",
+            super::SEE_TABLE
+        ),
+        drawing: Drawing::Curves(Curves::over_places(
+            "contexts of a token",
+            "faithfulness",
+            places,
+            vec![series],
+        )),
+    }
+}

@@ -1,0 +1,66 @@
+//! Which W and K, chosen on other prompts: numbers to read, not to compare in a picture, because every template has its own
+//! subgraph.
+
+use super::View;
+use super::about::{all_counts, heading, notes};
+use super::chosen::chosen;
+use super::columns::{
+    accurate, against_empty, base, faithful, joined, operation, part, shares, style, subgraph,
+    technique, template, transfer, verdicts, wait,
+};
+use crate::record::{Sweep, Tested};
+use crate::report::kit::{Block, Table};
+
+/// W and K that were chosen on the development prompts, and what they are worth on the held-out ones.
+pub struct Discover;
+
+impl View for Discover {
+    fn experiment(&self) -> &'static str {
+        "discover"
+    }
+
+    fn question(&self) -> &'static str {
+        "Which W and K, chosen on other prompts?"
+    }
+
+    fn claims(&self) -> bool {
+        true
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let cells: Vec<&Tested> = sweep.cells().collect();
+        let mut columns = vec![style("style"), operation("op"), part("prompts"), wait()];
+        columns.push(transfer("transfer", ""));
+        columns.extend(base().into_iter().take(1));
+        columns.extend([accurate(), faithful()]);
+        columns.extend(verdicts(&cells));
+        let rule = "W and K chosen on the development prompts, which share no operand with those held out: the longest wait, \
+                    and then the fewest transfer layers, with which AF1 holds; where none does, those that keep most";
+        vec![
+            heading(sweep),
+            Block::Text(rule.to_owned()),
+            Block::Table(Table::of("", &columns, sweep.cells())),
+            Block::Note(chosen(sweep.cells())),
+            Block::Note(notes(sweep)),
+        ]
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        let cells: Vec<&Tested> = sweep.cells().collect();
+        let columns = joined([
+            template(),
+            vec![part("prompts")],
+            subgraph(),
+            technique(),
+            shares(),
+            against_empty(),
+            verdicts(&cells),
+        ]);
+        let title = "AF1 chosen on the development prompts";
+        vec![
+            Block::Table(Table::of(title, &columns, sweep.cells())),
+            Block::Note(chosen(sweep.cells())),
+            Block::Note(all_counts(sweep)),
+        ]
+    }
+}

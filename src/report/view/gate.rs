@@ -1,0 +1,118 @@
+//! What a gate says.
+
+use super::about::{front, outcome};
+use crate::gate::{Answer, Condition};
+use crate::record::{Line, Outcome, Provenance, Row};
+use crate::report::kit::{Block, Table, column};
+
+/// The answer of a gate to a claim, as it stands in a record.
+pub struct Gated {
+    /// The model that it is about.
+    pub model: String,
+    /// The answer.
+    pub answer: Answer,
+    /// Under what it was found.
+    pub provenance: Provenance,
+}
+
+/// A condition of an answer.
+struct Asked<'a> {
+    gated: &'a Gated,
+    condition: &'a Condition,
+    /// Whether the condition is the first of its claim.
+    first: bool,
+}
+
+/// What stands above the answers: the outcome, and on what it was found.
+pub fn heading(model: &str, p: &Provenance, found: Outcome) -> Block {
+    Block::Text(format!(
+        "gate: {}\n{model}, {} on ONNX Runtime {} ({}), model {}\n{} before every prompt; means over {} contexts",
+        outcome(found),
+        p.dtype,
+        p.runtime_version,
+        p.ran_on(),
+        p.model_sha256.get(..16).unwrap_or(&p.model_sha256),
+        front(p),
+        p.contexts_from
+    ))
+}
+
+/// The answers of gates among records; of one claim that was asked again the last answer.
+pub fn answers(lines: &[Line]) -> Vec<Gated> {
+    let answer = |line: &Line| match &line.row {
+        Row::Other(value) if value["experiment"] == "gate" => Some(Gated {
+            model: value["model"].as_str()?.to_owned(),
+            answer: serde_json::from_value(value.clone()).ok()?,
+            provenance: serde_json::from_value(value["provenance"].clone()).unwrap_or_default(),
+        }),
+        _ => None,
+    };
+    let mut all: Vec<Gated> = Vec::new();
+    for gated in lines.iter().filter_map(answer) {
+        let same = |known: &Gated| {
+            let (a, b) = (&known.answer, &gated.answer);
+            let about = (a.level, a.inference, &a.claim) == (b.level, b.inference, &b.claim);
+            about && (&known.model, &known.provenance) == (&gated.model, &gated.provenance)
+        };
+        match all.iter().position(same) {
+            Some(at) => all[at].answer = gated.answer,
+            None => all.push(gated),
+        }
+    }
+    all
+}
+
+/// The conditions of all answers.
+fn asked(answers: &[Gated]) -> Vec<Asked<'_>> {
+    let mut all = Vec::new();
+    for gated in answers {
+        let conditions = gated.answer.conditions.iter().enumerate();
+        all.extend(conditions.map(|(i, condition)| Asked {
+            gated,
+            condition,
+            first: i == 0,
+        }));
+    }
+    all
+}
+
+/// A row a condition, for a glance.
+pub fn table(answers: &[Gated]) -> Table {
+    let once = |asked: &Asked<'_>, text: &str| match asked.first {
+        true => text.to_owned(),
+        false => String::new(),
+    };
+    let columns = [
+        column("claim", move |asked: &Asked<'_>| {
+            once(asked, &asked.gated.answer.claim)
+        }),
+        column("", move |asked: &Asked<'_>| {
+            once(asked, outcome(asked.gated.answer.outcome))
+        }),
+        column("condition", |asked: &Asked<'_>| {
+            asked.condition.asked.clone()
+        }),
+        column("outcome", |asked: &Asked<'_>| {
+            outcome(asked.condition.outcome)
+        }),
+        column("reason", |asked: &Asked<'_>| asked.condition.reason.clone()),
+    ];
+    Table::of("", &columns, &asked(answers))
+}
+
+/// A row a condition, with its model.
+pub fn full_table(answers: &[Gated]) -> Table {
+    let claim = |asked: &Asked<'_>| format!("{}: {}", asked.gated.model, asked.gated.answer.claim);
+    let columns = [
+        column("claim", claim),
+        column("condition", |asked: &Asked<'_>| {
+            asked.condition.asked.clone()
+        }),
+        column("outcome", |asked: &Asked<'_>| {
+            outcome(asked.condition.outcome)
+        }),
+        column("reason", |asked: &Asked<'_>| asked.condition.reason.clone()),
+    ];
+    let title = "What is claimed, and what the measurements say";
+    Table::of(title, &columns, &asked(answers))
+}

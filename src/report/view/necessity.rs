@@ -1,0 +1,84 @@
+//! In which layers must the last token see the others: a row and a bar for every knock-out.
+
+use super::View;
+use super::about::{all_counts, baseline, heading, template};
+use super::columns::{accurate, estimate, faithful, joined, logits, said, shares};
+use crate::record::{Group, Measurement, Sweep};
+use crate::report::kit::{Block, Drawing, Estimate, Figure, Table};
+
+/// The knock-outs.
+pub struct Necessity;
+
+impl View for Necessity {
+    fn experiment(&self) -> &'static str {
+        "necessity"
+    }
+
+    fn question(&self) -> &'static str {
+        "In which layers must the last token see others?"
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let mut blocks = vec![heading(sweep)];
+        blocks.extend(tables(sweep));
+        blocks.push(Block::Note(all_counts(sweep)));
+        blocks
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        super::each_template(sweep, |group| {
+            let mut columns = vec![said("layers", layers)];
+            columns.extend(joined([shares(), logits()]));
+            let title = format!("{}: necessity", template(group.first()));
+            vec![
+                Block::Figure(figure(group)),
+                Block::Table(Table::of(title, &columns, &group.cells)),
+            ]
+        })
+    }
+}
+
+/// A table a template, a row a knock-out.
+pub fn tables(sweep: &Sweep) -> impl Iterator<Item = Block> {
+    sweep.groups.iter().map(|group| {
+        let layers = |m: &Measurement| m.knockout_layers.clone().unwrap_or_default();
+        let columns = [said("layers", layers), faithful(), accurate()];
+        let title = format!(
+            "{}\nwhen the last token sees itself and position 0 only in these layers",
+            baseline(group.first())
+        );
+        Block::Table(Table::of(title, &columns, &group.cells))
+    })
+}
+
+/// The layers of a knock-out: `7..=7` is layer 7.
+fn layers(m: &Measurement) -> String {
+    let range = m.knockout_layers.as_deref().unwrap_or("");
+    match range.split_once("..=") {
+        Some((first, last)) if first == last => first.to_owned(),
+        Some((first, last)) => format!("{first}–{last}"),
+        None => range.to_owned(),
+    }
+}
+
+fn figure(group: &Group) -> Figure {
+    let cells = group.cells.iter().map(|cell| &cell.m);
+    let bars: Vec<(String, Estimate)> = cells
+        .filter_map(|m| Some((layers(m), estimate(m)?)))
+        .collect();
+    Figure {
+        title: format!(
+            "{}: faithfulness when the last token sees itself and position 0 only in these layers",
+            template(group.first())
+        ),
+        described: format!(
+            "A bar for every knock-out, with 95% intervals. {}",
+            super::SEE_TABLE
+        ),
+        drawing: Drawing::Bars {
+            x: "layers in which it sees no other token".to_owned(),
+            y: "faithfulness".to_owned(),
+            bars,
+        },
+    }
+}

@@ -1,0 +1,73 @@
+//! Claims over several templates together, below the table of each.
+
+use super::about::{af1, outcome};
+use super::columns::{
+    ablation, accurate, against_base, base, faithful, masking_of_several, operation, style,
+    transfer, verdicts, wait,
+};
+use crate::record::Tested;
+use crate::report::kit::{Block, Table};
+use crate::stats::Inference;
+
+/// A row a pool: words, because no record has these numbers.
+fn table(pools: &[Tested]) -> Table {
+    let cells: Vec<&Tested> = pools.iter().collect();
+    let mut columns = vec![style("pooled over"), operation("op"), ablation()];
+    columns.extend(masking_of_several(&cells));
+    columns.extend([wait(), transfer("transfer", "")]);
+    columns.extend(base());
+    columns.extend([accurate(), faithful()]);
+    columns.extend(against_base());
+    columns.extend(verdicts(&cells));
+    Table::of(title(pools), &columns, pools).in_words()
+}
+
+/// How prompts of several styles are counted.
+fn title(pools: &[Tested]) -> String {
+    let units = match pools.first().map(|pool| pool.m.inference) {
+        Some(Inference::Operands) => "prompts that share the value of an operand",
+        _ => "the same question in several styles",
+    };
+    format!(
+        "all styles together; {units} may succeed or fail together (clusters, exact intervals at the effective number of prompts)"
+    )
+}
+
+/// The pools with the reasons of the first technique; nothing where there is nothing to pool.
+pub fn summary(pools: &[Tested]) -> Option<Block> {
+    let first = pools.first()?;
+    let first = (&first.m.ablation, &first.m.masking);
+    let claimed = |pool: &&Tested| (&pool.m.ablation, &pool.m.masking) == first;
+    let note = |Tested { m, .. }: &Tested| {
+        let verdict = m.verdict.as_ref().filter(|_| m.transfer.is_some())?;
+        Some(format!(
+            "{}, {}: {} {}: {}: {}",
+            m.style,
+            m.operation,
+            m.ablation,
+            af1(m),
+            outcome(verdict.outcome),
+            verdict.reason
+        ))
+    };
+    let notes = pools.iter().filter(claimed).filter_map(note).collect();
+    Some(Block::Table(Table {
+        notes,
+        ..table(pools)
+    }))
+}
+
+/// The pools with all reasons; nothing where there is nothing to pool.
+pub fn detail(pools: &[Tested]) -> Option<Block> {
+    let note = |Tested { m, .. }: &Tested| {
+        let reason = m.verdict.as_ref().map_or("", |v| &v.reason);
+        format!("{}, {}, {}: {reason}", m.style, m.operation, m.ablation)
+    };
+    let notes = pools.iter().map(note).collect();
+    (!pools.is_empty()).then(|| {
+        Block::Table(Table {
+            notes,
+            ..table(pools)
+        })
+    })
+}

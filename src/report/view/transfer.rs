@@ -1,0 +1,121 @@
+//! How many layers of transfer are needed: a grid of W and K for every ablation, as a table and as a map.
+
+use std::collections::BTreeSet;
+
+use super::View;
+use super::about::{all_counts, baseline, distinct, heading, template};
+use super::columns::{against_empty, joined, shares, shown, subgraph, technique, verdict};
+use super::number::share;
+use crate::record::{Group, Measurement, Sweep};
+use crate::report::kit::{Block, Column, Drawing, Figure, Map, Table, column};
+
+/// The grid of W and K.
+pub struct Transfer;
+
+impl View for Transfer {
+    fn experiment(&self) -> &'static str {
+        "transfer"
+    }
+
+    fn question(&self) -> &'static str {
+        "How many layers must transfer, and when?"
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let mut blocks = vec![heading(sweep)];
+        for group in &sweep.groups {
+            let grid = |ablation| Block::Table(grid(group, ablation));
+            blocks.extend(ablations(group).into_iter().map(grid));
+        }
+        blocks.push(Block::Note(all_counts(sweep)));
+        blocks
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        super::each_template(sweep, |group| {
+            let columns = joined([
+                subgraph(),
+                technique(),
+                shares(),
+                against_empty(),
+                vec![verdict()],
+            ]);
+            let title = format!("{}: transfer", template(group.first()));
+            let table = Block::Table(Table::of(title, &columns, &group.cells));
+            let map = |ablation| Block::Figure(map(group, ablation));
+            let maps = ablations(group).into_iter().map(map);
+            maps.chain([table]).collect()
+        })
+    }
+}
+
+/// The ablations of a template.
+fn ablations(group: &Group) -> Vec<&str> {
+    distinct(group.cells.iter().map(|cell| cell.m.ablation.as_str()))
+}
+
+/// The measurement at a boundary with so many layers of transfer.
+fn at<'g>(group: &'g Group, ablation: &str, wait: usize, k: usize) -> Option<&'g Measurement> {
+    let mut cells = group.cells.iter().map(|cell| &cell.m);
+    cells.find(|m| (&*m.ablation, m.wait, m.transfer) == (ablation, wait, Some(k)))
+}
+
+/// The numbers of layers of transfer, in order.
+fn transfers<'m>(cells: impl Iterator<Item = &'m Measurement>) -> Vec<usize> {
+    let all: BTreeSet<usize> = cells.filter_map(|m| m.transfer).collect();
+    all.into_iter().collect()
+}
+
+/// A row a boundary, a column a number of transfer layers.
+fn grid(group: &Group, ablation: &str) -> Table {
+    let cells = || group.cells.iter().map(|cell| &cell.m);
+    let mut columns: Vec<Column<'_, usize>> = vec![column("W", |wait: &usize| wait.to_string())];
+    for k in transfers(cells().filter(|m| m.ablation == ablation)) {
+        columns.push(column(format!("K={k}"), move |wait: &usize| {
+            at(group, ablation, *wait, k).map_or(String::new(), kept)
+        }));
+    }
+    let title = format!(
+        "{}\nfaithfulness of AF1(W, K) with {ablation}",
+        baseline(group.first())
+    );
+    Table::of(title, &columns, &distinct(cells().map(|m| m.wait)))
+}
+
+/// The share and its interval, without counts, which are those of the line above.
+fn kept(m: &Measurement) -> String {
+    m.faithfulness.map_or("none to keep".to_owned(), |f| {
+        format!(
+            "{} [{}, {}]",
+            share(f, m.base_correct),
+            share(m.faithfulness_low, m.base_correct),
+            share(m.faithfulness_high, m.base_correct)
+        )
+    })
+}
+
+/// W from left to right, K from below to above.
+fn map(group: &Group, ablation: &str) -> Figure {
+    let cells = || group.cells.iter().map(|cell| &cell.m);
+    let waits: BTreeSet<usize> = cells().map(|m| m.wait).collect();
+    let transfers = transfers(cells());
+    let cell = |k: usize, wait: usize| shown(at(group, ablation, wait, k)?);
+    let row = |&k: &usize| waits.iter().map(|&wait| cell(k, wait)).collect();
+    Figure {
+        title: format!(
+            "{}: faithfulness of AF1(W, K) with {ablation}",
+            template(group.first())
+        ),
+        described: format!(
+            "A map over W and K from 0 (dark) to 1 (bright). {}",
+            super::SEE_TABLE
+        ),
+        drawing: Drawing::Map(Map {
+            x: "W: layers that wait".to_owned(),
+            columns: waits.iter().map(ToString::to_string).collect(),
+            y: "K: layers that transfer".to_owned(),
+            rows: transfers.iter().map(ToString::to_string).collect(),
+            cells: transfers.iter().map(row).collect(),
+        }),
+    }
+}

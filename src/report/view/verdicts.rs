@@ -1,0 +1,41 @@
+//! All verdicts of several sweeps.
+
+use super::columns::{Columns, faithful, joined, said, subgraph, technique, template, verdict};
+use crate::record::{Findings, Outcome, Sweep, Tested};
+use crate::report::kit::Table;
+
+/// The outcomes, the best first.
+pub const OUTCOMES: [Outcome; 3] = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive];
+
+/// What is claimed in several sweeps: see [`super::claimed`].
+pub fn claimed(findings: &Findings<'_>) -> Vec<Tested> {
+    let of = |sweep: &Sweep| -> Vec<Tested> {
+        let claimed = super::claimed(sweep).into_iter();
+        claimed.cloned().map(Tested::from).collect()
+    };
+    findings.sweeps.iter().flat_map(of).collect()
+}
+
+/// The outcomes over all draws of a number of contexts.
+pub fn over_draws(findings: &Findings<'_>) -> Vec<Outcome> {
+    let cells = findings.sweeps.iter().flat_map(Sweep::measurements);
+    let outcome =
+        |m: &crate::record::Measurement| Some(m.over_draws.as_ref()?.verdict.as_ref()?.outcome);
+    cells.filter_map(outcome).collect()
+}
+
+/// A row a verdict, with its reason.
+pub fn table(claimed: &[Tested]) -> Table {
+    let reason = said("reason", |m| {
+        m.verdict.as_ref().map_or("", |v| &v.reason).to_owned()
+    });
+    let model: Columns<'_> = vec![said("model", |m| m.model.clone())];
+    let columns = joined([
+        model,
+        template(),
+        subgraph(),
+        technique(),
+        vec![faithful(), verdict(), reason],
+    ]);
+    Table::of("Every verdict with its reason", &columns, claimed)
+}

@@ -1,0 +1,97 @@
+//! How long can every token wait: a table of boundaries and ablations, and curves over the boundaries.
+
+use super::View;
+use super::about::{all_counts, baseline, distinct, faithfulness, heading, template};
+use super::columns::{ablation, estimate, joined, logits, shares, wait};
+use super::number::share;
+use crate::record::{Group, Measurement, Sweep};
+use crate::report::kit::{Block, Column, Curves, Drawing, Figure, Series, Table, column};
+
+/// The waiting sweep.
+pub struct Waiting;
+
+impl View for Waiting {
+    fn experiment(&self) -> &'static str {
+        "waiting"
+    }
+
+    fn question(&self) -> &'static str {
+        "How long can every token wait?"
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let tables = sweep.groups.iter().map(|group| Block::Table(grid(group)));
+        let mut blocks = vec![heading(sweep)];
+        blocks.extend(tables);
+        blocks.push(Block::Note(all_counts(sweep)));
+        blocks
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        super::each_template(sweep, |group| {
+            let title = format!("{}: waiting", template(group.first()));
+            let columns = joined([vec![wait(), ablation()], shares(), logits()]);
+            let several = distinct(group.cells.iter().map(|cell| cell.m.wait)).len() > 1;
+            let figure = several.then(|| Block::Figure(figure(group)));
+            let table = Block::Table(Table::of(title, &columns, &group.cells));
+            figure.into_iter().chain([table]).collect()
+        })
+    }
+}
+
+/// The ablations of a template.
+fn ablations(group: &Group) -> Vec<&str> {
+    distinct(group.cells.iter().map(|cell| cell.m.ablation.as_str()))
+}
+
+/// A row a boundary, a column an ablation.
+fn grid(group: &Group) -> Table {
+    let shown = |m: &Measurement| format!("{} ({})", faithfulness(m), share(m.accuracy, m.prompts));
+    let mut columns: Vec<Column<'_, usize>> = vec![column("W", |wait: &usize| wait.to_string())];
+    columns.extend(ablations(group).into_iter().map(|ablation| {
+        column(ablation, move |wait: &usize| {
+            let mut cells = group.cells.iter().map(|cell| &cell.m);
+            let found = cells.find(|m| m.wait == *wait && m.ablation == ablation);
+            found.map_or(String::new(), shown)
+        })
+    }));
+    let title = format!(
+        "{}\nfaithfulness (and accuracy) when every token waits to W",
+        baseline(group.first())
+    );
+    let waits = distinct(group.cells.iter().map(|cell| cell.m.wait));
+    Table::of(title, &columns, &waits)
+}
+
+/// A curve an ablation.
+fn figure(group: &Group) -> Figure {
+    let ablations = ablations(group);
+    let curve = |ablation: &&str| {
+        let cells = group.cells.iter().map(|cell| &cell.m);
+        let cells = cells.filter(|m| m.ablation == *ablation);
+        Series {
+            name: (*ablation).to_owned(),
+            points: cells
+                .filter_map(|m| Some((m.wait, estimate(m)?)))
+                .collect(),
+            joined: true,
+        }
+    };
+    let series = ablations.iter().map(curve).collect();
+    Figure {
+        title: format!(
+            "{}: faithfulness when every token waits to W, by what replaces the residual stream",
+            template(group.first())
+        ),
+        described: format!(
+            "Curves over W, one for each of {}, with 95% intervals. {}",
+            ablations.join(", "),
+            super::SEE_TABLE
+        ),
+        drawing: Drawing::Curves(Curves::over_numbers(
+            "W: layers that wait",
+            "faithfulness",
+            series,
+        )),
+    }
+}
