@@ -116,12 +116,12 @@ fn the_warning_is_on_standard_error_and_in_inspect() {
         "A+B",
     ];
     let wrong = ["--bos", "<bos>", "--operands", "0..=9"];
-    let run = af1().arg("run").args(model).args(wrong).output().unwrap();
+    let run = af1("").arg("run").args(model).args(wrong).output().unwrap();
     let said = String::from_utf8(run.stderr).unwrap();
     assert!(said.contains("WARNING: calculate A+B: on"), "{said}");
-    let text = stdout(af1().arg("inspect").args(model).args(wrong));
+    let text = stdout(af1("").arg("inspect").args(model).args(wrong));
     assert!(text.contains("WARNING: calculate A+B: on"), "{text}");
-    let text = stdout(af1().arg("inspect").args(model).args(&wrong[2..]));
+    let text = stdout(af1("").arg("inspect").args(model).args(&wrong[2..]));
     assert!(
         text.contains("before every prompt: no token (add_bos_token in tokenizer_config.json)"),
         "{text}"
@@ -155,7 +155,7 @@ fn nothing_in_front_is_no_obstacle(
         "--operation",
         "A+B",
     ];
-    let text = stdout(af1().args(verb.split(' ')).args(args));
+    let text = stdout(af1("").args(verb.split(' ')).args(args));
     assert!(
         text.contains("no token (add_bos_token in tokenizer_config.json) before every prompt"),
         "{text}"
@@ -178,7 +178,7 @@ fn records_name_the_rule_and_the_contexts() {
     ];
     for from in ["all", "answerable"] {
         let text = stdout(
-            af1()
+            af1("")
                 .args(args)
                 .args(["--contexts-from", from, "--results", "0..=9"]),
         );

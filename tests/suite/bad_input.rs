@@ -58,7 +58,7 @@ fn with_tokenizer(words: &[&str], normalizer: serde_json::Value, pattern: &str) 
 }
 
 fn inspect(model: &Path) -> Command {
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("inspect").arg("--model").arg(model);
     command
 }
@@ -302,7 +302,7 @@ fn a_prompt_that_is_longer_than_its_templates_others() {
         "[[style]]\nid = 's'\n[style.templates]\n'A+B' = '{A}+={B}='\n",
     )
     .unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("run")
         .arg("--model")
@@ -336,7 +336,7 @@ fn a_prompt_with_other_tokens_beside_the_operands() {
         "type": "Replace", "pattern": { "Regex": "(?<=7)\\+" }, "content": "=",
     });
     let model = with_tokenizer(&["+", "="], normalizer, ".");
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("run").arg("--model").arg(model.path()).args([
         "--style",
         "symbolic",
@@ -386,7 +386,7 @@ fn a_weight_that_the_graph_does_not_know() {
 #[test]
 fn position_0_is_no_operand() {
     let model = path("reference/tiny-llama/f32");
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("run")
         .arg("--model")
@@ -404,7 +404,7 @@ fn one_bad_template_among_good_ones() {
     let text = "[[style]]\nid = 'good'\n[style.templates]\n'A+B' = '{A}+{B}='\n\
                 [[style]]\nid = 'bad'\n[style.templates]\n'A+B' = '1{A}+{B}='\n";
     std::fs::write(&styles, text).unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("run")
         .arg("--model")
@@ -450,7 +450,7 @@ fn one_bad_template_among_good_ones() {
 fn exporting_over_another_model() {
     let folder = copy("f16");
     let before = std::fs::read(folder.path().join("model.safetensors")).unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("export")
         .arg("--model")
@@ -484,28 +484,28 @@ fn a_style_file_with_an_unknown_placeholder() {
         "{A}, {B}",
     ];
     refused(
-        af1().arg("run").arg("--styles").arg(&styles),
+        af1("").arg("run").arg("--styles").arg(&styles),
         exit::STYLE,
         &parts,
     );
     std::fs::write(&styles, "[[style]\n").unwrap();
     refused(
-        af1().arg("run").arg("--styles").arg(&styles),
+        af1("").arg("run").arg("--styles").arg(&styles),
         exit::STYLE,
         &["mine.toml", "line 1"],
     );
     refused(
-        af1().args(["run", "--styles", "none.toml"]),
+        af1("").args(["run", "--styles", "none.toml"]),
         exit::NOT_FOUND,
         &["none.toml"],
     );
     refused(
-        af1().args(["run", "--style", "poem"]),
+        af1("").args(["run", "--style", "poem"]),
         exit::STYLE,
         &["\"poem\"", "symbolic"],
     );
     let missing = ["run", "--style", "symbolic", "--operation", "A+B,A*B"];
-    refused(af1().args(missing), exit::STYLE, &["no template for A*B"]);
+    refused(af1("").args(missing), exit::STYLE, &["no template for A*B"]);
 }
 
 #[rstest]
@@ -536,7 +536,7 @@ fn a_wrong_command_line(#[case] args: &[&str], #[case] part: &str) {
         true => &[][..],
         false => &["--model", "smollm2-135m-instruct"],
     };
-    refused(af1().args(args).args(model), exit::USAGE, &[part]);
+    refused(af1("").args(args).args(model), exit::USAGE, &[part]);
     assert!(!Path::new("x").exists());
 }
 
@@ -551,7 +551,7 @@ fn weights_that_are_not_numbers() {
         let at = 8 + header + begin.as_u64().unwrap() as usize;
         bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("run").arg("--model").arg(model.path()).args([
         "--style",
         "symbolic",
@@ -569,7 +569,7 @@ fn weights_that_are_not_numbers() {
 #[test]
 fn an_estimator_without_any_mean() {
     let model = path("reference/tiny-llama/f32");
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("run")
         .arg("--model")
@@ -595,7 +595,7 @@ fn ranges_without_prompts() {
         "A+B",
     ];
     refused(
-        af1().args(none),
+        af1("").args(none),
         exit::NO_PROMPTS,
         &["no operands in 5..=9", "0..=3"],
     );
@@ -608,7 +608,7 @@ fn ranges_without_prompts() {
         "--operation",
         "A-B",
     ];
-    refused(af1().args(split), exit::NO_PROMPTS, &["never one token"]);
+    refused(af1("").args(split), exit::NO_PROMPTS, &["never one token"]);
 }
 
 #[rstest]
@@ -621,7 +621,7 @@ fn ranges_without_prompts() {
 fn a_device_that_the_library_does_not_have(#[case] device: &str, #[case] provider: &str) {
     // The pinned library: another one, named by the environment, may have the provider.
     let library = af1::runtime::Library::fetch(&cache(), &Device::Cpu, false).unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command
         .env("ORT_DYLIB_PATH", library.path)
         .args(["run", "--device", device]);
@@ -637,7 +637,7 @@ fn a_runtime_library_that_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("libonnxruntime.so");
     let run = |file: &Path| {
-        let mut command = af1();
+        let mut command = af1("");
         command.env("ORT_DYLIB_PATH", file).arg("run");
         command
     };

@@ -12,7 +12,7 @@ use rstest::rstest;
 use super::program::{af1, stdout};
 
 fn lines(args: &[&str]) -> Vec<Line> {
-    let text = stdout(af1().args(args).args(["--format", "json"]));
+    let text = stdout(af1("").args(args).args(["--format", "json"]));
     text.lines().map(|line| Line::read(line).unwrap()).collect()
 }
 
@@ -96,7 +96,7 @@ fn what_is_chosen_is_what_was_planted(
 #[test]
 fn what_cannot_be_split_is_refused() {
     let args = "discover --model planted-af1 --style symbolic --operation A+B --operands 4";
-    let output = af1().args(args.split(' ')).output().unwrap();
+    let output = af1("").args(args.split(' ')).output().unwrap();
     assert_eq!(
         output.status.code(),
         Some(af1::error::exit::NO_PROMPTS.into())
@@ -295,7 +295,7 @@ fn the_size_of_random_sets_is_chosen_where_heads_are() {
 fn tuned_sets_do_not_meet_random_ones_unsaid(#[case] more: &[&str], #[case] said: &str) {
     let args =
         "heads --model planted-af1 --style symbolic --operation A+B --operands 0..=9 --controls 3";
-    let text = stdout(af1().args(args.split(' ')).args(more));
+    let text = stdout(af1("").args(args.split(' ')).args(more));
     assert!(text.contains(said), "{text}");
 }
 
@@ -316,7 +316,7 @@ fn draws_are_judged_together() {
     assert_eq!(outcomes(&run("5")), [five, five].concat());
     let three = [None, None, Some(None)];
     assert_eq!(outcomes(&run("3")), [three, three].concat());
-    let table = |draws: &str| stdout(af1().args(args.split(' ')).arg(draws));
+    let table = |draws: &str| stdout(af1("").args(args.split(' ')).arg(draws));
     assert!(table("3").contains("needs 5 draws"));
     let text = table("5");
     assert!(

@@ -233,7 +233,7 @@ fn a_graph_of_its_own_answers_the_same(
         "calculate",
     ];
     let more = ["--operation", "A-B", "--operands", "0..=9", "--out", &out];
-    let text = stdout(super::program::af1().args(args).args(more));
+    let text = stdout(super::program::af1("").args(args).args(more));
     assert!(text.contains("checked: 55 of 55 prompts"), "{text}");
     let files: BTreeSet<_> = (folder.path().read_dir().unwrap())
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -306,7 +306,7 @@ fn means_that_leave_prompts_out_are_no_tables() {
 fn the_two_ways_are_beside_each_other(
     #[values("planted-af1", "planted-two-hop", "planted-late")] model: &str,
 ) {
-    let mut diff = super::program::af1();
+    let mut diff = super::program::af1("");
     diff.args([
         "diff",
         "--model",

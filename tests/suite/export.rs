@@ -156,7 +156,7 @@ fn a_gguf_file_is_exported_with_its_weights() {
     let model = Model::load(&gguf.to_string_lossy(), &BosChoice::Default, &cache()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let export = || {
-        let mut command = af1();
+        let mut command = af1("");
         command.args(["export", "--model"]).arg(&gguf).arg("--out");
         stdout(command.arg(folder.path()));
     };
@@ -203,7 +203,7 @@ fn a_gguf_file_is_exported_with_its_weights() {
     export();
     assert!(bytes(&folder.path().join("model.safetensors")) == written);
     std::fs::write(folder.path().join("model.safetensors"), "another's").unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command.args(["export", "--model"]).arg(&gguf).arg("--out");
     refused(
         command.arg(folder.path()),

@@ -20,7 +20,7 @@ use super::program::{af1, stdout};
 const SAME: f64 = 5e-5;
 
 fn inspect(file: &Path) -> Command {
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("inspect").arg(file);
     command
 }
@@ -49,7 +49,7 @@ fn graphs_of_torch_equal_torch(#[values("gpt2-shaped", "counting")] name: &str) 
 /// A model as `af1 export` writes it, with the tokenizer.
 fn exported(model: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut export = af1();
+    let mut export = af1("");
     export.args(["export", "--model", model, "--out"]);
     stdout(export.arg(folder.path()));
     let (model, _) = load(model);
@@ -113,7 +113,7 @@ fn graphs_of_this_program(
         text.contains(part) && message.contains("violated 1 times"),
         "{text}{message}"
     );
-    let mut logits = af1();
+    let mut logits = af1("");
     logits
         .args(["logits", "--prompt", "1+1=", "--model"])
         .arg(&file);
@@ -142,7 +142,7 @@ fn every_experiment(#[case] verb: &str) {
     let folder = exported("planted-af1");
     let file = folder.path().join("model.onnx");
     let rows = |model: &str, masked: bool| -> Vec<Value> {
-        let mut command = af1();
+        let mut command = af1("");
         command.args(verb.split(' ')).args(["--model", model]);
         command.args([
             "--style",
@@ -216,7 +216,7 @@ fn experiments_of_graphs_of_torch(
 ) {
     let text = |name: &str| {
         let file = path("foreign").join(name);
-        let mut command = af1();
+        let mut command = af1("");
         command.args(verb.split(' ')).arg("--model").arg(&file);
         let text = stdout(command.args(["--style", "symbolic", "--operands", "0..=9"]));
         text.replace(name, "MODEL")
@@ -233,7 +233,7 @@ fn experiments_of_graphs_of_torch(
 #[test]
 fn alternatives_of_the_least() {
     let run = |name: &str| {
-        let mut command = af1();
+        let mut command = af1("");
         command.args([
             "alternatives",
             "--wait",
@@ -304,7 +304,7 @@ fn alternatives_of_the_least() {
 fn what_a_graph_cannot(#[case] verb: &str, #[case] code: u8, #[case] part: &str) {
     let out = tempfile::tempdir().unwrap();
     let verb = verb.replace("OUT", &out.path().to_string_lossy());
-    let mut command = af1();
+    let mut command = af1("");
     command
         .args(verb.split(' '))
         .arg("--model")
@@ -455,7 +455,7 @@ fn files_that_are_not_there_or_no_graph() {
     let folder = copied(&path("foreign"));
     let file = folder.path().join("model.onnx");
     refused(&mut inspect(&file), exit::NOT_FOUND, &["model.onnx"]);
-    let mut with_tokens = af1();
+    let mut with_tokens = af1("");
     with_tokens.args(["inspect", "--model"]).arg(&file);
     refused(
         &mut with_tokens,
@@ -468,7 +468,7 @@ fn files_that_are_not_there_or_no_graph() {
 
     let file = folder.path().join("counting.onnx");
     std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command.args(["inspect", "--model"]).arg(&file);
     refused(&mut command, exit::NOT_FOUND, &["tokenizer.json"]);
 }

@@ -36,7 +36,7 @@ fn experiments() -> String {
         &["run", "--masking", "abp,no-sink"],
     ];
     let text = |verb: &&[&str]| {
-        let mut command = af1();
+        let mut command = af1("");
         stdout(
             command
                 .args(*verb)

@@ -21,7 +21,7 @@ const SUMS: [&str; 9] = [
 ];
 
 fn run(args: &[&str]) -> String {
-    let mut run = af1();
+    let mut run = af1("");
     run.arg("run").args(SUMS);
     match args.contains(&"--style") {
         true => {}
@@ -121,12 +121,18 @@ fn records_without_a_target_are_about_the_prompts() {
             format!("{m}\n")
         });
     std::fs::write(&before, older.collect::<String>()).unwrap();
-    let report = |path: &Path| stdout(af1().arg("report").arg(path));
+    let report = |path: &Path| stdout(af1("").arg("report").arg(path));
     assert_eq!(report(&now), report(&before));
     assert!(report(&before).contains("about these prompts"));
-    let page = stdout(af1().arg("report").arg(&now).args(["--format", "html"]));
+    let page = stdout(af1("").arg("report").arg(&now).args(["--format", "html"]));
     assert!(page.contains("95% Wilson intervals about these prompts"));
-    let against = stdout(af1().arg("report").arg(&now).arg("--against").arg(&before));
+    let against = stdout(
+        af1("")
+            .arg("report")
+            .arg(&now)
+            .arg("--against")
+            .arg(&before),
+    );
     assert!(against.contains("about these prompts") && against.contains("no significant change"));
 }
 
@@ -146,7 +152,7 @@ fn a_gate_has_a_target(#[case] key: &str, #[case] code: i32, #[case] needs: &str
                  faithful = 0.95\nnecessity_drop = 0.5\nbetter_than = [\"mean\"]\n";
     std::fs::write(&config, format!("{key}{claim}")).unwrap();
     let gate = |format: &str| {
-        let mut run = af1();
+        let mut run = af1("");
         run.env_remove("GITHUB_STEP_SUMMARY");
         run.args([
             "gate",
@@ -206,7 +212,7 @@ fn an_unknown_target_is_refused() {
     let config = folder.path().join("gate.toml");
     let claim = "[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.95\ninference = \"all\"\n";
     std::fs::write(&config, claim).unwrap();
-    let output = af1()
+    let output = af1("")
         .args(["gate", "--model", "planted-af1", "--config"])
         .arg(&config)
         .output()
@@ -233,7 +239,7 @@ fn styles_are_pooled() {
     ];
     let both = |more: &[&str]| {
         // A later value of an option would be refused: the range is another one here.
-        let mut run = af1();
+        let mut run = af1("");
         run.args([
             "run",
             "--model",
@@ -258,7 +264,7 @@ fn styles_are_pooled() {
         assert!(table.contains(part), "no {part:?} in {table}");
     }
     let report = |path: &Path, format: &str| {
-        stdout(af1().arg("report").arg(path).args(["--format", format]))
+        stdout(af1("").arg("report").arg(path).args(["--format", format]))
     };
     assert_eq!(report(&record, "table"), table);
     assert!(report(&record, "markdown").contains("| pooled over"));
@@ -311,7 +317,7 @@ fn styles_are_pooled() {
         ]);
         path
     };
-    let merged = stdout(af1().arg("merge").args([shard(1), shard(2)]));
+    let merged = stdout(af1("").arg("merge").args([shard(1), shard(2)]));
     let path = folder.path().join("merged.jsonl");
     std::fs::write(&path, &merged).unwrap();
     assert_eq!(report(&path, "table"), table);

@@ -403,7 +403,7 @@ fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason
         "200",
     ];
     let text = stdout(
-        af1()
+        af1("")
             .args(args)
             .args(["--ablation", "cama", "--format", "json"]),
     );

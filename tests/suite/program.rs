@@ -6,8 +6,12 @@ use serde_json::Value;
 
 use super::fixtures::path;
 
-pub fn af1() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_af1"))
+/// The program with these words, split as a shell splits them. A summary is written only where a test asks for it.
+pub fn af1(words: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_af1"));
+    command.env_remove("GITHUB_STEP_SUMMARY");
+    command.args(shlex::split(words).expect("quotes are closed"));
+    command
 }
 
 pub fn stdout(command: &mut Command) -> String {
@@ -31,7 +35,7 @@ fn tiny() -> String {
 fn the_default_run() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"ONNX Runtime \d+\.\d+\.\d+", "ONNX Runtime [version]");
-    settings.bind(|| insta::assert_snapshot!(stdout(&mut af1())));
+    settings.bind(|| insta::assert_snapshot!(stdout(&mut af1(""))));
 }
 
 /// Without a verb, arguments are those of the main table.
@@ -49,10 +53,10 @@ fn reproduce_is_the_default() {
         "0..=9",
     ];
     let rest = ["--wait", "1", "--transfer", "1", "--format", "json"];
-    let implied = stdout(af1().args(args).args(rest));
+    let implied = stdout(af1("").args(args).args(rest));
     assert_eq!(
         implied,
-        stdout(af1().arg("reproduce").args(args).args(rest))
+        stdout(af1("").arg("reproduce").args(args).args(rest))
     );
     assert!(
         implied.contains("\"experiment\":\"waiting\"")
@@ -65,7 +69,7 @@ fn reproduce_is_the_default() {
     assert_eq!(first["planted"]["heads"], first["found"]["heads"]);
     assert_eq!(first["found"]["heads"][0], "L3H0");
     assert_eq!(first["differences"], serde_json::json!([]));
-    assert!(stdout(af1().arg("--version")).starts_with("af1 "));
+    assert!(stdout(af1("").arg("--version")).starts_with("af1 "));
 }
 
 #[test]
@@ -83,7 +87,7 @@ fn waiting_tables() {
         "--wait",
         "0,10,20,30",
     ];
-    settings.bind(|| insta::assert_snapshot!(stdout(af1().args(args))));
+    settings.bind(|| insta::assert_snapshot!(stdout(af1("").args(args))));
 }
 
 #[test]
@@ -101,7 +105,7 @@ fn json_lines_have_the_documented_fields() {
         "0..=9",
     ];
     let text = stdout(
-        af1()
+        af1("")
             .args(args)
             .args(["--format", "json", "--ablation", "cama,zero"]),
     );
@@ -164,7 +168,7 @@ fn equal_runs_write_equal_bytes() {
             "--out",
         ];
         stdout(
-            af1()
+            af1("")
                 .args(args)
                 .args(["--style", "symbolic,verbal"])
                 .args(rest)
@@ -200,7 +204,7 @@ fn a_folder_of_links() {
         let args = [
             "logits", "--model", model, "--prompt", "3+4=", "--format", "json",
         ];
-        serde_json::from_str::<Value>(&stdout(af1().args(args))).unwrap()["logits"].clone()
+        serde_json::from_str::<Value>(&stdout(af1("").args(args))).unwrap()["logits"].clone()
     };
     assert_eq!(logits(&snapshot.to_string_lossy()), logits(&tiny()));
 }
@@ -226,7 +230,7 @@ fn a_tokenizer_that_was_saved_with_padding() {
     let args = [
         "logits", "--model", &model, "--prompt", "3+4=", "--format", "json",
     ];
-    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    let object: Value = serde_json::from_str(&stdout(af1("").args(args))).unwrap();
     assert_eq!(object["ids"], serde_json::json!([0, 5, 12, 6, 16]));
 }
 
@@ -257,7 +261,7 @@ fn means_are_over_all_prompts() {
         "--limit",
         "7",
     ];
-    let row: Value = serde_json::from_str(&stdout(af1().args(args).args(rest))).unwrap();
+    let row: Value = serde_json::from_str(&stdout(af1("").args(args).args(rest))).unwrap();
     assert_eq!(
         (&row["prompts"], &row["all_prompts"]),
         (&7.into(), &100.into())
@@ -279,7 +283,7 @@ fn logits_of_a_prompt() {
         "--format",
         "json",
     ];
-    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    let object: Value = serde_json::from_str(&stdout(af1("").args(args))).unwrap();
     assert_eq!(object["ids"], serde_json::json!([0, 5, 12, 6, 16]));
     assert_eq!(object["tokens"][0], "<bos>");
     assert_eq!(object["logits"].as_array().unwrap().len(), 100);
@@ -298,7 +302,7 @@ fn another_beginning_of_sequence_is_recorded() {
         "--bos",
     ];
     let ids = |bos: &str| -> Value {
-        let text = stdout(af1().args(args).arg(bos));
+        let text = stdout(af1("").args(args).arg(bos));
         serde_json::from_str::<Value>(&text).unwrap()["ids"].clone()
     };
     assert_eq!(ids("none"), serde_json::json!([5, 12, 6, 16]));
@@ -318,7 +322,7 @@ fn inspect_shows_shape_and_prompts() {
         "--format",
         "json",
     ];
-    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    let object: Value = serde_json::from_str(&stdout(af1("").args(args))).unwrap();
     assert_eq!(
         (object["layers"].as_u64(), object["d_head"].as_u64()),
         (Some(3), Some(8))
@@ -334,11 +338,11 @@ fn inspect_shows_shape_and_prompts() {
 
 #[test]
 fn doctor_names_every_device() {
-    let text = stdout(af1().arg("doctor"));
+    let text = stdout(af1("").arg("doctor"));
     for device in ["  cpu: runs", "  directml:0: no: ", "  webgpu:0: "] {
         assert!(text.contains(device), "{text}");
     }
-    let one = stdout(af1().args(["doctor", "--device", "cpu"]));
+    let one = stdout(af1("").args(["doctor", "--device", "cpu"]));
     assert!(
         one.contains("  cpu: runs\n") && !one.contains("webgpu"),
         "{one}"
@@ -374,7 +378,7 @@ fn all_eight_operations_can_be_asked(#[case] model: &str) {
         "--format",
         "json",
     ];
-    let text = stdout(af1().args(args).args(more));
+    let text = stdout(af1("").args(args).args(more));
     let operations: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())

@@ -48,7 +48,7 @@ fn sweep(index: usize) -> Vec<&'static str> {
 /// What a sweep writes into a new record.
 fn whole(index: usize, folder: &Path) -> (PathBuf, String) {
     let path = folder.join("whole.jsonl");
-    stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+    stdout(af1("").args(sweep(index)).arg("--record").arg(&path));
     let text = std::fs::read_to_string(&path).unwrap();
     (path, text)
 }
@@ -68,17 +68,17 @@ fn shards_are_the_sweep(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] index: usize) {
 
     let shard = |i: usize| {
         let path = folder.path().join(format!("{i}.jsonl"));
-        let mut run = af1();
+        let mut run = af1("");
         run.args(sweep(index)).arg("--record").arg(&path);
         stdout(run.args(["--shard", &format!("{i}/3")]));
         path
     };
     // In any order.
     let parts = [3, 1, 2].map(shard);
-    let merged = stdout(af1().arg("merge").args(&parts));
+    let merged = stdout(af1("").arg("merge").args(&parts));
     assert!(merged == expected, "the merged shards are other bytes");
     // What is merged again, and with itself, stays what it is.
-    let again = stdout(af1().arg("merge").args([&path, &parts[0], &path]));
+    let again = stdout(af1("").arg("merge").args([&path, &parts[0], &path]));
     assert!(again == expected);
 }
 
@@ -90,7 +90,7 @@ fn shards_with_a_failing_template_are_the_sweep() {
     let run = |more: &[&str], name: &str| {
         let path = folder.path().join(name);
         let args = "waiting --model planted-af1 --style symbolic --operands 5..=9 --results 10..=18 --ablation cama";
-        let mut run = af1();
+        let mut run = af1("");
         run.args(args.split(' '))
             .args(more)
             .arg("--record")
@@ -104,14 +104,14 @@ fn shards_with_a_failing_template_are_the_sweep() {
     let expected = std::fs::read_to_string(run(&[], "whole")).unwrap();
     assert_eq!(expected.matches("\"error\":").count(), 1);
     let parts = ["1/3", "2/3", "3/3"].map(|shard| run(&["--shard", shard], &shard[..1]));
-    assert!(stdout(af1().arg("merge").args(&parts)) == expected);
+    assert!(stdout(af1("").arg("merge").args(&parts)) == expected);
 
     let path = folder.path().join("part");
-    let mut run = af1();
+    let mut run = af1("");
     run.args(sweep(0)).arg("--record").arg(&path);
     stdout(run.args(["--shard", "1/3"]));
     for verb in ["merge", "report"] {
-        let output = af1().arg(verb).arg(&path).output().unwrap();
+        let output = af1("").arg(verb).arg(&path).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(
             output.status.success() && said.contains("a shard is missing"),
@@ -129,9 +129,9 @@ fn a_gap_is_filled() {
         let mut lines: Vec<&str> = expected.lines().collect();
         lines.remove(2);
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();
-        let mut run = af1();
+        let mut run = af1("");
         stdout(run.args(sweep(index)).arg("--record").arg(&path));
-        assert!(stdout(af1().arg("merge").arg(&path)) == expected);
+        assert!(stdout(af1("").arg("merge").arg(&path)) == expected);
         std::fs::remove_file(&path).unwrap();
     }
 }
@@ -141,7 +141,7 @@ fn a_finished_sweep_is_not_measured_again(#[values(1, 4, 5)] index: usize) {
     let folder = tempfile::tempdir().unwrap();
     let (path, expected) = whole(index, folder.path());
     let json = |record: bool| {
-        let mut run = af1();
+        let mut run = af1("");
         run.args(sweep(index)).args(["--format", "json"]);
         if record {
             run.arg("--record").arg(&path);
@@ -165,7 +165,7 @@ fn any_beginning_is_gone_on_with(#[values(1, 2, 4, 6, 7)] index: usize) {
         let end = ends[random.random_range(0..ends.len() - 1)];
         let cut = end + random.random_range(0..20);
         std::fs::write(&path, &expected[..cut]).unwrap();
-        stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+        stdout(af1("").args(sweep(index)).arg("--record").arg(&path));
         assert!(
             std::fs::read_to_string(&path).unwrap() == expected,
             "cut at {cut} of {}",
@@ -216,11 +216,11 @@ fn a_killed_run_loses_nothing_and_repeats_nothing(#[values(1, 2, 4)] index: usiz
 fn one_file_holds_many_sweeps() {
     let folder = tempfile::tempdir().unwrap();
     let (path, first) = whole(0, folder.path());
-    stdout(af1().args(sweep(3)).arg("--record").arg(&path));
+    stdout(af1("").args(sweep(3)).arg("--record").arg(&path));
     let two = std::fs::read_to_string(&path).unwrap();
     assert!(two.starts_with(&first) && two.len() > first.len());
     stdout(
-        af1()
+        af1("")
             .args(sweep(0))
             .args(["--seed", "7"])
             .arg("--record")
@@ -255,10 +255,10 @@ fn what_is_not_defined_is_a_row() {
 fn records_are_shown_again(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] index: usize) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.jsonl");
-    let printed = stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+    let printed = stdout(af1("").args(sweep(index)).arg("--record").arg(&path));
     let report = |format: &str| {
         let nothing = folder.path().join("nothing");
-        let mut report = af1();
+        let mut report = af1("");
         report
             .env("AF1_CACHE", &nothing)
             .env("ORT_DYLIB_PATH", &nothing);
@@ -314,14 +314,14 @@ fn two_runs_are_compared_on_the_same_prompts() {
     let run = |model: &str, operands: &str| {
         let path = folder.path().join(format!("{model}-{operands}.jsonl"));
         let args = ["run", "--style", "symbolic", "--operation", "A+B"];
-        let mut run = af1();
+        let mut run = af1("");
         run.args(args)
             .args(["--model", model, "--operands", operands]);
         stdout(run.arg("--record").arg(&path));
         path
     };
     let compare = |new: &Path, old: &Path, format: &str| {
-        let mut report = af1();
+        let mut report = af1("");
         report.arg("report").arg(new).arg("--against").arg(old);
         stdout(report.args(["--format", format]))
     };
@@ -357,14 +357,14 @@ fn what_is_no_record_is_refused() {
     let refuse = |text: &str, parts: &[&str]| {
         std::fs::write(&path, text).unwrap();
         for args in [vec!["report"], vec!["merge"]] {
-            let output = af1().args(args).arg(&path).output().unwrap();
+            let output = af1("").args(args).arg(&path).output().unwrap();
             let stderr = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(exit::RECORD.into()), "{stderr}");
             for part in parts {
                 assert!(stderr.contains(part), "{stderr}");
             }
         }
-        let mut run = af1();
+        let mut run = af1("");
         let output = run
             .args(sweep(0))
             .arg("--record")
@@ -395,7 +395,11 @@ fn what_is_no_record_is_refused() {
     std::fs::write(&path, format!("{first}\n")).unwrap();
     let second = folder.path().join("second.jsonl");
     std::fs::write(&second, changed + "\n").unwrap();
-    let output = af1().arg("merge").args([&path, &second]).output().unwrap();
+    let output = af1("")
+        .arg("merge")
+        .args([&path, &second])
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(exit::RECORD.into()));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -410,7 +414,7 @@ fn a_record_is_one_runs_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.jsonl");
     let _held = record::Journal::open(&path).unwrap();
-    let mut run = af1();
+    let mut run = af1("");
     let output = run
         .args(sweep(0))
         .arg("--record")

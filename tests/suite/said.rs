@@ -14,7 +14,7 @@ fn asked(folder: &Path, template: &str) -> (PathBuf, Measurement, String) {
     std::fs::write(&styles, text).unwrap();
     let record = folder.join(format!("{}.jsonl", template.len()));
     let args = "run --ablation cama --operands 0..=9 --results 0..=9 --wait 20 --transfer 6 --contexts-from answerable";
-    let mut run = af1();
+    let mut run = af1("");
     run.args(args.split(' ')).args(["--model", SMOLLM2]);
     run.arg("--styles")
         .arg(&styles)
@@ -45,7 +45,14 @@ fn a_forgotten_space_is_seen() {
     );
     assert!(counts.iter().sum::<usize>() <= 53);
     assert_eq!(without.base_wrong[0].text, " ");
-    let shown = |format: &str| stdout(af1().arg("report").arg(&record).args(["--format", format]));
+    let shown = |format: &str| {
+        stdout(
+            af1("")
+                .arg("report")
+                .arg(&record)
+                .args(["--format", format]),
+        )
+    };
     for text in [printed, shown("markdown"), shown("html")] {
         let first = format!("␣\" ({})", counts[0]);
         assert!(
@@ -76,7 +83,7 @@ fn nothing_is_said_where_the_model_can() {
     let path = folder.path().join("record");
     let args =
         "run --model planted-af1 --style symbolic --operation A+B --operands 0..=9 --ablation cama";
-    let printed = stdout(af1().args(args.split(' ')).arg("--record").arg(&path));
+    let printed = stdout(af1("").args(args.split(' ')).arg("--record").arg(&path));
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(
         !text.contains("base_wrong") && !text.contains("base_hint"),

@@ -46,7 +46,7 @@ fn with(kind: &str) -> TempDir {
 #[case("bytepairs")]
 fn what_a_model_can_be_asked(#[case] kind: &str) {
     let model = with(kind);
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("inspect").arg("--model").arg(model.path());
     command.args(["--style", "symbolic,calculate,python", "--operation", "A+B"]);
     command.args(["--operands", "0..=19", "--results", "0..=39"]);
