@@ -195,18 +195,8 @@ fn comparison_tables(#[values(QWEN, SMOLLM2)] model: &str) {
 /// The real model, too, keeps more with CAMA than with what takes the context away, on the same prompts.
 #[test]
 fn cama_keeps_more_than_the_others() {
-    let args = [
-        "alternatives",
-        "--model",
-        "smollm2-135m-instruct",
-        "--style",
-        "calculate",
-        "--operation",
-        "A+B",
-        "--format",
-        "json",
-    ];
-    let text = stdout(af1("").args(args));
+    let args = "alternatives --model smollm2-135m-instruct --style calculate --operation A+B --format json";
+    let text = stdout(af1(args));
     let rows: Vec<af1::record::Line> = text
         .lines()
         .map(|line| af1::record::Line::read(line).unwrap())

@@ -1,5 +1,6 @@
 //! Bad input: each kind gets its own error and exit code, and leaves nothing behind.
 
+use std::borrow::BorrowMut;
 use std::path::{Path, PathBuf};
 
 use af1::error::exit;
@@ -9,11 +10,11 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use super::fixtures::{cache, copied, path};
-use super::program::af1;
+use super::program::{Words, af1};
 
 /// Runs the program and checks that it ends with `code` and one line that holds all of `parts`.
-pub fn refused(command: &mut Command, code: u8, parts: &[&str]) {
-    let output = command.output().unwrap();
+pub fn refused(mut command: impl BorrowMut<Command>, code: u8, parts: &[&str]) {
+    let output = command.borrow_mut().output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(i32::from(code)), "{message}");
     for part in parts {
@@ -309,16 +310,7 @@ fn a_prompt_that_is_longer_than_its_templates_others() {
         .arg(model.path())
         .arg("--styles")
         .arg(&styles);
-    command.args([
-        "--operands",
-        "0..=9",
-        "--results",
-        "0..=9",
-        "--wait",
-        "1",
-        "--transfer",
-        "1",
-    ]);
+    command.words("--operands 0..=9 --results 0..=9 --wait 1 --transfer 1");
     let parts = [
         "\"7+=0=\"",
         "5 tokens",
@@ -337,22 +329,12 @@ fn a_prompt_with_other_tokens_beside_the_operands() {
     });
     let model = with_tokenizer(&["+", "="], normalizer, ".");
     let mut command = af1("");
-    command.arg("run").arg("--model").arg(model.path()).args([
-        "--style",
-        "symbolic",
-        "--operation",
-        "A+B",
-    ]);
-    command.args([
-        "--operands",
-        "0..=9",
-        "--results",
-        "0..=9",
-        "--wait",
-        "1",
-        "--transfer",
-        "1",
-    ]);
+    command
+        .arg("run")
+        .arg("--model")
+        .arg(model.path())
+        .words("--style symbolic --operation A+B");
+    command.words("--operands 0..=9 --results 0..=9 --wait 1 --transfer 1");
     let parts = ["\"0+0=\"", "\"7+0=\"", "different tokens where neither"];
     refused(&mut command, exit::PROMPT_LENGTH, &parts);
 }
@@ -391,8 +373,8 @@ fn position_0_is_no_operand() {
         .arg("run")
         .arg("--model")
         .arg(model)
-        .args(["--style", "symbolic", "--bos", "none"]);
-    command.args(["--operands", "0..=9", "--wait", "1", "--transfer", "1"]);
+        .words("--style symbolic --bos none");
+    command.words("--operands 0..=9 --wait 1 --transfer 1");
     refused(&mut command, exit::NO_PROMPTS, &["position 0", "--bos"]);
 }
 
@@ -411,18 +393,7 @@ fn one_bad_template_among_good_ones() {
         .arg(path("reference/tiny-llama/f32"))
         .arg("--styles")
         .arg(&styles);
-    command.args([
-        "--operands",
-        "0..=9",
-        "--wait",
-        "1",
-        "--transfer",
-        "1",
-        "--ablation",
-        "cama",
-        "--format",
-        "json",
-    ]);
+    command.words("--operands 0..=9 --wait 1 --transfer 1 --ablation cama --format json");
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(i32::from(exit::NO_PROMPTS)));
     assert!(
@@ -483,24 +454,20 @@ fn a_style_file_with_an_unknown_placeholder() {
         "unknown placeholder {X}",
         "{A}, {B}",
     ];
-    refused(
-        af1("").arg("run").arg("--styles").arg(&styles),
-        exit::STYLE,
-        &parts,
-    );
+    refused(af1("run").arg("--styles").arg(&styles), exit::STYLE, &parts);
     std::fs::write(&styles, "[[style]\n").unwrap();
     refused(
-        af1("").arg("run").arg("--styles").arg(&styles),
+        af1("run").arg("--styles").arg(&styles),
         exit::STYLE,
         &["mine.toml", "line 1"],
     );
     refused(
-        af1("").args(["run", "--styles", "none.toml"]),
+        af1("run --styles none.toml"),
         exit::NOT_FOUND,
         &["none.toml"],
     );
     refused(
-        af1("").args(["run", "--style", "poem"]),
+        af1("run --style poem"),
         exit::STYLE,
         &["\"poem\"", "symbolic"],
     );
@@ -552,13 +519,12 @@ fn weights_that_are_not_numbers() {
         bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
     let mut command = af1("");
-    command.arg("run").arg("--model").arg(model.path()).args([
-        "--style",
-        "symbolic",
-        "--operands",
-        "0..=9",
-    ]);
-    command.args(["--wait", "1", "--transfer", "1"]);
+    command
+        .arg("run")
+        .arg("--model")
+        .arg(model.path())
+        .words("--style symbolic --operands 0..=9");
+    command.words("--wait 1 --transfer 1");
     refused(
         &mut command,
         exit::NOT_FINITE,
@@ -574,8 +540,8 @@ fn an_estimator_without_any_mean() {
         .arg("run")
         .arg("--model")
         .arg(model)
-        .args(["--style", "symbolic", "--operands", "5"]);
-    command.args(["--wait", "1", "--transfer", "1"]);
+        .words("--style symbolic --operands 5");
+    command.words("--wait 1 --transfer 1");
     refused(
         &mut command,
         exit::NO_PROMPTS,
@@ -795,16 +761,12 @@ fn standard_output_on_a_full_disk() {
 fn a_result_file_that_cannot_be_written() {
     let model = path("reference/tiny-llama/f32");
     let mut command = inspect(&model);
-    command.args(["--out", "/no/such/folder/result.txt"]);
+    command.words("--out /no/such/folder/result.txt");
     refused(
         &mut command,
         exit::WRITE,
         &["/no/such/folder/result.txt", "its folder does not exist"],
     );
     let mut command = inspect(&model);
-    refused(
-        command.args(["--out", "/"]),
-        exit::WRITE,
-        &["it is a folder"],
-    );
+    refused(command.words("--out /"), exit::WRITE, &["it is a folder"]);
 }

@@ -6,12 +6,11 @@ use af1::error::exit;
 use rstest::rstest;
 
 use super::fixtures::path;
-use super::program::af1;
+use super::program::{Words, af1};
 
 /// Runs the example gate on a model; the exit code and what was printed.
 fn gate(model: &str, args: &[&str]) -> (i32, String, String) {
     let mut run = af1("");
-    run.env_remove("GITHUB_STEP_SUMMARY");
     run.args(["gate", "--model", model, "--config"]);
     run.arg(path("gate/planted.toml")).args(args);
     let output = run.output().unwrap();
@@ -92,9 +91,8 @@ fn a_condition_decides(#[case] claim: &str, #[case] code: i32, #[case] words: &s
     );
     std::fs::write(&config, text).unwrap();
     let mut run = af1("");
-    run.args(["gate", "--model", "planted-af1", "--config"])
-        .arg(&config);
-    let output = run.env_remove("GITHUB_STEP_SUMMARY").output().unwrap();
+    run.words("gate --model planted-af1 --config").arg(&config);
+    let output = run.output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(code), "{printed}");
     assert!(printed.contains(words), "{printed}");
@@ -140,15 +138,7 @@ fn a_baseline_is_held() {
 
     let other = folder.path().join("other.jsonl");
     let mut run = af1("");
-    run.args([
-        "run",
-        "--model",
-        "planted-af1",
-        "--style",
-        "symbolic",
-        "--operands",
-        "0..=19",
-    ]);
+    run.words("run --model planted-af1 --style symbolic --operands 0..=19");
     assert!(
         run.arg("--record")
             .arg(&other)
@@ -177,7 +167,7 @@ fn a_wrong_gate(#[case] text: &str, #[case] parts: &[&str]) {
     std::fs::write(&config, text).unwrap();
     let mut run = af1("");
     let output = run
-        .args(["gate", "--model", "planted-af1", "--config"])
+        .words("gate --model planted-af1 --config")
         .arg(&config)
         .output()
         .unwrap();
@@ -203,8 +193,7 @@ fn a_record_says_what_the_gate_said() {
     .unwrap();
     let record = folder.path().join("record.jsonl");
     let mut run = af1("");
-    run.env_remove("GITHUB_STEP_SUMMARY");
-    run.args(["gate", "--model", "planted-noisy", "--config"])
+    run.words("gate --model planted-noisy --config")
         .arg(&config);
     let output = run.arg("--record").arg(&record).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -248,9 +237,7 @@ fn what_cannot_be_asked_is_not_passed() {
     for (coverage, code) in [("coverage = 0.6\n", 2), ("", 0)] {
         std::fs::write(&config, format!("{coverage}{ranges}{claim}")).unwrap();
         let mut run = af1("");
-        run.env_remove("GITHUB_STEP_SUMMARY");
-        run.args(["gate", "--model", "planted-af1", "--config"])
-            .arg(&config);
+        run.words("gate --model planted-af1 --config").arg(&config);
         let output = run.output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(code), "{printed}");
@@ -317,7 +304,7 @@ fn what_cannot_be_evaluated_is_no_pass() {
     std::fs::write(&config, format!("operands = \"700..=709\"\n{claim}")).unwrap();
     let mut run = af1("");
     let output = run
-        .args(["gate", "--model", "planted-af1", "--config"])
+        .words("gate --model planted-af1 --config")
         .arg(&config)
         .output()
         .unwrap();

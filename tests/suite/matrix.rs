@@ -15,7 +15,7 @@ use clap::CommandFactory;
 use regex::{Captures, Regex};
 
 use super::fixtures::{CLOSE, runtime};
-use super::program::af1;
+use super::program::{af1, verb_of};
 
 /// Runs that measure, by the names of their snapshots. What every one of them records is shown in every format of `af1 report`.
 macro_rules! measured {
@@ -103,7 +103,7 @@ const ELSEWHERE: [(&str, &str); 5] = [
 #[test]
 fn every_verb_is_shown() {
     let words = MEASURED.iter().chain(PRINTED);
-    let verbs = words.map(|words| words.split(' ').next().unwrap());
+    let verbs = words.map(|words| verb_of(words));
     let known: BTreeSet<&str> = verbs.chain(ELSEWHERE.map(|(verb, _)| verb)).collect();
     let program = Cli::command();
     let has: BTreeSet<&str> = program
