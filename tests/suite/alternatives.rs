@@ -10,7 +10,7 @@ use af1::prompt::{Operation, PromptSet};
 use af1::runtime::Engine;
 use rstest::rstest;
 
-use super::fixtures::{PARITY, build, distance, floats, json, load, template, tiny};
+use super::fixtures::{PARITY, QWEN, SMOLLM2, build, distance, floats, json, load, template, tiny};
 use super::program::{af1, stdout};
 
 fn named(name: &str) -> &'static dyn Ablation {
@@ -187,32 +187,11 @@ fn measures_of_the_unmodified_model() {
     );
 }
 
-/// The comparison tables, CAMA against every other ablation and ABP against every other masking.
+/// The comparison tables of real models, CAMA against every other ablation and ABP against every other masking.
 #[rstest]
-fn comparison_tables(
-    #[values(
-        "planted-af1",
-        "planted-operator",
-        "planted-late",
-        "qwen2.5-coder-0.5b-instruct",
-        "smollm2-135m-instruct"
-    )]
-    model: &str,
-) {
-    let (style, operands) = match model.starts_with("planted") {
-        true => ("symbolic", "0..=14"),
-        false => ("calculate", "0..=9"),
-    };
-    let args = [
-        "alternatives",
-        "--model",
-        model,
-        "--style",
-        style,
-        "--operands",
-        operands,
-    ];
-    let text = stdout(af1().args(args));
+fn comparison_tables(#[values(QWEN, SMOLLM2)] model: &str) {
+    let words = format!("alternatives --model {model} --style calculate --operands 0..=9");
+    let text = stdout(&mut af1(&words));
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"ONNX Runtime \d+\.\d+\.\d+", "ONNX Runtime [version]");
     settings.set_snapshot_suffix(model);
@@ -222,18 +201,8 @@ fn comparison_tables(
 /// The real model, too, keeps more with CAMA than with what takes the context away, on the same prompts.
 #[test]
 fn cama_keeps_more_than_the_others() {
-    let args = [
-        "alternatives",
-        "--model",
-        "smollm2-135m-instruct",
-        "--style",
-        "calculate",
-        "--operation",
-        "A+B",
-        "--format",
-        "json",
-    ];
-    let text = stdout(af1().args(args));
+    let args = "alternatives --model smollm2-135m-instruct --style calculate --operation A+B --format json";
+    let text = stdout(af1(args));
     let rows: Vec<af1::record::Line> = text
         .lines()
         .map(|line| af1::record::Line::read(line).unwrap())

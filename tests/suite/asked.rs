@@ -8,7 +8,7 @@ use af1::runtime::{Device, Engine};
 use rstest::rstest;
 
 use super::fixtures::{build_from, cache, load, runtime, template};
-use super::program::{af1, stdout};
+use super::program::{Words, af1, experiments, planted, stdout};
 
 /// The prompts of a template.
 fn prompts(
@@ -121,21 +121,14 @@ fn a_token_that_a_model_does_not_know_is_noticed() {
 
 #[test]
 fn the_warning_is_on_standard_error_and_in_inspect() {
-    let model = [
-        "--model",
-        "planted-no-bos",
-        "--style",
-        "calculate",
-        "--operation",
-        "A+B",
-    ];
+    let model = "--model planted-no-bos --style calculate --operation A+B";
     let wrong = ["--bos", "<bos>", "--operands", "0..=9"];
-    let run = af1().arg("run").args(model).args(wrong).output().unwrap();
+    let run = af1("run").words(model).args(wrong).output().unwrap();
     let said = String::from_utf8(run.stderr).unwrap();
     assert!(said.contains("WARNING: calculate A+B: on"), "{said}");
-    let text = stdout(af1().arg("inspect").args(model).args(wrong));
+    let text = stdout(af1("inspect").words(model).args(wrong));
     assert!(text.contains("WARNING: calculate A+B: on"), "{text}");
-    let text = stdout(af1().arg("inspect").args(model).args(&wrong[2..]));
+    let text = stdout(af1("inspect").words(model).args(&wrong[2..]));
     assert!(
         text.contains("before every prompt: no token (add_bos_token in tokenizer_config.json)"),
         "{text}"
@@ -144,58 +137,24 @@ fn the_warning_is_on_standard_error_and_in_inspect() {
 }
 
 /// Every experiment works where position 0 is a word.
-#[rstest]
-fn nothing_in_front_is_no_obstacle(
-    #[values(
-        "run",
-        "waiting",
-        "transfer --wait 1..=4 --transfer 0..=2",
-        "necessity",
-        "heads --controls 2",
-        "attention",
-        "alternatives",
-        "discover",
-        "contexts --numbers 1,3 --draws 2"
-    )]
-    verb: &str,
-) {
-    let args = [
-        "--model",
-        "planted-no-bos",
-        "--style",
-        "calculate",
-        "--operands",
-        "0..=9",
-        "--operation",
-        "A+B",
-    ];
-    let text = stdout(af1().args(verb.split(' ')).args(args));
-    assert!(
-        text.contains("no token (add_bos_token in tokenizer_config.json) before every prompt"),
-        "{text}"
-    );
+#[test]
+fn nothing_in_front_is_no_obstacle() {
+    for verb in experiments() {
+        let run = planted(verb).model("planted-no-bos").style("calculate");
+        let text = stdout(run.run());
+        assert!(
+            text.contains("no token (add_bos_token in tokenizer_config.json) before every prompt"),
+            "{text}"
+        );
+    }
 }
 
 /// What decided is in every record, and so is which contexts there were.
 #[test]
 fn records_name_the_rule_and_the_contexts() {
-    let args = [
-        "run",
-        "--model",
-        "planted-no-bos",
-        "--style",
-        "calculate",
-        "--operands",
-        "0..=9",
-        "--format",
-        "json",
-    ];
+    let args = "run --model planted-no-bos --style calculate --operands 0..=9 --format json";
     for from in ["all", "answerable"] {
-        let text = stdout(
-            af1()
-                .args(args)
-                .args(["--contexts-from", from, "--results", "0..=9"]),
-        );
+        let text = stdout(af1(args).args(["--contexts-from", from, "--results", "0..=9"]));
         for line in text.lines() {
             let row: serde_json::Value = serde_json::from_str(line).unwrap();
             let p = &row["provenance"];

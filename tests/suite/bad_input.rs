@@ -1,5 +1,6 @@
 //! Bad input: each kind gets its own error and exit code, and leaves nothing behind.
 
+use std::borrow::BorrowMut;
 use std::path::{Path, PathBuf};
 
 use af1::error::exit;
@@ -9,11 +10,11 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use super::fixtures::{cache, copied, path};
-use super::program::af1;
+use super::program::{Words, af1};
 
 /// Runs the program and checks that it ends with `code` and one line that holds all of `parts`.
-pub fn refused(command: &mut Command, code: u8, parts: &[&str]) {
-    let output = command.output().unwrap();
+pub fn refused(mut command: impl BorrowMut<Command>, code: u8, parts: &[&str]) {
+    let output = command.borrow_mut().output().unwrap();
     let message = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(i32::from(code)), "{message}");
     for part in parts {
@@ -58,7 +59,7 @@ fn with_tokenizer(words: &[&str], normalizer: serde_json::Value, pattern: &str) 
 }
 
 fn inspect(model: &Path) -> Command {
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("inspect").arg("--model").arg(model);
     command
 }
@@ -302,23 +303,14 @@ fn a_prompt_that_is_longer_than_its_templates_others() {
         "[[style]]\nid = 's'\n[style.templates]\n'A+B' = '{A}+={B}='\n",
     )
     .unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("run")
         .arg("--model")
         .arg(model.path())
         .arg("--styles")
         .arg(&styles);
-    command.args([
-        "--operands",
-        "0..=9",
-        "--results",
-        "0..=9",
-        "--wait",
-        "1",
-        "--transfer",
-        "1",
-    ]);
+    command.words("--operands 0..=9 --results 0..=9 --wait 1 --transfer 1");
     let parts = [
         "\"7+=0=\"",
         "5 tokens",
@@ -336,23 +328,13 @@ fn a_prompt_with_other_tokens_beside_the_operands() {
         "type": "Replace", "pattern": { "Regex": "(?<=7)\\+" }, "content": "=",
     });
     let model = with_tokenizer(&["+", "="], normalizer, ".");
-    let mut command = af1();
-    command.arg("run").arg("--model").arg(model.path()).args([
-        "--style",
-        "symbolic",
-        "--operation",
-        "A+B",
-    ]);
-    command.args([
-        "--operands",
-        "0..=9",
-        "--results",
-        "0..=9",
-        "--wait",
-        "1",
-        "--transfer",
-        "1",
-    ]);
+    let mut command = af1("");
+    command
+        .arg("run")
+        .arg("--model")
+        .arg(model.path())
+        .words("--style symbolic --operation A+B");
+    command.words("--operands 0..=9 --results 0..=9 --wait 1 --transfer 1");
     let parts = ["\"0+0=\"", "\"7+0=\"", "different tokens where neither"];
     refused(&mut command, exit::PROMPT_LENGTH, &parts);
 }
@@ -386,13 +368,13 @@ fn a_weight_that_the_graph_does_not_know() {
 #[test]
 fn position_0_is_no_operand() {
     let model = path("reference/tiny-llama/f32");
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("run")
         .arg("--model")
         .arg(model)
-        .args(["--style", "symbolic", "--bos", "none"]);
-    command.args(["--operands", "0..=9", "--wait", "1", "--transfer", "1"]);
+        .words("--style symbolic --bos none");
+    command.words("--operands 0..=9 --wait 1 --transfer 1");
     refused(&mut command, exit::NO_PROMPTS, &["position 0", "--bos"]);
 }
 
@@ -404,25 +386,14 @@ fn one_bad_template_among_good_ones() {
     let text = "[[style]]\nid = 'good'\n[style.templates]\n'A+B' = '{A}+{B}='\n\
                 [[style]]\nid = 'bad'\n[style.templates]\n'A+B' = '1{A}+{B}='\n";
     std::fs::write(&styles, text).unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("run")
         .arg("--model")
         .arg(path("reference/tiny-llama/f32"))
         .arg("--styles")
         .arg(&styles);
-    command.args([
-        "--operands",
-        "0..=9",
-        "--wait",
-        "1",
-        "--transfer",
-        "1",
-        "--ablation",
-        "cama",
-        "--format",
-        "json",
-    ]);
+    command.words("--operands 0..=9 --wait 1 --transfer 1 --ablation cama --format json");
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(i32::from(exit::NO_PROMPTS)));
     assert!(
@@ -450,7 +421,7 @@ fn one_bad_template_among_good_ones() {
 fn exporting_over_another_model() {
     let folder = copy("f16");
     let before = std::fs::read(folder.path().join("model.safetensors")).unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("export")
         .arg("--model")
@@ -483,29 +454,25 @@ fn a_style_file_with_an_unknown_placeholder() {
         "unknown placeholder {X}",
         "{A}, {B}",
     ];
-    refused(
-        af1().arg("run").arg("--styles").arg(&styles),
-        exit::STYLE,
-        &parts,
-    );
+    refused(af1("run").arg("--styles").arg(&styles), exit::STYLE, &parts);
     std::fs::write(&styles, "[[style]\n").unwrap();
     refused(
-        af1().arg("run").arg("--styles").arg(&styles),
+        af1("run").arg("--styles").arg(&styles),
         exit::STYLE,
         &["mine.toml", "line 1"],
     );
     refused(
-        af1().args(["run", "--styles", "none.toml"]),
+        af1("run --styles none.toml"),
         exit::NOT_FOUND,
         &["none.toml"],
     );
     refused(
-        af1().args(["run", "--style", "poem"]),
+        af1("run --style poem"),
         exit::STYLE,
         &["\"poem\"", "symbolic"],
     );
     let missing = ["run", "--style", "symbolic", "--operation", "A+B,A*B"];
-    refused(af1().args(missing), exit::STYLE, &["no template for A*B"]);
+    refused(af1("").args(missing), exit::STYLE, &["no template for A*B"]);
 }
 
 #[rstest]
@@ -536,7 +503,7 @@ fn a_wrong_command_line(#[case] args: &[&str], #[case] part: &str) {
         true => &[][..],
         false => &["--model", "smollm2-135m-instruct"],
     };
-    refused(af1().args(args).args(model), exit::USAGE, &[part]);
+    refused(af1("").args(args).args(model), exit::USAGE, &[part]);
     assert!(!Path::new("x").exists());
 }
 
@@ -551,14 +518,13 @@ fn weights_that_are_not_numbers() {
         let at = 8 + header + begin.as_u64().unwrap() as usize;
         bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
-    let mut command = af1();
-    command.arg("run").arg("--model").arg(model.path()).args([
-        "--style",
-        "symbolic",
-        "--operands",
-        "0..=9",
-    ]);
-    command.args(["--wait", "1", "--transfer", "1"]);
+    let mut command = af1("");
+    command
+        .arg("run")
+        .arg("--model")
+        .arg(model.path())
+        .words("--style symbolic --operands 0..=9");
+    command.words("--wait 1 --transfer 1");
     refused(
         &mut command,
         exit::NOT_FINITE,
@@ -569,13 +535,13 @@ fn weights_that_are_not_numbers() {
 #[test]
 fn an_estimator_without_any_mean() {
     let model = path("reference/tiny-llama/f32");
-    let mut command = af1();
+    let mut command = af1("");
     command
         .arg("run")
         .arg("--model")
         .arg(model)
-        .args(["--style", "symbolic", "--operands", "5"]);
-    command.args(["--wait", "1", "--transfer", "1"]);
+        .words("--style symbolic --operands 5");
+    command.words("--wait 1 --transfer 1");
     refused(
         &mut command,
         exit::NO_PROMPTS,
@@ -595,7 +561,7 @@ fn ranges_without_prompts() {
         "A+B",
     ];
     refused(
-        af1().args(none),
+        af1("").args(none),
         exit::NO_PROMPTS,
         &["no operands in 5..=9", "0..=3"],
     );
@@ -608,7 +574,7 @@ fn ranges_without_prompts() {
         "--operation",
         "A-B",
     ];
-    refused(af1().args(split), exit::NO_PROMPTS, &["never one token"]);
+    refused(af1("").args(split), exit::NO_PROMPTS, &["never one token"]);
 }
 
 #[rstest]
@@ -621,7 +587,7 @@ fn ranges_without_prompts() {
 fn a_device_that_the_library_does_not_have(#[case] device: &str, #[case] provider: &str) {
     // The pinned library: another one, named by the environment, may have the provider.
     let library = af1::runtime::Library::fetch(&cache(), &Device::Cpu, false).unwrap();
-    let mut command = af1();
+    let mut command = af1("");
     command
         .env("ORT_DYLIB_PATH", library.path)
         .args(["run", "--device", device]);
@@ -637,7 +603,7 @@ fn a_runtime_library_that_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("libonnxruntime.so");
     let run = |file: &Path| {
-        let mut command = af1();
+        let mut command = af1("");
         command.env("ORT_DYLIB_PATH", file).arg("run");
         command
     };
@@ -795,16 +761,12 @@ fn standard_output_on_a_full_disk() {
 fn a_result_file_that_cannot_be_written() {
     let model = path("reference/tiny-llama/f32");
     let mut command = inspect(&model);
-    command.args(["--out", "/no/such/folder/result.txt"]);
+    command.words("--out /no/such/folder/result.txt");
     refused(
         &mut command,
         exit::WRITE,
         &["/no/such/folder/result.txt", "its folder does not exist"],
     );
     let mut command = inspect(&model);
-    refused(
-        command.args(["--out", "/"]),
-        exit::WRITE,
-        &["it is a folder"],
-    );
+    refused(command.words("--out /"), exit::WRITE, &["it is a folder"]);
 }

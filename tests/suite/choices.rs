@@ -9,15 +9,15 @@ use af1::selfcheck::CLAIM;
 use af1::stats::Criterion;
 use rstest::rstest;
 
-use super::program::{af1, stdout};
+use super::program::{Planted, Words, planted, stdout};
 
-fn lines(args: &[&str]) -> Vec<Line> {
-    let text = stdout(af1().args(args).args(["--format", "json"]));
+fn lines(run: &Planted) -> Vec<Line> {
+    let text = stdout(run.run().words("--format json"));
     text.lines().map(|line| Line::read(line).unwrap()).collect()
 }
 
-fn measured(args: &[&str]) -> Vec<Measurement> {
-    let cells = lines(args).into_iter().map(|line| match line.row {
+fn measured(run: &Planted) -> Vec<Measurement> {
+    let cells = lines(run).into_iter().map(|line| match line.row {
         Row::Measured(m) => *m,
         _ => panic!("{}", line.text),
     });
@@ -47,16 +47,8 @@ fn what_is_chosen_is_what_was_planted(
     model: &str,
     #[values("A+B", "A-B")] operation: &str,
 ) {
-    let args = [
-        "discover",
-        "--model",
-        model,
-        "--style",
-        "symbolic",
-        "--operation",
-        operation,
-    ];
-    let rows = measured(&[&args[..], &["--operands", "0..=24"]].concat());
+    let discover = planted("discover").model(model).operands("0..=24");
+    let rows = measured(&discover.operation(operation));
     let [development, held_out] = &rows[..] else {
         panic!("{} rows", rows.len());
     };
@@ -95,8 +87,7 @@ fn what_is_chosen_is_what_was_planted(
 /// Without two prompts that share no operand there are no halves, and that is said.
 #[test]
 fn what_cannot_be_split_is_refused() {
-    let args = "discover --model planted-af1 --style symbolic --operation A+B --operands 4";
-    let output = af1().args(args.split(' ')).output().unwrap();
+    let output = planted("discover").operands("4").run().output().unwrap();
     assert_eq!(
         output.status.code(),
         Some(af1::error::exit::NO_PROMPTS.into())
@@ -117,31 +108,10 @@ fn a_random_order_ends_at_the_first_planted_head(
 ) {
     let (_, truth) = truth(model);
     let (wait, transfer) = truth.af1.unwrap();
-    let (w, k) = (wait.to_string(), transfer.to_string());
-    let args = [
-        "heads",
-        "--model",
-        model,
-        "--style",
-        "symbolic",
-        "--operation",
-        "A+B",
-        "--operands",
-        "0..=9",
-    ];
-    let more = [
-        "--wait",
-        &w,
-        "--transfer",
-        &k,
-        "--order",
-        "random",
-        "--seed",
-        seed,
-        "--controls",
-        "6",
-    ];
-    let rows = measured(&[&args[..], &more[..]].concat());
+    let verb = format!(
+        "heads --wait {wait} --transfer {transfer} --order random --seed {seed} --controls 6"
+    );
+    let rows = measured(&planted(&verb).model(model));
     let (sets, steps): (Vec<&Measurement>, Vec<&Measurement>) = rows
         .iter()
         .partition(|m| m.pruning.as_deref() == Some("random-set"));
@@ -188,18 +158,7 @@ fn a_random_order_ends_at_the_first_planted_head(
 #[rstest]
 fn attention_shows_the_planted_heads(#[values("planted-af1", "planted-spread")] model: &str) {
     let (_, truth) = truth(model);
-    let args = [
-        "attention",
-        "--model",
-        model,
-        "--style",
-        "symbolic",
-        "--operation",
-        "A+B",
-        "--operands",
-        "0..=9",
-    ];
-    let rows: Vec<HeadAttention> = lines(&args)
+    let rows: Vec<HeadAttention> = lines(&planted("attention").model(model))
         .into_iter()
         .map(|line| match line.row {
             Row::Attention(a) => *a,
@@ -229,22 +188,7 @@ fn attention_shows_the_planted_heads(#[values("planted-af1", "planted-spread")] 
 /// The planted means are the same whatever the contexts, so that one context is enough; the draws differ, the prompts do not.
 #[test]
 fn few_contexts_are_enough_where_means_are_exact() {
-    let args = [
-        "contexts",
-        "--model",
-        "planted-af1",
-        "--style",
-        "symbolic",
-        "--operation",
-        "A+B",
-    ];
-    let rows = measured(
-        &[
-            &args[..],
-            &["--operands", "0..=9", "--numbers", "1,3,9", "--draws", "3"],
-        ]
-        .concat(),
-    );
+    let rows = measured(&planted("contexts --numbers 1,3,9 --draws 3"));
     assert_eq!(rows.len(), 9);
     let numbers: Vec<Option<usize>> = rows.iter().map(|m| m.contexts_drawn).collect();
     assert_eq!(numbers, [1, 1, 1, 3, 3, 3, 9, 9, 9].map(Some));
@@ -268,11 +212,10 @@ fn few_contexts_are_enough_where_means_are_exact() {
 /// to 9 the model loses the 9, which is in one half only.
 #[test]
 fn the_size_of_random_sets_is_chosen_where_heads_are() {
-    let args = "heads --model planted-noisy --style symbolic --operation A+B --operands 0..=9 --controls 3 --held-out --seed";
     let mut seen = BTreeSet::new();
     for seed in 1..=12 {
-        let seed = seed.to_string();
-        let rows = measured(&args.split(' ').chain([&*seed]).collect::<Vec<_>>());
+        let verb = format!("heads --controls 3 --held-out --seed {seed}");
+        let rows = measured(&planted(&verb).model("planted-noisy"));
         assert!(rows.iter().all(|m| m.part == "held-out"));
         let here = rows[0].faithfulness.unwrap() >= CLAIM;
         let sets = rows
@@ -290,20 +233,21 @@ fn the_size_of_random_sets_is_chosen_where_heads_are() {
 
 /// The table says what a comparison with random sets is worth.
 #[rstest]
-#[case(&["--held-out"], "chosen on other prompts, which share no operand with these")]
-#[case(&[], "chosen on these very prompts and the random sets were not")]
-fn tuned_sets_do_not_meet_random_ones_unsaid(#[case] more: &[&str], #[case] said: &str) {
-    let args =
-        "heads --model planted-af1 --style symbolic --operation A+B --operands 0..=9 --controls 3";
-    let text = stdout(af1().args(args.split(' ')).args(more));
+#[case(
+    "--held-out",
+    "chosen on other prompts, which share no operand with these"
+)]
+#[case("", "chosen on these very prompts and the random sets were not")]
+fn tuned_sets_do_not_meet_random_ones_unsaid(#[case] more: &str, #[case] said: &str) {
+    let text = stdout(planted("heads --controls 3").run().words(more));
     assert!(text.contains(said), "{text}");
 }
 
 /// A verdict over all draws of a number of contexts takes five of them, and stands in the last one's record.
 #[test]
 fn draws_are_judged_together() {
-    let args = "contexts --model planted-af1 --style symbolic --operation A+B --operands 0..=9 --numbers 1,3 --draws";
-    let run = |draws: &str| measured(&args.split(' ').chain([draws]).collect::<Vec<_>>());
+    let words = |draws: usize| format!("contexts --numbers 1,3 --draws {draws}");
+    let run = |draws| measured(&planted(&words(draws)));
     let outcomes = |rows: &[Measurement]| -> Vec<Option<Option<Outcome>>> {
         let of = |m: &Measurement| {
             let all = m.over_draws.as_ref()?;
@@ -313,12 +257,12 @@ fn draws_are_judged_together() {
     };
     let pass = Some(Some(Outcome::Pass));
     let five = [None, None, None, None, pass];
-    assert_eq!(outcomes(&run("5")), [five, five].concat());
+    assert_eq!(outcomes(&run(5)), [five, five].concat());
     let three = [None, None, Some(None)];
-    assert_eq!(outcomes(&run("3")), [three, three].concat());
-    let table = |draws: &str| stdout(af1().args(args.split(' ')).arg(draws));
-    assert!(table("3").contains("needs 5 draws"));
-    let text = table("5");
+    assert_eq!(outcomes(&run(3)), [three, three].concat());
+    let table = |draws| stdout(planted(&words(draws)).run());
+    assert!(table(3).contains("needs 5 draws"));
+    let text = table(5);
     assert!(
         text.contains("3 contexts: pass: over draws and prompts"),
         "{text}"
@@ -329,18 +273,8 @@ fn draws_are_judged_together() {
 #[test]
 fn one_models_subgraph_on_another() {
     let rows = |model: &str, of: &str| {
-        let args = [
-            "run",
-            "--model",
-            model,
-            "--style",
-            "symbolic",
-            "--operation",
-            "A+B",
-            "--ablation",
-            "cama",
-        ];
-        measured(&[&args[..], &["--operands", "0..=9", "--subgraph-of", of]].concat())
+        let verb = format!("run --ablation cama --subgraph-of {of}");
+        measured(&planted(&verb).model(model))
     };
     for (model, of, subgraph, holds) in [
         ("planted-af1", "planted-af1", (3, 2), true),

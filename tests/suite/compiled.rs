@@ -14,7 +14,7 @@ use ndarray::Array2;
 use rstest::rstest;
 
 use super::fixtures::{build, build_from, cache, distance, load, path, runtime, smollm2, template};
-use super::program::stdout;
+use super::program::{Words, af1, stdout};
 
 /// How far the two ways may be apart in f32.
 fn tolerance() -> f32 {
@@ -233,8 +233,8 @@ fn a_graph_of_its_own_answers_the_same(
         "--style",
         "calculate",
     ];
-    let more = ["--operation", "A-B", "--operands", "0..=9", "--out", &out];
-    let text = stdout(super::program::af1().args(args).args(more));
+    let more = format!("--operation A-B --operands 0..=9 --out {out}");
+    let text = stdout(af1("").args(args).words(&more));
     assert!(text.contains("checked: 55 of 55 prompts"), "{text}");
     let files: BTreeSet<_> = (folder.path().read_dir().unwrap())
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -307,7 +307,7 @@ fn means_that_leave_prompts_out_are_no_tables() {
 fn the_two_ways_are_beside_each_other(
     #[values("planted-af1", "planted-two-hop", "planted-late")] model: &str,
 ) {
-    let mut diff = super::program::af1();
+    let mut diff = af1("");
     diff.args([
         "diff",
         "--model",
@@ -317,14 +317,7 @@ fn the_two_ways_are_beside_each_other(
         "--format",
         "json",
     ]);
-    let text = stdout(diff.args([
-        "--style",
-        "symbolic,python",
-        "--wait",
-        "2,3",
-        "--transfer",
-        "0..=2",
-    ]));
+    let text = stdout(diff.words("--style symbolic,python --wait 2,3 --transfer 0..=2"));
     let rows: Vec<serde_json::Value> = (text.lines())
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();

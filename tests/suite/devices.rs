@@ -13,7 +13,7 @@ use rstest::rstest;
 
 use super::bad_input::refused;
 use super::fixtures::{cache, runtime};
-use super::program::{af1, stdout};
+use super::program::{Words, af1, stdout};
 
 /// A Vulkan loader finds no driver.
 const NO_DRIVER: (&str, &str) = ("VK_DRIVER_FILES", "/nowhere/driver.json");
@@ -21,10 +21,10 @@ const NO_DRIVER: (&str, &str) = ("VK_DRIVER_FILES", "/nowhere/driver.json");
 /// The plugin is fetched, and found to have no device.
 #[test]
 fn a_plugin_without_a_driver() {
-    let mut command = af1();
+    let mut command = af1("");
     command
         .env(NO_DRIVER.0, NO_DRIVER.1)
-        .args(["run", "--device", "webgpu"]);
+        .words("run --device webgpu");
     refused(
         &mut command,
         exit::DEVICE,
@@ -62,11 +62,11 @@ fn a_plugin_that_is_none() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("libprovider.so");
     let arg = file.display().to_string();
-    let args = ["run", "--device", "webgpu", "--provider-library", &arg];
-    refused(af1().args(args), exit::DEVICE, &["libprovider.so"]);
+    let args = format!("run --device webgpu --provider-library {arg}");
+    refused(af1(&args), exit::DEVICE, &["libprovider.so"]);
     std::fs::write(&file, "no library").unwrap();
     refused(
-        af1().args(args),
+        af1(&args),
         exit::DEVICE,
         &["libprovider.so", "cannot be loaded"],
     );
@@ -81,7 +81,7 @@ fn a_plugin_that_is_none() {
 #[case(&["--device-memory", "much"], "\"much\" is no size")]
 #[case(&["--device", "gpu"], "unknown device \"gpu\"")]
 fn options_that_a_device_does_not_have(#[case] args: &[&str], #[case] message: &str) {
-    refused(af1().arg("run").args(args), exit::USAGE, &[message]);
+    refused(af1("run").args(args), exit::USAGE, &[message]);
 }
 
 /// The processor has no products of brain floats.
@@ -89,24 +89,16 @@ fn options_that_a_device_does_not_have(#[case] args: &[&str], #[case] message: &
 fn a_precision_that_a_device_does_not_have() {
     let args = "logits --model planted-af1 --prompt 1+2= --precision bf16";
     let message = ["device cpu", "MatMul", "take another --precision"];
-    refused(af1().args(args.split(' ')), exit::DEVICE, &message);
+    refused(af1("").args(args.split(' ')), exit::DEVICE, &message);
 }
 
 /// Without an accelerator `auto` is the processor, and says so; the record has what ran.
 #[test]
 fn auto_is_the_processor_where_nothing_else_runs() {
-    let mut command = af1();
-    command.env(NO_DRIVER.0, NO_DRIVER.1).args([
-        "logits",
-        "--model",
-        "planted-af1",
-        "--prompt",
-        "1+2=",
-        "--format",
-        "json",
-        "--device",
-        "auto",
-    ]);
+    let mut command = af1("");
+    command
+        .env(NO_DRIVER.0, NO_DRIVER.1)
+        .words("logits --model planted-af1 --prompt 1+2= --format json --device auto");
     let output = command.output().unwrap();
     assert!(output.status.success());
     let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -137,9 +129,9 @@ fn half_precision_is_near() {
     let half = logits(&model);
     let apart = af1::measure::apart(&half, &full);
     assert!(apart > 0.0 && apart < 1e-2, "{apart}");
-    let args = ["logits", "--model", "planted-af1", "--prompt", "1+2="];
-    let more = ["--format", "json", "--precision", "f16"];
-    let text = stdout(af1().args(args).args(more));
+    let args = "logits --model planted-af1 --prompt 1+2=";
+    let more = "--format json --precision f16";
+    let text = stdout(af1(args).words(more));
     let object: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(object["dtype"], "f16");
 }
@@ -149,10 +141,10 @@ fn half_precision_is_near() {
 fn a_batch_that_is_too_large_is_halved() {
     let run = |more: &[&str]| {
         let args = "run --model planted-af1 --style word-problem --operation A+B --operands 0..=29 --ablation cama";
-        let mut command = af1();
+        let mut command = af1("");
         command
             .args(args.split(' '))
-            .args(["--batch", "900", "--format", "json"])
+            .words("--batch 900 --format json")
             .args(more);
         let text = stdout(&mut command);
         serde_json::from_str::<serde_json::Value>(text.lines().next().unwrap()).unwrap()

@@ -11,7 +11,7 @@ use rstest::rstest;
 
 use super::bad_input::refused;
 use super::fixtures::{cache, distance, load, path, runtime, smollm2, tiny};
-use super::program::{af1, stdout};
+use super::program::{Words, af1, stdout};
 
 /// How far the same model may differ when it is cut in another way: fused kernels sum in another order. Small beside
 /// [`super::fixtures::PARITY`].
@@ -156,8 +156,8 @@ fn a_gguf_file_is_exported_with_its_weights() {
     let model = Model::load(&gguf.to_string_lossy(), &BosChoice::Default, &cache()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let export = || {
-        let mut command = af1();
-        command.args(["export", "--model"]).arg(&gguf).arg("--out");
+        let mut command = af1("");
+        command.words("export --model").arg(&gguf).arg("--out");
         stdout(command.arg(folder.path()));
     };
     export();
@@ -203,8 +203,8 @@ fn a_gguf_file_is_exported_with_its_weights() {
     export();
     assert!(bytes(&folder.path().join("model.safetensors")) == written);
     std::fs::write(folder.path().join("model.safetensors"), "another's").unwrap();
-    let mut command = af1();
-    command.args(["export", "--model"]).arg(&gguf).arg("--out");
+    let mut command = af1("");
+    command.words("export --model").arg(&gguf).arg("--out");
     refused(
         command.arg(folder.path()),
         exit::USAGE,

@@ -13,6 +13,28 @@ use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 /// order; one wrong weight, position or constant moves logits by far more.
 pub const PARITY: f32 = 1e-4;
 
+/// How far numbers that follow from logits may lie apart.
+#[derive(Clone, Copy)]
+pub struct Tolerance {
+    /// Relative to the larger of the two.
+    pub relative: f64,
+    /// What rounding alone makes of nothing.
+    pub absolute: f64,
+}
+
+impl Tolerance {
+    /// Whether two numbers are the same.
+    pub fn holds(self, a: f64, b: f64) -> bool {
+        (a - b).abs() <= self.absolute + self.relative * a.abs().max(b.abs())
+    }
+}
+
+/// Of one program on two processors: sums of the same products in another order. A distribution's divergence from itself is rounding.
+pub const CLOSE: Tolerance = Tolerance {
+    relative: 1e-5,
+    absolute: 1e-6,
+};
+
 /// The name of the real model that does not show AF1.
 pub const SMOLLM2: &str = "smollm2-135m-instruct";
 

@@ -14,13 +14,13 @@ use tempfile::TempDir;
 use super::bad_input::refused;
 use super::fixtures::{copied, distance, json, load, path};
 use super::parity::equals;
-use super::program::{af1, stdout};
+use super::program::{Words, af1, stdout};
 
 /// How far the same model may differ as a graph of another program: it is cut in another way, so that other kernels are fused.
 const SAME: f64 = 5e-5;
 
 fn inspect(file: &Path) -> Command {
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("inspect").arg(file);
     command
 }
@@ -49,7 +49,7 @@ fn graphs_of_torch_equal_torch(#[values("gpt2-shaped", "counting")] name: &str) 
 /// A model as `af1 export` writes it, with the tokenizer.
 fn exported(model: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut export = af1();
+    let mut export = af1("");
     export.args(["export", "--model", model, "--out"]);
     stdout(export.arg(folder.path()));
     let (model, _) = load(model);
@@ -113,10 +113,8 @@ fn graphs_of_this_program(
         text.contains(part) && message.contains("violated 1 times"),
         "{text}{message}"
     );
-    let mut logits = af1();
-    logits
-        .args(["logits", "--prompt", "1+1=", "--model"])
-        .arg(&file);
+    let mut logits = af1("");
+    logits.words("logits --prompt 1+1= --model").arg(&file);
     refused(
         &mut logits,
         exit::UNSUPPORTED_MODEL,
@@ -142,19 +140,12 @@ fn every_experiment(#[case] verb: &str) {
     let folder = exported("planted-af1");
     let file = folder.path().join("model.onnx");
     let rows = |model: &str, masked: bool| -> Vec<Value> {
-        let mut command = af1();
+        let mut command = af1("");
         command.args(verb.split(' ')).args(["--model", model]);
-        command.args([
-            "--style",
-            "symbolic",
-            "--operation",
-            "A+B",
-            "--operands",
-            "0..=9",
-        ]);
-        command.args(["--results", "0..=99", "--format", "json"]);
+        command.words("--style symbolic --operation A+B --operands 0..=9");
+        command.words("--results 0..=99 --format json");
         if verb.starts_with("run") && !verb.contains("subgraph-of") {
-            command.args(["--wait", "3", "--transfer", "2"]);
+            command.words("--wait 3 --transfer 2");
         }
         if masked && !verb.starts_with("attention") {
             command.arg("--masked");
@@ -216,9 +207,9 @@ fn experiments_of_graphs_of_torch(
 ) {
     let text = |name: &str| {
         let file = path("foreign").join(name);
-        let mut command = af1();
+        let mut command = af1("");
         command.args(verb.split(' ')).arg("--model").arg(&file);
-        let text = stdout(command.args(["--style", "symbolic", "--operands", "0..=9"]));
+        let text = stdout(command.words("--style symbolic --operands 0..=9"));
         text.replace(name, "MODEL")
     };
     let full = text("gpt2-shaped.onnx");
@@ -233,17 +224,9 @@ fn experiments_of_graphs_of_torch(
 #[test]
 fn alternatives_of_the_least() {
     let run = |name: &str| {
-        let mut command = af1();
-        command.args([
-            "alternatives",
-            "--wait",
-            "1",
-            "--transfer",
-            "2",
-            "--style",
-            "symbolic",
-        ]);
-        command.args(["--operation", "A+B", "--operands", "0..=9", "--model"]);
+        let mut command = af1("");
+        command.words("alternatives --wait 1 --transfer 2 --style symbolic");
+        command.words("--operation A+B --operands 0..=9 --model");
         let output = command.arg(path("foreign").join(name)).output().unwrap();
         let text = |bytes| String::from_utf8(bytes).unwrap();
         assert!(output.status.success());
@@ -304,13 +287,13 @@ fn alternatives_of_the_least() {
 fn what_a_graph_cannot(#[case] verb: &str, #[case] code: u8, #[case] part: &str) {
     let out = tempfile::tempdir().unwrap();
     let verb = verb.replace("OUT", &out.path().to_string_lossy());
-    let mut command = af1();
+    let mut command = af1("");
     command
         .args(verb.split(' '))
         .arg("--model")
         .arg(path("foreign/counting.onnx"));
     if !verb.starts_with("export") && !verb.starts_with("logits") {
-        command.args(["--style", "symbolic", "--operands", "0..=9"]);
+        command.words("--style symbolic --operands 0..=9");
     }
     refused(&mut command, code, &[part]);
     assert!(std::fs::read_dir(out.path()).unwrap().next().is_none());
@@ -378,7 +361,7 @@ fn what_does_not_keep_the_contract(#[case] names: &str, #[case] parts: &[&str]) 
         assert!(text.contains(part), "{part:?} is not in {text}");
     }
     assert!(message.contains("af1 inspect"), "{message}");
-    let machine = inspect(&file).args(["--format", "json"]).output().unwrap();
+    let machine = inspect(&file).words("--format json").output().unwrap();
     let found: Value = serde_json::from_slice(&machine.stdout).unwrap();
     let listed = found["violations"].as_array().unwrap().len();
     assert!(text.contains(&format!("{listed} violations")), "{text}");
@@ -455,8 +438,8 @@ fn files_that_are_not_there_or_no_graph() {
     let folder = copied(&path("foreign"));
     let file = folder.path().join("model.onnx");
     refused(&mut inspect(&file), exit::NOT_FOUND, &["model.onnx"]);
-    let mut with_tokens = af1();
-    with_tokens.args(["inspect", "--model"]).arg(&file);
+    let mut with_tokens = af1("");
+    with_tokens.words("inspect --model").arg(&file);
     refused(
         &mut with_tokens,
         exit::NOT_FOUND,
@@ -468,7 +451,7 @@ fn files_that_are_not_there_or_no_graph() {
 
     let file = folder.path().join("counting.onnx");
     std::fs::remove_file(folder.path().join("tokenizer.json")).unwrap();
-    let mut command = af1();
-    command.args(["inspect", "--model"]).arg(&file);
+    let mut command = af1("");
+    command.words("inspect --model").arg(&file);
     refused(&mut command, exit::NOT_FOUND, &["tokenizer.json"]);
 }

@@ -6,12 +6,11 @@ use af1::error::exit;
 use rstest::rstest;
 
 use super::fixtures::path;
-use super::program::af1;
+use super::program::{Words, af1};
 
 /// Runs the example gate on a model; the exit code and what was printed.
 fn gate(model: &str, args: &[&str]) -> (i32, String, String) {
-    let mut run = af1();
-    run.env_remove("GITHUB_STEP_SUMMARY");
+    let mut run = af1("");
     run.args(["gate", "--model", model, "--config"]);
     run.arg(path("gate/planted.toml")).args(args);
     let output = run.output().unwrap();
@@ -91,10 +90,9 @@ fn a_condition_decides(#[case] claim: &str, #[case] code: i32, #[case] words: &s
          transfer = 2\n{claim}\n"
     );
     std::fs::write(&config, text).unwrap();
-    let mut run = af1();
-    run.args(["gate", "--model", "planted-af1", "--config"])
-        .arg(&config);
-    let output = run.env_remove("GITHUB_STEP_SUMMARY").output().unwrap();
+    let mut run = af1("");
+    run.words("gate --model planted-af1 --config").arg(&config);
+    let output = run.output().unwrap();
     let printed = String::from_utf8(output.stdout).unwrap();
     assert_eq!(output.status.code(), Some(code), "{printed}");
     assert!(printed.contains(words), "{printed}");
@@ -139,16 +137,8 @@ fn a_baseline_is_held() {
     assert_eq!((code, &condition(&worse)["outcome"]), (1, &"fail".into()));
 
     let other = folder.path().join("other.jsonl");
-    let mut run = af1();
-    run.args([
-        "run",
-        "--model",
-        "planted-af1",
-        "--style",
-        "symbolic",
-        "--operands",
-        "0..=19",
-    ]);
+    let mut run = af1("");
+    run.words("run --model planted-af1 --style symbolic --operands 0..=19");
     assert!(
         run.arg("--record")
             .arg(&other)
@@ -175,9 +165,9 @@ fn a_wrong_gate(#[case] text: &str, #[case] parts: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("gate.toml");
     std::fs::write(&config, text).unwrap();
-    let mut run = af1();
+    let mut run = af1("");
     let output = run
-        .args(["gate", "--model", "planted-af1", "--config"])
+        .words("gate --model planted-af1 --config")
         .arg(&config)
         .output()
         .unwrap();
@@ -202,14 +192,13 @@ fn a_record_says_what_the_gate_said() {
     )
     .unwrap();
     let record = folder.path().join("record.jsonl");
-    let mut run = af1();
-    run.env_remove("GITHUB_STEP_SUMMARY");
-    run.args(["gate", "--model", "planted-noisy", "--config"])
+    let mut run = af1("");
+    run.words("gate --model planted-noisy --config")
         .arg(&config);
     let output = run.arg("--record").arg(&record).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let report = |format: &str| {
-        let mut run = af1();
+        let mut run = af1("");
         run.arg("report").arg(&record).args(["--format", format]);
         super::program::stdout(&mut run)
     };
@@ -247,10 +236,8 @@ fn what_cannot_be_asked_is_not_passed() {
     let ranges = "operands = \"0..=29\"\nresults = \"-29..=29\"\n";
     for (coverage, code) in [("coverage = 0.6\n", 2), ("", 0)] {
         std::fs::write(&config, format!("{coverage}{ranges}{claim}")).unwrap();
-        let mut run = af1();
-        run.env_remove("GITHUB_STEP_SUMMARY");
-        run.args(["gate", "--model", "planted-af1", "--config"])
-            .arg(&config);
+        let mut run = af1("");
+        run.words("gate --model planted-af1 --config").arg(&config);
         let output = run.output().unwrap();
         let printed = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(code), "{printed}");
@@ -281,7 +268,7 @@ fn no_answer_is_no_earlier_answer() {
         ("no/such/model", &["no/such/model"]),
     ] {
         std::fs::write(&junit, "<earlier/>").unwrap();
-        let mut run = af1();
+        let mut run = af1("");
         run.args(["gate", "--model", model, "--config"])
             .arg(&config);
         run.arg("--junit")
@@ -315,9 +302,9 @@ fn what_cannot_be_evaluated_is_no_pass() {
     let config = folder.path().join("gate.toml");
     let claim = "[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n";
     std::fs::write(&config, format!("operands = \"700..=709\"\n{claim}")).unwrap();
-    let mut run = af1();
+    let mut run = af1("");
     let output = run
-        .args(["gate", "--model", "planted-af1", "--config"])
+        .words("gate --model planted-af1 --config")
         .arg(&config)
         .output()
         .unwrap();

@@ -6,45 +6,15 @@ use af1::record::{HeadAttention, Line, Measurement, Paired, Row, Weight};
 use af1::report::html;
 use serde_json::Value;
 
-use super::program::{af1, stdout};
+use super::program::{Words, experiments, planted, stdout, verb_of};
 
-/// Every experiment on a planted model whose answers do not all stay or go: two operations, few prompts.
-fn experiments() -> String {
-    let model = [
-        "--model",
-        "planted-noisy",
-        "--operands",
-        "0..=5",
-        "--format",
-        "json",
-    ];
-    let verbs: &[&[&str]] = &[
-        &["waiting", "--wait", "0,3,4"],
-        &[
-            "transfer",
-            "--wait",
-            "2,3",
-            "--transfer",
-            "0..=2",
-            "--ablation",
-            "cama,zero",
-        ],
-        &["necessity"],
-        &["heads", "--controls", "3", "--operation", "A+B"],
-        &["alternatives", "--operation", "A+B"],
-        &["attention", "--operation", "A+B"],
-        &["run", "--masking", "abp,no-sink"],
-    ];
-    let text = |verb: &&[&str]| {
-        let mut command = af1();
-        stdout(
-            command
-                .args(*verb)
-                .args(model)
-                .args(["--style", "symbolic"]),
-        )
+/// What every experiment records of a planted model whose answers do not all stay or go: two operations, few prompts.
+fn recorded() -> String {
+    let text = |verb| {
+        let run = planted(verb).model("planted-noisy").operation("A+B,A-B");
+        stdout(run.operands("0..=5").run().words("--format json"))
     };
-    verbs.iter().map(text).collect()
+    experiments().map(text).concat()
 }
 
 fn lines(text: &str) -> Vec<Line> {
@@ -72,7 +42,7 @@ fn numbers(page: &str) -> BTreeMap<(String, String, String), Vec<String>> {
 
 #[test]
 fn every_number_of_the_records_is_on_the_page() {
-    let text = experiments();
+    let text = recorded();
     let page = html(&lines(&text));
     let numbers = numbers(&page);
     // Raw: a number is the digits that stand in the record.
@@ -110,7 +80,7 @@ fn every_number_of_the_records_is_on_the_page() {
             check("paired.accuracy_difference", difference.to_string());
         }
         if let Some(outcome) = row["verdict"]["outcome"].as_str() {
-            let with_verdicts = ["af1", "transfer", "alternatives"];
+            let with_verdicts = ["af1", "transfer", "alternatives", "discover"];
             assert!(
                 with_verdicts.contains(&&*experiment),
                 "{experiment} has a verdict"
@@ -118,13 +88,11 @@ fn every_number_of_the_records_is_on_the_page() {
             check("verdict", outcome.to_owned());
         }
     }
-    let experiments = "af1 alternatives attention heads necessity transfer waiting";
-    let found: Vec<&str> = seen.keys().map(String::as_str).collect();
-    assert_eq!(found.join(" "), experiments);
-    // What a picture is there for is there: two waiting curves, two templates by two ablations, two necessities, heads,
-    // alternatives, attention by head and by two operands, and two maps a masking and ablation.
+    assert_eq!(seen.len(), experiments().len(), "{seen:?}");
+    // What a picture is there for is there: a map for each of two maskings and three ablations, and of each of two templates one of
+    // waiting, two of transfer, one of necessity, of heads, of alternatives and of contexts, three of attention.
     let pictures = page.matches("<svg role=\"img\" aria-label=").count();
-    assert_eq!(pictures, 2 + 4 + 2 + 1 + 1 + 3 + 6);
+    assert_eq!(pictures, 2 * 3 + 2 * (1 + 2 + 1 + 1 + 1 + 1 + 3));
     assert_eq!(page.matches("<figcaption>").count(), pictures);
     assert_eq!(page, html(&lines(&text)), "equal records make equal bytes");
     for elsewhere in ["http://", "https://", "<script", "@import", "url(", "src="] {
@@ -174,17 +142,9 @@ fn names_are_text() {
         m.masking = Some(hostile.to_owned());
         Line::new(Row::Measured(Box::new(m)))
     };
-    let experiments = [
-        "waiting",
-        "transfer",
-        "necessity",
-        "heads",
-        "alternatives",
-        "af1",
-        hostile,
-    ];
+    let verbs = experiments().map(verb_of);
     let mut all: Vec<Line> = Vec::new();
-    for experiment in experiments {
+    for experiment in verbs.into_iter().chain(["af1", hostile]) {
         all.extend((0..2).map(|cell| measurement(experiment, cell)));
     }
     let weight = Weight {

@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::bad_input::refused;
 use super::fixtures::path;
-use super::program::{af1, stdout};
+use super::program::{Words, af1, stdout};
 
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
@@ -69,7 +69,7 @@ impl Hub {
 
     /// `af1 inspect` of a name, with a cache of its own.
     fn inspect(&self, home: &Path, name: &str) -> Command {
-        let mut command = af1();
+        let mut command = af1("");
         command
             .args(["inspect", "--model", name, "--style", "symbolic"])
             .env("HF_HOME", home)
@@ -189,11 +189,10 @@ fn a_name_is_fetched_once_and_is_there_without_a_network() {
     assert!(text.starts_with("owner/tiny: llama, 3 layers"), "{text}");
     let of_path = path("reference/tiny-llama/f32");
     let of_path = stdout(
-        af1()
-            .arg("inspect")
+        af1("inspect")
             .arg("--model")
             .arg(of_path)
-            .args(["--style", "symbolic"]),
+            .words("--style symbolic"),
     );
     let hash = |text: &str| {
         text.lines()

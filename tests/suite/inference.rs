@@ -5,31 +5,12 @@ use std::path::Path;
 use rstest::rstest;
 use serde_json::Value;
 
-use super::program::{af1, stdout};
+use super::program::{Words, af1, planted, stdout};
 
 /// Sums of a planted model that keeps all of them.
-const SUMS: [&str; 9] = [
-    "--model",
-    "planted-af1",
-    "--operation",
-    "A+B",
-    "--operands",
-    "0..=29",
-    "--results",
-    "0..=58",
-    "--ablation=cama,mean",
-];
-
-fn run(args: &[&str]) -> String {
-    let mut run = af1();
-    run.arg("run").args(SUMS);
-    match args.contains(&"--style") {
-        true => {}
-        false => {
-            run.args(["--style", "symbolic"]);
-        }
-    }
-    stdout(run.args(args))
+fn run(words: &str) -> String {
+    let sums = planted("run --results 0..=58 --ablation cama,mean").operands("0..=29");
+    stdout(sums.run().words(words))
 }
 
 fn records(text: &str) -> Vec<Value> {
@@ -41,13 +22,9 @@ fn records(text: &str) -> Vec<Value> {
 /// The same answers say more about these prompts than about other operands, and every place says which is meant.
 #[test]
 fn the_target_is_named_and_counts() {
-    let of = |target: &str| records(&run(&["--inference", target, "--format", "json"]));
+    let of = |target: &str| records(&run(&format!("--inference {target} --format json")));
     let (prompts, operands) = (of("prompts"), of("operands"));
-    assert_eq!(
-        of("prompts"),
-        records(&run(&["--format", "json"])),
-        "the default"
-    );
+    assert_eq!(of("prompts"), records(&run("--format json")), "the default");
     for (p, o) in prompts.iter().zip(&operands) {
         assert_eq!(
             (&p["inference"], &o["inference"]),
@@ -84,13 +61,13 @@ fn the_target_is_named_and_counts() {
     let width =
         |m: &Value| number(&m["logit_difference_high"]) - number(&m["logit_difference_low"]);
     assert!(width(p) > 0.0 && width(o) > 0.0);
-    let table = run(&["--inference", "operands"]);
+    let table = run("--inference operands");
     assert!(
         table.contains("95% intervals about other operands"),
         "{table}"
     );
     assert!(table.contains("(a census)"), "{table}");
-    let drawn = run(&["--limit", "100"]);
+    let drawn = run("--limit 100");
     assert!(
         drawn.contains("95% Wilson intervals about these prompts\n"),
         "{drawn}"
@@ -102,7 +79,7 @@ fn the_target_is_named_and_counts() {
 fn records_without_a_target_are_about_the_prompts() {
     let folder = tempfile::tempdir().unwrap();
     let [now, before] = ["now.jsonl", "before.jsonl"].map(|name| folder.path().join(name));
-    run(&["--record", now.to_str().unwrap()]);
+    run(&format!("--record {}", now.display()));
     let older = records(&std::fs::read_to_string(&now).unwrap())
         .into_iter()
         .map(|mut m| {
@@ -121,12 +98,12 @@ fn records_without_a_target_are_about_the_prompts() {
             format!("{m}\n")
         });
     std::fs::write(&before, older.collect::<String>()).unwrap();
-    let report = |path: &Path| stdout(af1().arg("report").arg(path));
+    let report = |path: &Path| stdout(af1("report").arg(path));
     assert_eq!(report(&now), report(&before));
     assert!(report(&before).contains("about these prompts"));
-    let page = stdout(af1().arg("report").arg(&now).args(["--format", "html"]));
+    let page = stdout(af1("report").arg(&now).words("--format html"));
     assert!(page.contains("95% Wilson intervals about these prompts"));
-    let against = stdout(af1().arg("report").arg(&now).arg("--against").arg(&before));
+    let against = stdout(af1("report").arg(&now).arg("--against").arg(&before));
     assert!(against.contains("about these prompts") && against.contains("no significant change"));
 }
 
@@ -146,8 +123,7 @@ fn a_gate_has_a_target(#[case] key: &str, #[case] code: i32, #[case] needs: &str
                  faithful = 0.95\nnecessity_drop = 0.5\nbetter_than = [\"mean\"]\n";
     std::fs::write(&config, format!("{key}{claim}")).unwrap();
     let gate = |format: &str| {
-        let mut run = af1();
-        run.env_remove("GITHUB_STEP_SUMMARY");
+        let mut run = af1("");
         run.args([
             "gate",
             "--model",
@@ -206,8 +182,7 @@ fn an_unknown_target_is_refused() {
     let config = folder.path().join("gate.toml");
     let claim = "[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.95\ninference = \"all\"\n";
     std::fs::write(&config, claim).unwrap();
-    let output = af1()
-        .args(["gate", "--model", "planted-af1", "--config"])
+    let output = af1("gate --model planted-af1 --config")
         .arg(&config)
         .output()
         .unwrap();
@@ -223,27 +198,12 @@ fn an_unknown_target_is_refused() {
 fn styles_are_pooled() {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record.jsonl");
-    let args = [
-        "--style",
-        "symbolic,verbal",
-        "--operands",
-        "0..=9",
-        "--masking",
-        "abp,no-sink",
-    ];
+    let args = "--style symbolic,verbal --operands 0..=9 --masking abp,no-sink";
     let both = |more: &[&str]| {
         // A later value of an option would be refused: the range is another one here.
-        let mut run = af1();
-        run.args([
-            "run",
-            "--model",
-            "planted-af1",
-            "--operation",
-            "A+B,A-B",
-            "--ablation",
-            "cama",
-        ]);
-        stdout(run.args(args).args(more))
+        let mut run = af1("");
+        run.words("run --model planted-af1 --operation A+B,A-B --ablation cama");
+        stdout(run.words(args).args(more))
     };
     let table = both(&["--record", record.to_str().unwrap()]);
     for part in [
@@ -257,9 +217,8 @@ fn styles_are_pooled() {
     ] {
         assert!(table.contains(part), "no {part:?} in {table}");
     }
-    let report = |path: &Path, format: &str| {
-        stdout(af1().arg("report").arg(path).args(["--format", format]))
-    };
+    let report =
+        |path: &Path, format: &str| stdout(af1("report").arg(path).args(["--format", format]));
     assert_eq!(report(&record, "table"), table);
     assert!(report(&record, "markdown").contains("| pooled over"));
     assert!(report(&record, "html").contains("all styles together"));
@@ -311,7 +270,7 @@ fn styles_are_pooled() {
         ]);
         path
     };
-    let merged = stdout(af1().arg("merge").args([shard(1), shard(2)]));
+    let merged = stdout(af1("merge").args([shard(1), shard(2)]));
     let path = folder.path().join("merged.jsonl");
     std::fs::write(&path, &merged).unwrap();
     assert_eq!(report(&path, "table"), table);

@@ -13,7 +13,7 @@ use super::fixtures::QWEN;
 use super::program::{af1, stdout};
 
 fn verb(cache: &Path, args: &[&str]) -> Command {
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("cache").args(args).env("AF1_CACHE", cache);
     command
 }

@@ -17,6 +17,7 @@ mod html;
 mod hub;
 mod inference;
 mod kept;
+mod matrix;
 mod origins;
 mod parity;
 mod planted;

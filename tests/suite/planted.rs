@@ -15,7 +15,7 @@ use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
 
 use super::fixtures::{build, cache, load, runtime, template};
-use super::program::{af1, stdout};
+use super::program::{Words, af1, json_lines};
 
 fn plant(layers: usize, wait: usize, transfer: usize, route: Route) -> Plant {
     Plant {
@@ -409,24 +409,8 @@ fn the_presets_are_all_checked() {
 #[case("planted-relay", "fail", "below the claim")]
 #[case("planted-weak", "inconclusive", "cannot do the task")]
 fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason: &str) {
-    let args = [
-        "run",
-        "--model",
-        model,
-        "--operands",
-        "0..=29",
-        "--limit",
-        "200",
-    ];
-    let text = stdout(
-        af1()
-            .args(args)
-            .args(["--ablation", "cama", "--format", "json"]),
-    );
-    let rows: Vec<serde_json::Value> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let args = format!("run --model {model} --operands 0..=29 --limit 200");
+    let rows = json_lines(af1(&args).words("--ablation cama"));
     assert_eq!(
         rows.len(),
         4 + 3,

@@ -1,23 +1,149 @@
 //! The program as a user runs it: what it prints.
 
+use std::borrow::BorrowMut;
+use std::collections::BTreeSet;
+
+use af1::cli::Cli;
 use assert_cmd::Command;
+use clap::CommandFactory;
 use rstest::rstest;
 use serde_json::Value;
 
 use super::fixtures::path;
 
-pub fn af1() -> Command {
-    Command::new(env!("CARGO_BIN_EXE_af1"))
+/// The program with these words, split as a shell splits them. A summary is written only where a test asks for it.
+pub fn af1(words: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_af1"));
+    command.env_remove("GITHUB_STEP_SUMMARY");
+    command.words(words);
+    command
 }
 
-pub fn stdout(command: &mut Command) -> String {
-    let output = command.output().unwrap();
+/// More words of a command line.
+pub trait Words {
+    /// Adds words, split as a shell splits them.
+    fn words(&mut self, words: &str) -> &mut Self;
+}
+
+impl Words for Command {
+    fn words(&mut self, words: &str) -> &mut Self {
+        // Of a path on Windows nothing is taken away.
+        let words = words.replace('\\', r"\\");
+        self.args(shlex::split(&words).expect("quotes are closed"))
+    }
+}
+
+/// What a run that succeeds prints.
+pub fn stdout(mut command: impl BorrowMut<Command>) -> String {
+    let output = command.borrow_mut().output().unwrap();
     assert!(
         output.status.success(),
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// What a run that succeeds prints as lines of JSON.
+pub fn json_lines(mut command: impl BorrowMut<Command>) -> Vec<Value> {
+    let text = stdout(command.borrow_mut().words("--format json"));
+    let lines = text.lines().map(|line| serde_json::from_str(line).unwrap());
+    lines.collect()
+}
+
+/// A run of a planted model that asks few prompts: sums of two digits in the shortest style, until a test asks for something else.
+pub struct Planted<'a> {
+    verb: &'a str,
+    model: &'a str,
+    style: &'a str,
+    operation: &'a str,
+    operands: &'a str,
+}
+
+/// A verb with its options, on [`Planted`] prompts.
+pub fn planted(verb: &str) -> Planted<'_> {
+    Planted {
+        verb,
+        model: "planted-af1",
+        style: "symbolic",
+        operation: "A+B",
+        operands: "0..=9",
+    }
+}
+
+impl<'a> Planted<'a> {
+    pub fn model(self, model: &'a str) -> Self {
+        Self { model, ..self }
+    }
+
+    pub fn style(self, style: &'a str) -> Self {
+        Self { style, ..self }
+    }
+
+    pub fn operation(self, operation: &'a str) -> Self {
+        Self { operation, ..self }
+    }
+
+    pub fn operands(self, operands: &'a str) -> Self {
+        Self { operands, ..self }
+    }
+
+    /// The words, as `af1` takes them.
+    pub fn words(&self) -> String {
+        let Self {
+            verb,
+            model,
+            style,
+            operation,
+            operands,
+        } = self;
+        format!(
+            "{verb} --model {model} --style {style} --operation {operation} --operands {operands}"
+        )
+    }
+
+    /// The program with these words.
+    pub fn run(&self) -> Command {
+        af1(&self.words())
+    }
+}
+
+/// Every experiment, with options that keep it small on a planted model.
+const EXPERIMENTS: [&str; 9] = [
+    "run --masking abp,no-sink",
+    "waiting --wait 0,3,4",
+    "transfer --wait 2,3 --transfer 0..=2 --ablation cama,zero",
+    "necessity",
+    "heads --controls 3",
+    "alternatives",
+    "discover",
+    "contexts --numbers 1,3 --draws 2",
+    "attention",
+];
+
+/// Every experiment that the program has: those verbs whose cells can be split into shards.
+pub fn experiments() -> [&'static str; 9] {
+    let program = Cli::command();
+    let has_shards =
+        |verb: &&clap::Command| verb.get_arguments().any(|arg| arg.get_id() == "shard");
+    let verbs = program
+        .get_subcommands()
+        .filter(has_shards)
+        .map(|verb| verb.get_name());
+    // These measure what `run` measures, and show it beside something else.
+    let beside = ["reproduce", "diff"];
+    let has: BTreeSet<&str> = verbs.filter(|verb| !beside.contains(verb)).collect();
+    assert_eq!(
+        has,
+        EXPERIMENTS.map(verb_of).into(),
+        "the experiments of this program"
+    );
+    EXPERIMENTS
+}
+
+/// The verb of a command line.
+pub fn verb_of(words: &str) -> &str {
+    words.split(' ').next().unwrap_or_default()
 }
 
 fn tiny() -> String {
@@ -31,29 +157,17 @@ fn tiny() -> String {
 fn the_default_run() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"ONNX Runtime \d+\.\d+\.\d+", "ONNX Runtime [version]");
-    settings.bind(|| insta::assert_snapshot!(stdout(&mut af1())));
+    settings.bind(|| insta::assert_snapshot!(stdout(&mut af1(""))));
 }
 
 /// Without a verb, arguments are those of the main table.
 #[test]
 fn reproduce_is_the_default() {
     let model = tiny();
-    let args = [
-        "--model",
-        &model,
-        "--style",
-        "symbolic",
-        "--operands",
-        "0..=9",
-        "--results",
-        "0..=9",
-    ];
-    let rest = ["--wait", "1", "--transfer", "1", "--format", "json"];
-    let implied = stdout(af1().args(args).args(rest));
-    assert_eq!(
-        implied,
-        stdout(af1().arg("reproduce").args(args).args(rest))
-    );
+    let args = format!("--model {model} --style symbolic --operands 0..=9 --results 0..=9");
+    let rest = "--wait 1 --transfer 1 --format json";
+    let implied = stdout(af1(&args).words(rest));
+    assert_eq!(implied, stdout(af1("reproduce").words(&args).words(rest)));
     assert!(
         implied.contains("\"experiment\":\"waiting\"")
             && implied.contains("\"experiment\":\"af1\"")
@@ -65,46 +179,24 @@ fn reproduce_is_the_default() {
     assert_eq!(first["planted"]["heads"], first["found"]["heads"]);
     assert_eq!(first["found"]["heads"][0], "L3H0");
     assert_eq!(first["differences"], serde_json::json!([]));
-    assert!(stdout(af1().arg("--version")).starts_with("af1 "));
+    assert!(stdout(af1("--version")).starts_with("af1 "));
 }
 
 #[test]
 fn waiting_tables() {
     let mut settings = insta::Settings::clone_current();
     settings.add_filter(r"ONNX Runtime \d+\.\d+\.\d+", "ONNX Runtime [version]");
-    let args = [
-        "waiting",
-        "--model",
-        "smollm2-135m-instruct",
-        "--style",
-        "calculate",
-        "--operation",
-        "A+B",
-        "--wait",
-        "0,10,20,30",
-    ];
-    settings.bind(|| insta::assert_snapshot!(stdout(af1().args(args))));
+    let args =
+        "waiting --model smollm2-135m-instruct --style calculate --operation A+B --wait 0,10,20,30";
+    settings.bind(|| insta::assert_snapshot!(stdout(af1(args))));
 }
 
 #[test]
 fn json_lines_have_the_documented_fields() {
     let model = tiny();
-    let args = [
-        "transfer",
-        "--model",
-        &model,
-        "--style",
-        "symbolic",
-        "--operands",
-        "0..=9",
-        "--results",
-        "0..=9",
-    ];
-    let text = stdout(
-        af1()
-            .args(args)
-            .args(["--format", "json", "--ablation", "cama,zero"]),
-    );
+    let args =
+        format!("transfer --model {model} --style symbolic --operands 0..=9 --results 0..=9");
+    let text = stdout(af1(&args).words("--format json --ablation cama,zero"));
     let schema = include_str!("../../src/record/schema.md");
     let mut cells = Vec::new();
     for line in text.lines() {
@@ -141,33 +233,12 @@ fn equal_runs_write_equal_bytes() {
     let (model, mut files) = (tiny(), Vec::new());
     for name in ["a", "b"] {
         let file = folder.path().join(name);
-        let args = [
-            "run",
-            "--model",
-            &model,
-            "--operands",
-            "0..=9",
-            "--results",
-            "0..=9",
-            "--wait",
-            "1",
-        ];
-        let rest = [
-            "--transfer",
-            "1",
-            "--estimator",
-            "split",
-            "--limit",
-            "30",
-            "--format",
-            "json",
-            "--out",
-        ];
+        let args = format!("run --model {model} --operands 0..=9 --results 0..=9 --wait 1");
+        let rest = "--transfer 1 --estimator split --limit 30 --format json --out";
         stdout(
-            af1()
-                .args(args)
-                .args(["--style", "symbolic,verbal"])
-                .args(rest)
+            af1(&args)
+                .words("--style symbolic,verbal")
+                .words(rest)
                 .arg(&file),
         );
         files.push(std::fs::read(file).unwrap());
@@ -197,10 +268,8 @@ fn a_folder_of_links() {
         std::os::unix::fs::symlink(target, snapshot.join(file.file_name())).unwrap();
     }
     let logits = |model: &str| {
-        let args = [
-            "logits", "--model", model, "--prompt", "3+4=", "--format", "json",
-        ];
-        serde_json::from_str::<Value>(&stdout(af1().args(args))).unwrap()["logits"].clone()
+        let args = format!("logits --model {model} --prompt 3+4= --format json");
+        serde_json::from_str::<Value>(&stdout(af1(&args))).unwrap()["logits"].clone()
     };
     assert_eq!(logits(&snapshot.to_string_lossy()), logits(&tiny()));
 }
@@ -223,10 +292,8 @@ fn a_tokenizer_that_was_saved_with_padding() {
     });
     std::fs::write(&file, json.to_string()).unwrap();
     let model = folder.path().to_string_lossy().into_owned();
-    let args = [
-        "logits", "--model", &model, "--prompt", "3+4=", "--format", "json",
-    ];
-    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    let args = format!("logits --model {model} --prompt 3+4= --format json");
+    let object: Value = serde_json::from_str(&stdout(af1(&args))).unwrap();
     assert_eq!(object["ids"], serde_json::json!([0, 5, 12, 6, 16]));
 }
 
@@ -234,30 +301,9 @@ fn a_tokenizer_that_was_saved_with_padding() {
 #[test]
 fn means_are_over_all_prompts() {
     let model = tiny();
-    let args = [
-        "run",
-        "--model",
-        &model,
-        "--style",
-        "symbolic",
-        "--operation",
-        "A+B",
-        "--operands",
-        "0..=9",
-    ];
-    let rest = [
-        "--wait",
-        "1",
-        "--transfer",
-        "1",
-        "--format",
-        "json",
-        "--ablation",
-        "cama",
-        "--limit",
-        "7",
-    ];
-    let row: Value = serde_json::from_str(&stdout(af1().args(args).args(rest))).unwrap();
+    let args = format!("run --model {model} --style symbolic --operation A+B --operands 0..=9");
+    let rest = "--wait 1 --transfer 1 --ablation cama --limit 7";
+    let row = &json_lines(af1(&args).words(rest))[0];
     assert_eq!(
         (&row["prompts"], &row["all_prompts"]),
         (&7.into(), &100.into())
@@ -270,16 +316,8 @@ fn means_are_over_all_prompts() {
 
 #[test]
 fn logits_of_a_prompt() {
-    let args = [
-        "logits",
-        "--model",
-        &tiny(),
-        "--prompt",
-        "3+4=",
-        "--format",
-        "json",
-    ];
-    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    let args = format!("logits --model {} --prompt 3+4= --format json", tiny());
+    let object: Value = serde_json::from_str(&stdout(af1(&args))).unwrap();
     assert_eq!(object["ids"], serde_json::json!([0, 5, 12, 6, 16]));
     assert_eq!(object["tokens"][0], "<bos>");
     assert_eq!(object["logits"].as_array().unwrap().len(), 100);
@@ -287,18 +325,12 @@ fn logits_of_a_prompt() {
 
 #[test]
 fn another_beginning_of_sequence_is_recorded() {
-    let args = [
-        "logits",
-        "--model",
-        &tiny(),
-        "--prompt",
-        "3+4=",
-        "--format",
-        "json",
-        "--bos",
-    ];
+    let args = format!(
+        "logits --model {} --prompt 3+4= --format json --bos",
+        tiny()
+    );
     let ids = |bos: &str| -> Value {
-        let text = stdout(af1().args(args).arg(bos));
+        let text = stdout(af1(&args).arg(bos));
         serde_json::from_str::<Value>(&text).unwrap()["ids"].clone()
     };
     assert_eq!(ids("none"), serde_json::json!([5, 12, 6, 16]));
@@ -307,18 +339,11 @@ fn another_beginning_of_sequence_is_recorded() {
 
 #[test]
 fn inspect_shows_shape_and_prompts() {
-    let args = [
-        "inspect",
-        "--model",
-        &tiny(),
-        "--style",
-        "symbolic",
-        "--operands",
-        "0..=19",
-        "--format",
-        "json",
-    ];
-    let object: Value = serde_json::from_str(&stdout(af1().args(args))).unwrap();
+    let args = format!(
+        "inspect --model {} --style symbolic --operands 0..=19 --format json",
+        tiny()
+    );
+    let object: Value = serde_json::from_str(&stdout(af1(&args))).unwrap();
     assert_eq!(
         (object["layers"].as_u64(), object["d_head"].as_u64()),
         (Some(3), Some(8))
@@ -334,11 +359,11 @@ fn inspect_shows_shape_and_prompts() {
 
 #[test]
 fn doctor_names_every_device() {
-    let text = stdout(af1().arg("doctor"));
+    let text = stdout(af1("doctor"));
     for device in ["  cpu: runs", "  directml:0: no: ", "  webgpu:0: "] {
         assert!(text.contains(device), "{text}");
     }
-    let one = stdout(af1().args(["doctor", "--device", "cpu"]));
+    let one = stdout(af1("doctor --device cpu"));
     assert!(
         one.contains("  cpu: runs\n") && !one.contains("webgpu"),
         "{one}"
@@ -351,30 +376,10 @@ fn doctor_names_every_device() {
 #[case::tiny(&tiny())]
 #[case::planted("planted-af1")]
 fn all_eight_operations_can_be_asked(#[case] model: &str) {
-    let args = [
-        "run",
-        "--model",
-        model,
-        "--wait",
-        "1",
-        "--transfer",
-        "1",
-        "--styles",
-        "operations",
-        "--style",
-        "symbolic",
-    ];
-    let more = [
-        "--operands",
-        "1..=6",
-        "--results",
-        "0..=99",
-        "--ablation",
-        "cama",
-        "--format",
-        "json",
-    ];
-    let text = stdout(af1().args(args).args(more));
+    let args =
+        format!("run --model {model} --wait 1 --transfer 1 --styles operations --style symbolic");
+    let more = "--operands 1..=6 --results 0..=99 --ablation cama --format json";
+    let text = stdout(af1(&args).words(more));
     let operations: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())

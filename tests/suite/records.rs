@@ -11,74 +11,76 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
 
-use super::program::{af1, stdout};
+use super::program::{Words, af1, experiments, planted, stdout, verb_of};
 
 /// Sweeps of a planted model, of every experiment; `instruction` has operations with text at other positions, so that two
 /// controls are not defined on it.
-const SWEEPS: [&[&str]; 9] = [
-    &["run", "--masking", "abp,no-sink"],
-    &["waiting"],
-    &[
-        "transfer",
-        "--wait",
-        "2..=4",
-        "--transfer",
-        "0..=3",
-        "--ablation",
-        "cama,mean",
-    ],
-    &["necessity", "--window", "2"],
-    &["heads", "--controls", "3", "--held-out"],
-    &["alternatives", "--style", "symbolic,instruction"],
-    &["attention"],
-    &["contexts", "--numbers", "1,2", "--draws", "2"],
-    &["discover"],
+const SWEEPS: [&str; 9] = [
+    "run --style symbolic --masking abp,no-sink",
+    "waiting --style symbolic",
+    "transfer --style symbolic --wait 2..=4 --transfer 0..=3 --ablation cama,mean",
+    "necessity --style symbolic --window 2",
+    "heads --style symbolic --controls 3 --held-out",
+    "alternatives --style symbolic,instruction",
+    "attention --style symbolic",
+    "contexts --style symbolic --numbers 1,2 --draws 2",
+    "discover --style symbolic",
 ];
 
-/// The arguments of a sweep.
-fn sweep(index: usize) -> Vec<&'static str> {
-    let mut args = SWEEPS[index].to_vec();
-    if !args.contains(&"--style") {
-        args.extend(["--style", "symbolic"]);
-    }
-    args.extend(["--model", "planted-operator", "--operands", "0..=6"]);
-    args
+/// The words of the sweep of an experiment.
+fn sweep(verb: &str) -> String {
+    let of_verb = |words: &&&str| verb_of(words) == verb;
+    let words = SWEEPS
+        .iter()
+        .find(of_verb)
+        .expect("every experiment has a sweep");
+    format!("{words} --model planted-operator --operands 0..=6")
 }
 
 /// What a sweep writes into a new record.
-fn whole(index: usize, folder: &Path) -> (PathBuf, String) {
+fn whole(verb: &str, folder: &Path) -> (PathBuf, String) {
     let path = folder.join("whole.jsonl");
-    stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+    stdout(af1(&sweep(verb)).arg("--record").arg(&path));
     let text = std::fs::read_to_string(&path).unwrap();
     (path, text)
 }
 
-#[rstest]
-fn shards_are_the_sweep(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] index: usize) {
+/// Of every experiment that the program has.
+#[test]
+fn shards_are_the_sweep() {
+    for words in experiments() {
+        shards_are_the_sweep_of(verb_of(words));
+    }
+}
+
+fn shards_are_the_sweep_of(verb: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let (path, expected) = whole(index, folder.path());
+    let (path, expected) = whole(verb, folder.path());
     let lines = record::read(&path).unwrap();
     let cells: Vec<usize> = lines.iter().map(|line| line.key().unwrap().1).collect();
     assert_eq!(
         cells,
         (0..cells.len()).collect::<Vec<_>>(),
-        "every cell, once"
+        "{verb}: every cell, once"
     );
     assert!(cells.len() > 3);
 
     let shard = |i: usize| {
         let path = folder.path().join(format!("{i}.jsonl"));
-        let mut run = af1();
-        run.args(sweep(index)).arg("--record").arg(&path);
+        let mut run = af1("");
+        run.words(&sweep(verb)).arg("--record").arg(&path);
         stdout(run.args(["--shard", &format!("{i}/3")]));
         path
     };
     // In any order.
     let parts = [3, 1, 2].map(shard);
-    let merged = stdout(af1().arg("merge").args(&parts));
-    assert!(merged == expected, "the merged shards are other bytes");
+    let merged = stdout(af1("merge").args(&parts));
+    assert!(
+        merged == expected,
+        "{verb}: the merged shards are other bytes"
+    );
     // What is merged again, and with itself, stays what it is.
-    let again = stdout(af1().arg("merge").args([&path, &parts[0], &path]));
+    let again = stdout(af1("merge").args([&path, &parts[0], &path]));
     assert!(again == expected);
 }
 
@@ -89,12 +91,11 @@ fn shards_with_a_failing_template_are_the_sweep() {
     // No difference of 5 to 9 is 10 or more.
     let run = |more: &[&str], name: &str| {
         let path = folder.path().join(name);
-        let args = "waiting --model planted-af1 --style symbolic --operands 5..=9 --results 10..=18 --ablation cama";
-        let mut run = af1();
-        run.args(args.split(' '))
-            .args(more)
-            .arg("--record")
-            .arg(&path);
+        let mut run = planted("waiting --results 10..=18 --ablation cama")
+            .operation("A+B,A-B")
+            .operands("5..=9")
+            .run();
+        run.args(more).arg("--record").arg(&path);
         assert_eq!(
             run.output().unwrap().status.code(),
             Some(exit::NO_PROMPTS.into())
@@ -104,14 +105,14 @@ fn shards_with_a_failing_template_are_the_sweep() {
     let expected = std::fs::read_to_string(run(&[], "whole")).unwrap();
     assert_eq!(expected.matches("\"error\":").count(), 1);
     let parts = ["1/3", "2/3", "3/3"].map(|shard| run(&["--shard", shard], &shard[..1]));
-    assert!(stdout(af1().arg("merge").args(&parts)) == expected);
+    assert!(stdout(af1("merge").args(&parts)) == expected);
 
     let path = folder.path().join("part");
-    let mut run = af1();
-    run.args(sweep(0)).arg("--record").arg(&path);
-    stdout(run.args(["--shard", "1/3"]));
+    let mut run = af1("");
+    run.words(&sweep("run")).arg("--record").arg(&path);
+    stdout(run.words("--shard 1/3"));
     for verb in ["merge", "report"] {
-        let output = af1().arg(verb).arg(&path).output().unwrap();
+        let output = af1("").arg(verb).arg(&path).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(
             output.status.success() && said.contains("a shard is missing"),
@@ -124,25 +125,27 @@ fn shards_with_a_failing_template_are_the_sweep() {
 #[test]
 fn a_gap_is_filled() {
     let folder = tempfile::tempdir().unwrap();
-    for index in [1, 4] {
-        let (path, expected) = whole(index, folder.path());
+    for verb in ["waiting", "heads"] {
+        let (path, expected) = whole(verb, folder.path());
         let mut lines: Vec<&str> = expected.lines().collect();
         lines.remove(2);
         std::fs::write(&path, lines.join("\n") + "\n").unwrap();
-        let mut run = af1();
-        stdout(run.args(sweep(index)).arg("--record").arg(&path));
-        assert!(stdout(af1().arg("merge").arg(&path)) == expected);
+        let mut run = af1("");
+        stdout(run.words(&sweep(verb)).arg("--record").arg(&path));
+        assert!(stdout(af1("merge").arg(&path)) == expected);
         std::fs::remove_file(&path).unwrap();
     }
 }
 
 #[rstest]
-fn a_finished_sweep_is_not_measured_again(#[values(1, 4, 5)] index: usize) {
+fn a_finished_sweep_is_not_measured_again(
+    #[values("waiting", "heads", "alternatives")] verb: &str,
+) {
     let folder = tempfile::tempdir().unwrap();
-    let (path, expected) = whole(index, folder.path());
+    let (path, expected) = whole(verb, folder.path());
     let json = |record: bool| {
-        let mut run = af1();
-        run.args(sweep(index)).args(["--format", "json"]);
+        let mut run = af1("");
+        run.words(&sweep(verb)).words("--format json");
         if record {
             run.arg("--record").arg(&path);
         }
@@ -156,16 +159,18 @@ fn a_finished_sweep_is_not_measured_again(#[values(1, 4, 5)] index: usize) {
 
 /// A run that was stopped anywhere goes on there: the record is cut after any line, and within the next one.
 #[rstest]
-fn any_beginning_is_gone_on_with(#[values(1, 2, 4, 6, 7)] index: usize) {
+fn any_beginning_is_gone_on_with(
+    #[values("waiting", "transfer", "heads", "attention", "contexts")] verb: &str,
+) {
     let folder = tempfile::tempdir().unwrap();
-    let (path, expected) = whole(index, folder.path());
+    let (path, expected) = whole(verb, folder.path());
     let ends: Vec<usize> = expected.match_indices('\n').map(|(at, _)| at + 1).collect();
-    let mut random = ChaCha8Rng::seed_from_u64(index as u64);
+    let mut random = ChaCha8Rng::seed_from_u64(sweep(verb).len() as u64);
     for _ in 0..4 {
         let end = ends[random.random_range(0..ends.len() - 1)];
         let cut = end + random.random_range(0..20);
         std::fs::write(&path, &expected[..cut]).unwrap();
-        stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+        stdout(af1(&sweep(verb)).arg("--record").arg(&path));
         assert!(
             std::fs::read_to_string(&path).unwrap() == expected,
             "cut at {cut} of {}",
@@ -176,15 +181,17 @@ fn any_beginning_is_gone_on_with(#[values(1, 2, 4, 6, 7)] index: usize) {
 
 /// Killed again and again, at moments that are drawn, until a run comes to its end.
 #[rstest]
-fn a_killed_run_loses_nothing_and_repeats_nothing(#[values(1, 2, 4)] index: usize) {
+fn a_killed_run_loses_nothing_and_repeats_nothing(
+    #[values("waiting", "transfer", "heads")] verb: &str,
+) {
     let folder = tempfile::tempdir().unwrap();
-    let (_, expected) = whole(index, folder.path());
+    let (_, expected) = whole(verb, folder.path());
     let path = folder.path().join("killed.jsonl");
-    let mut random = ChaCha8Rng::seed_from_u64(index as u64);
+    let mut random = ChaCha8Rng::seed_from_u64(sweep(verb).len() as u64);
     let (mut kills, mut most) = (0, 100u64);
     loop {
         let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_af1"))
-            .args(sweep(index))
+            .args(sweep(verb).split(' '))
             .arg("--record")
             .arg(&path)
             .stdout(Stdio::null())
@@ -215,14 +222,13 @@ fn a_killed_run_loses_nothing_and_repeats_nothing(#[values(1, 2, 4)] index: usiz
 #[test]
 fn one_file_holds_many_sweeps() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, first) = whole(0, folder.path());
-    stdout(af1().args(sweep(3)).arg("--record").arg(&path));
+    let (path, first) = whole("run", folder.path());
+    stdout(af1(&sweep("necessity")).arg("--record").arg(&path));
     let two = std::fs::read_to_string(&path).unwrap();
     assert!(two.starts_with(&first) && two.len() > first.len());
     stdout(
-        af1()
-            .args(sweep(0))
-            .args(["--seed", "7"])
+        af1(&sweep("run"))
+            .words("--seed 7")
             .arg("--record")
             .arg(&path),
     );
@@ -236,7 +242,7 @@ fn one_file_holds_many_sweeps() {
 #[test]
 fn what_is_not_defined_is_a_row() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, _) = whole(5, folder.path());
+    let (path, _) = whole("alternatives", folder.path());
     let lines = record::read(&path).unwrap();
     let failed: Vec<&Line> = lines.iter().filter(|line| line.failed()).collect();
     assert_eq!(failed.len(), 4, "two controls, two operations");
@@ -251,14 +257,20 @@ fn what_is_not_defined_is_a_row() {
 }
 
 /// A report needs no model, no cache and no runtime, and the table is the run's own.
-#[rstest]
-fn records_are_shown_again(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] index: usize) {
+#[test]
+fn records_are_shown_again() {
+    for words in experiments() {
+        records_of(verb_of(words));
+    }
+}
+
+fn records_of(verb: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.jsonl");
-    let printed = stdout(af1().args(sweep(index)).arg("--record").arg(&path));
+    let printed = stdout(af1(&sweep(verb)).arg("--record").arg(&path));
     let report = |format: &str| {
         let nothing = folder.path().join("nothing");
-        let mut report = af1();
+        let mut report = af1("");
         report
             .env("AF1_CACHE", &nothing)
             .env("ORT_DYLIB_PATH", &nothing);
@@ -313,15 +325,12 @@ fn two_runs_are_compared_on_the_same_prompts() {
     let folder = tempfile::tempdir().unwrap();
     let run = |model: &str, operands: &str| {
         let path = folder.path().join(format!("{model}-{operands}.jsonl"));
-        let args = ["run", "--style", "symbolic", "--operation", "A+B"];
-        let mut run = af1();
-        run.args(args)
-            .args(["--model", model, "--operands", operands]);
+        let mut run = planted("run").model(model).operands(operands).run();
         stdout(run.arg("--record").arg(&path));
         path
     };
     let compare = |new: &Path, old: &Path, format: &str| {
-        let mut report = af1();
+        let mut report = af1("");
         report.arg("report").arg(new).arg("--against").arg(old);
         stdout(report.args(["--format", format]))
     };
@@ -353,20 +362,20 @@ fn two_runs_are_compared_on_the_same_prompts() {
 #[test]
 fn what_is_no_record_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, text) = whole(0, folder.path());
+    let (path, text) = whole("run", folder.path());
     let refuse = |text: &str, parts: &[&str]| {
         std::fs::write(&path, text).unwrap();
         for args in [vec!["report"], vec!["merge"]] {
-            let output = af1().args(args).arg(&path).output().unwrap();
+            let output = af1("").args(args).arg(&path).output().unwrap();
             let stderr = String::from_utf8(output.stderr).unwrap();
             assert_eq!(output.status.code(), Some(exit::RECORD.into()), "{stderr}");
             for part in parts {
                 assert!(stderr.contains(part), "{stderr}");
             }
         }
-        let mut run = af1();
+        let mut run = af1("");
         let output = run
-            .args(sweep(0))
+            .words(&sweep("run"))
             .arg("--record")
             .arg(&path)
             .output()
@@ -395,7 +404,7 @@ fn what_is_no_record_is_refused() {
     std::fs::write(&path, format!("{first}\n")).unwrap();
     let second = folder.path().join("second.jsonl");
     std::fs::write(&second, changed + "\n").unwrap();
-    let output = af1().arg("merge").args([&path, &second]).output().unwrap();
+    let output = af1("merge").args([&path, &second]).output().unwrap();
     assert_eq!(output.status.code(), Some(exit::RECORD.into()));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
@@ -410,9 +419,9 @@ fn a_record_is_one_runs_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.jsonl");
     let _held = record::Journal::open(&path).unwrap();
-    let mut run = af1();
+    let mut run = af1("");
     let output = run
-        .args(sweep(0))
+        .words(&sweep("run"))
         .arg("--record")
         .arg(&path)
         .output()

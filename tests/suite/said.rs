@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use af1::record::{self, Hint, Measurement, Row};
 
 use super::fixtures::SMOLLM2;
-use super::program::{af1, stdout};
+use super::program::{af1, planted, stdout};
 
 /// AF1(20, 6) of the real model with a template of one's own, on single digits: the record, and what is printed.
 fn asked(folder: &Path, template: &str) -> (PathBuf, Measurement, String) {
@@ -13,9 +13,9 @@ fn asked(folder: &Path, template: &str) -> (PathBuf, Measurement, String) {
     let text = format!("[[style]]\nid = 'mine'\n[style.templates]\n'A+B' = '{template}'\n");
     std::fs::write(&styles, text).unwrap();
     let record = folder.join(format!("{}.jsonl", template.len()));
-    let args = "run --ablation cama --operands 0..=9 --results 0..=9 --wait 20 --transfer 6 --contexts-from answerable";
-    let mut run = af1();
-    run.args(args.split(' ')).args(["--model", SMOLLM2]);
+    let words = "run --ablation cama --operands 0..=9 --results 0..=9 --wait 20 --transfer 6 --contexts-from answerable --model";
+    let mut run = af1(words);
+    run.arg(SMOLLM2);
     run.arg("--styles")
         .arg(&styles)
         .arg("--record")
@@ -45,7 +45,7 @@ fn a_forgotten_space_is_seen() {
     );
     assert!(counts.iter().sum::<usize>() <= 53);
     assert_eq!(without.base_wrong[0].text, " ");
-    let shown = |format: &str| stdout(af1().arg("report").arg(&record).args(["--format", format]));
+    let shown = |format: &str| stdout(af1("report").arg(&record).args(["--format", format]));
     for text in [printed, shown("markdown"), shown("html")] {
         let first = format!("␣\" ({})", counts[0]);
         assert!(
@@ -74,9 +74,8 @@ fn a_forgotten_space_is_seen() {
 fn nothing_is_said_where_the_model_can() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record");
-    let args =
-        "run --model planted-af1 --style symbolic --operation A+B --operands 0..=9 --ablation cama";
-    let printed = stdout(af1().args(args.split(' ')).arg("--record").arg(&path));
+    let mut run = planted("run --ablation cama").run();
+    let printed = stdout(run.arg("--record").arg(&path));
     let text = std::fs::read_to_string(&path).unwrap();
     assert!(
         !text.contains("base_wrong") && !text.contains("base_hint"),

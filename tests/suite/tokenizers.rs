@@ -6,7 +6,7 @@ use rstest::rstest;
 use tempfile::TempDir;
 
 use super::fixtures::{copied, ints, json, load, path};
-use super::program::{af1, stdout};
+use super::program::{Words, af1, stdout};
 
 #[rstest]
 #[case("whole")]
@@ -46,10 +46,10 @@ fn with(kind: &str) -> TempDir {
 #[case("bytepairs")]
 fn what_a_model_can_be_asked(#[case] kind: &str) {
     let model = with(kind);
-    let mut command = af1();
+    let mut command = af1("");
     command.arg("inspect").arg("--model").arg(model.path());
-    command.args(["--style", "symbolic,calculate,python", "--operation", "A+B"]);
-    command.args(["--operands", "0..=19", "--results", "0..=39"]);
+    command.words("--style symbolic,calculate,python --operation A+B");
+    command.words("--operands 0..=19 --results 0..=39");
     let text = stdout(&mut command);
     let from = text.find("numbers that are").unwrap();
     insta::assert_snapshot!(kind, &text[from..]);
