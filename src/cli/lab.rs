@@ -133,13 +133,13 @@ impl Lab {
         let lines = swept.lines;
         if lines.iter().any(|line| !line.failed()) {
             // Of a shard's templates there is nothing to say together.
-            let pooled = match self.whole {
-                true => report::pooled_lines(&lines),
+            let following = match self.whole {
+                true => report::following_lines(&lines),
                 false => String::new(),
             };
             match format {
-                Format::Json if stream => print(&pooled)?,
-                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &pooled))?,
+                Format::Json if stream => print(&following)?,
+                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &following))?,
                 Format::Table => {
                     let table = report::terminal(&lines);
                     deliver(out.as_deref(), &(text + &table + next))?;

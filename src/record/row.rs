@@ -146,7 +146,10 @@ impl Line {
         let experiment = value.get("experiment").and_then(Value::as_str);
         // From the text: through a value a number would lose its last digits' form.
         let fail = |e: serde_json::Error| e.to_string();
-        let row = if matches!(experiment, Some("selfcheck" | "gate" | "pooled")) {
+        let row = if matches!(
+            experiment,
+            Some("selfcheck" | "gate" | "pooled" | "conclusion")
+        ) {
             Row::Other(value)
         } else if value.get("error").is_some() {
             Row::Failed(Box::new(serde_json::from_str(text).map_err(fail)?))

@@ -2,9 +2,11 @@
 
 use serde_json::json;
 
-use super::{Beside, Renderer};
+use super::{Beside, Renderer, view};
 use crate::gate::Answer;
-use crate::record::{Comparison, Findings, Line, Measurement, Pair, Provenance, Row, SCHEMA};
+use crate::record::{
+    Comparison, Findings, Line, Measurement, Pair, Provenance, Row, SCHEMA, Sweep,
+};
 use crate::selfcheck;
 
 /// Lines of JSON.
@@ -20,8 +22,11 @@ impl Renderer for Json {
     }
 
     fn records(&self, findings: &Findings<'_>) -> String {
-        let lines = findings.lines.iter().map(|line| format!("{}\n", line.text));
-        lines.collect::<String>() + &pools(findings)
+        // What follows is said anew, of all lines together.
+        let is_old = |line: &&Line| matches!(&line.row, Row::Other(value) if value["experiment"] == CONCLUSION);
+        let lines = findings.lines.iter().filter(|line| !is_old(line));
+        let lines = lines.map(|line| format!("{}\n", line.text));
+        lines.collect::<String>() + &pools(findings) + &conclusions(findings)
     }
 
     fn comparison(&self, found: &Comparison<'_>) -> Option<String> {
@@ -54,9 +59,27 @@ fn pools(findings: &Findings<'_>) -> String {
     findings.pools().map(line).collect()
 }
 
-/// The pooled measurements of these records as lines.
-pub fn pooled_lines(lines: &[Line]) -> String {
-    pools(&Findings::of(lines))
+/// What the conclusions of sweeps are called in lines.
+const CONCLUSION: &str = "conclusion";
+
+/// What follows from every sweep, a line a sentence.
+fn conclusions(findings: &Findings<'_>) -> String {
+    let of = |sweep: &Sweep| {
+        let sentences = view::conclusions(sweep).into_iter();
+        let line = |text: String| {
+            let object = json!({ "schema": SCHEMA, "experiment": CONCLUSION, "sweep": sweep.name, "model": sweep.model,
+                "conclusion": text });
+            format!("{object}\n")
+        };
+        sentences.map(line).collect::<String>()
+    };
+    findings.sweeps.iter().map(of).collect()
+}
+
+/// What follows from these records, as lines: the pooled measurements, and the conclusions.
+pub fn following_lines(lines: &[Line]) -> String {
+    let findings = Findings::of(lines);
+    pools(&findings) + &conclusions(&findings)
 }
 
 /// The line of a record about an answer of a gate.

@@ -56,6 +56,9 @@ fn of_sweep(sweep: &Sweep) -> TestSuite {
     let title = format!("{} {}", sweep.model, sweep.experiment);
     let provenance = sweep.measurements().next().map(|m| m.provenance.clone());
     let mut suite = suite(title.clone(), &sweep.name, &provenance.unwrap_or_default());
+    for sentence in view::conclusions(sweep) {
+        suite.add_property(("conclusion", sentence.as_str()));
+    }
     let claimed = view::claimed(sweep);
     let tests = claimed.into_iter().filter_map(of_claim);
     for mut test in tests.chain(sweep.failures.iter().map(of_failure)) {

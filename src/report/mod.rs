@@ -30,7 +30,7 @@ list! {
     html::Html,
 }
 
-pub use json::{diff_lines, gate_line, pooled_lines, selfcheck_lines};
+pub use json::{diff_lines, following_lines, gate_line, selfcheck_lines};
 pub use junit::gate_error;
 pub use kit::Document;
 pub use markdown::markdown;

@@ -85,6 +85,7 @@ fn part(sweep: &Sweep) -> Markup {
         section id=(id(sweep)) {
             h2 { (overview::title(sweep)) }
             p.note { "Sweep " code { (sweep.name) } }
+            @for sentence in view::conclusions(sweep) { p.conclusion { (sentence) } }
             (block::blocks(&view::detail(sweep)))
         }
     }

@@ -94,6 +94,22 @@ pub fn faithfulness(m: &Measurement) -> String {
     proportion(m.correct_given_base, m.base_correct, interval)
 }
 
+/// Whether the share that stays right reaches the claim, by the share itself.
+pub fn holds(m: &Measurement) -> bool {
+    m.faithfulness.is_some_and(|share| share >= m.claim)
+}
+
+/// The sentence of a template on which there is nothing to keep.
+pub const NOTHING_TO_KEEP: &str =
+    "the unmodified model answers nothing correctly, so there is nothing to keep";
+
+/// The cells of the first ablation of a template, which is the one that is claimed.
+pub fn of_first_ablation(group: &Group) -> Vec<&Measurement> {
+    let ablation = &group.first().ablation;
+    let cells = group.cells.iter().map(|cell| &cell.m);
+    cells.filter(|m| m.ablation == *ablation).collect()
+}
+
 /// The verdict in a word, and whether it is about a guess.
 pub fn verdict(m: &Measurement) -> String {
     let Some(verdict) = &m.verdict else {

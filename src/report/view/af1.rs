@@ -1,12 +1,16 @@
 //! Is AF1 sufficient: a row for every subgraph, a map of styles and operations for each, and all styles together.
 
 use super::View;
-use super::about::{all_counts, distinct, heading, notes};
+use super::about::{
+    NOTHING_TO_KEEP, all_counts, distinct, faithfulness, heading, notes, outcome,
+    template as named, verdict,
+};
 use super::columns::{
     ablation, accurate, against_base, against_empty, base, faithful, joined, masking_of_several,
     normalised, operation, shares, shown, style, subgraph, technique, template, transfer, verdicts,
     wait,
 };
+use super::verdicts::OUTCOMES;
 use super::{necessity, pooled, reproduce};
 use crate::record::{Measurement, Sweep, Tested};
 use crate::report::kit::{Block, Drawing, Figure, Map, Table};
@@ -66,6 +70,92 @@ impl View for Af1 {
         blocks.extend(pooled::detail(&sweep.pools));
         blocks
     }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        let claims: Vec<&Measurement> = super::claimed(sweep).into_iter().collect();
+        match claims.len() {
+            0..=MOST_SENTENCES => claims.iter().map(|m| one(m, sweep)).collect(),
+            _ => subgraphs(&claims).map(|of| several(&of)).collect(),
+        }
+    }
+}
+
+/// More claims than this are concluded together.
+const MOST_SENTENCES: usize = 4;
+
+/// What is claimed of a template, and how other ablations do there.
+fn one(m: &Measurement, sweep: &Sweep) -> String {
+    let template = named(m);
+    if m.base_correct == 0 {
+        return format!("{template}: {NOTHING_TO_KEEP}");
+    }
+    let same = |other: &&Measurement| {
+        (
+            &other.style,
+            &other.operation,
+            other.wait,
+            other.transfer,
+            &other.masking,
+        ) == (&m.style, &m.operation, m.wait, m.transfer, &m.masking)
+            && other.ablation != m.ablation
+    };
+    let beside = sweep.measurements().filter(same);
+    let beside =
+        beside.map(|o| format!("{} {}/{}", o.ablation, o.correct_given_base, o.base_correct));
+    let beside: Vec<String> = beside.collect();
+    let beside = match beside.is_empty() {
+        true => String::new(),
+        false => format!("; beside it {}", beside.join(", ")),
+    };
+    format!(
+        "{template}: {} with {} keeps {} of the right answers: {}{beside}",
+        super::about::af1(m),
+        m.ablation,
+        faithfulness(m),
+        verdict(m)
+    )
+}
+
+/// The claims by subgraph.
+fn subgraphs<'m>(claims: &[&'m Measurement]) -> impl Iterator<Item = Vec<&'m Measurement>> {
+    let of = |m: &&Measurement| (m.wait, m.transfer);
+    let all = distinct(claims.iter().map(of));
+    let claims = claims.to_vec();
+    all.into_iter().map(move |subgraph| {
+        let same = claims.iter().copied().filter(|m| of(m) == subgraph);
+        same.collect()
+    })
+}
+
+/// What is claimed of a subgraph on several templates.
+fn several(claims: &[&Measurement]) -> String {
+    let counts = OUTCOMES.iter().filter_map(|found| {
+        let is = |m: &&&Measurement| m.verdict.as_ref().is_some_and(|v| v.outcome == *found);
+        let count = claims.iter().filter(is).count();
+        (count > 0).then(|| format!("{count} {}", outcome(*found)))
+    });
+    let counts: Vec<String> = counts.collect();
+    let shared = |m: &&&Measurement| m.faithfulness.is_some();
+    let by = |a: &&&Measurement, b: &&&Measurement| {
+        let of = |m: &&&Measurement| m.faithfulness.unwrap_or(0.0);
+        of(a).total_cmp(&of(b))
+    };
+    let least = claims.iter().filter(shared).min_by(by);
+    let least = least.map_or(String::new(), |m| {
+        format!(
+            "; least on {}: {} of the right answers",
+            named(m),
+            faithfulness(m)
+        )
+    });
+    let m = claims[0];
+    format!(
+        "{} with {} on {} templates: {}{least}",
+        super::about::af1(m),
+        m.ablation,
+        claims.len(),
+        counts.join(", ")
+    )
 }
 
 /// A row a subgraph.
@@ -90,7 +180,10 @@ fn maps(sweep: &Sweep) -> Vec<Figure> {
         let group = cells.iter().copied().filter(|m| kind(m) == of);
         map(&cells, &group.collect::<Vec<_>>())
     };
-    distinct(cells.iter().map(kind)).into_iter().map(map).collect()
+    distinct(cells.iter().map(kind))
+        .into_iter()
+        .map(map)
+        .collect()
 }
 
 /// The map of a subgraph: `group` are its cells among all.

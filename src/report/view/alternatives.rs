@@ -1,7 +1,7 @@
 //! Does it take CAMA and ABP: a row for everything that could stand in for them, against the first row.
 
 use super::View;
-use super::about::{af1, baseline, heading, notes, template};
+use super::about::{NOTHING_TO_KEEP, af1, baseline, faithfulness, heading, notes, template};
 use super::columns::{
     Columns, accurate, after_holm, against_base, divergence, faithful, field, joined,
     logit_difference, logits, rank, said, shares, technique, verdict,
@@ -9,6 +9,7 @@ use super::columns::{
 use super::number::{interval, p_value, signed};
 use crate::record::{Group, Measurement, Sweep, Tested};
 use crate::report::kit::{Block, Cell, Drawing, Estimate, Figure, Table, Value, column};
+use crate::stats::LEVEL;
 
 /// The alternatives.
 pub struct Alternatives;
@@ -44,6 +45,41 @@ impl View for Alternatives {
             let table = Block::Table(Table::of(title, &columns(group), &group.cells));
             let figure = figure(group).map(Block::Figure);
             figure.into_iter().chain([table]).collect()
+        })
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        super::each_group(sweep, |group| {
+            let m = group.first();
+            if m.base_correct == 0 {
+                return NOTHING_TO_KEEP.to_owned();
+            }
+            let others: Vec<&Tested> = (group.cells.iter())
+                .filter(|cell| cell.m.paired.is_some())
+                .collect();
+            let is_worse = |cell: &&&Tested| {
+                let below = (cell.m.paired.as_ref()).is_some_and(|p| p.accuracy_difference < 0.0);
+                below && cell.p_holm.is_some_and(|p| p < LEVEL)
+            };
+            let worse = others.iter().filter(is_worse).count();
+            let rest = others.iter().filter(|cell| !is_worse(cell));
+            let name = |cell: &&Tested| match cell.m.ablation == m.ablation {
+                true => cell.m.masking.clone().unwrap_or_default(),
+                false => cell.m.ablation.clone(),
+            };
+            let rest: Vec<String> = rest.map(name).collect();
+            let rest = match rest.is_empty() {
+                true => String::new(),
+                false => format!("; not told apart from it, or better: {}", rest.join(", ")),
+            };
+            format!(
+                "{} with {} keeps {} of the right answers; of {} alternatives {worse} are right less often (p after Holm below \
+                 {LEVEL}){rest}",
+                af1(m),
+                both(&m.ablation, m.masking.as_deref()),
+                faithfulness(m),
+                others.len()
+            )
         })
     }
 }

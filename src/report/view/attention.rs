@@ -6,9 +6,7 @@ use super::View;
 use super::about::under;
 use super::number::{interval, share};
 use crate::record::{HeadAttention, Sweep, Weight};
-use crate::report::kit::{
-    Block, Cell, Column, Drawing, Figure, Map, Table, Value, column,
-};
+use crate::report::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
 
 /// The attention of the last token.
 pub struct Attention;
@@ -43,6 +41,25 @@ impl View for Attention {
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
         let section = |heads| Block::Section(template(heads), everything(heads));
         templates(&sweep.heads).map(section).collect()
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        let sentence = |heads: &[HeadAttention]| {
+            let operands = heads[0].weights.keys().filter(|token| is_operand(token));
+            let first = operands.filter_map(|token| {
+                let of = |head: &HeadAttention| head.weights.get(token).map_or(0.0, |of| of.mean);
+                let most = heads.iter().max_by(|a, b| of(a).total_cmp(&of(b)))?;
+                let share = weight(most.weights.get(token)?);
+                Some(format!(
+                    "at {token} most in {}, with {share} of its attention",
+                    name(most)
+                ))
+            });
+            let first: Vec<String> = first.collect();
+            let of = template(heads);
+            format!("{of}: the last token looks {}", first.join(", "))
+        };
+        templates(&sweep.heads).map(sentence).collect()
     }
 }
 

@@ -1,14 +1,12 @@
 //! How many contexts does a mean take: a row and a point for every number of contexts, over all draws.
 
 use super::View;
-use super::about::{af1, baseline, heading, outcome, template};
+use super::about::{NOTHING_TO_KEEP, af1, baseline, heading, outcome, template};
 use super::columns::{ablation, joined, logits, said, shares};
 use super::number::{interval, share};
 use super::said::said as wrong;
-use crate::record::{Draws, FEWEST_DRAWS, Group, Measurement, Sweep};
-use crate::report::kit::{
-    Block, Column, Curves, Drawing, Estimate, Figure, Series, Table, column,
-};
+use crate::record::{Draws, FEWEST_DRAWS, Group, Measurement, OverDraws, Sweep};
+use crate::report::kit::{Block, Column, Curves, Drawing, Estimate, Figure, Series, Table, column};
 
 /// AF1 with means over fewer contexts.
 pub struct Contexts;
@@ -50,6 +48,41 @@ impl View for Contexts {
                 Block::Table(Table::of(all_title, &over_all, &group.draws)),
                 Block::Table(Table::of(each_title, &each, &group.cells)),
             ]
+        })
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        super::each_group(sweep, |group| {
+            let m = group.first();
+            let (of, claim, right) = (af1(m), m.claim, m.base_correct);
+            let all: Vec<(usize, &OverDraws)> = (group.draws.iter())
+                .filter_map(|draws| Some((draws.contexts, draws.all.as_ref()?)))
+                .collect();
+            let kept = |all: &OverDraws| {
+                let of = |x: f64| share(x, right);
+                interval(of, all.faithfulness, Some(all.low), Some(all.high))
+            };
+            let enough = all
+                .iter()
+                .rev()
+                .take_while(|(_, all)| all.faithfulness >= claim);
+            match (enough.last(), all.last()) {
+                _ if right == 0 => NOTHING_TO_KEEP.to_owned(),
+                (Some((contexts, all)), _) => format!(
+                    "means over {contexts} other context{} of every operand's token are enough for the claim {claim}, and so are more: \
+                     {of} with {} keeps {} of the right answers over all draws",
+                    if *contexts == 1 { "" } else { "s" },
+                    m.ablation,
+                    kept(all)
+                ),
+                (None, Some((contexts, all))) => format!(
+                    "no number of contexts that was tried is enough for the claim {claim}: with {contexts}, the most, {of} with {} \
+                     keeps {} of the right answers over all draws",
+                    m.ablation,
+                    kept(all)
+                ),
+                (None, None) => "nothing was measured".to_owned(),
+            }
         })
     }
 }

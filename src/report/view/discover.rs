@@ -2,7 +2,7 @@
 //! subgraph.
 
 use super::View;
-use super::about::{all_counts, heading, notes};
+use super::about::{NOTHING_TO_KEEP, af1, all_counts, faithfulness, heading, notes, verdict};
 use super::chosen::chosen;
 use super::columns::{
     accurate, against_empty, base, faithful, joined, operation, part, shares, style, subgraph,
@@ -62,5 +62,28 @@ impl View for Discover {
             Block::Note(chosen(sweep.cells())),
             Block::Note(all_counts(sweep)),
         ]
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        super::each_group(sweep, |group| {
+            let mut cells = group.cells.iter().map(|cell| &cell.m);
+            let Some(m) = cells.find(|m| m.part == "held-out") else {
+                return "nothing was measured on prompts that were held out".to_owned();
+            };
+            if m.base_correct == 0 {
+                return NOTHING_TO_KEEP.to_owned();
+            }
+            let chosen = match m.chosen_holds {
+                Some(false) => "no AF1 holds where it is chosen; the one that keeps most there",
+                _ => "the AF1 that was chosen on other prompts",
+            };
+            format!(
+                "{chosen} is {} with {}; on the prompts that were held out it keeps {} of the right answers: {}",
+                af1(m),
+                m.ablation,
+                faithfulness(m),
+                verdict(m)
+            )
+        })
     }
 }

@@ -1,9 +1,13 @@
 //! Which heads must peek: a row for every pruned head, and curves over their number.
 
 use super::View;
-use super::about::{accuracy, af1, all_counts, baseline, distinct, faithfulness, heading, template};
+use super::about::{
+    NOTHING_TO_KEEP, accuracy, af1, all_counts, baseline, distinct, faithfulness, heading, holds,
+    template,
+};
 use super::chosen::fairness;
 use super::columns::{estimate, joined, logits, part, said, shares};
+use crate::intervene::Head;
 use crate::record::{Controls, Group, Measurement, Sweep, is_random_set};
 use crate::report::kit::{Block, Curves, Drawing, Figure, Series, Table, column};
 
@@ -45,6 +49,39 @@ impl View for Heads {
                 Block::Figure(figure(group)),
                 Block::Table(Table::of(title, &columns, &group.cells)),
             ]
+        })
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        super::each_group(sweep, |group| {
+            let cells = group.cells.iter().map(|cell| &cell.m);
+            let steps: Vec<&Measurement> = cells.filter(|m| !is_random_set(m)).collect();
+            let fewest = steps.iter().filter(|m| holds(m));
+            let fewest = fewest.max_by_key(|m| pruned(m).len());
+            let all = steps.iter().max_by_key(|m| pruned(m).len());
+            let all = all.map_or(&[][..], |m| pruned(m));
+            let m = group.first();
+            let (of, claim) = (subgraph(m), m.claim);
+            match fewest {
+                _ if m.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                None => format!("{of} keeps less than the claim {claim} even with all heads"),
+                Some(fewest) => {
+                    let left = all.iter().filter(|head| !pruned(fewest).contains(head));
+                    let mut left: Vec<&str> = left.map(String::as_str).collect();
+                    left.sort_by_key(|name| name.parse::<Head>().ok());
+                    format!(
+                        "{} of the {} heads of {of} are enough for the claim {claim}: with {} it keeps {} of the right answers",
+                        left.len(),
+                        all.len(),
+                        if left.is_empty() {
+                            "none".to_owned()
+                        } else {
+                            left.join(" ")
+                        },
+                        faithfulness(fewest)
+                    )
+                }
+            }
         })
     }
 }

@@ -60,6 +60,9 @@ pub trait View: Sync {
 
     /// Pictures, and tables with every number.
     fn detail(&self, sweep: &Sweep) -> Vec<Block>;
+
+    /// What follows, a sentence with its numbers for every template, or for all of them.
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String>;
 }
 
 /// What every picture says of itself.
@@ -114,17 +117,32 @@ pub fn summary(findings: &Findings<'_>) -> Document {
     gates.into_iter().chain(sweeps).collect()
 }
 
-/// A sweep, and what could not be measured of it.
-fn summary_of(sweep: &Sweep) -> Vec<Block> {
+/// The view that summarises a sweep; `None` where nothing was measured.
+fn of_sweep(sweep: &Sweep) -> Option<&'static dyn View> {
     let experiments = experiments(sweep);
     let mut views = ALL.iter().copied();
     let view = views.find(|view| experiments.contains(&view.experiment()));
-    let mut blocks = match experiments.is_empty() {
-        true => Vec::new(),
-        false => view.unwrap_or(&af1::Af1).summary(sweep),
-    };
+    (!experiments.is_empty()).then(|| view.unwrap_or(&af1::Af1))
+}
+
+/// A sweep, what could not be measured of it, and what follows.
+fn summary_of(sweep: &Sweep) -> Vec<Block> {
+    let mut blocks = of_sweep(sweep).map_or(Vec::new(), |view| view.summary(sweep));
     blocks.extend(sweep.failures.iter().map(failures::line));
+    let sentences = conclusions(sweep).into_iter();
+    blocks.extend(sentences.map(|sentence| Block::Text(format!("conclusion: {sentence}"))));
     blocks
+}
+
+/// What follows from a sweep, in sentences.
+pub fn conclusions(sweep: &Sweep) -> Vec<String> {
+    of_sweep(sweep).map_or(Vec::new(), |view| view.conclusion(sweep))
+}
+
+/// A sentence for every template.
+fn each_group(sweep: &Sweep, sentence: impl Fn(&Group) -> String) -> Vec<String> {
+    let named = |group: &Group| format!("{}: {}", about::template(group.first()), sentence(group));
+    sweep.groups.iter().map(named).collect()
 }
 
 /// Pictures and every number of a sweep, experiment by experiment.

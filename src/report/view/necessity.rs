@@ -1,7 +1,7 @@
 //! In which layers must the last token see the others: a row and a bar for every knock-out.
 
 use super::View;
-use super::about::{all_counts, baseline, heading, template};
+use super::about::{NOTHING_TO_KEEP, all_counts, baseline, faithfulness, heading, template};
 use super::columns::{accurate, estimate, faithful, joined, logits, said, shares};
 use crate::record::{Group, Measurement, Sweep};
 use crate::report::kit::{Block, Drawing, Estimate, Figure, Table};
@@ -35,6 +35,51 @@ impl View for Necessity {
                 Block::Table(Table::of(title, &columns, &group.cells)),
             ]
         })
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        super::each_group(sweep, |group| {
+            let cells = || group.cells.iter().map(|cell| &cell.m);
+            let is_lost = |m: &&Measurement| m.faithfulness.is_some_and(|share| share < HALF);
+            let lost: Vec<String> = cells().filter(is_lost).map(layers).collect();
+            let rest = cells().filter(|m| !is_lost(m));
+            let least = rest.min_by_key(|m| m.correct_given_base);
+            let must = format!(
+                "less than half of the right answers stay when the last token sees no other in layers {}",
+                listed(&lost)
+            );
+            match (lost.is_empty(), least) {
+                _ if group.first().base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                (true, Some(m)) => format!(
+                    "no knock-out loses half of the right answers; that of layers {} keeps fewest: {}",
+                    layers(m),
+                    faithfulness(m)
+                ),
+                (true, None) => "nothing was measured".to_owned(),
+                (false, None) => format!("{must}, which are all that were tried"),
+                (false, Some(m)) => {
+                    format!(
+                        "{must}; every other knock-out keeps at least {}",
+                        faithfulness(m)
+                    )
+                }
+            }
+        })
+    }
+}
+
+/// Layers in which the last token must see others are those whose knock-out, alone, keeps a smaller share than this.
+const HALF: f64 = 0.5;
+
+/// The most that a sentence lists.
+const MOST_LISTED: usize = 12;
+
+/// The first of some layers, and how many more there are.
+fn listed(layers: &[String]) -> String {
+    let shown = &layers[..layers.len().min(MOST_LISTED)];
+    match layers.len() - shown.len() {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
     }
 }
 

@@ -3,7 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::View;
-use super::about::{all_counts, baseline, distinct, heading, template};
+use super::about::{
+    NOTHING_TO_KEEP, af1, all_counts, baseline, distinct, faithfulness, heading, holds,
+    of_first_ablation, template,
+};
 use super::columns::{against_empty, joined, shares, shown, subgraph, technique, verdict};
 use super::number::share;
 use crate::record::{Group, Measurement, Sweep};
@@ -45,6 +48,34 @@ impl View for Transfer {
             let map = |ablation| Block::Figure(map(group, ablation));
             let maps = ablations(group).into_iter().map(map);
             maps.chain([table]).collect()
+        })
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        super::each_group(sweep, |group| {
+            let cells = of_first_ablation(group);
+            let m = group.first();
+            let (by, claim) = (&m.ablation, m.claim);
+            let order = |m: &&&Measurement| (m.wait, std::cmp::Reverse(m.transfer));
+            let longest = cells.iter().filter(|m| holds(m)).max_by_key(order);
+            let most = cells
+                .iter()
+                .max_by_key(|m| (m.correct_given_base, order(&m)));
+            match (longest, most) {
+                _ if m.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                (Some(m), _) => format!(
+                    "{} has the longest wait, and with it the fewest transfer layers, that keep at least the claim {claim}: with {by} \
+                     it keeps {} of the right answers",
+                    af1(m),
+                    faithfulness(m)
+                ),
+                (None, Some(m)) => format!(
+                    "no AF1 of these keeps the claim {claim}; {} keeps most: with {by} {} of the right answers",
+                    af1(m),
+                    faithfulness(m)
+                ),
+                (None, None) => "nothing was measured".to_owned(),
+            }
         })
     }
 }

@@ -1,7 +1,10 @@
 //! How long can every token wait: a table of boundaries and ablations, and curves over the boundaries.
 
 use super::View;
-use super::about::{all_counts, baseline, distinct, faithfulness, heading, template};
+use super::about::{
+    NOTHING_TO_KEEP, all_counts, baseline, distinct, faithfulness, heading, holds,
+    of_first_ablation, template,
+};
 use super::columns::{ablation, estimate, joined, logits, shares, wait};
 use super::number::share;
 use crate::record::{Group, Measurement, Sweep};
@@ -35,6 +38,40 @@ impl View for Waiting {
             let figure = several.then(|| Block::Figure(figure(group)));
             let table = Block::Table(Table::of(title, &columns, &group.cells));
             figure.into_iter().chain([table]).collect()
+        })
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        super::each_group(sweep, |group| {
+            let cells = of_first_ablation(group);
+            let m = group.first();
+            let held = cells.iter().take_while(|m| holds(m)).last();
+            let lost = cells.iter().find(|m| !holds(m));
+            let (by, layers, claim) = (&m.ablation, m.layers, m.claim);
+            let kept = |m: &Measurement| format!("{} of the right answers", faithfulness(m));
+            match (held, lost) {
+                _ if m.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                (Some(held), Some(lost)) => format!(
+                    "every token can wait to layer {} of {layers}: {by} keeps {} there, at least the claim {claim}, and {} at \
+                     layer {}",
+                    held.wait,
+                    kept(held),
+                    faithfulness(lost),
+                    lost.wait
+                ),
+                (Some(held), None) => format!(
+                    "every token can wait to layer {} of {layers}, the last that was tried: {by} keeps {} there, at least the \
+                     claim {claim}",
+                    held.wait,
+                    kept(held)
+                ),
+                (None, Some(lost)) => format!(
+                    "the tokens cannot wait to layer {} of {layers}: {by} keeps {} there, less than the claim {claim}",
+                    lost.wait,
+                    kept(lost)
+                ),
+                (None, None) => "nothing was measured".to_owned(),
+            }
         })
     }
 }
@@ -71,9 +108,7 @@ fn figure(group: &Group) -> Figure {
         let cells = cells.filter(|m| m.ablation == *ablation);
         Series {
             name: (*ablation).to_owned(),
-            points: cells
-                .filter_map(|m| Some((m.wait, estimate(m)?)))
-                .collect(),
+            points: cells.filter_map(|m| Some((m.wait, estimate(m)?))).collect(),
             joined: true,
         }
     };
