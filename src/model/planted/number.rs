@@ -12,8 +12,8 @@ pub const PERIOD: f64 = 211.0;
 pub const FREQUENCIES: [f64; 6] = [51.0, 57.0, 65.0, 69.0, 84.0, 86.0];
 pub const FEATURES: usize = 2 * FREQUENCIES.len();
 
-/// What the last of them is in [`Route::Leak`]: its period is some 30 numbers, the range of the self-check's operands, so that
-/// its mean over all of them is nothing and over neighbours nearly their own.
+/// The last frequency in [`Route::Leak`](super::Route::Leak). Its period is some 30 numbers, the range of the self-check's operands, so
+/// that its mean over all of them is nothing and over neighbours nearly their own.
 pub const LOW_FREQUENCY: f64 = 7.0;
 
 /// The index of that frequency: it is fetched in the last transfer layer.
