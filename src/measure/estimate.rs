@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, Array3, Axis};
 
 use super::biases::Biases;
-use super::forward::{Captured, captured_forward, check_finite, not_finite};
+use super::captured::Captured;
+use super::forward::{captured_forward, check_finite, not_finite};
 use super::prefix::Prefix;
 use super::request::Request;
 use super::scores::unmodified;

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, Array3};
 
 use super::biases::Biases;
+use super::captured::Captured;
+use super::cell::Cell;
 use super::estimate::estimate;
-use super::forward::Captured;
 use super::request::{Draw, Part, Request, Way};
 use super::scores::References;
 use super::split::{Split, others};
-use super::sweep::Cell;
 use crate::intervene::{Contexts, Estimator, Means};
 use crate::prompt::{Dependence, PromptSet};
 use crate::runtime::Engine;
@@ -104,27 +104,6 @@ impl Evaluation {
             (base, kept) => kept as f64 / base as f64,
         }
     }
-}
-
-/// A template and the answers under plans.
-pub struct Evaluated {
-    /// The template.
-    pub evaluation: Evaluation,
-    /// The answers, plan by plan in the order of the request, ablation by ablation.
-    pub cells: Vec<Cell>,
-}
-
-/// Evaluates the plans of a request on a template.
-///
-/// # Errors
-/// No prompt with a mean; the runtime's reason; NaN or infinity; an interrupt.
-pub fn evaluate(engine: &mut Engine, set: PromptSet, request: &Request<'_>) -> Result<Evaluated> {
-    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
-    waits.sort_unstable();
-    waits.dedup();
-    let mut evaluation = prepare(engine, set, request, &waits)?;
-    let cells = evaluation.sweep(engine, request.plans, request.ablations)?;
-    Ok(Evaluated { evaluation, cells })
 }
 
 /// The first pass: the unmodified model's answers, and the means at the boundaries `waits`.

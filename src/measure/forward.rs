@@ -5,16 +5,13 @@ use std::collections::BTreeMap;
 use ndarray::{Array2, Array3, Array4, ArrayView2, Axis, Ix2, Ix3};
 
 use super::biases::Biases;
+use super::captured::Captured;
 use super::scores::{Logits, Seen};
 use crate::interrupt::interrupted;
 use crate::intervene::{Cut, Mask, Plan, Tail};
 use crate::prompt::PromptSet;
 use crate::runtime::{Attention, Engine, Tensor};
 use crate::{Error, Result};
-
-/// The residual streams of a batch at some boundaries, `[batch, pos, d_model]` by boundary; of the unmodified model without the
-/// tokens that all prompts begin with if these are run once ([`Biases::whole`]).
-pub type Captured = BTreeMap<usize, Array3<f32>>;
 
 /// The unmodified model: residual streams at the boundaries `capture`, and the logits, `[batch, vocab]`.
 ///

@@ -5,7 +5,7 @@ use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, Ix2, Ix3, s};
 
 use super::apart::apart;
 use super::biases::Biases;
-use super::forward::Captured;
+use super::captured::Captured;
 use crate::Result;
 use crate::graph::{attn_out, resid};
 use crate::interrupt::interrupted;

@@ -2,7 +2,7 @@
 
 use ndarray::{Array2, Array3, ArrayView3, Axis, Ix3, Ix4, s};
 
-use super::forward::Captured;
+use super::captured::Captured;
 use crate::Result;
 use crate::interrupt::interrupted;
 use crate::intervene::Mask;

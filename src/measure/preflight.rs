@@ -7,8 +7,9 @@ use ndarray::{Array2, Array3, Array4, ArrayView, ArrayView3, Axis, Dimension, Ix
 use super::apart::apart;
 use super::attention::check_weights;
 use super::biases::Biases;
+use super::captured::Captured;
 use super::compiled::same_up_to;
-use super::forward::{Captured, base_forward, check_finite, failed, last_attention};
+use super::forward::{base_forward, check_finite, failed, last_attention};
 use super::front::{Fronts, fronts};
 use super::{Part, Request, given, prepare};
 use crate::Result;

@@ -6,7 +6,8 @@ use std::ops::Range;
 use ndarray::{Array3, ArrayView3, CowArray, Ix3};
 
 use super::Evaluation;
-use super::forward::{Captured, streams};
+use super::captured::Captured;
+use super::forward::streams;
 use crate::intervene::ablation::{Ablation, Source, Stream, replace};
 use crate::intervene::{Mask, Technique};
 use crate::runtime::Engine;
@@ -17,7 +18,7 @@ impl Evaluation {
     /// positions from 1 on.
     ///
     /// # Errors
-    /// As [`Self::add`].
+    /// As [`Self::sweep`].
     pub(super) fn moves(
         &self,
         engine: &mut Engine,

@@ -4,33 +4,18 @@ use std::ops::Range;
 
 use ndarray::{Array2, Array3, Axis};
 
-use super::Evaluation;
+use super::cell::Cell;
 use super::compiled;
+use super::evaluation::{Evaluation, prepare};
 use super::forward::{first_broken, not_finite, run_plans};
-use super::request::Way;
+use super::request::{Request, Way};
 use super::scores::{Logits, References, Seen, all_finite, scores};
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::Ablation;
 use crate::intervene::{Cut, Plan};
+use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result, progress};
-
-/// The answers under one plan and ablation.
-pub struct Cell {
-    /// What replaced the residual stream.
-    pub ablation: &'static dyn Ablation,
-    /// Where, and what followed.
-    pub plan: Plan,
-    /// The token with the largest logit, for every evaluated prompt.
-    pub predicted: Vec<u32>,
-    /// The logit of the right answer less the largest logit of another token, for every evaluated prompt.
-    pub logit_difference: Vec<f32>,
-    /// The Kullback-Leibler divergence of the distribution over all tokens from the unmodified model's, `sum p_base ln(p_base
-    /// / p)`, in nats, for every evaluated prompt.
-    pub kl: Vec<f32>,
-    /// How many other tokens have a larger logit than the right answer, plus one, for every evaluated prompt.
-    pub rank: Vec<u32>,
-}
 
 /// The evaluated prompts that run together.
 struct Batch<'a> {
@@ -42,6 +27,27 @@ struct Batch<'a> {
 
 /// What the unmodified model says is kept from one sweep to the next up to this size; above, it is computed again.
 const REFERENCE_BYTES: usize = 1 << 28;
+
+/// A template and the answers under plans.
+pub struct Evaluated {
+    /// The template.
+    pub evaluation: Evaluation,
+    /// The answers, plan by plan in the order of the request, ablation by ablation.
+    pub cells: Vec<Cell>,
+}
+
+/// Evaluates the plans of a request on a template.
+///
+/// # Errors
+/// No prompt with a mean; the runtime's reason; NaN or infinity; an interrupt.
+pub fn evaluate(engine: &mut Engine, set: PromptSet, request: &Request<'_>) -> Result<Evaluated> {
+    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
+    waits.sort_unstable();
+    waits.dedup();
+    let mut evaluation = prepare(engine, set, request, &waits)?;
+    let cells = evaluation.sweep(engine, request.plans, request.ablations)?;
+    Ok(Evaluated { evaluation, cells })
+}
 
 impl Evaluation {
     /// The second pass: the answers under some plans, at boundaries that were prepared, with some ablations; plan by plan, ablation by

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::identity::identity;
+use super::identity::{Identity, VERSION};
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Shape, Todo, Unit, Workbench};
 use crate::intervene::{Ablation, Plan};
@@ -283,8 +283,25 @@ impl<'a> Sweep<'a> {
     fn new(study: &Study, experiment: &'a dyn Experiment, units: &'a [Box<dyn Unit + 'a>]) -> Self {
         let shape = shape(&study.engine);
         let counts: Vec<usize> = units.iter().map(|unit| unit.cells(shape)).collect();
+        let templates = study.sets.iter().map(|(template, _)| {
+            let operation = template.operation.to_string();
+            [template.style.clone(), operation]
+        });
+        let method = &study.request.method;
+        let identity = Identity {
+            version: VERSION,
+            experiment: experiment.kind().to_string(),
+            units: units.iter().map(|unit| unit.words()).collect(),
+            templates: templates.collect(),
+            model: &study.model.name,
+            estimator: method.estimator.name(),
+            claim: method.claim,
+            level: method.level,
+            inference: method.inference.name(),
+            provenance: &study.provenance,
+        };
         Self {
-            identity: identity(study, experiment, units),
+            identity: identity.digest(),
             cells: counts.iter().sum::<usize>() * study.sets.len(),
             counts,
             experiment,
