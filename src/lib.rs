@@ -33,6 +33,58 @@
 //!                                                                 answers -> measurement -> record -> table | page | gate
 //! ```
 
+//! # Example
+//!
+//! A planted model, whose answers depend on AF1(3, 2) by construction, is asked sums; what was measured is recorded, read back and shown.
+//!
+//! ```
+//! use af1::experiment::Af1;
+//! use af1::fetch::Cache;
+//! use af1::intervene::{Plan, ablation};
+//! use af1::model::{BosChoice, Model};
+//! use af1::record::{self, Outcome, Row};
+//! use af1::report;
+//! use af1::runtime::{Engine, Placement, default_threads, start};
+//! use af1::study::{Asked, Request, Study};
+//!
+//! # fn main() -> af1::Result<()> {
+//! // The library of ONNX Runtime is fetched where it is not installed.
+//! let (runtime, placement) = start(Placement::default(), default_threads(), true)?;
+//! let load = || {
+//!     let model = Model::load("planted-af1", &BosChoice::Default, &Cache::of_user()?)?;
+//!     let engine = Engine::new(runtime, placement, &model)?;
+//!     Ok((model, engine))
+//! };
+//! let folder = tempfile::tempdir().expect("a folder for the record");
+//! let request = Request {
+//!     asked: Asked {
+//!         style: vec!["symbolic".to_owned()],
+//!         operations: vec!["A+B".parse().expect("an operation")],
+//!         operands: Some("0..=19".parse().expect("a range")),
+//!         ..Asked::default()
+//!     },
+//!     record: Some(folder.path().join("af1.jsonl")),
+//!     ..Request::default()
+//! };
+//! let record = request.record.clone().expect("it was just named");
+//! let mut study = Study::open(request, load)?;
+//! let experiment = Af1 {
+//!     plans: vec![Plan::af1(3, 2)],
+//!     ablations: vec![ablation::CAMA, ablation::ZERO],
+//! };
+//! study.run(&experiment, |_| Ok(()))?;
+//!
+//! let lines = record::read(&record)?;
+//! let Row::Measured(cama) = &lines[0].row else {
+//!     panic!("the first cell was measured");
+//! };
+//! let verdict = cama.verdict.as_ref().expect("AF1 has a verdict");
+//! assert_eq!(verdict.outcome, Outcome::Pass);
+//! println!("{}: {}", report::terminal(&lines), verdict.reason);
+//! # Ok(())
+//! # }
+//! ```
+
 #![deny(missing_docs)]
 
 pub mod cli;

@@ -13,7 +13,7 @@ use crate::intervene::masking::{self, Technique};
 use crate::measure::Way;
 use crate::model::{BosChoice, Model, PRESETS};
 use crate::prompt::{ContextsFrom, Operation, Span};
-use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, probe};
+use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, start};
 use crate::stats::{Inference, LEVEL};
 use crate::study::{Asked, BatchSize, Method};
 use crate::{Error, Result};
@@ -189,26 +189,6 @@ impl RuntimeArgs {
         let threads = self.threads.map_or_else(default_threads, usize::from);
         start(self.placement()?, threads, true)
     }
-}
-
-/// Starts the runtime and checks that the devices run; fetches what is not here if `fetch` says so.
-pub fn start(
-    mut placement: Placement,
-    threads: usize,
-    fetch: bool,
-) -> Result<(&'static Runtime, Placement)> {
-    let cache = Cache::of_user()?;
-    placement.check_options()?;
-    let library = placement.library(&cache, fetch)?;
-    let memory = placement.memory.filter(|_| placement.device == Device::Cpu);
-    let runtime = Runtime::start_within(&library, threads, memory)?;
-    placement.find_plugin(runtime, &cache, fetch)?;
-    for one in placement.each() {
-        if one.device != Device::Cpu {
-            probe(runtime, &one)?;
-        }
-    }
-    Ok((runtime, placement))
 }
 
 impl ModelArgs {

@@ -5,13 +5,12 @@ use std::process::{Command, Stdio};
 
 use clap::Args;
 
-use super::args::start;
 use super::output::print;
 use crate::Result;
 use crate::fetch::{Cache, VARIABLE, pip, python};
 use crate::model::{PRESETS, Supply, entry_name};
 use crate::runtime::{
-    DYLIB_VARIABLE, Device, Library, PINNED, Placement, Runtime, default_threads,
+    DYLIB_VARIABLE, Device, Library, PINNED, Placement, Runtime, default_threads, start,
 };
 
 #[derive(Args, Clone, Debug)]
