@@ -133,13 +133,19 @@ impl Lab {
         let lines = swept.lines;
         if lines.iter().any(|line| !line.failed()) {
             // Of a shard's templates there is nothing to say together.
-            let following = match self.whole {
-                true => report::following_lines(&lines),
+            let pooled = match self.whole {
+                true => report::pooled_lines(&lines),
                 false => String::new(),
             };
+            if format == Format::Json {
+                // The lines are for machines, the sentence is for who waits for them.
+                for sentence in report::conclusions(&lines) {
+                    eprintln!("conclusion: {sentence}");
+                }
+            }
             match format {
-                Format::Json if stream => print(&following)?,
-                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &following))?,
+                Format::Json if stream => print(&pooled)?,
+                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &pooled))?,
                 Format::Table => {
                     let table = report::terminal(&lines);
                     deliver(out.as_deref(), &(text + &table + next))?;

@@ -76,10 +76,9 @@ fn conclusions(findings: &Findings<'_>) -> String {
     findings.sweeps.iter().map(of).collect()
 }
 
-/// What follows from these records, as lines: the pooled measurements, and the conclusions.
-pub fn following_lines(lines: &[Line]) -> String {
-    let findings = Findings::of(lines);
-    pools(&findings) + &conclusions(&findings)
+/// The pooled measurements of these records as lines.
+pub fn pooled_lines(lines: &[Line]) -> String {
+    pools(&Findings::of(lines))
 }
 
 /// The line of a record about an answer of a gate.

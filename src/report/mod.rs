@@ -30,7 +30,7 @@ list! {
     html::Html,
 }
 
-pub use json::{diff_lines, following_lines, gate_line, selfcheck_lines};
+pub use json::{diff_lines, gate_line, pooled_lines, selfcheck_lines};
 pub use junit::gate_error;
 pub use kit::Document;
 pub use markdown::markdown;
@@ -68,6 +68,12 @@ pub fn named(name: &str) -> Option<&'static dyn Renderer> {
 /// What an experiment prints for people.
 pub fn terminal(lines: &[Line]) -> String {
     terminal::Terminal.records(&Findings::of(lines))
+}
+
+/// What follows from these records, in sentences.
+pub fn conclusions(lines: &[Line]) -> Vec<String> {
+    let findings = Findings::of(lines);
+    findings.sweeps.iter().flat_map(view::conclusions).collect()
 }
 
 /// The page about these records. Equal records make equal bytes.
