@@ -11,6 +11,9 @@ use std::sync::{Arc, LazyLock, Mutex, OnceLock};
 use af1::model::{Expected, ExpectedValue as Value, Preset, Supply};
 use libtest_mimic::{Arguments, Failed, Trial};
 
+/// Where AF1 is expected to keep at least this share, CAMA is expected to be what does it.
+const MOST: f64 = 0.5;
+
 fn main() {
     let arguments = Arguments::from_args();
     let given = std::env::var("AF1_MODEL").ok();
@@ -47,9 +50,8 @@ fn main() {
         let model = given.or_else(|| built_in.cloned());
         let mut ordered: Vec<(String, String)> = Vec::new();
         for value in expected.value.clone() {
-            // Where AF1 is expected to keep most, CAMA is expected to be what does it.
             let template = (value.style.clone(), value.operation.clone());
-            let keeps = value.measure == "faithfulness" && value.value >= 0.5;
+            let keeps = value.measure == "faithfulness" && value.value >= MOST;
             if keeps && !ordered.contains(&template) {
                 let title = format!(
                     "{name}: {} {} cama above mean and zero",
@@ -165,7 +167,7 @@ fn order(model: &str, folder: &Path, expected: &Expected, value: &Value) -> Resu
         let [only_here, only_there] =
             ["only_here", "only_there"].map(|field| paired[field].as_u64().unwrap_or(0));
         let p = paired["p"].as_f64().unwrap_or(1.0);
-        if p > 0.05 || only_here >= only_there {
+        if p > af1::stats::LEVEL || only_here >= only_there {
             return Err(format!(
                 "{only_there} answers are right only with cama, {only_here} only with {other} (p = {p:.3})"
             )

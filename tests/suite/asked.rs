@@ -55,30 +55,24 @@ fn waiting(contexts_from: ContextsFrom) -> Evaluated {
     evaluate(&mut engine, set, &Request::new(&plans, &cama)).unwrap()
 }
 
+/// What a range of results that cuts half of the contexts says of the other operand, at least; in truth it is half a bit.
+const LEAKED_BITS: f64 = 0.4;
+
+/// The share of the answers that a leak keeps, at least; without one none is kept.
+const LEAKED_ANSWERS: f64 = 0.15;
+
 /// The position of the second operand carries a low frequency of the first. Past that layer CAMA has nothing of it if contexts are
 /// all operands; if they are cut by the answer, the mean at B says where A lies, and CAMA looks better than it is.
 #[test]
 fn means_over_answerable_contexts_leak() {
     let [all, cut] = ContextsFrom::ALL.map(waiting);
-    assert_eq!(all.evaluation.dependence.bits, 0.0);
-    assert!(
-        cut.evaluation.dependence.bits > 0.4,
-        "{:?}",
-        cut.evaluation.dependence
-    );
-    assert_eq!(
-        (
-            all.evaluation.dependence.fewest,
-            cut.evaluation.dependence.fewest
-        ),
-        (30, 1)
-    );
-    let share = |Evaluated {
-                     evaluation: found,
-                     cells,
-                 }: &Evaluated,
-                 wait: usize| {
-        let cell = cells.iter().find(|cell| cell.plan.wait == wait);
+    let [of_all, of_cut] = [&all, &cut].map(|found| &found.evaluation.dependence);
+    assert_eq!(of_all.bits, 0.0);
+    assert!(of_cut.bits > LEAKED_BITS, "{of_cut:?}");
+    assert_eq!((of_all.fewest, of_cut.fewest), (30, 1));
+    let share = |found: &Evaluated, wait: usize| {
+        let cell = found.cells.iter().find(|cell| cell.plan.wait == wait);
+        let found = &found.evaluation;
         found.share_kept(cell.unwrap())
     };
     for found in [&all, &cut] {
@@ -87,7 +81,7 @@ fn means_over_answerable_contexts_leak() {
     for wait in [2, 3] {
         assert_eq!(share(&all, wait), 0.0, "W = {wait}");
         assert!(
-            share(&cut, wait) > 0.15,
+            share(&cut, wait) > LEAKED_ANSWERS,
             "W = {wait}: {}",
             share(&cut, wait)
         );

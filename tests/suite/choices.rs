@@ -9,6 +9,7 @@ use af1::selfcheck::CLAIM;
 use af1::stats::Criterion;
 use rstest::rstest;
 
+use super::fixtures::{CHANCE, ROUNDING};
 use super::program::{Planted, Words, planted, stdout};
 
 fn lines(run: &Planted) -> Vec<Line> {
@@ -118,7 +119,7 @@ fn a_random_order_ends_at_the_first_planted_head(
     // Where no head can go there is no set of the same size.
     let held = steps
         .iter()
-        .filter(|m| m.faithfulness.unwrap() >= 0.95)
+        .filter(|m| m.faithfulness.unwrap() >= CLAIM)
         .map(|m| m.pruned_heads.as_ref().unwrap().len())
         .max();
     let controls = if held == Some(0) { 0 } else { 6 };
@@ -134,7 +135,7 @@ fn a_random_order_ends_at_the_first_planted_head(
         let kept = m.faithfulness.unwrap();
         // An answer can be right by chance without its heads.
         assert!(
-            if lost { kept < 0.2 } else { kept == 1.0 },
+            if lost { kept < CHANCE } else { kept == 1.0 },
             "{pruned:?}: {kept}"
         );
     }
@@ -154,6 +155,9 @@ fn a_random_order_ends_at_the_first_planted_head(
     );
 }
 
+/// A head that fetches something gives it nearly all of its attention.
+const FETCHES: f64 = 0.9;
+
 /// The heads that fetch the operands give them all their attention, and the table says which.
 #[rstest]
 fn attention_shows_the_planted_heads(#[values("planted-af1", "planted-spread")] model: &str) {
@@ -168,15 +172,15 @@ fn attention_shows_the_planted_heads(#[values("planted-af1", "planted-spread")] 
     assert_eq!(rows.len(), rows[0].layers * 4);
     for a in &rows {
         let sum: f64 = a.weights.values().map(|weight| weight.mean).sum();
-        assert!((sum - 1.0).abs() < 1e-4, "weights sum to {sum}");
+        assert!((sum - 1.0).abs() < ROUNDING, "weights sum to {sum}");
         let names: Vec<&str> = a.weights.keys().map(String::as_str).collect();
         assert_eq!(names, ["A", "B", "bos", "last", "text"]);
         let most = f64::max(a.weights["A"].mean, a.weights["B"].mean);
         // Those that fetch the operation look at the text between the operands.
         let planted = truth.heads.contains(&(a.layer, a.head));
-        let operation = a.weights["text"].mean > 0.9;
+        let operation = a.weights["text"].mean > FETCHES;
         assert_eq!(
-            most > 0.9,
+            most > FETCHES,
             planted && !operation,
             "L{}H{}: {most}",
             a.layer,
@@ -269,6 +273,9 @@ fn draws_are_judged_together() {
     );
 }
 
+/// Without the layers that carry the answer hardly any is kept.
+const LOST: f64 = 0.1;
+
 /// The subgraph of one model tried on another: where the routing is later it does not hold.
 #[test]
 fn one_models_subgraph_on_another() {
@@ -289,7 +296,7 @@ fn one_models_subgraph_on_another() {
         assert_eq!((m.wait, m.transfer), (subgraph.0, Some(subgraph.1)));
         let kept = m.faithfulness.unwrap();
         assert!(
-            if holds { kept == 1.0 } else { kept < 0.1 },
+            if holds { kept == 1.0 } else { kept < LOST },
             "{model} {of}: {kept}"
         );
     }

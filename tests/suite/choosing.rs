@@ -74,6 +74,17 @@ fn runs(right: usize, criterion: Criterion) -> Runs {
     runs
 }
 
+/// How often the choice by the point estimate is confirmed, at most, and that by the lower bound, at least.
+const RARELY: f64 = 0.15;
+const HALF_THE_TIME: f64 = 0.45;
+
+/// By how much more of what deserves it is confirmed.
+const CLEARLY: f64 = 0.2;
+
+/// How much of what the point estimate chooses deserves to be confirmed, at most, and of what the lower bound chooses, at least.
+const SELDOM_GOOD: f64 = 0.25;
+const MOSTLY_GOOD: f64 = 0.9;
+
 /// By the point estimate, what is chosen is mostly lucky and is hardly ever confirmed; by the lower bound it mostly is.
 #[rstest]
 fn what_is_chosen_by_the_bound_is_confirmed(#[values(200, 400, 800)] right: usize) {
@@ -92,12 +103,12 @@ fn what_is_chosen_by_the_bound_is_confirmed(#[values(200, 400, 800)] right: usiz
         said(&before),
         said(&after)
     );
-    assert!(before.confirmed / before.chosen < 0.15);
-    assert!(after.confirmed / after.chosen > 0.45);
+    assert!(before.confirmed / before.chosen < RARELY);
+    assert!(after.confirmed / after.chosen > HALF_THE_TIME);
     // So it is with what deserves to be confirmed, which is most of what is chosen by the bound.
     let good = |r: &Runs| r.good_confirmed / r.good;
-    assert!(good(&after) > good(&before) + 0.2);
-    assert!(before.good / before.chosen < 0.25 && after.good / after.chosen > 0.9);
+    assert!(good(&after) > good(&before) + CLEARLY);
+    assert!(before.good / before.chosen < SELDOM_GOOD && after.good / after.chosen > MOSTLY_GOOD);
 }
 
 /// Which share of the answers' variance is whose, on a scale on which they are normal: the prompts' own, and the draws'; the rest
@@ -191,7 +202,7 @@ fn a_verdict_over_draws_seldom_errs(
         SPREADS[spread]
     );
     // Three standard errors of the simulation.
-    let most = 0.05 + 3.0 * (0.05f64 * 0.95 / f64::from(runs)).sqrt();
+    let most = LEVEL + 3.0 * (LEVEL * (1.0 - LEVEL) / f64::from(runs)).sqrt();
     assert!(pass <= most, "{pass}");
     assert!(fail <= most, "{fail}");
 }

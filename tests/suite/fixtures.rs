@@ -1,17 +1,29 @@
 //! What the tests share: fixtures, models, and named tolerances with their reasons.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock, Mutex};
 
 use af1::fetch::Cache;
-use af1::model::{BosChoice, Model};
+use af1::model::planted::Plant;
+use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
 use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles, Template};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 
 /// The largest absolute difference of logits and residuals from PyTorch in f32. Both sum the same products in another
 /// order; one wrong weight, position or constant moves logits by far more.
 pub const PARITY: f32 = 1e-4;
+
+/// Shares and weights that are one by definition sum to it up to rounding; a model diverges from itself by as much.
+pub const ROUNDING: f64 = 1e-4;
+
+/// Another prompt's answer is right by chance for at most this share of the prompts of a planted model.
+pub const CHANCE: f64 = 0.2;
+
+/// The coverage of an interval of 95% by simulation, with its own error: ten thousand experiments have a standard error of 0.2%, and
+/// intervals of discrete answers cover a little more than they say.
+pub const COVERS: RangeInclusive<f64> = 0.94..=0.965;
 
 /// How far numbers that follow from logits may lie apart.
 #[derive(Clone, Copy)]
@@ -79,6 +91,71 @@ pub fn copied(folder: &Path) -> tempfile::TempDir {
 
 pub fn tiny(folder: &str) -> (Model, Engine) {
     load(&path("reference/tiny-llama").join(folder).to_string_lossy())
+}
+
+/// The names of the built-in styles.
+pub fn styles() -> Vec<String> {
+    let styles = Styles::built_in();
+    let names: Vec<String> = styles.all().iter().map(|style| style.id.clone()).collect();
+    assert!(!names.is_empty());
+    names
+}
+
+/// The built-in planted models.
+pub fn planted_models() -> Vec<(&'static Preset, Plant)> {
+    let planted = |preset: &'static Preset| match preset.supply {
+        Supply::Planted(plant) => Some((preset, plant)),
+        _ => None,
+    };
+    let models: Vec<_> = PRESETS.iter().filter_map(planted).collect();
+    assert!(!models.is_empty());
+    models
+}
+
+/// The folders of small models of every family that the program knows, by their names: the family, and what is special about some.
+pub fn families() -> Vec<String> {
+    let folders = std::fs::read_dir(path("reference/tiny-families")).unwrap();
+    let folders = folders
+        .flatten()
+        .filter(|folder| folder.path().join("config.json").is_file());
+    let mut names: Vec<String> = folders
+        .map(|folder| folder.file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let of = |name: &String| {
+        json(&format!("reference/tiny-families/{name}/config.json"))["model_type"].clone()
+    };
+    let here: BTreeSet<String> = names
+        .iter()
+        .map(|name| of(name).as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(here, known_families(), "every family has a small model");
+    names
+}
+
+/// The families as the program names them where it refuses another one.
+fn known_families() -> BTreeSet<String> {
+    let folder = copied(&path("reference/tiny-families/llama"));
+    std::fs::write(
+        folder.path().join("config.json"),
+        r#"{"model_type": "none"}"#,
+    )
+    .unwrap();
+    let refused = Model::load(
+        &folder.path().to_string_lossy(),
+        &BosChoice::Default,
+        &cache(),
+    );
+    let reason = refused.err().unwrap().to_string();
+    let (_, names) = reason
+        .split_once("supported: ")
+        .unwrap_or_else(|| panic!("{reason}"));
+    names
+        .split('"')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The one template of a style and an operation.

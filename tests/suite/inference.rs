@@ -19,6 +19,13 @@ fn records(text: &str) -> Vec<Value> {
         .collect()
 }
 
+/// With nothing lost, where the interval begins: of 900 prompts above the first, of 30 values below the second.
+const OF_PROMPTS: f64 = 0.99;
+const OF_OPERANDS: f64 = 0.9;
+
+/// A bound is right to the digits that are printed.
+const PRINTED: f64 = 0.001;
+
 /// The same answers say more about these prompts than about other operands, and every place says which is meant.
 #[test]
 fn the_target_is_named_and_counts() {
@@ -46,9 +53,12 @@ fn the_target_is_named_and_counts() {
     // All 899 of 900 or so are kept: of 30 values none fails.
     let number = |value: &Value| value.as_f64().unwrap();
     assert_eq!(p["lost"], 0, "{p}");
-    assert!(number(&p["faithfulness_low"]) > 0.99);
-    assert!((number(&o["faithfulness_low"]) - 0.025f64.powf(1.0 / 30.0)).abs() < 0.001);
-    assert!(number(&o["accuracy_low"]) < 0.9 && number(&o["base_accuracy_low"]) < 0.9);
+    let of_operands = 0.025f64.powf(1.0 / 30.0);
+    assert!(number(&p["faithfulness_low"]) > OF_PROMPTS);
+    assert!((number(&o["faithfulness_low"]) - of_operands).abs() < PRINTED);
+    assert!(
+        number(&o["accuracy_low"]) < OF_OPERANDS && number(&o["base_accuracy_low"]) < OF_OPERANDS
+    );
     assert_eq!(p["verdict"]["outcome"], "pass");
     assert_eq!(o["verdict"]["outcome"], "inconclusive");
     let reason = o["verdict"]["reason"].as_str().unwrap();

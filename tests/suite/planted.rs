@@ -4,7 +4,7 @@ use af1::experiment::{knockouts_upward, recover, waiting};
 use af1::intervene::{Ablation, Estimator, Plan, ablation};
 use af1::measure::{Compared, Evaluated, Request, evaluate, preflight, prepare};
 use af1::model::planted::{Plant, Route};
-use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
+use af1::model::{BosChoice, Model, Preset};
 use af1::prompt::PromptSet;
 use af1::record::{Measurement, Outcome, Provenance, Run, measure};
 use af1::runtime::{Device, Engine};
@@ -14,7 +14,9 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
 
-use super::fixtures::{build, cache, load, runtime, template};
+use super::fixtures::{
+    CHANCE, COVERS, build, cache, load, planted_models, runtime, styles, template,
+};
 use super::program::{Words, af1, json_lines};
 
 fn plant(layers: usize, wait: usize, transfer: usize, route: Route) -> Plant {
@@ -104,19 +106,13 @@ fn measured(model: &Model, found: &Evaluated, claim: f64) -> Measurement {
 
 /// The model adds and subtracts without a mistake, in every style, over the whole universe; so does AF1(W*, K*).
 #[rstest]
-fn the_planted_model_makes_no_mistake(
-    #[values(
-        "symbolic",
-        "verbal",
-        "question",
-        "instruction",
-        "word-problem",
-        "python",
-        "calculate"
-    )]
-    style: &str,
-    #[values("A+B", "A-B")] operation: &str,
-) {
+fn the_planted_model_makes_no_mistake(#[values("A+B", "A-B")] operation: &str) {
+    for style in styles() {
+        no_mistake_in(&style, operation);
+    }
+}
+
+fn no_mistake_in(style: &str, operation: &str) {
     let (model, mut engine) = grow(&plant(8, 3, 2, Route::Direct));
     let set = prompts(&model, style, operation, 99);
     let universe = if operation == "A+B" { 10_000 } else { 5_050 };
@@ -155,26 +151,27 @@ fn other_routes_make_no_mistake(
 
 /// Over the whole universe, so do the presets.
 #[rstest]
-fn presets_make_no_mistake(
-    #[values(
-        "planted-af1",
-        "planted-operator",
-        "planted-heads",
-        "planted-style",
-        "planted-noisy",
-        "planted-late",
-        "planted-spread",
-        "planted-two-hop",
-        "planted-relay"
-    )]
-    name: &str,
-    #[values("A+B", "A-B")] operation: &str,
-) {
-    let (model, mut engine) = load(name);
-    let set = prompts(&model, "symbolic", operation, 99);
-    let found = prepare(&mut engine, set, &request(&[], &[], 10_000), &[]).unwrap();
-    let wrong = (0..found.set.len()).filter(|&prompt| !found.base_correct(prompt));
-    assert_eq!(wrong.count(), 0);
+fn presets_make_no_mistake(#[values("A+B", "A-B")] operation: &str) {
+    for (preset, plant) in planted_models() {
+        if !answers_everything(plant.route) {
+            continue;
+        }
+        let (model, mut engine) = load(preset.name);
+        let set = prompts(&model, "symbolic", operation, 99);
+        let found = prepare(&mut engine, set, &request(&[], &[], 10_000), &[]).unwrap();
+        let wrong = (0..found.set.len()).filter(|&prompt| !found.base_correct(prompt));
+        assert_eq!(wrong.count(), 0, "{}", preset.name);
+    }
+}
+
+/// Whether a model of a route is right on every prompt of every style. A new route is named here.
+fn answers_everything(route: Route) -> bool {
+    match route {
+        Route::Direct | Route::Operator | Route::Heads | Route::Style | Route::Leak => true,
+        Route::TwoHop | Route::Relay | Route::Noisy { .. } => true,
+        // Most answers lose, or there is one only; the first word of some styles is what it takes for another token.
+        Route::Weak | Route::Constant | Route::NoBos => false,
+    }
 }
 
 /// Every experiment finds what was planted, whatever its size.
@@ -226,6 +223,9 @@ fn the_edges_are_sharp(#[values("A+B", "A-B")] operation: &str) {
     assert_eq!(found, step(layers - wait - transfer, wait + transfer));
 }
 
+/// What distractors move, relative to a stream whose constant is 100: rounding would be a thousand times less.
+const MOVES: f64 = 2e-4;
+
 /// The distractors move something while all tokens wait: what stands at a token differs from context to context, and CAMA,
 /// which takes that away, keeps every answer.
 #[test]
@@ -240,9 +240,11 @@ fn distractors_are_there_and_do_not_matter() {
         .map(|wait| found.evaluation.contexts[&wait].largest_relative_error)
         .collect();
     assert_eq!(spread[0], 0.0, "an embedding depends on its token alone");
-    // Relative to a stream whose constant is 100: rounding would be a thousand times less.
-    assert!(spread[1..].iter().all(|s| *s > 2e-4), "{spread:?}");
+    assert!(spread[1..].iter().all(|s| *s > MOVES), "{spread:?}");
 }
+
+/// Of 900 prompts another one has the same result in about 2 of 100 cases.
+const SAME_RESULT: f64 = 0.05;
 
 /// What does not keep the context that tokens of a template share loses the answer at once: another prompt's answer may
 /// by chance be the same.
@@ -255,7 +257,11 @@ fn what_is_no_cama_loses_the_answer(
     let set = prompts(&model, "symbolic", operation, 29);
     let plans = [Plan::waiting(1), Plan::waiting(3), Plan::af1(3, 2)];
     let found = accuracy(&mut engine, set, &plans, method);
-    let chance = if method == "resample" { 0.05 } else { 0.0 };
+    let chance = if method == "resample" {
+        SAME_RESULT
+    } else {
+        0.0
+    };
     assert!(
         found.iter().all(|accuracy| *accuracy <= chance),
         "{found:?}"
@@ -281,7 +287,7 @@ fn resampling_answers_another_prompt() {
     results.sort();
     assert_eq!(answers, results);
     // Another prompt has the same result by chance in 7 of 100 cases.
-    assert!(accuracies(&found)[0] < 0.2);
+    assert!(accuracies(&found)[0] < CHANCE);
 }
 
 /// Where the operation reaches the last token while all tokens wait, the means of one operation carry it: with those of
@@ -347,31 +353,19 @@ fn faithfulness_is_what_was_planted(#[case] lost: usize, #[case] outcome: Outcom
     let covered = (0..10_000).filter(covers).count() as f64 / 10_000.0;
     match lost {
         0 => assert_eq!(covered, 1.0, "there is nothing else to draw"),
-        _ => assert!((0.94..=0.965).contains(&covered), "{covered}"),
+        _ => assert!(COVERS.contains(&covered), "{covered}"),
     }
 }
 
 /// The self-check's own verdict on every built-in planted model.
-#[rstest]
-fn every_preset_is_as_planted(
-    #[values(
-        "planted-af1",
-        "planted-operator",
-        "planted-heads",
-        "planted-style",
-        "planted-noisy",
-        "planted-late",
-        "planted-spread",
-        "planted-two-hop",
-        "planted-relay",
-        "planted-no-bos",
-        "planted-leak",
-        "planted-weak",
-        "planted-constant"
-    )]
-    name: &str,
-) {
-    let preset = Preset::named(name).unwrap();
+#[test]
+fn every_preset_is_as_planted() {
+    for (preset, _) in planted_models() {
+        is_as_planted(preset);
+    }
+}
+
+fn is_as_planted(preset: &'static Preset) {
     let operations = &selfcheck::OPERATIONS[..1];
     let rows = selfcheck::check(
         preset,
@@ -393,14 +387,7 @@ fn every_preset_is_as_planted(
     };
     let error = selfcheck::judge(&[wrong]).unwrap_err();
     assert_eq!(error.exit_code(), af1::error::exit::SELFCHECK);
-    assert!(error.to_string().contains(name), "{error}");
-}
-
-/// All planted presets are in the list above, so that none is forgotten.
-#[test]
-fn the_presets_are_all_checked() {
-    let planted = |preset: &&Preset| matches!(preset.supply, Supply::Planted(_));
-    assert_eq!(PRESETS.iter().filter(planted).count(), 13);
+    assert!(error.to_string().contains(preset.name), "{error}");
 }
 
 /// The verdict of the program itself, for the three outcomes and their reasons.
@@ -423,30 +410,12 @@ fn verdicts_are_right(#[case] model: &str, #[case] outcome: &str, #[case] reason
     }
 }
 
-/// Preflight passes on every route, and with every ablation.
+/// Preflight passes on every planted model, and with every ablation.
 #[test]
 fn preflight_passes_on_plants() {
-    let routes = [
-        Route::Direct,
-        Route::Operator,
-        Route::Heads,
-        Route::TwoHop,
-        Route::Relay,
-        Route::Style,
-        Route::Noisy { lost: 10 },
-        Route::NoBos,
-        Route::Leak,
-        Route::Weak,
-        Route::Constant,
-    ];
-    for route in routes {
-        let (model, mut engine) = grow(&plant(
-            9,
-            3,
-            if route == Route::Style { 2 } else { 3 },
-            route,
-        ));
-        let styles = match route {
+    for (preset, plant) in planted_models() {
+        let (model, mut engine) = load(preset.name);
+        let styles = match plant.route {
             Route::NoBos => ["calculate", "instruction"],
             _ => ["symbolic", "instruction"],
         };

@@ -1,0 +1,222 @@
+//! Devices against the processor: planted models, a small model of every family and a slice of the real one. Nothing may run on the
+//! processor instead: every node must be on the device's provider, the verdicts and the answers must be equal, and what follows from
+//! logits equal up to [`APART`].
+//!
+//! A test a command and a device that `AF1_DEVICES` names (`webgpu:0,openvino:cpu`); until then they are shown as ignored: not run is
+//! not passed. What a device needs is the caller's: a driver, or a variable that allows one in software. Libraries of providers are
+//! fetched as for any run. `AF1_PROGRAM` is the program, if not the one that cargo has built.
+
+use std::path::Path;
+use std::process::Command;
+
+use af1::model::{PRESETS, Supply};
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde_json::Value;
+
+/// Logits of planted models and of SmolLM2 go up to some thirty; the two sum products of f32 in another order.
+const APART: f64 = 1e-3;
+
+/// What is the same wherever it is computed.
+const EQUAL: [&str; 14] = [
+    "experiment",
+    "style",
+    "operation",
+    "ablation",
+    "wait",
+    "transfer",
+    "knockout_layers",
+    "prompts",
+    "base_correct",
+    "correct",
+    "correct_given_base",
+    "base_answers",
+    "answers",
+    "verdict",
+];
+
+/// What is nearly the same.
+const NEAR: [&str; 3] = ["logit_difference", "base_logit_difference", "kl_divergence"];
+
+fn main() {
+    let devices = std::env::var("AF1_DEVICES").unwrap_or_default();
+    let devices: Vec<&str> = devices
+        .split(',')
+        .filter(|device| !device.is_empty())
+        .collect();
+    let asked = !devices.is_empty();
+    let mut trials = Vec::new();
+    for device in if asked { devices } else { vec!["device"] } {
+        for words in commands() {
+            let device = device.to_owned();
+            let name = format!("{device}: {words}");
+            let test = move || alike(&words, &device);
+            trials.push(Trial::test(name, test).with_ignored_flag(!asked));
+        }
+        for other in [format!("{device},cpu"), format!("cpu,{device}")] {
+            let name = format!("{other}: layers spread over both");
+            let test = move || spread(&other);
+            trials.push(Trial::test(name, test).with_ignored_flag(!asked));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit();
+}
+
+/// Few prompts of a planted model.
+fn planted(model: &str, style: &str) -> String {
+    format!("--model {model} --style {style} --operation A+B --operands 0..=4")
+}
+
+/// The commands, but for the device.
+fn commands() -> Vec<String> {
+    let of_preset = PRESETS.iter().filter_map(|preset| match preset.supply {
+        Supply::Planted(_) => {
+            let few = planted(preset.name, preset.styles[0]);
+            Some(format!("run {few}"))
+        }
+        _ => None,
+    });
+    let mut commands: Vec<String> = of_preset.collect();
+    let few = planted("planted-af1", "symbolic");
+    for verb in ["waiting", "necessity", "transfer", "alternatives"] {
+        commands.push(format!("{verb} {few}"));
+    }
+    commands.push(format!("run {few} --masked"));
+    let families = Path::new("fixtures/reference/tiny-families");
+    let folders = std::fs::read_dir(families).expect("tests run where the project is");
+    let mut folders: Vec<String> = folders
+        .flatten()
+        .filter(|folder| folder.path().join("config.json").is_file())
+        .map(|folder| folder.path().display().to_string())
+        .collect();
+    folders.sort();
+    for folder in folders {
+        let few = planted(&folder, "symbolic");
+        commands.push(format!("run {few} --wait 1 --transfer 1"));
+    }
+    commands.push(
+        "run --model smollm2-135m-instruct --style calculate --operation A+B --operands 0..=3 --ablation cama,zero"
+            .to_owned(),
+    );
+    commands
+}
+
+/// The cells that a command measures on a device.
+fn cells(words: &str, device: &str) -> Result<Vec<Value>, Failed> {
+    let program = std::env::var_os("AF1_PROGRAM");
+    let program = program.unwrap_or_else(|| env!("CARGO_BIN_EXE_af1").into());
+    let mut run = Command::new(program);
+    run.args(words.split(' '));
+    let output = run
+        .args(["--format", "json", "--device", device])
+        .output()
+        .map_err(|e| e.to_string())?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("on {device}: {}\n{said}", output.status).into());
+    }
+    let text = String::from_utf8(output.stdout).map_err(|e| e.to_string())?;
+    let rows: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
+    let mut rows = rows.map_err(|e| e.to_string())?;
+    rows.retain(|row| row.get("correct_given_base").is_some());
+    Ok(rows)
+}
+
+/// The providers on which the nodes of a cell were.
+fn providers(cell: &Value) -> Vec<&str> {
+    let providers = cell["provenance"]["providers"].as_object();
+    let names = providers
+        .into_iter()
+        .flat_map(|providers| providers.keys().map(String::as_str));
+    names.collect()
+}
+
+/// The provider of a device.
+fn provider(device: &str) -> Result<&'static str, Failed> {
+    let kind = device.split(':').next().unwrap_or_default();
+    Ok(match kind {
+        "cpu" => "CPUExecutionProvider",
+        "cuda" => "CUDAExecutionProvider",
+        "openvino" => "OpenVINOExecutionProvider",
+        "webgpu" => "WebGpuExecutionProvider",
+        _ => return Err(format!("no test knows the provider of {device}").into()),
+    })
+}
+
+/// A command says on a device what it says on the processor.
+fn alike(words: &str, device: &str) -> Result<(), Failed> {
+    let (expected, found) = (cells(words, "cpu")?, cells(words, device)?);
+    if expected.is_empty() || expected.len() != found.len() {
+        return Err(format!("{} cells, {} on {device}", expected.len(), found.len()).into());
+    }
+    for (expected, found) in expected.iter().zip(&found) {
+        let differs = |field: &str| {
+            let (wait, transfer, ablation) =
+                (&found["wait"], &found["transfer"], &found["ablation"]);
+            Failed::from(format!(
+                "W={wait} K={transfer} {ablation}: {field} is {} on the processor, {} on {device}",
+                expected[field], found[field]
+            ))
+        };
+        for field in EQUAL {
+            if expected[field] != found[field] {
+                return Err(differs(field));
+            }
+        }
+        for field in NEAR {
+            let near = match (expected[field].as_f64(), found[field].as_f64()) {
+                (Some(a), Some(b)) => (a - b).abs() <= APART,
+                (a, b) => a == b,
+            };
+            if !near {
+                return Err(differs(field));
+            }
+        }
+        ran_there(found, device)?;
+    }
+    Ok(())
+}
+
+/// A cell was measured on a device alone, and says so.
+fn ran_there(cell: &Value, device: &str) -> Result<(), Failed> {
+    let provenance = &cell["provenance"];
+    let kind = device.split(':').next().unwrap_or_default();
+    let named = provenance["device"]
+        .as_str()
+        .is_some_and(|device| device.starts_with(kind));
+    if !named || providers(cell) != [provider(device)?] {
+        let (device_said, on) = (&provenance["device"], providers(cell));
+        return Err(format!("asked for {device}, ran on {device_said}: {on:?}").into());
+    }
+    let plugin = provenance["provider_sha256"].as_str().unwrap_or_default();
+    if kind == "webgpu" && plugin.len() != 64 {
+        return Err("the record does not say which plugin ran".into());
+    }
+    Ok(())
+}
+
+/// Layers spread over a device and the processor: both run, and say the same.
+fn spread(devices: &str) -> Result<(), Failed> {
+    let words = format!("run {}", planted("planted-af1", "symbolic"));
+    let (expected, found) = (cells(&words, "cpu")?, cells(&words, devices)?);
+    let mut both = devices
+        .split(',')
+        .map(provider)
+        .collect::<Result<Vec<_>, _>>()?;
+    both.sort_unstable();
+    both.dedup();
+    for (expected, found) in expected.iter().zip(&found) {
+        let mut on = providers(found);
+        on.sort_unstable();
+        if expected["answers"] != found["answers"] || on != both {
+            return Err(format!(
+                "{} {on:?}, on the processor {}",
+                found["answers"], expected["answers"]
+            )
+            .into());
+        }
+    }
+    match expected.is_empty() || expected.len() != found.len() {
+        true => Err("other cells than on the processor".into()),
+        false => Ok(()),
+    }
+}
