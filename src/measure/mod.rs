@@ -12,7 +12,6 @@ mod estimate;
 mod evaluation;
 mod forward;
 mod front;
-mod given;
 mod outputs;
 mod prefix;
 mod preflight;
