@@ -91,7 +91,7 @@ impl Report {
         }
     }
 
-    /// The state of a model that belongs into the cache.
+    /// The state of a model that belongs in the cache.
     fn of_cache(&mut self, cache: &Cache, preset: &Preset) -> String {
         match cache.find(&entry_name(preset)) {
             Ok(Some(entry)) => format!("in the cache, {}", entry.folder().display()),
