@@ -8,7 +8,7 @@ use clap::Args;
 use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::{deliver, print};
 use crate::file::{check_writable, write_atomically};
-use crate::gate::{self, Answer, Condition};
+use crate::gate::{self, Answer, Judgement, Undefined};
 use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
 use crate::study::{Asked, BatchSize, Method, Request, Study, joined};
 use crate::{Error, Result, report};
@@ -103,7 +103,22 @@ impl Gate {
             ..Request::default()
         };
         let mut study = Study::open(request, || self.model.engine())?;
-        // All that is wrong with the claims, before any of them is measured.
+        self.check(gate, &study)?;
+        let found = self.ask_all(&mut study, gate, baseline)?;
+        if let Some(record) = &self.record {
+            Journal::open(record)?.append(&found.lines)?;
+        }
+        let outcome = gate::all(found.answers.iter().map(|answer| answer.outcome));
+        self.show(&study, outcome, &found.lines)?;
+        // What could not be evaluated is an error of its own; the answers were delivered all the same.
+        if let Some(error) = found.errors.into_iter().next() {
+            return Err(error);
+        }
+        exit_by(outcome, &found.answers)
+    }
+
+    /// All that is wrong with the claims about this model, before any of them is measured.
+    fn check(&self, gate: &gate::Gate, study: &Study) -> Result<()> {
         let mut wrong = Vec::new();
         let layers = study.model.sizes.layers;
         for (i, claim) in gate.claims.iter().enumerate() {
@@ -119,68 +134,57 @@ impl Gate {
                 ));
             }
         }
-        if !wrong.is_empty() {
-            return Err(Error::Gate {
+        match wrong.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Gate {
                 path: self.config.clone(),
                 reason: wrong.join("; "),
-            });
+            }),
         }
-        let (mut answers, mut errors, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+    }
+
+    /// Measures and answers every claim.
+    fn ask_all(
+        &self,
+        study: &mut Study,
+        gate: &gate::Gate,
+        baseline: Option<&[Measurement]>,
+    ) -> Result<Found> {
+        let mut found = Found::default();
         for claim in &gate.claims {
             study.ask_for(self.asked(gate, claim), self.method(gate, claim));
-            let (answer, measured, error) = ask(&mut study, claim, baseline)?;
-            lines.push(report::gate_line(
+            let (answer, measured, error) = ask(study, claim, baseline)?;
+            found.lines.push(report::gate_line(
                 &study.model.name,
                 &answer,
                 &study.provenance,
             ));
-            lines.extend(measured);
-            answers.push(answer);
-            errors.extend(error);
+            found.lines.extend(measured);
+            found.answers.push(answer);
+            found.errors.extend(error);
         }
-        if let Some(record) = &self.record {
-            Journal::open(record)?.append(&lines)?;
-        }
-        let outcome = gate::all(answers.iter().map(|answer| answer.outcome));
-        let document = report::gate(&study.model.name, &study.provenance, outcome, &lines);
+        Ok(found)
+    }
+
+    /// Delivers the answers in every way that was asked for.
+    fn show(&self, study: &Study, outcome: Outcome, lines: &[Line]) -> Result<()> {
+        let document = report::gate(&study.model.name, &study.provenance, outcome, lines);
         let text = match self.output.format {
             Format::Table => report::text(&document),
-            Format::Json => joined(&lines),
+            Format::Json => joined(lines),
         };
         match &self.output.out {
             Some(out) => deliver(Some(out), &text)?,
             None => print(&text)?,
         }
         if let Some(junit) = &self.junit {
-            write_atomically(junit, report::junit(&lines).as_bytes())?;
+            write_atomically(junit, report::junit(lines).as_bytes())?;
         }
         if let Some(summary) = &self.summary {
             let text = report::markdown(&document);
             append(summary, &format!("## af1 gate\n\n{text}\n"))?;
         }
-        // What could not be evaluated is an error of its own; the answers were delivered all the same.
-        if let Some(error) = errors.into_iter().next() {
-            return Err(error);
-        }
-        let named = |wanted: Outcome| {
-            let of = answers
-                .iter()
-                .filter(move |answer| answer.outcome == wanted);
-            of.map(|answer| answer.claim.as_str())
-                .collect::<Vec<_>>()
-                .join("; ")
-        };
-        match outcome {
-            Outcome::Pass => Ok(()),
-            Outcome::Fail => Err(Error::Gated {
-                outcome: "fail",
-                reason: named(Outcome::Fail),
-            }),
-            Outcome::Inconclusive => Err(Error::Gated {
-                outcome: "inconclusive",
-                reason: named(Outcome::Inconclusive),
-            }),
-        }
+        Ok(())
     }
 
     /// The prompts that a claim is about.
@@ -216,6 +220,33 @@ impl Gate {
     }
 }
 
+/// What was found about all claims.
+#[derive(Default)]
+struct Found {
+    answers: Vec<Answer>,
+    /// The lines of the record: each answer, then the measurements that it is of.
+    lines: Vec<Line>,
+    /// Why templates could not be evaluated.
+    errors: Vec<Error>,
+}
+
+/// The exit code of an outcome; where it is no pass the error names the claims that it is of.
+fn exit_by(outcome: Outcome, answers: &[Answer]) -> Result<()> {
+    let gated = |name: &'static str| {
+        let of = answers.iter().filter(|answer| answer.outcome == outcome);
+        let claims: Vec<&str> = of.map(|answer| answer.claim.as_str()).collect();
+        Err(Error::Gated {
+            outcome: name,
+            reason: claims.join("; "),
+        })
+    };
+    match outcome {
+        Outcome::Pass => Ok(()),
+        Outcome::Fail => gated("fail"),
+        Outcome::Inconclusive => gated("inconclusive"),
+    }
+}
+
 /// Measures what a claim is about and answers it; the measurements. A template that cannot be evaluated is no answer, and why.
 fn ask(
     study: &mut Study,
@@ -228,14 +259,17 @@ fn ask(
     let (lines, failures) = (swept.lines, swept.failures);
     let cells = record::measured(&lines);
     let undefined = lines.iter().filter_map(|line| match &line.row {
-        Row::Failed(failure) => Some((failure.ablation.clone()?, failure.error.clone())),
+        Row::Failed(failure) => Some(Undefined {
+            ablation: failure.ablation.clone()?,
+            reason: failure.error.clone(),
+        }),
         _ => None,
     });
-    let undefined: Vec<(String, String)> = undefined.collect();
+    let undefined: Vec<Undefined> = undefined.collect();
     let mut answer = gate::answer(claim, &cells, &undefined, baseline);
     let error = failures.into_iter().next();
     if let Some(error) = &error {
-        answer.conditions = vec![Condition {
+        answer.conditions = vec![Judgement {
             asked: "it can be evaluated".to_owned(),
             outcome: Outcome::Inconclusive,
             reason: error.to_string(),

@@ -164,6 +164,45 @@ pub struct Compiled<'a> {
     pub by: Technique,
 }
 
+/// What the transfer layers leave.
+pub struct Transferred {
+    /// By layer, the keys and values of the rows that the last tokens look at, if there are any.
+    pub tables: Vec<Option<KeysValues>>,
+    /// By boundary, the streams of the last tokens, `[prompt, 1, d_model]`.
+    pub trunk: Vec<Rc<Tensor>>,
+}
+
+/// What the last tokens of a plan begin to compute alone with.
+struct Start {
+    /// The first layer in which they do.
+    layer: usize,
+    /// The index of the plan.
+    plan: usize,
+    /// Their streams, `[row, 1, d_model]`.
+    stream: Rc<Tensor>,
+}
+
+/// The last tokens of several plans, after the last layer.
+struct Pool {
+    /// Their streams, `[row, 1, d_model]`.
+    stream: Rc<Tensor>,
+    /// Whose they are, in the order of the rows.
+    members: Vec<Member>,
+}
+
+/// A plan whose rows are in a pool.
+struct Member {
+    /// The index of the plan.
+    plan: usize,
+    /// How many rows it has.
+    rows: usize,
+}
+
+/// How many layers of a plan transfer.
+fn transfer_of(plan: &Plan) -> usize {
+    plan.tail.transfer().expect("it compiles")
+}
+
 impl Compiled<'_> {
     fn plans(
         &mut self,
@@ -171,50 +210,63 @@ impl Compiled<'_> {
         chosen: &[usize],
         done: &mut impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<Seen>,
     ) -> Result<Option<usize>> {
-        let transfer = |i: usize| plans[i].tail.transfer().expect("it compiles");
         let Some(&first) = chosen.first() else {
             return Ok(None);
         };
         let wait = plans[first].wait;
-        let most = chosen.iter().map(|&i| transfer(i)).max().unwrap_or(0);
-        let (tables, trunk) = self.transfer(wait, most)?;
-
-        // The streams of the last tokens with which each plan begins to compute alone: what is pruned leaves the trunk at its
-        // first layer without all heads.
-        let mut starts: Vec<(usize, usize, Rc<Tensor>)> = Vec::new();
+        let most = chosen.iter().map(|&i| transfer_of(plans[i])).max();
+        let transferred = self.transfer(wait, most.unwrap_or(0))?;
+        let mut starts = Vec::new();
         for &i in chosen {
-            let until = wait + transfer(i);
-            let start = match &plans[i].tail {
-                Tail::Pruned { without, .. } => {
-                    let pruned = without.iter().map(|head| head.layer);
-                    let fork = pruned.filter(|layer| *layer >= wait).min();
-                    let fork = fork.map_or(until, |layer| layer.min(until));
-                    let mut stream = trunk[fork - wait].clone();
-                    for layer in fork..until {
-                        let (mask, table) = (plans[i].mask(layer), &tables[layer - wait]);
-                        stream = Rc::new(self.peek(layer, &stream, table.as_ref(), &mask)?);
-                    }
-                    stream
-                }
-                // Before any transfer, those of different prompts can still be the same.
-                _ if until == wait => self.rows.last.clone(),
-                _ => trunk[until - wait].clone(),
-            };
-            starts.push((until, i, start));
+            starts.push(self.start(i, plans[i], &transferred)?);
         }
-        starts.sort_by_key(|(until, _, _)| *until);
+        starts.sort_by_key(|start| start.layer);
+        let pool = self.compute_alone(wait, starts)?;
+        self.answers(plans, &pool, done)
+    }
 
-        // All that compute alone in a layer do so together.
+    /// Where a plan of that index begins to compute alone: what is pruned leaves the trunk at its first layer without all heads.
+    fn start(&mut self, index: usize, plan: &Plan, from: &Transferred) -> Result<Start> {
+        let wait = plan.wait;
+        let until = wait + transfer_of(plan);
+        let stream = match &plan.tail {
+            Tail::Pruned { without, .. } => {
+                let pruned = without.iter().map(|head| head.layer);
+                let fork = pruned.filter(|layer| *layer >= wait).min();
+                let fork = fork.map_or(until, |layer| layer.min(until));
+                let mut stream = from.trunk[fork - wait].clone();
+                for layer in fork..until {
+                    let (mask, table) = (plan.mask(layer), &from.tables[layer - wait]);
+                    stream = Rc::new(self.peek(layer, &stream, table.as_ref(), &mask)?);
+                }
+                stream
+            }
+            // Before any transfer, those of different prompts can still be the same.
+            _ if until == wait => self.rows.last.clone(),
+            _ => from.trunk[until - wait].clone(),
+        };
+        Ok(Start {
+            layer: until,
+            plan: index,
+            stream,
+        })
+    }
+
+    /// Runs the layers from `wait` on with what starts in them, in their order: all that compute alone in a layer do so together.
+    fn compute_alone(&mut self, wait: usize, starts: Vec<Start>) -> Result<Pool> {
         let bias = self.alone_bias(&[self.pos - 1])?;
         let mut starts = starts.into_iter().peekable();
-        let mut joined: Vec<(usize, usize)> = Vec::new();
+        let mut members = Vec::new();
         let mut pool: Option<Rc<Tensor>> = None;
         for layer in wait..=self.engine.layers() {
-            while let Some((_, i, start)) = starts.next_if(|(until, _, _)| *until == layer) {
-                joined.push((i, start.shape()[0]));
+            while let Some(start) = starts.next_if(|start| start.layer == layer) {
+                members.push(Member {
+                    plan: start.plan,
+                    rows: start.stream.shape()[0],
+                });
                 pool = Some(match pool {
-                    None => start,
-                    Some(pool) => Rc::new(self.engine.stack(&pool, &start)?),
+                    None => start.stream,
+                    Some(pool) => Rc::new(self.engine.stack(&pool, &start.stream)?),
                 });
             }
             if let Some(stream) = pool.take() {
@@ -227,55 +279,58 @@ impl Compiled<'_> {
                 });
             }
         }
-        let pool = pool.expect("a plan ends at the last layer at the latest");
-        // Several plans' logits at once, as many as a large product needs and memory allows.
-        let (mut begin, mut rest) = (0, &joined[..]);
+        let stream = pool.expect("a plan ends at the last layer at the latest");
+        Ok(Pool { stream, members })
+    }
+
+    /// Calls `done` with the logits of each plan in a pool, until they are not finite. Several plans' logits are computed at once, as
+    /// many as a large product needs and memory allows.
+    fn answers(
+        &mut self,
+        plans: &[&Plan],
+        pool: &Pool,
+        done: &mut impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<Seen>,
+    ) -> Result<Option<usize>> {
+        let (mut begin, mut rest) = (0, &pool.members[..]);
         while !rest.is_empty() {
             interrupted()?;
-            let (mut rows, mut count) = (0, 0);
-            for (_, len) in rest {
-                if count > 0 && rows + len > ROWS {
-                    break;
-                }
-                rows += len;
-                count += 1;
-            }
-            let logits = match rows == pool.shape()[0] {
-                true => self.engine.logits(&pool)?,
+            let (now, later) = rest.split_at(at_once(rest));
+            let rows: usize = now.iter().map(|member| member.rows).sum();
+            let logits = match rows == pool.stream.shape()[0] {
+                true => self.engine.logits(&pool.stream)?,
                 false => {
-                    let part = self.engine.rows(&pool, begin..begin + rows)?;
+                    let part = self.engine.rows(&pool.stream, begin..begin + rows)?;
                     self.engine.logits(&part)?
                 }
             };
             begin += rows;
             let mut first = 0;
-            for &(i, len) in &rest[..count] {
-                let row = |which: &usize| match transfer(i) {
-                    0 => *self.rows.prompts[*which]
-                        .last()
-                        .expect("it has a last token"),
-                    _ => *which,
-                };
-                let rows = self.rows.which.iter().map(|which| first + row(which));
+            for member in now {
+                let rows = self.rows.which.iter();
+                let rows = rows.map(|&which| first + self.row(plans[member.plan], which));
                 let of_prompts = Logits::rows(&logits, rows.collect());
-                if done(self.engine, i, &of_prompts)? == Seen::NotFinite {
-                    return Ok(Some(i));
+                if done(self.engine, member.plan, &of_prompts)? == Seen::NotFinite {
+                    return Ok(Some(member.plan));
                 }
-                first += len;
+                first += member.rows;
             }
-            rest = &rest[count..];
+            rest = later;
         }
         Ok(None)
     }
 
-    /// Runs `layers` transfer layers from `wait` on: by layer, the keys and values of the rows that the last tokens look at, if there
-    /// are any; by boundary, the streams of the last tokens, `[prompt, 1, d_model]`.
-    #[allow(clippy::type_complexity)] // two lists
-    pub fn transfer(
-        &mut self,
-        wait: usize,
-        layers: usize,
-    ) -> Result<(Vec<Option<KeysValues>>, Vec<Rc<Tensor>>)> {
+    /// Which of a plan's rows is that of one of the different prompts.
+    fn row(&self, plan: &Plan, prompt: usize) -> usize {
+        match transfer_of(plan) {
+            0 => *self.rows.prompts[prompt]
+                .last()
+                .expect("it has a last token"),
+            _ => prompt,
+        }
+    }
+
+    /// Runs `layers` transfer layers from `wait` on.
+    pub fn transfer(&mut self, wait: usize, layers: usize) -> Result<Transferred> {
         let (mut tables, mut trunk) = (Vec::new(), vec![self.rows.trunk.clone()]);
         let bias = self.alone_bias(&self.rows.positions)?;
         let at = self.positions_of_rows()?;
@@ -287,7 +342,7 @@ impl Compiled<'_> {
             trunk.push(Rc::new(next));
             tables.push(made);
         }
-        Ok((tables, trunk))
+        Ok(Transferred { tables, trunk })
     }
 
     /// Runs a layer on the rows of tokens that are not the last, if there are any; returns their keys and values.
@@ -371,4 +426,17 @@ impl Compiled<'_> {
         };
         Tensor::from_f32(bias)
     }
+}
+
+/// How many plans' logits, of the first of some, are computed at once.
+fn at_once(members: &[Member]) -> usize {
+    let (mut rows, mut count) = (0, 0);
+    for member in members {
+        if count > 0 && rows + member.rows > ROWS {
+            break;
+        }
+        rows += member.rows;
+        count += 1;
+    }
+    count
 }

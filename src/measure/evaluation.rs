@@ -134,24 +134,7 @@ pub fn prepare(
     }
     let mut request = Request { ..*request };
     let first = estimate(engine, &set, &split, waits, &biases, &mut request)?;
-    let mut operations: BTreeMap<usize, Vec<Means>> = BTreeMap::new();
-    if request
-        .ablations
-        .iter()
-        .any(|ablation| ablation.needs_operations())
-    {
-        for other in request.operations {
-            let every = Split::everything(other);
-            let mut biases = Biases::new(other.positions())?;
-            if request.way == Way::Compiled {
-                biases.share(engine, other)?;
-            }
-            let estimated = estimate(engine, other, &every, waits, &biases, &mut request)?;
-            for (wait, means) in estimated.means {
-                operations.entry(wait).or_default().push(means);
-            }
-        }
-    }
+    let operations = of_operations(engine, waits, &mut request)?;
     let base_logit_difference = split.evaluated.iter().map(|&p| first.logit_difference[p]);
     let estimation: Vec<&[i64]> = (set.prompts.iter().zip(&split.estimation))
         .filter_map(|(prompt, estimation)| estimation.then_some(&*prompt.operands))
@@ -189,4 +172,29 @@ pub fn prepare(
         biases,
         set,
     })
+}
+
+/// By boundary, the means of other operations, if an ablation needs them.
+fn of_operations(
+    engine: &mut Engine,
+    waits: &[usize],
+    request: &mut Request<'_>,
+) -> Result<BTreeMap<usize, Vec<Means>>> {
+    let mut operations: BTreeMap<usize, Vec<Means>> = BTreeMap::new();
+    let needed = (request.ablations.iter()).any(|ablation| ablation.needs_operations());
+    if !needed {
+        return Ok(operations);
+    }
+    for other in request.operations {
+        let every = Split::everything(other);
+        let mut biases = Biases::new(other.positions())?;
+        if request.way == Way::Compiled {
+            biases.share(engine, other)?;
+        }
+        let estimated = estimate(engine, other, &every, waits, &biases, request)?;
+        for (wait, means) in estimated.means {
+            operations.entry(wait).or_default().push(means);
+        }
+    }
+    Ok(operations)
 }

@@ -14,7 +14,6 @@ mod estimate;
 mod evaluation;
 mod forward;
 mod front;
-mod given;
 mod outputs;
 mod prefix;
 mod preflight;

@@ -48,7 +48,7 @@ pub fn tables(
         pos: biases.positions(),
         by: Technique::ABP,
     };
-    let (made, _) = run.transfer(wait, transfer)?;
+    let made = run.transfer(wait, transfer)?.tables;
     let (kv, d_head) = {
         let shape = prefix.sinks[0].keys.shape();
         (shape[1], shape[3])

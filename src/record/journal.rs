@@ -1,8 +1,8 @@
 //! A file of records that grows while a run goes on, so that a run that is killed goes on where it was.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::row::read_text;
@@ -28,88 +28,55 @@ impl Journal {
     /// # Errors
     /// A file that cannot be read or written, that another program has open, or that holds something else than records.
     pub fn open(path: &Path) -> Result<Self> {
-        let writing = |e| Error::writing(path, e);
-        if path.exists() && !path.is_file() {
-            let reason =
-                "a record is read before it is appended to: name a file, not a device or a pipe";
-            return Err(writing(std::io::Error::new(
-                std::io::ErrorKind::InvalidInput,
-                reason,
-            )));
-        }
-        let mut options = OpenOptions::new();
-        let options = options.read(true).append(true).create(true);
-        let mut file = options.open(path).map_err(writing)?;
-        if let Err(e) = file.try_lock() {
-            let reason = match e {
-                std::fs::TryLockError::WouldBlock => std::io::Error::new(
-                    std::io::ErrorKind::WouldBlock,
-                    "another run appends to it: give each run a record of its own and merge them",
-                ),
-                std::fs::TryLockError::Error(e) => e,
-            };
-            return Err(writing(reason));
-        }
+        let mut file = open_alone(path).map_err(|e| Error::writing(path, e))?;
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)
             .map_err(|e| Error::reading(path, "record", e))?;
-        let whole = bytes
-            .iter()
-            .rposition(|&b| b == b'\n')
-            .map_or(0, |at| at + 1);
-        // Only what a killed run can have left is cut off: every line begins so.
-        let rest = &bytes[whole..];
-        let beginning = &LINE_BEGINS[..rest.len().min(LINE_BEGINS.len())];
-        if !rest.starts_with(beginning) {
-            return Err(Error::Record {
-                path: path.to_owned(),
-                line: bytes[..whole].iter().filter(|&&b| b == b'\n').count() + 1,
-                reason:
-                    "its last line has no end and is no record of af1; the file was left as it is"
-                        .to_owned(),
-            });
-        }
+        let whole = whole_lines(path, &bytes)?;
         let text = std::str::from_utf8(&bytes[..whole]).map_err(|e| Error::Record {
             path: path.to_owned(),
-            line: bytes[..e.valid_up_to()]
-                .iter()
-                .filter(|&&b| b == b'\n')
-                .count()
-                + 1,
+            line: line_at(&bytes[..e.valid_up_to()]),
             reason: "it is not UTF-8: it is no record of af1".to_owned(),
         })?;
-        let (mut known, mut said) = (BTreeMap::<(String, usize), Line>::new(), Vec::new());
+        let mut journal = Self {
+            path: path.to_owned(),
+            file,
+            known: BTreeMap::new(),
+            said: Vec::new(),
+        };
         for (i, line) in read_text(path, text)?.into_iter().enumerate() {
-            let other = |(sweep, cell): (&str, usize)| {
-                let before = known.get(&(sweep.to_owned(), cell));
-                before.is_some_and(|before| before.text != line.text)
-            };
-            if !line.failed() && line.key().is_some_and(other) {
-                return Err(Error::Record {
-                    path: path.to_owned(),
-                    line: i + 1,
-                    reason: "it says something else about a cell than an earlier line; remove one of the two".to_owned(),
-                });
-            }
-            match line.key() {
-                // A whole template that failed is tried again; what is not defined on it stays so.
-                _ if line.failed_as_a_whole() => said.push(line.text),
-                Some((sweep, cell)) => {
-                    known.insert((sweep.to_owned(), cell), line);
-                }
-                None => said.push(line.text),
-            }
+            journal.remember(i + 1, line)?;
         }
         // Only now: a file that is no record is left as it is.
         if whole < bytes.len() {
-            file.set_len(whole as u64).map_err(writing)?;
+            let cut = journal.file.set_len(whole as u64);
+            cut.map_err(|e| Error::writing(path, e))?;
         }
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-            known,
-            said,
-        })
+        Ok(journal)
+    }
+
+    /// Takes up a line of the file; `number` counts from 1.
+    fn remember(&mut self, number: usize, line: Line) -> Result<()> {
+        let other = |(sweep, cell): (&str, usize)| {
+            let before = self.cell(sweep, cell);
+            before.is_some_and(|before| before.text != line.text)
+        };
+        if !line.failed() && line.key().is_some_and(other) {
+            return Err(Error::Record {
+                path: self.path.clone(),
+                line: number,
+                reason: "it says something else about a cell than an earlier line; remove one of the two".to_owned(),
+            });
+        }
+        match line.key() {
+            // A whole template that failed is tried again; what is not defined on it stays so.
+            _ if line.failed_as_a_whole() => self.said.push(line.text),
+            Some((sweep, cell)) => {
+                self.known.insert((sweep.to_owned(), cell), line);
+            }
+            None => self.said.push(line.text),
+        }
+        Ok(())
     }
 
     /// A cell that was measured before.
@@ -143,4 +110,46 @@ impl Journal {
             .and_then(|()| self.file.flush())
             .map_err(|e| Error::writing(&self.path, e))
     }
+}
+
+/// Opens or makes a file that no other program appends to.
+fn open_alone(path: &Path) -> io::Result<File> {
+    if path.exists() && !path.is_file() {
+        let reason =
+            "a record is read before it is appended to: name a file, not a device or a pipe";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
+    let mut options = OpenOptions::new();
+    let file = options.read(true).append(true).create(true).open(path)?;
+    file.try_lock().map_err(|e| match e {
+        TryLockError::WouldBlock => io::Error::new(
+            io::ErrorKind::WouldBlock,
+            "another run appends to it: give each run a record of its own and merge them",
+        ),
+        TryLockError::Error(e) => e,
+    })?;
+    Ok(file)
+}
+
+/// How many bytes the lines are that have an end. What comes after them must be the beginning of a record, because only what a killed run
+/// can have left may be cut off, and every line begins so.
+fn whole_lines(path: &Path, bytes: &[u8]) -> Result<usize> {
+    let end = bytes.iter().rposition(|&b| b == b'\n');
+    let whole = end.map_or(0, |at| at + 1);
+    let rest = &bytes[whole..];
+    let beginning = &LINE_BEGINS[..rest.len().min(LINE_BEGINS.len())];
+    if rest.starts_with(beginning) {
+        return Ok(whole);
+    }
+    Err(Error::Record {
+        path: path.to_owned(),
+        line: line_at(&bytes[..whole]),
+        reason: "its last line has no end and is no record of af1; the file was left as it is"
+            .to_owned(),
+    })
+}
+
+/// The number of the line that comes after some bytes, from 1 on.
+fn line_at(before: &[u8]) -> usize {
+    before.iter().filter(|&&b| b == b'\n').count() + 1
 }

@@ -27,6 +27,15 @@ impl std::fmt::Display for Outcome {
     }
 }
 
+impl Outcome {
+    fn because(self, reason: String) -> Verdict {
+        Verdict {
+            outcome: self,
+            reason,
+        }
+    }
+}
+
 /// An outcome with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,108 +58,131 @@ pub struct Verdict {
 /// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
 /// from passing, not from failing.
 pub fn judge(m: &Measurement) -> Option<Verdict> {
-    let (claim, level) = (m.claim, m.level);
-    let p_above_empty = m.p_above_empty?;
+    let (p_above_empty, transfer) = (m.p_above_empty?, m.transfer?);
     let chosen = m.pruned_heads.is_some() || m.part == "development";
-    if m.transfer? == 0 || chosen || m.contexts_drawn.is_some() {
+    if transfer == 0 || chosen || m.contexts_drawn.is_some() {
         return None;
     }
-    let evidence = m.evidence();
-    let passes = |kept: usize| evidence.with(kept).passes(claim, level);
-    let about = m.inference.words();
-    // A degenerate prompt keeps its answer for no merit of the subgraph: at worst none of them would.
-    let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
-    let best = evidence.with(m.base_correct).interval();
-    let (outcome, reason) = if m.p_base_above_constant > level {
-        // Not even the best of models could be told from a constant on so few prompts.
-        let few = mcnemar_greater(m.prompts.saturating_sub(m.constant_correct), 0) > level;
-        (
-            Outcome::Inconclusive,
-            format!(
-                "{}: {}/{} right, {} gets {} (p = {:.2})",
-                match few {
-                    true => "too few prompts to tell whether the model can do the task",
-                    false => "the model cannot do the task",
-                },
-                m.base_correct,
-                m.prompts,
-                match m.experiment == "pooled" {
-                    true => "the best constant answer of every template".to_owned(),
-                    false => format!("always answering {}", m.constant_answer),
-                },
-                m.constant_correct,
-                m.p_base_above_constant
-            ),
+    let verdict = cannot_do_the_task(m)
+        .or_else(|| below(m))
+        .or_else(|| nothing_transferred(m, p_above_empty))
+        .or_else(|| reached(m))
+        .unwrap_or_else(|| undecided(m));
+    let guess = match m.guess {
+        true => format!(
+            "; that AF1 is at ({}, {transfer}) is a guess of the preset",
+            m.wait
+        ),
+        false => String::new(),
+    };
+    Some(Verdict {
+        reason: verdict.reason + &guess + drawn(m),
+        ..verdict
+    })
+}
+
+/// Inconclusive, if nothing shows that the model can do the task.
+fn cannot_do_the_task(m: &Measurement) -> Option<Verdict> {
+    // Not even the best of models could be told from a constant on so few prompts.
+    let few = || mcnemar_greater(m.prompts.saturating_sub(m.constant_correct), 0) > m.level;
+    let reason = || {
+        format!(
+            "{}: {}/{} right, {} gets {} (p = {:.2})",
+            match few() {
+                true => "too few prompts to tell whether the model can do the task",
+                false => "the model cannot do the task",
+            },
+            m.base_correct,
+            m.prompts,
+            match m.experiment == "pooled" {
+                true => "the best constant answer of every template".to_owned(),
+                false => format!("always answering {}", m.constant_answer),
+            },
+            m.constant_correct,
+            m.p_base_above_constant
         )
-    } else if evidence.fails(claim, level) {
-        (
-            Outcome::Fail,
-            format!(
-                "about {about} the interval ends at {:.3}, below the claim {claim}",
-                m.faithfulness_high
-            ),
+    };
+    (m.p_base_above_constant > m.level).then(|| Outcome::Inconclusive.because(reason()))
+}
+
+/// Fail, if the interval ends below the claim.
+fn below(m: &Measurement) -> Option<Verdict> {
+    let reason = || {
+        format!(
+            "about {} the interval ends at {:.3}, below the claim {}",
+            m.inference.words(),
+            m.faithfulness_high,
+            m.claim
         )
-    } else if p_above_empty > level {
-        (
-            Outcome::Inconclusive,
-            format!(
-                "without any transfer {}/{} are right, with it {} (p = {p_above_empty:.2})",
-                m.empty_correct.unwrap_or(0),
-                m.prompts,
-                m.correct
-            ),
+    };
+    let fails = m.evidence().fails(m.claim, m.level);
+    fails.then(|| Outcome::Fail.because(reason()))
+}
+
+/// Inconclusive, if AF1 without transfer does as well.
+fn nothing_transferred(m: &Measurement, p_above_empty: f64) -> Option<Verdict> {
+    let reason = || {
+        format!(
+            "without any transfer {}/{} are right, with it {} (p = {p_above_empty:.2})",
+            m.empty_correct.unwrap_or(0),
+            m.prompts,
+            m.correct
         )
-    } else if passes(m.correct_given_base) && !passes(without_degenerate) {
-        (
-            Outcome::Inconclusive,
-            format!(
-                "{} prompts are degenerate (their \"mean\" is their own residual) and the rest does not reach the claim \
-                 {claim}; use --estimator leave-one-out",
-                m.degenerate
-            ),
-        )
-    } else if passes(m.correct_given_base) {
-        (
-            Outcome::Pass,
-            format!(
-                "about {about} the interval begins at {:.3}, the claim is {claim}",
-                m.faithfulness_low
-            ),
-        )
-    } else if !passes(m.base_correct) {
-        (
-            Outcome::Inconclusive,
+    };
+    (p_above_empty > m.level).then(|| Outcome::Inconclusive.because(reason()))
+}
+
+/// If the interval begins at the claim or above it, pass; inconclusive if it does so with the degenerate prompts alone.
+fn reached(m: &Measurement) -> Option<Verdict> {
+    let passes = |kept: usize| m.evidence().with(kept).passes(m.claim, m.level);
+    if !passes(m.correct_given_base) {
+        return None;
+    }
+    Some(match passes(without_degenerate(m)) {
+        true => Outcome::Pass.because(format!(
+            "about {} the interval begins at {:.3}, the claim is {}",
+            m.inference.words(),
+            m.faithfulness_low,
+            m.claim
+        )),
+        false => Outcome::Inconclusive.because(format!(
+            "{} prompts are degenerate (their \"mean\" is their own residual) and the rest does not reach the claim \
+             {}; use --estimator leave-one-out",
+            m.degenerate, m.claim
+        )),
+    })
+}
+
+/// The right answers that are kept, less the degenerate prompts: those keep their answer for no merit of the subgraph, and at worst none
+/// of them would.
+fn without_degenerate(m: &Measurement) -> usize {
+    m.correct_given_base.saturating_sub(m.degenerate)
+}
+
+/// Inconclusive: so few prompts could not reach the claim, or it lies inside the interval.
+fn undecided(m: &Measurement) -> Verdict {
+    let (claim, about, evidence) = (m.claim, m.inference.words(), m.evidence());
+    let best = evidence.with(m.base_correct);
+    let reason = match best.passes(claim, m.level) {
+        true => format!(
+            "about {about} the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
+            m.faithfulness_low,
+            m.faithfulness_high,
+            more(&evidence, claim)
+        ),
+        false => {
+            let least = evidence.least(claim, m.level);
             format!(
                 "about {about} the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}{2}",
                 m.base_correct,
-                best.low,
-                evidence
-                    .least(claim, level)
-                    .map_or(String::new(), |needed| format!(
-                        "; it takes {needed}, all of them kept"
-                    ))
-            ),
-        )
-    } else {
-        (
-            Outcome::Inconclusive,
-            format!(
-                "about {about} the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
-                m.faithfulness_low,
-                m.faithfulness_high,
-                more(&evidence, claim)
-            ),
-        )
+                best.interval().low,
+                least.map_or(String::new(), |needed| format!(
+                    "; it takes {needed}, all of them kept"
+                ))
+            )
+        }
     };
-    let reason = match m.guess {
-        true => format!(
-            "{reason}; that AF1 is at ({}, {}) is a guess of the preset",
-            m.wait, m.transfer?
-        ),
-        false => reason,
-    };
-    let reason = reason + drawn(m);
-    Some(Verdict { outcome, reason })
+    Outcome::Inconclusive.because(reason)
 }
 
 /// What the reason of a verdict owes to contexts that were drawn, as they are where there are three operands or more: the interval is
@@ -178,9 +210,8 @@ pub struct Tests {
 pub fn tests(m: &Measurement) -> Option<Tests> {
     judge(m)?;
     let evidence = m.evidence();
-    let without_degenerate = m.correct_given_base.saturating_sub(m.degenerate);
-    let above =
-        [m.correct_given_base, without_degenerate].map(|kept| evidence.with(kept).p_above(m.claim));
+    let above = [m.correct_given_base, without_degenerate(m)]
+        .map(|kept| evidence.with(kept).p_above(m.claim));
     let conditions = [
         m.p_base_above_constant,
         m.p_above_empty?,

@@ -1,7 +1,7 @@
 //! What a gate says.
 
 use super::about::{front, outcome};
-use crate::gate::{Answer, Condition};
+use crate::gate::{Answer, Judgement};
 use crate::record::{Line, Outcome, Provenance, Row};
 use crate::report::kit::{Block, Table, column};
 
@@ -18,7 +18,7 @@ pub struct Gated {
 /// A condition of an answer.
 struct Asked<'a> {
     gated: &'a Gated,
-    condition: &'a Condition,
+    condition: &'a Judgement,
     /// Whether the condition is the first of its claim.
     first: bool,
 }

@@ -1,107 +1,107 @@
 //! What preflight demands of a graph that another program wrote, and the contract's check cannot see: that layers read what their masks
 //! let them read and nothing else, and logits the last position. Of the graphs that this program writes the tests show it.
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, Axis, Ix2, Ix3, s};
+use ndarray::{Array3, Array4, ArrayView3, Axis, Ix2, Ix3, s};
 
-use super::apart::apart;
-use super::biases::Biases;
-use super::captured::Captured;
+use super::sample::Sample;
 use crate::Result;
 use crate::graph::{attn_out, resid};
 use crate::interrupt::interrupted;
 use crate::intervene::{Mask, Technique};
+use crate::measure::apart;
 use crate::runtime::{Attention, Engine, Tensor};
 
-/// The check that fails, and why.
-type Checked = std::result::Result<(), (&'static str, String)>;
-
-/// Checks a graph on some prompts, whose tokens are `ids`, `[batch, pos]`, with all of their streams and their logits, `[batch, vocab]`.
+/// Checks a graph on some prompts.
 ///
 /// # Errors
-/// The runtime's reason; an interrupt.
-pub(super) fn check(
-    engine: &mut Engine,
-    ids: &Array2<i64>,
-    (captured, logits): (&Captured, &Array2<f32>),
-    biases: &Biases,
-    tolerance: f32,
-) -> Result<Checked> {
-    let of_tokens = &captured[&0];
+/// The check `blocked` or `last position`; the runtime's reason; an interrupt.
+pub(super) fn check(engine: &mut Engine, sample: &Sample) -> Result<()> {
+    embeds(engine, sample)?;
+    for layer in 0..engine.layers() {
+        interrupted()?;
+        keeps_masks(engine, sample, layer)?;
+    }
+    let end = sample.captured[&engine.layers()].slice(s![.., -1.., ..]);
+    let of_last = engine.logits(&Tensor::from_f32(end.to_owned())?)?;
+    let of_last = of_last.view::<Ix2>()?;
+    sample.same(of_last, sample.logits.view()).map_err(|apart| {
+        let reason = format!(
+            "logits differ by {apart} of the largest when the last position is all that there is: they are read at others, too"
+        );
+        sample.fails("last position", reason)
+    })
+}
+
+/// Checks that what stands for a token depends on that token alone.
+fn embeds(engine: &mut Engine, sample: &Sample) -> Result<()> {
     for parity in [0, 1] {
-        let other = moved(ids.view().insert_axis(Axis(2)), parity);
+        let other = moved(sample.ids.view().insert_axis(Axis(2)), parity);
         let other = engine.embed(other.index_axis_move(Axis(2), 0), 0)?;
         let other = other.view::<Ix3>()?.to_owned();
-        if let Some((t, apart)) = changed(of_tokens, &other, stays(parity), tolerance) {
+        let found = changed(
+            &sample.captured[&0],
+            &other,
+            stays(parity),
+            sample.tolerance,
+        );
+        if let Some((t, apart)) = found {
             let reason = format!(
                 "{} at position {t} differs by {apart} of its largest value with other tokens at other positions: it is no embedding",
                 resid(0)
             );
-            return Ok(Err(("blocked", reason)));
+            return Err(sample.fails("blocked", reason));
         }
     }
+    Ok(())
+}
+
+/// Checks that a layer reads what its mask lets it read, query by query, and nothing else.
+fn keeps_masks(engine: &mut Engine, sample: &Sample, layer: usize) -> Result<()> {
+    let (stream, tolerance) = (&sample.captured[&layer], sample.tolerance);
+    let mut run = |stream: Array3<f32>, mask: &Mask| -> Result<Array3<f32>> {
+        let next = engine.layer(layer, &Tensor::from_f32(stream)?, sample.biases.of(mask))?;
+        Ok(next.view::<Ix3>()?.to_owned())
+    };
     let alone = Mask::SelfPeek(Technique::ABP);
-    let last = ids.ncols() - 1;
-    for layer in 0..engine.layers() {
-        interrupted()?;
-        let stream = &captured[&layer];
-        let mut run = |stream: Array3<f32>, mask: &Mask| -> Result<Array3<f32>> {
-            let next = engine.layer(layer, &Tensor::from_f32(stream)?, biases.of(mask))?;
-            Ok(next.view::<Ix3>()?.to_owned())
-        };
-        let own = run(stream.clone(), &alone)?;
-        for parity in [0, 1] {
-            let other = run(moved(stream.view(), parity), &alone)?;
-            if let Some((t, apart)) = changed(&own, &other, stays(parity), tolerance) {
-                let reason = format!(
-                    "{} at position {t} differs by {apart} of its largest value with other streams at other positions, though it sees \
-                     itself and position 0 only: the mask of layer {layer} does not reach all of its attention, or something else mixes \
-                     positions",
-                    resid(layer + 1)
-                );
-                return Ok(Err(("blocked", reason)));
-            }
-        }
-        let knocked_out = run(stream.clone(), &Mask::Knockout)?;
-        let others = |t: usize| t != last;
-        if let Some((t, apart)) = changed(&captured[&(layer + 1)], &knocked_out, others, tolerance)
-        {
+    let own = run(stream.clone(), &alone)?;
+    for parity in [0, 1] {
+        let other = run(moved(stream.view(), parity), &alone)?;
+        if let Some((t, apart)) = changed(&own, &other, stays(parity), tolerance) {
             let reason = format!(
-                "{} at position {t} differs by {apart} of its largest value when it is the last token that sees less: the mask of layer \
-                 {layer} is not applied query by query",
+                "{} at position {t} differs by {apart} of its largest value with other streams at other positions, though it sees \
+                 itself and position 0 only: the mask of layer {layer} does not reach all of its attention, or something else mixes \
+                 positions",
                 resid(layer + 1)
             );
-            return Ok(Err(("blocked", reason)));
+            return Err(sample.fails("blocked", reason));
         }
     }
-    let end = captured[&engine.layers()].slice(s![.., -1.., ..]);
-    let of_last = engine.logits(&Tensor::from_f32(end.to_owned())?)?;
-    let apart = apart(of_last.view::<Ix2>()?, logits.view());
-    if apart > tolerance {
+    let last = sample.ids.ncols() - 1;
+    let knocked_out = run(stream.clone(), &Mask::Knockout)?;
+    let next = &sample.captured[&(layer + 1)];
+    if let Some((t, apart)) = changed(next, &knocked_out, |t| t != last, tolerance) {
         let reason = format!(
-            "logits differ by {apart} of the largest when the last position is all that there is: they are read at others, too"
+            "{} at position {t} differs by {apart} of its largest value when it is the last token that sees less: the mask of layer \
+             {layer} is not applied query by query",
+            resid(layer + 1)
         );
-        return Ok(Err(("last position", reason)));
+        return Err(sample.fails("blocked", reason));
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// Checks that what is called `attn_out` is what each head reads through the weights that are called `attn_pattern`.
 ///
 /// # Errors
-/// The runtime's reason; an interrupt.
-pub(super) fn check_heads(
-    engine: &mut Engine,
-    captured: &Captured,
-    biases: &Biases,
-    tolerance: f32,
-) -> Result<Checked> {
+/// The check `attention`; the runtime's reason; an interrupt.
+pub(super) fn check_heads(engine: &mut Engine, sample: &Sample) -> Result<()> {
     for layer in 0..engine.layers() {
         interrupted()?;
         let blind = layer % engine.heads();
         let mut run = |closed: bool| -> Result<Array4<f32>> {
-            let stream = Tensor::from_f32(captured[&layer].clone())?;
+            let stream = Tensor::from_f32(sample.captured[&layer].clone())?;
             let mut read = Array4::zeros((0, 0, 0, 0));
-            let causal = biases.of(&Mask::Causal);
+            let causal = sample.biases.of(&Mask::Causal);
             engine.layer_changed(layer, &stream, causal, |attention| match attention {
                 Attention::Weights(weights) if closed => {
                     let mut weights = weights.to_owned();
@@ -118,17 +118,16 @@ pub(super) fn check_heads(
         };
         let (mut expected, found) = (run(false)?, run(true)?);
         expected.index_axis_mut(Axis(1), blind).fill(0.0);
-        let apart = apart(found.view(), expected.view());
-        if apart > tolerance {
+        sample.same(found.view(), expected.view()).map_err(|apart| {
             let reason = format!(
                 "with all weights of head {blind} at 0, {} differs by {apart} of its largest value from what it is with 0 there in its \
                  place: it is not what each head reads, [batch, head, pos, d_head]",
                 attn_out(layer)
             );
-            return Ok(Err(("attention", reason)));
-        }
+            sample.fails("attention", reason)
+        })?;
     }
-    Ok(Ok(()))
+    Ok(())
 }
 
 /// The same with other content at the positions of a parity, position 0 excepted: all have that of the last of them, so that it is

@@ -1,0 +1,239 @@
+//! What is found of a model, for programs.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::found::{Found, OtherFront, Templated};
+use super::numbers::Numbers;
+use crate::file::Sha256;
+use crate::model::{
+    Activation, Decoder, Expected, LocalRotary, NormKind, Preset, QueryKeyNorm, Rotary, Source,
+};
+use crate::prompt::{Operation, Role};
+
+/// All of it.
+pub fn json(found: &Found) -> serde_json::Value {
+    serde_json::to_value(FoundWire::of(found)).expect("it is plain data")
+}
+
+#[derive(Serialize)]
+struct FoundWire<'a> {
+    model: &'a str,
+    model_sha256: &'a Sha256,
+    layers: usize,
+    d_model: usize,
+    heads: usize,
+    vocab: usize,
+    context: Option<usize>,
+    tokenizer_sha256: &'a Sha256,
+    tokens: usize,
+    numbers: &'a Numbers,
+    bos: Option<&'a str>,
+    bos_id: Option<u32>,
+    bos_rule: String,
+    other_front: Option<OtherFrontWire<'a>>,
+    graph_nodes: usize,
+    preset: Option<PresetWire>,
+    expected: Option<&'a Expected>,
+    templates: Vec<TemplateWire<'a>>,
+    #[serde(flatten)]
+    decoder: Option<DecoderWire<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OtherFrontWire<'a> {
+    Measured {
+        template: &'a str,
+        prompts: usize,
+        right: usize,
+        bos: Option<&'a str>,
+        right_with_it: usize,
+        p: f64,
+        much_better: bool,
+    },
+    NotMeasured {
+        error: String,
+    },
+}
+
+#[derive(Serialize)]
+struct PresetWire {
+    name: &'static str,
+    wait: usize,
+    transfer: usize,
+    source: &'static str,
+    confidence: &'static str,
+    styles: &'static [&'static str],
+    operands: (i64, i64),
+    results: (i64, i64),
+}
+
+#[derive(Serialize)]
+struct TemplateWire<'a> {
+    style: &'a str,
+    operation: String,
+    #[serde(flatten)]
+    prompts: PromptsWire<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum PromptsWire<'a> {
+    Some {
+        prompts: usize,
+        excluded_operands: usize,
+        excluded_answers: usize,
+        positions: usize,
+        roles: Vec<String>,
+        example: &'a str,
+    },
+    None {
+        error: &'a str,
+    },
+}
+
+/// What is known of a model of a known family only.
+#[derive(Serialize)]
+struct DecoderWire<'a> {
+    family: &'a str,
+    kv_heads: usize,
+    d_head: usize,
+    d_mlp: usize,
+    norm: NormKind,
+    norm_eps: f32,
+    qk_norm: Option<QueryKeyNorm>,
+    parallel: bool,
+    activation: Activation,
+    gated: bool,
+    rotary: Option<&'a Rotary>,
+    local: Option<&'a LocalRotary>,
+    tied: bool,
+    attn_scale: f64,
+    attn_softcap: Option<f32>,
+    logit_softcap: Option<f32>,
+    parameters: usize,
+    dtypes: BTreeMap<String, usize>,
+}
+
+impl<'a> FoundWire<'a> {
+    fn of(found: &'a Found) -> Self {
+        let model = &found.model;
+        let (sizes, bos) = (model.sizes, model.front.bos.as_ref());
+        Self {
+            model: &model.name,
+            model_sha256: &model.hash,
+            layers: sizes.layers,
+            d_model: sizes.d_model,
+            heads: sizes.heads,
+            vocab: sizes.vocab,
+            context: sizes.context,
+            tokenizer_sha256: model.tokenizer.hash(),
+            tokens: model.tokenizer.len(),
+            numbers: &found.numbers,
+            bos: bos.map(|bos| &*bos.token),
+            bos_id: bos.map(|bos| bos.id),
+            bos_rule: model.front.rule.to_string(),
+            other_front: found.front.as_ref().and_then(OtherFrontWire::of),
+            graph_nodes: found.graph.nodes.len(),
+            preset: model.preset.map(PresetWire::of),
+            expected: found.expected.as_ref(),
+            templates: found.templates.iter().map(TemplateWire::of).collect(),
+            decoder: match &model.source {
+                Source::Decoder(decoder) => Some(DecoderWire::of(found, decoder)),
+                Source::Graph { .. } => None,
+            },
+        }
+    }
+}
+
+impl<'a> OtherFrontWire<'a> {
+    fn of(front: &'a OtherFront) -> Option<Self> {
+        match &front.found {
+            Ok(fronts) => fronts.as_ref().map(|fronts| Self::Measured {
+                template: &front.template,
+                prompts: fronts.prompts,
+                right: fronts.right,
+                bos: fronts.other.as_ref().map(|bos| &*bos.token),
+                right_with_it: fronts.other_right,
+                p: fronts.p,
+                much_better: fronts.other_is_better(),
+            }),
+            Err(error) => Some(Self::NotMeasured {
+                error: error.to_string(),
+            }),
+        }
+    }
+}
+
+impl PresetWire {
+    fn of(preset: &Preset) -> Self {
+        let (wait, transfer) = preset.af1;
+        Self {
+            name: preset.name,
+            wait,
+            transfer,
+            source: preset.source,
+            confidence: preset.confidence,
+            styles: preset.styles,
+            operands: preset.operands,
+            results: preset.results,
+        }
+    }
+}
+
+impl<'a> TemplateWire<'a> {
+    fn of(template: &'a Templated) -> Self {
+        Self {
+            style: &template.style,
+            operation: template.operation.to_string(),
+            prompts: match &template.prompts {
+                Ok(prompts) => PromptsWire::Some {
+                    prompts: prompts.asked,
+                    excluded_operands: prompts.excluded.operand,
+                    excluded_answers: prompts.excluded.answer,
+                    positions: prompts.roles.len(),
+                    roles: prompts.roles.iter().map(|role| name(*role)).collect(),
+                    example: &prompts.example,
+                },
+                Err(error) => PromptsWire::None { error },
+            },
+        }
+    }
+}
+
+impl<'a> DecoderWire<'a> {
+    fn of(found: &Found, decoder: &'a Decoder) -> Self {
+        let spec = &decoder.spec;
+        Self {
+            family: spec.family,
+            kv_heads: spec.kv_heads,
+            d_head: spec.d_head,
+            d_mlp: spec.d_mlp,
+            norm: spec.norm,
+            norm_eps: spec.norm_eps,
+            qk_norm: spec.qk_norm,
+            parallel: spec.parallel,
+            activation: spec.activation,
+            gated: spec.gated,
+            rotary: spec.rotary.as_ref(),
+            local: spec.local.as_ref(),
+            tied: spec.tied,
+            attn_scale: spec.attn_scale,
+            attn_softcap: spec.attn_softcap,
+            logit_softcap: spec.logit_softcap,
+            parameters: found.parameters(),
+            dtypes: decoder.weights.dtypes(),
+        }
+    }
+}
+
+fn name(role: Role) -> String {
+    match role {
+        Role::Bos => "bos".to_owned(),
+        Role::Operand(index) => Operation::letter(index).to_string(),
+        Role::Text => "text".to_owned(),
+        Role::Last => "last".to_owned(),
+    }
+}

@@ -1,0 +1,113 @@
+//! A claim about one template, and what must be measured to answer it.
+
+use std::fmt;
+
+use super::condition;
+use crate::experiment::{Experiment, Plans, Unit};
+use crate::intervene::{Ablation, Plan, ablation};
+use crate::prompt::{Operation, Span};
+use crate::record::Kind;
+use crate::stats::Inference;
+
+/// A claim about one template.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The style.
+    pub style: String,
+    /// The operation.
+    pub operation: Operation,
+    /// `W`.
+    pub wait: usize,
+    /// `K`.
+    pub transfer: usize,
+    /// The share of right answers that AF1 is claimed to keep.
+    pub faithful: f64,
+    /// By how much it may fall short of that.
+    pub margin: f64,
+    /// AF1 with CAMA is more often right than with these.
+    pub better_than: Vec<&'static dyn Ablation>,
+    /// The share of right answers that is lost when the last token sees no other in the transfer layers.
+    pub necessity_drop: Option<f64>,
+    /// The fewest right answers of the model that are enough.
+    pub right_answers: usize,
+    /// By how much an accuracy may fall below that of a baseline.
+    pub baseline_margin: f64,
+    /// The share of the prompts in the ranges that must be askable: their operands and answers are single tokens.
+    pub coverage: f64,
+    /// The level of every test, at most [`LEVEL`](crate::stats::LEVEL).
+    pub level: f64,
+    /// What the answer is about.
+    pub inference: Inference,
+    /// Most prompts that are evaluated.
+    pub limit: u32,
+    /// The values of every operand.
+    pub operands: Option<Span>,
+    /// The values of results.
+    pub results: Option<Span>,
+}
+
+/// What a claim is about is measured as an experiment: its AF1 with CAMA and with what it is to be better than, and its knock-out.
+impl Experiment for Claim {
+    fn kind(&self) -> Kind {
+        Kind::Af1
+    }
+
+    fn units(&self) -> Vec<Box<dyn Unit + '_>> {
+        let mut ablations = vec![ablation::CAMA];
+        ablations.extend(&self.better_than);
+        let mut units: Vec<Box<dyn Unit + '_>> = vec![Box::new(Plans {
+            plans: vec![self.af1()],
+            ablations,
+        })];
+        if self.necessity_drop.is_some() {
+            units.push(Box::new(Plans {
+                plans: vec![self.knockout()],
+                ablations: vec![ablation::IDENTITY],
+            }));
+        }
+        units
+    }
+}
+
+impl Claim {
+    /// The subgraph.
+    pub fn af1(&self) -> Plan {
+        Plan::af1(self.wait, self.transfer)
+    }
+
+    /// The share that a pass claims: what is faithful, less the margin.
+    pub fn share(&self) -> f64 {
+        self.faithful - self.margin
+    }
+
+    /// The knock-out of its transfer layers.
+    pub fn knockout(&self) -> Plan {
+        Plan::knockout(self.wait, self.transfer)
+    }
+
+    /// What its conditions take at least, in words: with fewer prompts they can only fail or stay undecided.
+    pub fn needs(&self, has_baseline: bool) -> Vec<String> {
+        let conditions = condition::ALL.iter();
+        conditions
+            .flat_map(|condition| condition.needs(self, has_baseline))
+            .collect()
+    }
+}
+
+/// The template and the subgraph.
+impl fmt::Display for Claim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} {} AF1({}, {}){}",
+            self.style,
+            self.operation,
+            self.wait,
+            self.transfer,
+            match self.inference {
+                Inference::Prompts => "",
+                Inference::Operands => ", about other operands",
+            }
+        )
+    }
+}

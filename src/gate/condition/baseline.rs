@@ -1,0 +1,125 @@
+//! Neither the model nor AF1 falls behind an earlier run.
+
+use super::{Condition, Measured, answers, discord, judged, missing};
+use crate::gate::{Claim, Judgement};
+use crate::record::{Measurement, Outcome, bits_of_hex, key};
+use crate::stats::{Inference, difference_bounds};
+
+/// The model by itself, then AF1 with CAMA, each against the same cell of the baseline; nothing where there is no baseline.
+pub struct Baseline;
+
+impl Condition for Baseline {
+    fn judge(&self, measured: &Measured<'_>) -> Vec<Judgement> {
+        let claim = measured.claim;
+        let Some(baseline) = measured.baseline else {
+            return Vec::new();
+        };
+        let of = |what: &str, answers: fn(&Measurement) -> &str| {
+            let asked = format!(
+                "{what} less than {} worse than the baseline{}",
+                claim.baseline_margin,
+                match claim.inference {
+                    Inference::Prompts => "",
+                    Inference::Operands => ", on these prompts",
+                }
+            );
+            let said = measured.cama().map(|m| {
+                let before = baseline.iter().find(|o| key(o) == key(m));
+                against(m, before, answers, claim)
+            });
+            judged(asked, said.unwrap_or_else(missing))
+        };
+        vec![of("the model itself", base_answers), of("AF1", answers)]
+    }
+
+    fn needs(&self, claim: &Claim, has_baseline: bool) -> Vec<String> {
+        if !has_baseline {
+            return Vec::new();
+        }
+        // No answer differs from the baseline's: the bound of a loss that was never seen.
+        let prompts = (claim.level / 2.0).ln() / (1.0 - claim.baseline_margin).ln();
+        vec![format!(
+            "baseline_margin {} takes {} prompts at least",
+            claim.baseline_margin,
+            prompts.ceil()
+        )]
+    }
+}
+
+/// Which prompts the unmodified model answers rightly.
+fn base_answers(m: &Measurement) -> &str {
+    &m.base_answers
+}
+
+/// A cell against the cell of the baseline, if that has it and asked the same prompts.
+fn against(
+    m: &Measurement,
+    before: Option<&Measurement>,
+    answers: fn(&Measurement) -> &str,
+    claim: &Claim,
+) -> (Outcome, String) {
+    match before {
+        None => (
+            Outcome::Inconclusive,
+            "the baseline has no such cell".to_owned(),
+        ),
+        Some(o) if o.prompts_sha256 != m.prompts_sha256 => (
+            Outcome::Inconclusive,
+            "the baseline was measured on other prompts: the same operands, results, limit and tokenizer are \
+             needed"
+                .to_owned(),
+        ),
+        Some(o) => no_worse(m, o, answers, claim.baseline_margin, claim.level),
+    }
+}
+
+/// Worse if the loss of accuracy is shown to be the margin at least; no worse if it is shown to be below.
+fn no_worse(
+    m: &Measurement,
+    o: &Measurement,
+    answers: fn(&Measurement) -> &str,
+    margin: f64,
+    level: f64,
+) -> (Outcome, String) {
+    let (wins, losses) = discord(m, o, answers);
+    let (low, high) = difference_bounds(losses, wins, m.prompts, 0.025);
+    let right = |m: &Measurement| {
+        let bits = bits_of_hex(answers(m), m.prompts).unwrap_or_default();
+        bits.into_iter().filter(|right| *right).count()
+    };
+    let reason = format!(
+        "{} of {} right, {} in {}; {wins} only now, {losses} only before; loss {:.3}, at least 95% interval [{low:.3}, {high:.3}]",
+        right(m),
+        m.prompts,
+        right(o),
+        o.model,
+        (losses as f64 - wins as f64) / m.prompts.max(1) as f64,
+    );
+    let (least, most) = difference_bounds(losses, wins, m.prompts, level);
+    match () {
+        () if least >= margin => (Outcome::Fail, reason),
+        () if most < margin => (Outcome::Pass, reason),
+        () => (Outcome::Inconclusive, reason),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Outcome::{Fail, Inconclusive, Pass};
+
+    /// What falls behind by more than the margin fails, by less passes, however significant the loss is.
+    #[test]
+    fn a_loss_is_judged_by_its_margin() {
+        let of = |right: usize| Measurement {
+            prompts: 1000,
+            answers: crate::record::hex_bits((0..1000).map(|i| i < right)),
+            ..Measurement::default()
+        };
+        let judged = |right, margin| no_worse(&of(right), &of(1000), answers, margin, 0.05).0;
+        assert_eq!(judged(900, 0.05), Fail);
+        assert_eq!(judged(900, 0.2), Pass);
+        assert_eq!(judged(980, 0.05), Pass);
+        assert_eq!(judged(950, 0.05), Inconclusive);
+    }
+}

@@ -1,0 +1,33 @@
+//! The model gives enough right answers.
+
+use super::{Condition, Measured, judged, missing};
+use crate::gate::Judgement;
+use crate::record::{Measurement, Outcome};
+
+/// The number of right answers of the unmodified model.
+pub struct RightAnswers;
+
+impl Condition for RightAnswers {
+    fn judge(&self, measured: &Measured<'_>) -> Vec<Judgement> {
+        let least = measured.claim.right_answers;
+        if least == 0 {
+            return Vec::new();
+        }
+        let asked = format!("at least {least} right answers of the model");
+        let said = measured.cama().map(|m| enough(m, least));
+        vec![judged(asked, said.unwrap_or_else(missing))]
+    }
+}
+
+fn enough(m: &Measurement, least: usize) -> (Outcome, String) {
+    match m.base_correct >= least {
+        true => (Outcome::Pass, format!("{}", m.base_correct)),
+        false => (
+            Outcome::Inconclusive,
+            format!(
+                "only {}: widen the operands or raise the limit",
+                m.base_correct
+            ),
+        ),
+    }
+}

@@ -1,0 +1,30 @@
+//! The gate: claims about a model, read from a file, and what measurements say about them. Measuring is the command line's
+//! business, showing [`crate::report`]'s.
+//!
+//! A claim is answered condition by condition; each [`condition`] is a file of its own.
+
+mod answer;
+mod claim;
+pub mod condition;
+mod file;
+
+use std::path::PathBuf;
+
+pub use answer::{Answer, Judgement, all, answer};
+pub use claim::Claim;
+pub use condition::Undefined;
+
+use crate::intervene::Estimator;
+
+/// What a gate asks.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    /// How means are estimated.
+    pub estimator: Estimator,
+    /// The seed of every draw.
+    pub seed: u64,
+    /// A file of styles.
+    pub styles: Option<PathBuf>,
+    /// What is claimed, in the order of the file.
+    pub claims: Vec<Claim>,
+}

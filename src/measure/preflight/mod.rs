@@ -1,0 +1,200 @@
+//! Preflight: what must hold before any experiment on a template is believed, checked on a handful of its prompts.
+
+mod given;
+mod interventions;
+mod sample;
+
+use std::collections::HashSet;
+
+use ndarray::{ArrayView3, Axis, s};
+
+use self::sample::Sample;
+use super::Request;
+use super::attention::check_weights;
+use super::forward::{failed, last_attention};
+use super::front::{Fronts, fronts};
+use crate::Result;
+use crate::intervene::ablation::{CAMA, Source, replace};
+use crate::intervene::{Estimator, Mask, Means, Plan, Technique};
+use crate::model::Model;
+use crate::prompt::{PromptSet, Role};
+use crate::runtime::Engine;
+
+/// What preflight checks, in its order. `finite` has an error of its own, [`crate::Error::NotFinite`].
+///
+/// `captured` is about reading residual streams out of a run. That the segments between which they are read are the model
+/// is no question for a handful of prompts: the tests compare them with the uncut graph and with PyTorch.
+pub const CHECKS: [&str; 13] = [
+    "roles",
+    "masks",
+    "mask inputs",
+    "finite",
+    "captured",
+    "batch",
+    "blocked",
+    "last position",
+    "attention",
+    "position 0",
+    "position 1",
+    "identity",
+    "interventions",
+];
+
+/// What preflight did.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checked {
+    /// The prompts that were run.
+    pub prompts: usize,
+    /// What the model answers with another choice of what stands in front, where there is one. A choice that is much better is no
+    /// error here: whoever asks must be told.
+    pub fronts: Option<Fronts>,
+}
+
+/// Checks a template with the plans and ablations of a request; the estimator and the limit of the request do not matter.
+/// What each check demands is said where it is made.
+///
+/// # Errors
+/// [`crate::Error::Preflight`] names the first check that fails, [`crate::Error::NotFinite`] the first boundary with NaN or infinity.
+pub fn preflight(
+    engine: &mut Engine,
+    model: &Model,
+    set: &PromptSet,
+    request: &Request<'_>,
+) -> Result<Checked> {
+    let fail = |check: &'static str, reason: String| failed(set, check, reason);
+    roles(model, set).map_err(|reason| fail("roles", reason))?;
+    masks(engine, set.positions(), request.plans).map_err(|reason| fail("masks", reason))?;
+    // A segment without its mask would run, and no mask would ever do anything.
+    if let Some(layer) = (0..engine.layers()).find(|&layer| !engine.takes_mask(layer)) {
+        let name = crate::graph::attn_bias(layer);
+        return Err(fail(
+            "mask inputs",
+            format!("layer {layer} has no input {name:?}"),
+        ));
+    }
+
+    let sample = Sample::run(engine, set)?;
+    sample.one_by_one(engine)?;
+    // Another program wrote it.
+    let given = !engine.takes_keys_values();
+    if given {
+        given::check(engine, &sample)?;
+    }
+    if (request.plans.iter()).any(|plan| plan.masking.cuts_attention()) {
+        let layers = last_attention(engine, sample.ids.clone(), &sample.biases)?;
+        check_weights(&layers).map_err(|reason| fail("attention", reason))?;
+        if given {
+            given::check_heads(engine, &sample)?;
+        }
+    }
+    first_positions(&sample)?;
+    interventions::check(engine, &sample, request)?;
+    Ok(Checked {
+        prompts: sample.set.len(),
+        fronts: fronts(engine, model, set)?,
+    })
+}
+
+/// The beginning-of-sequence token stands first, once, the operands where their roles say, the tokens are those
+/// of the text.
+fn roles(model: &Model, set: &PromptSet) -> Result<(), String> {
+    let bos = model.bos();
+    let start = usize::from(bos.is_some());
+    for prompt in &set.prompts {
+        let wrong = |what: String| Err(format!("{:?}: {what}", prompt.text));
+        if prompt.ids.first().copied() != bos && bos.is_some() {
+            return wrong(format!(
+                "begins with token {:?}, not with the beginning-of-sequence token {bos:?}",
+                prompt.ids.first()
+            ));
+        }
+        // Farther on, a template may have it on purpose, between worked examples.
+        if bos.is_some() && prompt.ids.get(1).copied() == bos {
+            return wrong("begins with the beginning-of-sequence token twice".to_owned());
+        }
+        let tokens = model.tokenizer.encode(&prompt.text)?;
+        if !tokens
+            .iter()
+            .map(|token| token.id)
+            .eq(prompt.ids[start..].iter().copied())
+        {
+            return wrong("its tokens are not those of its text".to_owned());
+        }
+        for (t, role) in set.roles.iter().enumerate() {
+            let Role::Operand(i) = role else { continue };
+            let found = model.tokenizer.decode(prompt.ids[t]);
+            if found.trim() != prompt.operands[*i].to_string() {
+                return wrong(format!(
+                    "position {t} should hold operand {}, but reads {found:?}",
+                    prompt.operands[*i]
+                ));
+            }
+        }
+        if set.roles.last() != Some(&Role::Last) {
+            return wrong("the last position is not where the answer is read".to_owned());
+        }
+    }
+    Ok(())
+}
+
+/// Every mask that is used lets every query see itself and, unless it is there to hide it, position 0, and nothing after
+/// itself.
+fn masks(engine: &Engine, pos: usize, plans: &[Plan]) -> Result<(), String> {
+    let mut used: Vec<Mask> = vec![Mask::Causal, Mask::SelfPeek(Technique::ABP)];
+    for plan in plans {
+        used.extend((plan.wait..engine.layers()).map(|layer| plan.mask(layer)));
+    }
+    let distinct: HashSet<Mask> = used.into_iter().collect();
+    for mask in distinct {
+        for ((_, head, q, k), bias) in mask.bias(engine.heads(), pos).indexed_iter() {
+            let sees = *bias == 0.0;
+            if (k == q || (k == 0 && mask.keeps_sink())) && !sees {
+                return Err(format!(
+                    "{mask:?}, head {head}: query {q} does not see key {k}"
+                ));
+            }
+            if k > q && sees {
+                return Err(format!(
+                    "{mask:?}, head {head}: query {q} sees key {k}, which is later"
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// At every boundary position 0 is the same in all prompts, because it sees itself only; and position 1 depends on its own
+/// token alone, so its CAMA value is its own residual.
+fn first_positions(sample: &Sample) -> Result<()> {
+    let set = &sample.set;
+    let all: Vec<usize> = (0..set.len()).collect();
+    for (wait, resid) in &sample.captured {
+        let zero = resid.slice(s![.., 0, ..]);
+        let first = zero.select(Axis(0), &vec![0; set.len()]);
+        sample.same(zero, first.view()).map_err(|apart| {
+            let reason = format!(
+                "resid.{wait} differs by {apart} of its largest value between prompts: the model looks ahead"
+            );
+            sample.fails("position 0", reason)
+        })?;
+        let mut means = Means::new(set.positions(), resid.len_of(Axis(2)), 0);
+        means.push(set, &all, resid.view());
+        let source = Source {
+            set,
+            means: &means,
+            operations: &[],
+            estimator: Estimator::PlugIn,
+            estimation: &vec![true; set.len()],
+            seed: 0,
+        };
+        let view: ArrayView3<'_, f32> = resid.view();
+        let replaced = replace(CAMA, &source, &all, view, view)
+            .map_err(|e| sample.fails("position 1", e.to_string()))?;
+        let one = s![.., 1..2, ..];
+        sample.same(resid.slice(one), replaced.slice(one)).map_err(|apart| {
+            let reason = format!("CAMA moves resid.{wait} by {apart} of its largest value, where nothing else is seen");
+            sample.fails("position 1", reason)
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! The handful of prompts that preflight runs, and what the unmodified model says to them.
+
+use std::collections::BTreeSet;
+
+use ndarray::{Array2, ArrayView, Axis, Dimension};
+
+use crate::measure::captured::Captured;
+use crate::measure::compiled::same_up_to;
+use crate::measure::forward::{base_forward, check_finite, failed};
+use crate::measure::{Biases, apart};
+use crate::prompt::{PromptSet, Role};
+use crate::runtime::Engine;
+use crate::{Error, Result};
+
+/// The largest difference of two results that must be equal, relative to the largest of them. Batches of another size
+/// sum the same products in another order, in f32.
+const SAME: f32 = 1e-4;
+
+/// Some prompts of a template with a run of the unmodified model.
+pub struct Sample {
+    /// The prompts.
+    pub set: PromptSet,
+    /// Their tokens, `[batch, pos]`.
+    pub ids: Array2<i64>,
+    /// The masks of so many positions.
+    pub biases: Biases,
+    /// All of their streams.
+    pub captured: Captured,
+    /// Their logits, `[batch, vocab]`.
+    pub logits: Array2<f32>,
+    /// The largest difference of two results that must be equal, for the precision of the model.
+    pub tolerance: f32,
+    /// By how much logits differ when nothing is changed.
+    pub noise: f32,
+}
+
+impl Sample {
+    /// Runs some prompts of a template.
+    ///
+    /// # Errors
+    /// The check `finite`, which has an error of its own, or `captured`: reading the streams out of the run changes its logits. The
+    /// runtime's reason; an interrupt.
+    pub fn run(engine: &mut Engine, whole: &PromptSet) -> Result<Self> {
+        let set = whole.subset(&some(whole));
+        let all: Vec<usize> = (0..set.len()).collect();
+        let ids = set.ids(&all);
+        let biases = Biases::new(set.positions())?;
+        let every: Vec<usize> = (0..=engine.layers()).collect();
+        let (captured, logits) = base_forward(engine, ids.clone(), &biases, &every)?;
+        let checked = (&captured, Some(logits.view()));
+        check_finite(engine, whole, ids.clone(), &biases, checked)?;
+        let (_, uncaptured) = base_forward(engine, ids.clone(), &biases, &[])?;
+        let sample = Self {
+            noise: apart(logits.view(), uncaptured.view()),
+            tolerance: SAME.max(same_up_to(engine.precision())),
+            set,
+            ids,
+            biases,
+            captured,
+            logits,
+        };
+        sample
+            .same(sample.logits.view(), uncaptured.view())
+            .map_err(|apart| {
+                let reason = format!(
+                    "logits differ by {apart} of the largest when no residual stream is captured"
+                );
+                sample.fails("captured", reason)
+            })?;
+        Ok(sample)
+    }
+
+    /// Checks that every prompt gets the logits alone that it gets in a batch.
+    ///
+    /// # Errors
+    /// The check `batch`; the runtime's reason; an interrupt.
+    pub fn one_by_one(&self, engine: &mut Engine) -> Result<()> {
+        for row in 0..self.set.len() {
+            let one = self.ids.select(Axis(0), &[row]);
+            let (_, alone) = base_forward(engine, one, &self.biases, &[])?;
+            let of_batch = self.logits.select(Axis(0), &[row]);
+            self.same(of_batch.view(), alone.view()).map_err(|apart| {
+                let reason = format!(
+                    "alone and in a batch of {} the logits of {:?} differ by {apart} of the largest",
+                    self.set.len(),
+                    self.set.prompts[row].text
+                );
+                self.fails("batch", reason)
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The error of a check that fails on these prompts.
+    pub fn fails(&self, check: &'static str, reason: String) -> Error {
+        failed(&self.set, check, reason)
+    }
+
+    /// Whether two results are the same up to the tolerance; how far they are apart otherwise.
+    pub fn same<D: Dimension>(
+        &self,
+        a: ArrayView<'_, f32, D>,
+        b: ArrayView<'_, f32, D>,
+    ) -> Result<(), f32> {
+        match apart(a, b) {
+            apart if apart <= self.tolerance => Ok(()),
+            apart => Err(apart),
+        }
+    }
+}
+
+/// A handful of prompts: one, for each of its operands another one with the same token there, so that its means have
+/// contexts, and the last.
+fn some(set: &PromptSet) -> Vec<usize> {
+    let asked = set.asked();
+    let first = asked[asked.len() / 2];
+    let mut chosen = BTreeSet::from([first, asked[asked.len() - 1]]);
+    let ids = |prompt: usize| &set.prompts[prompt].ids;
+    for t in 1..set.positions() {
+        if let Role::Operand(_) = set.roles[t] {
+            let shares = |&p: &usize| ids(p)[t] == ids(first)[t] && ids(p) != ids(first);
+            let other = asked.iter().copied().find(shares);
+            chosen.extend(other.or_else(|| (0..set.len()).find(shares)));
+        }
+    }
+    chosen.into_iter().collect()
+}
