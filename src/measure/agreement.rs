@@ -28,7 +28,7 @@ impl Evaluation {
     /// masked anyway.
     ///
     /// # Errors
-    /// As [`Self::add`].
+    /// As [`Self::sweep`].
     pub fn first_difference(
         &mut self,
         engine: &mut Engine,

@@ -65,7 +65,7 @@ pub enum Part {
     /// All of them.
     #[default]
     All,
-    /// The half on which something is chosen, drawn by the seed: see [`Disjoint`].
+    /// The half on which something is chosen, drawn by the seed: see [`super::Disjoint`].
     Development,
     /// The other half, which shares no operand with it.
     HeldOut,

@@ -17,7 +17,7 @@ impl Evaluation {
     /// positions from 1 on.
     ///
     /// # Errors
-    /// As [`Self::add`].
+    /// As [`Self::sweep`].
     pub(super) fn moves(
         &self,
         engine: &mut Engine,

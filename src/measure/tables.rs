@@ -76,7 +76,7 @@ impl Evaluation {
     ///
     /// # Errors
     /// Another estimator; means that differ between prompts; last tokens that differ; what cannot be compiled; as
-    /// [`Self::add`].
+    /// [`Self::sweep`].
     pub fn tables(
         &self,
         engine: &mut Engine,
