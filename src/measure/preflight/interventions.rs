@@ -164,8 +164,8 @@ impl Trial<'_> {
             let sees_all = pos > 2 && (0..pos).all(|k| by.0.peek(k, pos));
             if sees_all && !self.changed(&peeking, &alone) {
                 return Err(self.fails(format!(
-                    "under {by:?} in all layers the last token says the same alone and seeing all others: masks do not reach the attention, or \
-                     nothing that the others carry matters to it in these prompts (has the model learnt this operation?)"
+                    "under {by:?} in all layers the last token says the same alone and seeing all others: masks do not reach the \
+                     attention, or nothing that the others carry matters to it in these prompts (has the model learnt this operation?)"
                 )));
             }
         }
