@@ -178,15 +178,15 @@ struct Start {
     layer: usize,
     /// The index of the plan.
     plan: usize,
-    /// Their streams, `[row, 1, d_model]`.
+    /// The streams of the last tokens, `[row, 1, d_model]`.
     stream: Rc<Tensor>,
 }
 
 /// The last tokens of several plans, after the last layer.
 struct Pool {
-    /// Their streams, `[row, 1, d_model]`.
+    /// The streams of the last tokens, `[row, 1, d_model]`.
     stream: Rc<Tensor>,
-    /// Whose they are, in the order of the rows.
+    /// The plans that the rows are of, in the order of the rows.
     members: Vec<Member>,
 }
 

@@ -18,13 +18,13 @@ use crate::runtime::{Engine, Part, Tensor};
 use crate::study::selection;
 use crate::{Error, Result};
 
-/// The one ablation that its tables are of.
+/// The one ablation that tables are made of.
 const CAMA: &[&dyn Ablation] = &[ablation::CAMA];
 
-/// The graph.
+/// The file of the graph.
 const GRAPH: &str = "af1.onnx";
 
-/// Its weights and tables.
+/// The file of the graph's weights and tables.
 const WEIGHTS: &str = "af1.safetensors";
 
 impl Export {
@@ -126,13 +126,13 @@ impl Export {
 
 /// What the masked model says to some prompts.
 struct Masked {
-    /// Their indices.
+    /// The indices of the prompts.
     prompts: Vec<usize>,
-    /// Their logits, `[prompt, vocab]`.
+    /// The logits of the prompts, `[prompt, vocab]`.
     logits: Array2<f32>,
 }
 
-/// How far the graph is from that.
+/// How far the graph is from what the masked model says.
 struct Compared {
     /// How many prompts were compared.
     prompts: usize,

@@ -10,7 +10,7 @@ use crate::prompt::{Excluded, Operation, PromptSet, Role};
 pub struct Found {
     /// The model.
     pub model: Model,
-    /// Its graph.
+    /// The graph of the model.
     pub graph: Graph,
     /// Which numbers are one token.
     pub numbers: Numbers,
@@ -28,7 +28,7 @@ pub struct Templated {
     pub style: String,
     /// The operation.
     pub operation: Operation,
-    /// Its prompts; why there are none otherwise.
+    /// The prompts; why there are none otherwise.
     pub prompts: Result<Prompts, String>,
 }
 

@@ -12,7 +12,7 @@ use crate::model::{
 };
 use crate::prompt::{Operation, Role};
 
-/// All of it.
+/// Everything that is found.
 pub fn json(found: &Found) -> serde_json::Value {
     serde_json::to_value(FoundWire::of(found)).expect("it is plain data")
 }

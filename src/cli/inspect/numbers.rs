@@ -10,7 +10,7 @@ use crate::prompt::{Selection, Tokenizer};
 /// Which numbers are one token.
 #[derive(Serialize)]
 pub struct Numbers {
-    /// Those that are looked at: all that an operand or a result may be, and those up to three digits.
+    /// The numbers that are looked at: all that an operand or a result may be, and those up to three digits.
     looked_at: String,
     /// One token as they stand.
     bare: String,

@@ -5,7 +5,7 @@ use comfy_table::{Table, presets};
 use super::found::{Found, OtherFront, Templated};
 use crate::model::{Decoder, Expected, Preset, Source};
 
-/// All of it.
+/// Everything that is found.
 pub fn text(found: &Found) -> String {
     let model = &found.model;
     let kind = match &model.source {

@@ -20,13 +20,13 @@ const SAME: f32 = 1e-4;
 pub struct Sample {
     /// The prompts.
     pub set: PromptSet,
-    /// Their tokens, `[batch, pos]`.
+    /// The tokens of the prompts, `[batch, pos]`.
     pub ids: Array2<i64>,
     /// The masks of so many positions.
     pub biases: Biases,
-    /// All of their streams.
+    /// The streams of the prompts at every boundary.
     pub captured: Captured,
-    /// Their logits, `[batch, vocab]`.
+    /// The logits of the prompts, `[batch, vocab]`.
     pub logits: Array2<f32>,
     /// The largest difference of two results that must be equal, for the precision of the model.
     pub tolerance: f32,
