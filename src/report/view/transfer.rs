@@ -60,7 +60,7 @@ impl View for Transfer {
             let longest = cells.iter().filter(|m| holds(m)).max_by_key(order);
             let most = cells
                 .iter()
-                .max_by_key(|m| (m.correct_given_base, order(&m)));
+                .max_by_key(|m| (m.correct_given_base, order(m)));
             match (longest, most) {
                 _ if m.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 (Some(m), _) => format!(

@@ -2,8 +2,8 @@
 
 use super::View;
 use super::about::{
-    NOTHING_TO_KEEP, all_counts, baseline, distinct, faithfulness, heading, holds,
-    of_first_ablation, template,
+    NOTHING_TO_KEEP, all_counts, baseline, distinct, faithfulness, heading, of_first_ablation,
+    template,
 };
 use super::columns::{ablation, estimate, joined, logits, shares, wait};
 use super::number::share;
@@ -45,28 +45,31 @@ impl View for Waiting {
         super::each_group(sweep, |group| {
             let cells = of_first_ablation(group);
             let m = group.first();
-            let held = cells.iter().take_while(|m| holds(m)).last();
-            let lost = cells.iter().find(|m| !holds(m));
             let (by, layers, claim) = (&m.ablation, m.layers, m.claim);
+            // What is shown to be lost, so that a boundary at which a prompt or two happen to go does not end the wait.
+            let is_lost = |m: &Measurement| m.faithfulness_high < claim;
+            let held = cells.iter().take_while(|m| !is_lost(m)).last();
+            let lost = cells.iter().find(|m| is_lost(m));
             let kept = |m: &Measurement| format!("{} of the right answers", faithfulness(m));
             match (held, lost) {
                 _ if m.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 (Some(held), Some(lost)) => format!(
-                    "every token can wait to layer {} of {layers}: {by} keeps {} there, at least the claim {claim}, and {} at \
-                     layer {}",
+                    "every token can wait to layer {} of {layers} without a loss that is shown: {by} keeps {} there, and {} at layer \
+                     {}, where the interval ends below the claim {claim}",
                     held.wait,
                     kept(held),
                     faithfulness(lost),
                     lost.wait
                 ),
                 (Some(held), None) => format!(
-                    "every token can wait to layer {} of {layers}, the last that was tried: {by} keeps {} there, at least the \
-                     claim {claim}",
+                    "every token can wait to layer {} of {layers}, the last that was tried, without a loss that is shown: {by} keeps \
+                     {} there",
                     held.wait,
                     kept(held)
                 ),
                 (None, Some(lost)) => format!(
-                    "the tokens cannot wait to layer {} of {layers}: {by} keeps {} there, less than the claim {claim}",
+                    "the tokens cannot wait to layer {} of {layers}: {by} keeps {} there, and the interval ends below the claim \
+                     {claim}",
                     lost.wait,
                     kept(lost)
                 ),
