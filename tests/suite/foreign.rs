@@ -238,7 +238,7 @@ fn alternatives_of_the_least() {
     );
     // Faithfulness and accuracy; p is of as many tests as there are.
     let others = |text: &str| -> Vec<String> {
-        let words = ["value-zero", "attention-mean", "|---"];
+        let words = ["value-zero", "attention-mean", "|---", "conclusion:"];
         let other = |line: &&str| !words.iter().any(|word| line.contains(word));
         let cells = |line: &str| line.split('|').take(5).map(str::trim).collect();
         text.lines().filter(other).map(cells).collect()
