@@ -278,7 +278,17 @@ fn records_of(verb: &str) {
         stdout(report.arg("report").arg(&path).args(["--format", format]))
     };
     assert_eq!(report("table"), printed);
-    assert_eq!(report("json"), std::fs::read_to_string(&path).unwrap());
+    let json = report("json");
+    let recorded = std::fs::read_to_string(&path).unwrap();
+    let follows = json
+        .strip_prefix(&recorded)
+        .expect("the records come first");
+    assert!(!follows.is_empty(), "{verb} concludes nothing");
+    assert!((follows.lines()).all(|line| line.contains(r#""experiment":"conclusion""#)));
+    // What was written so is read again, and said once.
+    let again = folder.path().join("again.jsonl");
+    std::fs::write(&again, &json).unwrap();
+    assert_eq!(stdout(af1("report --format json").arg(&again)), json);
     let lines = record::read(&path).unwrap();
     let markdown = report("markdown");
     assert!(
