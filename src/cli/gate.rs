@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::args::{Format, ModelArgs, OutputArgs};
-use super::output::{deliver, print};
+use super::output::{check_files, deliver, print};
 use crate::file::{check_writable, write_atomically};
 use crate::gate::{self, Answer, Judgement, Undefined};
 use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
@@ -89,13 +89,7 @@ impl Gate {
                 eprintln!("claim {}: {needs}", i + 1);
             }
         }
-        if let Some(file) = &self.record {
-            check_writable(file)?;
-        }
-        if self.output.out.is_some() && self.output.out == self.record {
-            let reason = "--record and --out name the same file, and one would replace the other";
-            return Err(Error::Usage(reason.to_owned()));
-        }
+        check_files(self.output.out.as_deref(), self.record.as_deref())?;
         let request = Request {
             asked: self.asked(gate, &gate.claims[0]),
             method: self.method(gate, &gate.claims[0]),

@@ -7,13 +7,12 @@ use clap::Args;
 use super::args::{
     Format, InterventionArgs, Layers, ModelArgs, OutputArgs, PromptArgs, check_layers,
 };
-use super::output::{deliver, print};
+use super::output::{check_files, deliver, print};
 use crate::experiment::Experiment;
-use crate::file::check_writable;
 use crate::record::Line;
 use crate::selfcheck;
 use crate::study::{Request, Shard, Study, joined};
-use crate::{Error, Result, report};
+use crate::{Result, report};
 
 /// What all experiments ask for.
 #[derive(Args, Clone, Debug)]
@@ -52,13 +51,7 @@ impl Common {
             record,
             output,
         } = self;
-        for file in output.out.iter().chain(&record.record) {
-            check_writable(file)?;
-        }
-        if output.out.is_some() && output.out == record.record {
-            let reason = "--record and --out name the same file, and one would replace the other";
-            return Err(Error::Usage(reason.to_owned()));
-        }
+        check_files(output.out.as_deref(), record.record.as_deref())?;
         let request = Request {
             asked: prompts.asked(),
             method: intervention.method(),

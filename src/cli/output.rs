@@ -3,9 +3,21 @@
 use std::io::Write;
 use std::path::Path;
 
-use crate::file::write_atomically;
+use crate::file::{check_writable, write_atomically};
 use crate::record::{Line, incomplete};
 use crate::{Error, Result};
+
+/// Checks that what is asked for can be written, before anything is fetched or loaded.
+pub fn check_files(out: Option<&Path>, record: Option<&Path>) -> Result<()> {
+    for file in out.iter().chain(&record) {
+        check_writable(file)?;
+    }
+    if out.is_some() && out == record {
+        let reason = "--record and --out name the same file, and one would replace the other";
+        return Err(Error::Usage(reason.to_owned()));
+    }
+    Ok(())
+}
 
 /// Prints text, or writes it to a file.
 pub fn deliver(out: Option<&Path>, text: &str) -> Result<()> {

@@ -49,8 +49,6 @@ impl Unit for Attention {
             row.cell = cell;
             Line::new(Row::Attention(Box::new(row)))
         });
-        emit.known(&todo.known)?;
-        let new = lines.filter(|line| todo.known.iter().all(|known| known.key() != line.key()));
-        emit.new_lines(&new.collect::<Vec<Line>>())
+        emit.whole(lines.collect(), todo)
     }
 }

@@ -69,9 +69,7 @@ impl Unit for Choice {
                 bench.line(m, cell)
             }));
         }
-        emit.known(&todo.known)?;
-        lines.retain(|line| todo.known.iter().all(|known| known.key() != line.key()));
-        emit.new_lines(&lines)
+        emit.whole(lines, todo)
     }
 }
 

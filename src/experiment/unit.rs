@@ -99,15 +99,15 @@ impl Emit<'_> {
         (self.take)(lines, true)
     }
 
-    /// Lines of a unit that is measured as a whole: of those that the record holds already, too. A unit is written at once, but its last
-    /// lines may not have reached the disk.
+    /// The lines of a unit that is measured as a whole: those that the record holds as it holds them, the others as new ones. A unit is
+    /// written at once, but its last lines may not have reached the disk.
     ///
     /// # Errors
     /// They cannot be written or shown.
     pub fn whole(&mut self, lines: Vec<Line>, todo: &Todo) -> Result<()> {
-        let is_known = |line: &Line| todo.known.iter().any(|known| known.key() == line.key());
-        let (known, new): (Vec<Line>, Vec<Line>) = lines.into_iter().partition(is_known);
-        self.known(&known)?;
+        let mut new = lines;
+        new.retain(|line| todo.known.iter().all(|known| known.key() != line.key()));
+        self.known(&todo.known)?;
         self.new_lines(&new)
     }
 }

@@ -177,6 +177,15 @@ impl Line {
         matches!(&self.row, Row::Failed(failure) if failure.ablation.is_none())
     }
 
+    /// Whether it only says what follows from other lines, which a report says anew.
+    pub fn follows(&self) -> bool {
+        let what = match &self.row {
+            Row::Other(value) => value["experiment"].as_str(),
+            _ => None,
+        };
+        matches!(what, Some("pooled" | "conclusion"))
+    }
+
     /// Whether it says that something could not be done.
     pub fn failed(&self) -> bool {
         matches!(self.row, Row::Failed(_))
@@ -254,7 +263,8 @@ pub fn incomplete(lines: &[Line]) -> Vec<String> {
 }
 
 /// Joins files of records: every line once, sweep by sweep in the order in which they first appear, cell by cell. The
-/// shards of a sweep so become what one run of it writes. A failure goes where its cell was measured after all.
+/// shards of a sweep so become what one run of it writes. A failure goes where its cell was measured after all, and so does what only
+/// follows from other lines.
 ///
 /// # Errors
 /// A file that cannot be read; a cell of which two files say different things.
@@ -264,6 +274,9 @@ pub fn merge(paths: &[std::path::PathBuf]) -> Result<Vec<Line>> {
     let mut others: Vec<Line> = Vec::new();
     for path in paths {
         for (i, line) in read(path)?.into_iter().enumerate() {
+            if line.follows() {
+                continue;
+            }
             let Some((sweep, cell)) = line.key() else {
                 if others.iter().all(|known| known.text != line.text) {
                     others.push(line);

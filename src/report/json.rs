@@ -22,10 +22,7 @@ impl Renderer for Json {
     }
 
     fn records(&self, findings: &Findings<'_>) -> String {
-        // What follows is said anew, of all lines together.
-        let is_old = |line: &&Line| matches!(&line.row, Row::Other(value) if value["experiment"] == CONCLUSION);
-        let lines = findings.lines.iter().filter(|line| !is_old(line));
-        let lines = lines.map(|line| format!("{}\n", line.text));
+        let lines = findings.lines.iter().map(|line| format!("{}\n", line.text));
         lines.collect::<String>() + &pools(findings) + &conclusions(findings)
     }
 

@@ -156,17 +156,32 @@ impl Study {
             None => None,
         };
         self.say_empty_shard(units.len());
+        // The prompts stay for the next experiment, whatever comes of this one.
+        let sets = std::mem::take(&mut self.sets);
+        let swept = self.run_on(&sets, &sweep, &mut journal, &mut done);
+        self.sets = sets;
+        swept
+    }
+
+    /// Measures what of a sweep is not in the record yet, template by template.
+    fn run_on(
+        &mut self,
+        sets: &[(Template, Result<PromptSet>)],
+        sweep: &Sweep<'_>,
+        journal: &mut Option<Journal>,
+        done: &mut impl FnMut(&[Line]) -> Result<()>,
+    ) -> Result<Swept> {
         let mut swept = Swept {
             lines: Vec::new(),
             failures: Vec::new(),
         };
-        for (t, (template, set)) in std::mem::take(&mut self.sets).into_iter().enumerate() {
+        for (t, (template, set)) in sets.iter().enumerate() {
             let todo = sweep.todo(t, self.request.shard, journal.as_ref());
             if todo.is_empty() {
                 continue;
             }
             let mut take = |lines: &[Line], new: bool| -> Result<()> {
-                if let (Some(journal), true) = (&mut journal, new) {
+                if let (Some(journal), true) = (&mut *journal, new) {
                     journal.append(lines)?;
                 }
                 done(lines)?;
@@ -174,15 +189,19 @@ impl Study {
                 Ok(())
             };
             let mut emit = Emit { take: &mut take };
-            let evaluated = set.and_then(|set| self.template(&sweep, set, &todo, &mut emit));
+            let evaluated = match set {
+                Ok(set) => self.template(sweep, set, &todo, &mut emit),
+                // Built again, there are none for the same reason.
+                Err(_) => self.prompts(template.clone()).1.map(drop),
+            };
             match evaluated {
                 Ok(()) => {}
                 // Of the program or the machine, not of a template.
                 Err(error @ (Error::Interrupted | Error::Write { .. })) => return Err(error),
                 Err(error) => {
-                    let line = sweep.failed(self, &template, t, &error);
+                    let line = sweep.failed(self, template, t, &error);
                     swept.failures.push(error);
-                    if let Some(journal) = &mut journal {
+                    if let Some(journal) = journal {
                         journal.append(std::slice::from_ref(&line))?;
                     }
                     done(std::slice::from_ref(&line))?;
@@ -210,7 +229,7 @@ impl Study {
     fn template(
         &mut self,
         sweep: &Sweep<'_>,
-        set: PromptSet,
+        set: &PromptSet,
         todo: &[(&dyn Unit, Todo)],
         emit: &mut Emit<'_>,
     ) -> Result<()> {
@@ -228,7 +247,7 @@ impl Study {
             }
         }
         let operations = match asked.iter().any(|ablation| ablation.needs_operations()) {
-            true => self.other_operations(&set),
+            true => self.other_operations(set),
             false => Vec::new(),
         };
         asked.retain(|ablation| !ablation.needs_operations() || !operations.is_empty());
@@ -245,12 +264,12 @@ impl Study {
             operations: &operations,
             ..measure::Request::new(&plans, &asked)
         };
-        let checked = preflight(&mut self.engine, &self.model, &set, &request)?;
+        let checked = preflight(&mut self.engine, &self.model, set, &request)?;
         warn(&set.template, checked);
         let run = run_of(&self.model, &method, sweep.experiment, &self.provenance);
         let mut bench = Workbench {
             engine: &mut self.engine,
-            set: &set,
+            set,
             request,
             waits: &waits,
             run: &run,

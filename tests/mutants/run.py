@@ -4,7 +4,7 @@ Usage: python3 tests/mutants/run.py [--sample] [--file GLOB]... [ROOM...]
 
 Rooms are those of ROOMS, all by default; --file takes some of a room's files alone. A mutant that no test of its room notices is
 an error unless survivors.toml says why it may survive; so is one of survivors.toml that a test notices. --sample tries the mutants
-of SAMPLE alone, which are the mistakes that matter: CI has minutes for them, the whole takes hours.
+of SAMPLE alone, which are the mistakes that matter: the whole takes hours.
 
 The mutants are made in a copy of the sources under target/mutants, where the lists of what was caught and missed are left. It takes
 cargo-mutants (`cargo install --locked cargo-mutants@27.1.0`).

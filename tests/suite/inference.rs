@@ -247,6 +247,11 @@ fn styles_are_pooled() {
     let measured: String = measured.map(|line| format!("{line}\n")).collect();
     assert!(json.lines().any(|line| follows(&line)));
     assert_eq!(both(&["--format", "json"]), measured);
+    // What follows was no measurement: read again it is said once.
+    let again = folder.path().join("again.jsonl");
+    std::fs::write(&again, &json).unwrap();
+    assert_eq!(report(&again, "json"), json);
+    assert_eq!(report(&again, "table"), table);
     let sum = |lines: &[Value], field: &str| -> u64 {
         lines.iter().map(|line| line[field].as_u64().unwrap()).sum()
     };

@@ -104,6 +104,26 @@ fn an_experiment_of_ones_own_runs() {
     assert_eq!(std::fs::read_to_string(&record).unwrap(), text);
 }
 
+/// A study runs one experiment after the other on the same prompts, also on those of which there are none.
+#[test]
+fn a_study_runs_several_experiments() {
+    let mut request = study().request().clone();
+    // No prompt of this style has a sum in the range.
+    request.asked.results = Some("0..=3".parse().unwrap());
+    request.asked.operations = vec!["A+B".parse().unwrap(), "A-B".parse().unwrap()];
+    request.asked.operands = Some("2..=9".parse().unwrap());
+    let mut study = Study::open(request, || Ok(load("planted-af1"))).unwrap();
+    let run = |study: &mut Study| {
+        let swept = study.run(&Toy, |_| Ok(())).unwrap();
+        let failures: Vec<String> = swept.failures.iter().map(ToString::to_string).collect();
+        let lines: Vec<String> = swept.lines.into_iter().map(|line| line.text).collect();
+        (lines, failures)
+    };
+    let (lines, failures) = run(&mut study);
+    assert_eq!((lines.len(), failures.len()), (3, 1), "{failures:?}");
+    assert_eq!(run(&mut study), (lines, failures));
+}
+
 /// What is asked for is checked before a model is loaded.
 #[test]
 fn a_style_that_is_not_there_is_told_before_a_model_is_loaded() {

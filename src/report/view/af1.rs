@@ -72,7 +72,7 @@ impl View for Af1 {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
-        let claims: Vec<&Measurement> = super::claimed(sweep).into_iter().collect();
+        let claims = super::claimed(sweep);
         match claims.len() {
             0..=MOST_SENTENCES => claims.iter().map(|m| one(m, sweep)).collect(),
             _ => subgraphs(&claims).map(|of| several(&of)).collect(),
