@@ -211,7 +211,7 @@ fn check_template(
     let mut evaluation = prepare(engine, set.clone(), &request, &[wait])?;
     let compared = evaluation.compare(engine, std::slice::from_ref(&claimed), &ablations)?;
     let run = Run {
-        experiment: Kind::Af1,
+        experiment: Kind::AF1,
         estimator: request.estimator,
         model: &model.name,
         tokenizer: &model.tokenizer,

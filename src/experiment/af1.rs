@@ -14,7 +14,7 @@ pub struct Af1 {
 
 impl Experiment for Af1 {
     fn kind(&self) -> Kind {
-        Kind::Af1
+        Kind::AF1
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

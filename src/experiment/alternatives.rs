@@ -14,7 +14,7 @@ pub struct Alternatives {
 
 impl Experiment for Alternatives {
     fn kind(&self) -> Kind {
-        Kind::Alternatives
+        Kind::ALTERNATIVES
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

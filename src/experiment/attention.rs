@@ -11,7 +11,7 @@ pub struct Attention;
 
 impl Experiment for Attention {
     fn kind(&self) -> Kind {
-        Kind::Attention
+        Kind::ATTENTION
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

@@ -19,7 +19,7 @@ pub struct ContextNumbers {
 
 impl Experiment for ContextNumbers {
     fn kind(&self) -> Kind {
-        Kind::Contexts
+        Kind::CONTEXTS
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

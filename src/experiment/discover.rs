@@ -17,7 +17,7 @@ pub struct Choice {
 
 impl Experiment for Choice {
     fn kind(&self) -> Kind {
-        Kind::Discover
+        Kind::DISCOVER
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

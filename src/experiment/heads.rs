@@ -57,7 +57,7 @@ const RANDOM_SET: &str = "random-set";
 
 impl Experiment for HeadPruning {
     fn kind(&self) -> Kind {
-        Kind::Heads
+        Kind::HEADS
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

@@ -12,7 +12,7 @@ pub struct Necessity {
 
 impl Experiment for Necessity {
     fn kind(&self) -> Kind {
-        Kind::Necessity
+        Kind::NECESSITY
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

@@ -14,7 +14,7 @@ pub struct Transfer {
 
 impl Experiment for Transfer {
     fn kind(&self) -> Kind {
-        Kind::Transfer
+        Kind::TRANSFER
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

@@ -14,7 +14,7 @@ pub struct Waiting {
 
 impl Experiment for Waiting {
     fn kind(&self) -> Kind {
-        Kind::Waiting
+        Kind::WAITING
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

@@ -49,7 +49,7 @@ pub struct Claim {
 /// What a claim is about is measured as an experiment: its AF1 with CAMA and with what it is to be better than, and its knock-out.
 impl Experiment for Claim {
     fn kind(&self) -> Kind {
-        Kind::Af1
+        Kind::AF1
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {

@@ -1,42 +1,49 @@
 //! What kind of experiment a line is of.
 
+use std::borrow::Cow;
 use std::fmt;
 
-/// The kind of an experiment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+use serde::{Deserialize, Serialize};
+
+/// The kind of an experiment: the name by which records and the command line know it. An experiment says its own; a record may have one
+/// that this program has no experiment for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Kind(Cow<'static, str>);
+
+impl Kind {
     /// AF1 at chosen `(W, K)`.
-    Af1,
+    pub const AF1: Self = Self::new("af1");
     /// How long can every token wait: the ablation at each `W`, the model's own attention after.
-    Waiting,
+    pub const WAITING: Self = Self::new("waiting");
     /// How many layers of transfer are needed: AF1 over a grid of `(W, K)`.
-    Transfer,
+    pub const TRANSFER: Self = Self::new("transfer");
     /// Where is transfer needed: the last token sees no other token in some layers of the model.
-    Necessity,
+    pub const NECESSITY: Self = Self::new("necessity");
     /// Which heads transfer: AF1 with ever fewer of them.
-    Heads,
+    pub const HEADS: Self = Self::new("heads");
     /// What stands in for CAMA and for ABP at one AF1.
-    Alternatives,
+    pub const ALTERNATIVES: Self = Self::new("alternatives");
     /// `(W, K)` chosen on some prompts, reported on others.
-    Discover,
+    pub const DISCOVER: Self = Self::new("discover");
     /// How many contexts a mean takes.
-    Contexts,
+    pub const CONTEXTS: Self = Self::new("contexts");
     /// Where the last token's attention rests.
-    Attention,
+    pub const ATTENTION: Self = Self::new("attention");
+
+    /// The kind of that name.
+    pub const fn new(name: &'static str) -> Self {
+        Self(Cow::Borrowed(name))
+    }
+
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Af1 => "af1",
-            Self::Waiting => "waiting",
-            Self::Transfer => "transfer",
-            Self::Necessity => "necessity",
-            Self::Heads => "heads",
-            Self::Alternatives => "alternatives",
-            Self::Discover => "discover",
-            Self::Contexts => "contexts",
-            Self::Attention => "attention",
-        })
+        f.write_str(&self.0)
     }
 }

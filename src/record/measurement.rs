@@ -275,10 +275,10 @@ pub fn measure<'a>(
                 Measurement {
                     schema: SCHEMA,
                     experiment: match cell.plan.tail {
-                        Tail::Causal => Kind::Waiting,
-                        Tail::Knockout { .. } => Kind::Necessity,
-                        Tail::Pruned { .. } => Kind::Heads,
-                        Tail::Af1 { .. } => run.experiment,
+                        Tail::Causal => Kind::WAITING,
+                        Tail::Knockout { .. } => Kind::NECESSITY,
+                        Tail::Pruned { .. } => Kind::HEADS,
+                        Tail::Af1 { .. } => run.experiment.clone(),
                     }
                     .to_string(),
                     model: run.model.to_owned(),
@@ -385,7 +385,7 @@ pub fn measure<'a>(
         .collect();
     // Once for all cells of these prompts: with them claims over several templates follow from the record.
     if let Some(first) = measurements.first_mut()
-        && run.experiment == Kind::Af1
+        && run.experiment == Kind::AF1
     {
         let operands = |&prompt: &usize| evaluation.set.prompts[prompt].operands.clone();
         first.evaluated_operands = Some(evaluation.evaluated.iter().map(operands).collect());
@@ -485,7 +485,7 @@ pub fn attended(
         schema: SCHEMA,
         sweep: String::new(),
         cell: 0,
-        experiment: Kind::Attention.to_string(),
+        experiment: Kind::ATTENTION.to_string(),
         model: run.model.to_owned(),
         style: set.template.style.clone(),
         operation: set.template.operation.to_string(),

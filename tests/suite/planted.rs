@@ -83,7 +83,7 @@ fn accuracy(engine: &mut Engine, set: PromptSet, plans: &[Plan], method: &str) -
 fn measured(model: &Model, found: &Evaluated, claim: f64) -> Measurement {
     let run = Run {
         guess: None,
-        experiment: af1::record::Kind::Af1,
+        experiment: af1::record::Kind::AF1,
         estimator: Estimator::LeaveOneOut,
         model: "planted",
         tokenizer: &model.tokenizer,

@@ -34,7 +34,7 @@ struct Toy;
 
 impl Experiment for Toy {
     fn kind(&self) -> Kind {
-        Kind::Af1
+        Kind::AF1
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
