@@ -12,7 +12,7 @@ use crate::measure::{Request, preflight, prepare, with_references};
 use crate::model::planted::{Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Preset, Supply};
 use crate::prompt::{ContextsFrom, Operation, PromptSet, Selection, Styles};
-use crate::record::{Kind, Outcome, Provenance, Run, measure};
+use crate::record::{Checked, Kind, Outcome, Planted, Provenance, Recovered, Run, measure};
 use crate::runtime::{Engine, Placement, Runtime};
 use crate::stats::{Inference, LEVEL};
 use crate::{Error, Result};
@@ -63,6 +63,39 @@ pub struct Row {
 }
 
 impl Row {
+    /// What is written down of it.
+    pub fn checked(&self) -> Checked {
+        let pair = |(wait, transfer): (usize, usize)| [wait, transfer];
+        Checked {
+            model: self.model.clone(),
+            style: self.style.clone(),
+            operation: self.operation.clone(),
+            bos: self.bos.clone(),
+            bos_rule: self.bos_rule.clone(),
+            planted: self.planted.as_ref().map(|truth| Planted {
+                waits: truth.waits,
+                af1: truth.af1.map(pair),
+                knockouts: truth.knockouts.clone(),
+                heads: self.planted_heads(),
+                faithful: truth.faithful,
+            }),
+            found: Recovered {
+                prompts: self.found.prompts,
+                base_correct: self.found.base_correct,
+                waits: self.found.waits,
+                af1: self.found.af1.map(pair),
+                knockouts: self.found.knockouts.clone(),
+                heads: self.found.heads.clone(),
+            },
+            claim: pair(self.claim),
+            due: self.due,
+            verdict: self.verdict,
+            kept_planted: self.kept_planted,
+            kept: self.kept,
+            differences: self.differences(),
+        }
+    }
+
     /// The heads that were planted.
     pub fn planted_heads(&self) -> Vec<Head> {
         let heads = self.planted.iter().flat_map(|truth| &truth.heads);
@@ -223,7 +256,7 @@ fn check_template(
         provenance: &Provenance::default(),
     };
     let measured = measure(&evaluation, &run, compared.cells());
-    let verdict = measured.first().and_then(|m| m.verdict.as_ref());
+    let verdict = measured.first().and_then(|m| m.test.verdict.as_ref());
     let first_operands = evaluation
         .evaluated
         .iter()
@@ -249,7 +282,7 @@ fn check_template(
         due: due(plant, planted.as_ref(), preset.af1),
         verdict: verdict.map_or(Outcome::Inconclusive, |verdict| verdict.outcome),
         kept_planted: noisy.then_some(planted_to_keep),
-        kept: measured.first().map_or(0, |m| m.correct_given_base),
+        kept: measured.first().map_or(0, |m| m.counts.correct_given_base),
         planted,
     })
 }

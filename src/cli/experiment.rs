@@ -277,7 +277,7 @@ impl Reproduce {
         plans.extend(subgraphs(&waits, &transfers));
         let next = if last { next(&lab) } else { String::new() };
         let ablations = self.ablations.chosen();
-        lab.run(&experiment::Af1 { plans, ablations }, &next)
+        lab.run(&experiment::Reproduce { plans, ablations }, &next)
     }
 }
 

@@ -4,9 +4,9 @@ use super::{Experiment, Plans, Unit};
 use crate::intervene::{Ablation, Plan};
 use crate::record::Kind;
 
-/// AF1 at chosen `(W, K)`, and what stands beside it.
+/// AF1 at chosen `(W, K)`.
 pub struct Af1 {
-    /// The subgraphs, and the waits beside them.
+    /// The subgraphs.
     pub plans: Vec<Plan>,
     /// What replaces the residual stream of waiting tokens.
     pub ablations: Vec<&'static dyn Ablation>,

@@ -2,9 +2,9 @@
 
 use super::{Emit, Experiment, Shape, Todo, Unit, Workbench};
 use crate::Result;
-use crate::intervene::{Ablation, Plan};
+use crate::intervene::{Ablation, Head, Plan};
 use crate::measure::attention;
-use crate::record::{Kind, Line, Row, attended};
+use crate::record::{CellName, Kind, attended};
 
 /// The last token's attention, a cell a head.
 pub struct Attention;
@@ -28,8 +28,11 @@ impl Unit for Attention {
         Vec::new()
     }
 
-    fn cells(&self, shape: Shape) -> usize {
-        shape.layers * shape.heads
+    fn cells(&self, shape: Shape) -> Vec<CellName> {
+        let heads = Head::all(0..shape.layers, shape.heads);
+        heads
+            .map(|head| CellName::new([head.layer, head.head], head.to_string()))
+            .collect()
     }
 
     fn plans(&self, _: Shape) -> Vec<Plan> {
@@ -43,12 +46,8 @@ impl Unit for Attention {
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
         let (heads, evaluated) = attention(bench.engine, bench.set, &bench.request)?;
         let rows = attended(&heads, bench.set, &evaluated, bench.run);
-        let numbered = rows.into_iter().zip(todo.cells.clone());
-        let lines = numbered.map(|(mut row, cell)| {
-            row.sweep = bench.sweep.to_owned();
-            row.cell = cell;
-            Line::new(Row::Attention(Box::new(row)))
-        });
+        let named = rows.into_iter().zip(&todo.cells);
+        let lines = named.map(|(row, cell)| bench.head_line(row, cell));
         emit.whole(lines.collect(), todo)
     }
 }

@@ -1,10 +1,12 @@
 //! How many contexts does a mean take: an AF1 with means over fewer of them.
 
+use std::collections::BTreeSet;
+
 use super::{Emit, Experiment, Shape, Todo, Unit, Workbench};
 use crate::Result;
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{Draw, Request, with_references};
-use crate::record::{Kind, Measurement, Row, measure, over_draws};
+use crate::record::{CellName, Kind, Measurement, Row, measure, over_draws};
 
 /// An AF1 with means over fewer contexts, a cell for every number of them and every seed.
 #[derive(Clone)]
@@ -29,18 +31,19 @@ impl Experiment for ContextNumbers {
 
 impl Unit for ContextNumbers {
     fn words(&self) -> String {
-        let draw = |draw: &Draw| format!("{} by {}", draw.contexts, draw.seed);
-        let draws: Vec<String> = self.draws.iter().map(draw).collect();
+        // The last draw of a number says what all draws of it say.
+        let seeds: BTreeSet<u64> = self.draws.iter().map(|draw| draw.seed).collect();
+        let seeds: Vec<String> = seeds.iter().map(ToString::to_string).collect();
         let (af1, ablation) = (self.af1.words(), self.ablation.name());
-        format!("contexts of {af1} by {ablation}: {}", draws.join(", "))
+        format!("contexts of {af1} by {ablation}, seeds {}", seeds.join(" "))
     }
 
     fn ablations(&self) -> Vec<&'static dyn Ablation> {
         vec![self.ablation]
     }
 
-    fn cells(&self, _: Shape) -> usize {
-        self.draws.len()
+    fn cells(&self, _: Shape) -> Vec<CellName> {
+        self.draws.iter().map(|draw| self.cell(*draw)).collect()
     }
 
     fn plans(&self, _: Shape) -> Vec<Plan> {
@@ -50,8 +53,9 @@ impl Unit for ContextNumbers {
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
         emit.known(&todo.known)?;
         let mut seen: Vec<Measurement> = Vec::new();
-        for (&draw, cell) in self.draws.iter().zip(todo.cells.clone()) {
-            if let Some(line) = todo.line(cell) {
+        for &draw in &self.draws {
+            let cell = self.cell(draw);
+            if let Some(line) = todo.line(&cell) {
                 if let Row::Measured(m) = &line.row {
                     seen.push((**m).clone());
                 }
@@ -60,19 +64,36 @@ impl Unit for ContextNumbers {
             let mut m = self.drawn(bench, draw)?;
             // What all draws say together is in the record of the last one: the tables of means have an error, too.
             let of_number = self.draws.iter().filter(|d| d.contexts == draw.contexts);
-            seen.retain(|m| m.contexts_drawn == Some(draw.contexts));
+            seen.retain(|m| {
+                m.subject
+                    .draw
+                    .is_some_and(|known| known.contexts == draw.contexts)
+            });
             if seen.len() + 1 == of_number.count() {
                 let all: Vec<&Measurement> = seen.iter().chain([&m]).collect();
                 m.over_draws = over_draws(&all);
             }
             seen.push(m.clone());
-            emit.new_lines(&[bench.line(m, cell)])?;
+            emit.new_lines(&[bench.line(m, &cell)])?;
         }
         Ok(())
     }
 }
 
 impl ContextNumbers {
+    /// The cell of a draw; those of a number stand in the order in which they are drawn.
+    fn cell(&self, draw: Draw) -> CellName {
+        let of_number = self
+            .draws
+            .iter()
+            .filter(|known| known.contexts == draw.contexts);
+        let place = of_number
+            .take_while(|known| known.seed != draw.seed)
+            .count();
+        let name = format!("{} contexts, seed {}", draw.contexts, draw.seed);
+        CellName::new([draw.contexts, place], name)
+    }
+
     /// The subgraph with the means of one draw.
     fn drawn(&self, bench: &mut Workbench<'_>, draw: Draw) -> Result<Measurement> {
         let request = Request {

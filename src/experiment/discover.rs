@@ -3,7 +3,7 @@
 use super::{Emit, Experiment, Shape, Todo, Unit, Workbench, knockout_windows, subgraphs, waiting};
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{Evaluation, Part, Request};
-use crate::record::{Kind, Line, measure};
+use crate::record::{CellName, Chosen, Kind, Line, measure};
 use crate::runtime::Engine;
 use crate::stats::Criterion;
 use crate::{Error, Result};
@@ -34,8 +34,10 @@ impl Unit for Choice {
         vec![self.ablation]
     }
 
-    fn cells(&self, _: Shape) -> usize {
-        2
+    fn cells(&self, _: Shape) -> Vec<CellName> {
+        let parts = [Part::Development, Part::HeldOut].into_iter().enumerate();
+        let cell = |(i, part): (usize, Part)| CellName::new([i], part.name());
+        parts.map(cell).collect()
     }
 
     fn plans(&self, shape: Shape) -> Vec<Plan> {
@@ -60,12 +62,14 @@ impl Unit for Choice {
         let plans = [Plan::af1(wait, transfer)];
         let report = bench.prepare(&part(Part::HeldOut), &[wait])?;
         let mut lines: Vec<Line> = Vec::new();
-        for (mut evaluation, cell) in [choose, report].into_iter().zip(todo.cells.clone()) {
+        for (mut evaluation, cell) in [choose, report].into_iter().zip(&todo.cells) {
             let compared = evaluation.compare(bench.engine, &plans, &[self.ablation])?;
             let measured = measure(&evaluation, bench.run, compared.cells());
             lines.extend(measured.into_iter().map(|mut m| {
-                m.chosen_by = Some(criterion);
-                m.chosen_holds = Some(found.holds.is_some());
+                m.choice = Some(Chosen {
+                    by: criterion,
+                    holds: found.holds.is_some(),
+                });
                 bench.line(m, cell)
             }));
         }

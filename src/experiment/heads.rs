@@ -11,7 +11,7 @@ use super::{Emit, Experiment, Shape, Todo, Unit, Workbench, share_under};
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
 use crate::measure::{Cell, Compared, Evaluation, Part, Request};
-use crate::record::{Kind, Measurement, Row, measure};
+use crate::record::{CellName, Kind, Measurement, PruningOrder, Row, measure};
 use crate::runtime::Engine;
 
 /// Pruning heads, a cell a step, and then random sets of the size of the largest pruned set that holds.
@@ -43,17 +43,14 @@ pub enum Order {
 }
 
 impl Order {
-    /// Its name in records.
-    fn name(self) -> &'static str {
+    /// What records say of a step.
+    fn of_steps(self) -> PruningOrder {
         match self {
-            Self::Greedy => "greedy",
-            Self::Random(_) => "random-order",
+            Self::Greedy => PruningOrder::Greedy,
+            Self::Random(_) => PruningOrder::RandomOrder,
         }
     }
 }
-
-/// The name of a random set of heads in records.
-const RANDOM_SET: &str = "random-set";
 
 impl Experiment for HeadPruning {
     fn kind(&self) -> Kind {
@@ -86,8 +83,9 @@ impl Unit for HeadPruning {
         vec![self.ablation]
     }
 
-    fn cells(&self, shape: Shape) -> usize {
-        shape.heads * self.transfer + 1 + self.controls
+    fn cells(&self, shape: Shape) -> Vec<CellName> {
+        let steps = (0..=shape.heads * self.transfer).map(step);
+        steps.chain((0..self.controls).map(random_set)).collect()
     }
 
     fn plans(&self, shape: Shape) -> Vec<Plan> {
@@ -121,12 +119,12 @@ impl Unit for HeadPruning {
             held: 0,
         };
         emit.known(&todo.known)?;
-        let mut cell = steps.resume(bench, todo)?;
+        let mut number = steps.resume(bench, todo)?;
         while let Some(plan) = steps.next(bench)? {
-            let m = steps.pruned(bench, plan, self.order.name())?;
+            let m = steps.pruned(bench, plan, self.order.of_steps())?;
             steps.see(bench, &m)?;
-            emit.new_lines(&[bench.line(m, cell)])?;
-            cell += 1;
+            emit.new_lines(&[bench.line(m, &step(number))])?;
+            number += 1;
         }
         self.controls(bench, &mut steps, todo, emit)
     }
@@ -155,11 +153,10 @@ impl HeadPruning {
         let heads = bench.engine.heads();
         let (wait, transfer) = (self.wait, self.transfer);
         let sets = random_sets(wait, transfer, heads, steps.held, self.controls, self.seed);
-        let cells = todo.cells.end - self.controls..todo.cells.end;
-        for (plan, cell) in sets.into_iter().zip(cells) {
-            if todo.line(cell).is_none() {
-                let m = steps.pruned(bench, plan, RANDOM_SET)?;
-                emit.new_lines(&[bench.line(m, cell)])?;
+        for (plan, cell) in sets.into_iter().zip((0..).map(random_set)) {
+            if todo.line(&cell).is_none() {
+                let m = steps.pruned(bench, plan, PruningOrder::RandomSet)?;
+                emit.new_lines(&[bench.line(m, &cell)])?;
             }
         }
         Ok(())
@@ -179,22 +176,16 @@ struct Steps<'a> {
 }
 
 impl Steps<'_> {
-    /// Goes on behind the steps that the record holds; the first cell that it does not.
+    /// Goes on behind the steps that the record holds; the number of the first that it does not.
     fn resume(&mut self, bench: &mut Workbench<'_>, todo: &Todo) -> Result<usize> {
-        let mut cell = todo.cells.start;
-        for line in &todo.known {
-            let Row::Measured(m) = &line.row else {
-                continue;
-            };
-            // Steps follow from each other: behind a gap they are found again.
-            if m.cell != cell || m.pruning.as_deref() == Some(RANDOM_SET) {
-                continue;
-            }
-            cell += 1;
+        // Steps follow from each other: behind a gap they are found again.
+        let mut number = 0;
+        while let Some(Row::Measured(m)) = todo.line(&step(number)).map(|line| &line.row) {
+            number += 1;
             self.see(bench, m)?;
-            self.pruning.resume(heads_named(m));
+            self.pruning.resume(heads_of(m));
         }
-        Ok(cell)
+        Ok(number)
     }
 
     /// The next plan; `None` when no head is left.
@@ -203,7 +194,12 @@ impl Steps<'_> {
     }
 
     /// The measurement of a plan where it is reported.
-    fn pruned(&mut self, bench: &mut Workbench<'_>, plan: Plan, how: &str) -> Result<Measurement> {
+    fn pruned(
+        &mut self,
+        bench: &mut Workbench<'_>,
+        plan: Plan,
+        how: PruningOrder,
+    ) -> Result<Measurement> {
         let swept = self
             .report
             .sweep(bench.engine, &[plan], &[self.of.ablation])?;
@@ -214,7 +210,7 @@ impl Steps<'_> {
         });
         let mut measured = measure(&self.report, bench.run, compared);
         let mut m = measured.pop().expect("one plan has one cell");
-        m.pruning = Some(how.to_owned());
+        m.subject.pruning = Some(how);
         Ok(m)
     }
 
@@ -223,14 +219,14 @@ impl Steps<'_> {
         if self.of.controls == 0 {
             return Ok(());
         }
-        let heads = heads_named(m);
+        let heads = heads_of(m);
         let size = heads.len();
         let share = match self.of.held_out {
             true => {
                 let plan = Plan::pruned(self.of.wait, self.of.transfer, heads);
                 share_under(bench.engine, &mut self.choose, &plan, self.of.ablation)?
             }
-            false => m.faithfulness.unwrap_or(0.0),
+            false => m.scores.faithfulness.value.unwrap_or(0.0),
         };
         if share >= bench.run.claim {
             self.held = self.held.max(size);
@@ -240,9 +236,18 @@ impl Steps<'_> {
 }
 
 /// The heads that a measurement says were pruned.
-fn heads_named(m: &Measurement) -> BTreeSet<Head> {
-    let names = m.pruned_heads.iter().flatten();
-    names.filter_map(|name| name.parse().ok()).collect()
+fn heads_of(m: &Measurement) -> BTreeSet<Head> {
+    m.subject.pruned_heads().cloned().unwrap_or_default()
+}
+
+/// The cell of a step of pruning, from 0 on.
+fn step(number: usize) -> CellName {
+    CellName::new([0, number], format!("step {number}"))
+}
+
+/// The cell of a random set of heads, from 0 on.
+fn random_set(number: usize) -> CellName {
+    CellName::new([1, number], format!("random set {number}"))
 }
 
 /// AF1(wait, transfer) with fewer and fewer heads that peek: first with all of them, then, a plan a step, without one more,

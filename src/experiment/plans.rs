@@ -1,10 +1,12 @@
 //! Plans with ablations: what most experiments are made of.
 
+use std::collections::BTreeSet;
+
 use super::{Emit, Shape, Todo, Unit, Workbench};
 use crate::Result;
-use crate::intervene::{Ablation, Plan};
+use crate::intervene::{Ablation, Plan, ablation};
 use crate::measure::with_references;
-use crate::record::{Line, measure};
+use crate::record::{CellName, Line, measure};
 
 /// Plans, each with some ablations: a cell for every pair, plan by plan. The first ablation is the one with which the others are
 /// compared.
@@ -17,17 +19,12 @@ pub struct Plans {
 }
 
 impl Plans {
-    /// Plans, a unit for every boundary, in the order in which the boundaries first occur.
+    /// Plans, a unit for every boundary, in ascending order.
     pub fn by_wait<'a>(
         plans: &[Plan],
         ablations: &[&'static dyn Ablation],
     ) -> Vec<Box<dyn Unit + 'a>> {
-        let mut waits: Vec<usize> = Vec::new();
-        for plan in plans {
-            if !waits.contains(&plan.wait) {
-                waits.push(plan.wait);
-            }
-        }
+        let waits: BTreeSet<usize> = plans.iter().map(|plan| plan.wait).collect();
         let at = |wait: usize| plans.iter().filter(move |plan| plan.wait == wait).cloned();
         let unit = |wait: usize| -> Box<dyn Unit + 'a> {
             Box::new(Self {
@@ -37,21 +34,46 @@ impl Plans {
         };
         waits.into_iter().map(unit).collect()
     }
+
+    /// The cell of a plan under an ablation: plans in their own order, then the reference, then the others in the order of their list.
+    fn cell(&self, plan: &Plan, ablation: &'static dyn Ablation) -> CellName {
+        let name = ablation.name();
+        let mut all = ablation::ALL.iter();
+        let rank = all.position(|known| known.name() == name);
+        let is_reference = self
+            .ablations
+            .first()
+            .is_some_and(|first| first.name() == name);
+        let mut order = plan.order().to_vec();
+        order.push(match is_reference {
+            true => 0,
+            false => 1 + rank.unwrap_or(ablation::ALL.len()),
+        });
+        CellName::new(order, format!("{} by {name}", plan.words()))
+    }
 }
 
 impl Unit for Plans {
     fn words(&self) -> String {
-        let plans: Vec<String> = self.plans.iter().map(Plan::words).collect();
-        let ablations: Vec<&str> = self.ablations.iter().map(|by| by.name()).collect();
-        format!("{} by {}", plans.join(", "), ablations.join(", "))
+        let reference = self.ablations.first().map_or("nothing", |by| by.name());
+        format!("plans beside {reference}")
     }
 
     fn ablations(&self) -> Vec<&'static dyn Ablation> {
         self.ablations.clone()
     }
 
-    fn cells(&self, _: Shape) -> usize {
-        self.plans.len() * self.ablations.len()
+    fn cells(&self, _: Shape) -> Vec<CellName> {
+        let of = |plan: &Plan| -> Vec<CellName> {
+            let ablations = self.ablations.iter();
+            ablations
+                .map(|&ablation| self.cell(plan, ablation))
+                .collect()
+        };
+        let mut cells: Vec<CellName> = self.plans.iter().flat_map(of).collect();
+        cells.sort();
+        cells.dedup();
+        cells
     }
 
     fn plans(&self, _: Shape) -> Vec<Plan> {
@@ -63,26 +85,27 @@ impl Unit for Plans {
     }
 
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
-        let columns = self.ablations.iter().copied().enumerate();
+        let ablations = self.ablations.iter().copied();
         let (defined, undefined): (Vec<_>, Vec<_>) =
-            columns.partition(|(_, ablation)| bench.defines(*ablation));
-        let ablations: Vec<&'static dyn Ablation> = defined.iter().map(|(_, by)| *by).collect();
+            ablations.partition(|&ablation| bench.defines(ablation));
         let (engine, evaluation) = bench.prepared()?;
-        let compared = evaluation.compare(engine, &self.plans, &ablations)?;
+        let compared = evaluation.compare(engine, &self.plans, &defined)?;
         let evaluation = bench.evaluation.as_ref().expect("it was just prepared");
         let mut measured = measure(evaluation, bench.run, compared.cells()).into_iter();
-        let mut lines: Vec<Line> = Vec::new();
-        for plan in 0..self.plans.len() {
-            let first = todo.cells.start + plan * self.ablations.len();
-            for ((column, _), m) in defined.iter().zip(measured.by_ref()) {
-                lines.push(bench.line(m, first + column));
+        let mut lines: Vec<(CellName, Line)> = Vec::new();
+        for plan in &self.plans {
+            for (&ablation, m) in defined.iter().zip(measured.by_ref()) {
+                let cell = self.cell(plan, ablation);
+                lines.push((cell.clone(), bench.line(m, &cell)));
             }
-            for (column, ablation) in &undefined {
-                lines.push(bench.undefined(*ablation, first + column));
+            for &ablation in &undefined {
+                let cell = self.cell(plan, ablation);
+                lines.push((cell.clone(), bench.undefined(ablation, &cell)));
             }
         }
-        lines.sort_by_key(|line| line.key().map(|(_, cell)| cell));
-        emit.whole(lines, todo)
+        lines.sort_by(|(a, _), (b, _)| a.cmp(b));
+        lines.dedup_by(|(a, _), (b, _)| a == b);
+        emit.whole(lines.into_iter().map(|(_, line)| line).collect(), todo)
     }
 }
 

@@ -1,11 +1,9 @@
 //! What an experiment is made of, and what a unit has at hand while it is measured.
 
-use std::ops::Range;
-
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{Evaluation, Request, prepare};
 use crate::prompt::PromptSet;
-use crate::record::{Failure, Kind, Line, Measurement, Row, Run};
+use crate::record::{CellName, Failure, HeadAttention, Kind, Line, Measurement, Place, Row, Run};
 use crate::runtime::Engine;
 use crate::{Error, Result};
 
@@ -14,21 +12,33 @@ pub trait Experiment {
     /// What kind of experiment its records are of.
     fn kind(&self) -> Kind;
 
+    /// What kind its cells of AF1 are of; those of other plans are of their own.
+    fn kind_of_af1(&self) -> Kind {
+        self.kind()
+    }
+
+    /// What its sweep is about besides its kind, in words that stay the same from version to version: runs that differ in them share no
+    /// cells.
+    fn words(&self) -> String {
+        String::new()
+    }
+
     /// Its parts, which are measured one after the other on every template.
     fn units(&self) -> Vec<Box<dyn Unit + '_>>;
 }
 
 /// What is measured at once and recorded at once.
 pub trait Unit {
-    /// What all of its numbers depend on, besides the model, the prompts and how they are measured, in words that stay the same from
-    /// version to version.
+    /// What its numbers depend on, besides the model, the prompts, how they are measured and what the names of its cells say, in words
+    /// that stay the same from version to version. Cells of runs that differ in them are not the same.
     fn words(&self) -> String;
 
     /// The ablations that it needs.
     fn ablations(&self) -> Vec<&'static dyn Ablation>;
 
-    /// The number of cells of a template.
-    fn cells(&self, shape: Shape) -> usize;
+    /// Its cells on a template. A cell's name says all that tells it from others of the same words, so that it is taken up by a run that
+    /// asks for other cells, too.
+    fn cells(&self, shape: Shape) -> Vec<CellName>;
 
     /// The plans that preflight is to try; their boundaries are those at which the unit needs means.
     fn plans(&self, shape: Shape) -> Vec<Plan>;
@@ -57,8 +67,8 @@ pub struct Shape {
 /// The cells of a unit on a template, and which of them the record holds.
 #[derive(Clone, Debug)]
 pub struct Todo {
-    /// Their numbers in the sweep.
-    pub cells: Range<usize>,
+    /// Their names, in their order.
+    pub cells: Vec<CellName>,
     /// The lines that the record holds.
     pub known: Vec<Line>,
 }
@@ -70,8 +80,8 @@ impl Todo {
     }
 
     /// The line of a cell that the record holds.
-    pub fn line(&self, cell: usize) -> Option<&Line> {
-        let of = |line: &&Line| line.key().is_some_and(|(_, found)| found == cell);
+    pub fn line(&self, cell: &CellName) -> Option<&Line> {
+        let of = |line: &&Line| line.address().is_some_and(|at| at.cell == cell.name);
         self.known.iter().find(of)
     }
 }
@@ -106,7 +116,11 @@ impl Emit<'_> {
     /// They cannot be written or shown.
     pub fn whole(&mut self, lines: Vec<Line>, todo: &Todo) -> Result<()> {
         let mut new = lines;
-        new.retain(|line| todo.known.iter().all(|known| known.key() != line.key()));
+        new.retain(|line| {
+            todo.known
+                .iter()
+                .all(|known| known.address() != line.address())
+        });
         self.known(&todo.known)?;
         self.new_lines(&new)
     }
@@ -124,10 +138,8 @@ pub struct Workbench<'a> {
     pub waits: &'a [usize],
     /// What all records have in common.
     pub run: &'a Run<'a>,
-    /// The identity of the sweep.
-    pub sweep: &'a str,
-    /// How many cells the sweep has.
-    pub cells: usize,
+    /// Where the lines of the template stand.
+    pub seat: &'a Seat,
     /// The template after the first pass, once a unit has needed it.
     pub evaluation: Option<Evaluation>,
 }
@@ -161,18 +173,19 @@ impl<'a> Workbench<'a> {
     }
 
     /// The line of a measurement.
-    pub fn line(&self, measurement: Measurement, cell: usize) -> Line {
-        let measurement = Measurement {
-            sweep: self.sweep.to_owned(),
-            cell,
-            cells: Some(self.cells),
-            ..measurement
-        };
+    pub fn line(&self, mut measurement: Measurement, cell: &CellName) -> Line {
+        measurement.place = self.seat.place(cell);
         Line::new(Row::Measured(Box::new(measurement)))
     }
 
+    /// The line of a head's attention.
+    pub fn head_line(&self, mut head: HeadAttention, cell: &CellName) -> Line {
+        head.place = self.seat.place(cell);
+        Line::new(Row::Attention(Box::new(head)))
+    }
+
     /// The line of a cell whose ablation cannot be made on the template.
-    pub fn undefined(&self, ablation: &'static dyn Ablation, cell: usize) -> Line {
+    pub fn undefined(&self, ablation: &'static dyn Ablation, cell: &CellName) -> Line {
         let template = &self.set.template;
         let error = Error::NoPrompts {
             style: template.style.clone(),
@@ -184,9 +197,37 @@ impl<'a> Workbench<'a> {
             ),
         };
         let mut failure = Failure::of(self.run, template, &error);
-        failure.sweep = self.sweep.to_owned();
-        failure.cell = cell;
+        failure.place = self.seat.place(cell);
         failure.ablation = Some(ablation.name().to_owned());
         Line::new(Row::Failed(Box::new(failure)))
+    }
+}
+
+/// Where the lines of a template stand.
+#[derive(Clone, Debug)]
+pub struct Seat {
+    /// The identity of the sweep.
+    pub sweep: String,
+    /// The experiment that asks for it.
+    pub kind: Kind,
+    /// The template's index among those that are asked for.
+    pub template: usize,
+    /// Cells of a template that are asked for.
+    pub cells: usize,
+    /// Templates that are asked for.
+    pub templates: usize,
+}
+
+impl Seat {
+    /// The place of a cell of the template.
+    pub fn place(&self, cell: &CellName) -> Place {
+        Place {
+            sweep: self.sweep.clone(),
+            kind: self.kind.clone(),
+            template: self.template,
+            cell: cell.clone(),
+            cells: Some(self.cells),
+            templates: Some(self.templates),
+        }
     }
 }

@@ -1,40 +1,8 @@
 //! What a gate says about a claim: what its conditions say, in their order.
 
-use serde::{Deserialize, Serialize};
-
 use super::Claim;
 use super::condition::{self, Measured, Undefined};
-use crate::record::{Measurement, Outcome};
-use crate::stats::Inference;
-
-/// What a gate says about one condition of a claim.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Judgement {
-    /// What is asked, in words.
-    pub asked: String,
-    /// The answer.
-    pub outcome: Outcome,
-    /// Why, in words and numbers.
-    pub reason: String,
-}
-
-/// What a gate says about a claim.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Answer {
-    /// The template and the subgraph, in words.
-    pub claim: String,
-    /// The sweep of its measurements.
-    pub sweep: String,
-    /// The level of every test.
-    pub level: f64,
-    /// What it is about; gates before there was another target do not say it.
-    #[serde(default)]
-    pub inference: Inference,
-    /// Fail if one condition fails, pass if all of them pass.
-    pub outcome: Outcome,
-    /// What was said about its conditions.
-    pub conditions: Vec<Judgement>,
-}
+use crate::record::{Answer, Judgement, Measurement, Outcome};
 
 /// The outcome of several: fail if one fails, pass if there are some and all pass.
 pub fn all(outcomes: impl IntoIterator<Item = Outcome>) -> Outcome {
@@ -83,7 +51,9 @@ pub fn answer(
     }
     Answer {
         claim: claim.to_string(),
-        sweep: measured.cama().map_or(String::new(), |m| m.sweep.clone()),
+        sweep: measured
+            .cama()
+            .map_or(String::new(), |m| m.place.sweep.clone()),
         level: claim.level,
         inference: claim.inference,
         outcome: all(conditions.iter().map(|judged| judged.outcome)),
@@ -95,6 +65,7 @@ pub fn answer(
 mod tests {
     use super::*;
     use crate::intervene::ablation;
+    use crate::stats::Inference;
     use Outcome::{Fail, Inconclusive, Pass};
 
     #[test]

@@ -52,6 +52,11 @@ impl Experiment for Claim {
         Kind::AF1
     }
 
+    /// A claim has a sweep of its own: what its cells say is corrected for nothing that other claims ask.
+    fn words(&self) -> String {
+        format!("claim {self}")
+    }
+
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
         let mut ablations = vec![ablation::CAMA];
         ablations.extend(&self.better_than);

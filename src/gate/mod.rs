@@ -10,9 +10,11 @@ mod file;
 
 use std::path::PathBuf;
 
-pub use answer::{Answer, Judgement, all, answer};
+pub use answer::{all, answer};
 pub use claim::Claim;
 pub use condition::Undefined;
+
+pub use crate::record::{Answer, Judgement};
 
 use crate::intervene::Estimator;
 

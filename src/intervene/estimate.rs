@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, ArrayView1, ArrayView3};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use crate::prompt::PromptSet;
 
 /// How a mean over contexts treats the prompt that it is used for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Estimator {
     /// The mean over all estimation prompts, the evaluated one included. (The authors' demo loads finished means; which prompts they are
     /// over is not in it.)

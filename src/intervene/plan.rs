@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Mask, Technique};
 
 /// An attention head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Head {
     /// Its layer.
     pub layer: usize,
@@ -27,6 +27,14 @@ impl Serialize for Head {
     /// As it is printed, `L15H3`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Head {
+    /// As it is printed.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
     }
 }
 
@@ -110,6 +118,13 @@ pub struct Plan {
     pub masking: Technique,
 }
 
+impl Default for Plan {
+    /// Nothing waits and nothing transfers: the model itself, if nothing is replaced.
+    fn default() -> Self {
+        Self::waiting(0)
+    }
+}
+
 impl Plan {
     /// Every token waits to `wait`, the model's own attention follows.
     pub fn waiting(wait: usize) -> Self {
@@ -178,6 +193,18 @@ impl Plan {
                 format!("pruned {wait} {transfer} {masking} without [{heads}]")
             }
         }
+    }
+
+    /// Where the plan stands among others: by boundary, then what follows it, then the number of its layers, then the masking.
+    pub fn order(&self) -> [usize; 5] {
+        let tail = match &self.tail {
+            Tail::Causal => 0,
+            Tail::Af1 { .. } => 1,
+            Tail::Pruned { .. } => 2,
+            Tail::Knockout { .. } => 3,
+        };
+        let [masking, size] = self.masking.order();
+        [self.wait, tail, self.tail.span(), masking, size]
     }
 
     /// Whether the model has the layers that the plan needs.

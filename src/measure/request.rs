@@ -1,5 +1,7 @@
 //! What is asked of one template.
 
+use serde::{Deserialize, Serialize};
+
 use crate::intervene::ablation::Ablation;
 use crate::intervene::{Estimator, Plan};
 use crate::prompt::PromptSet;
@@ -60,7 +62,9 @@ pub struct Draw {
 }
 
 /// A part of the prompts, so that what is chosen on some is reported on others. Means are estimated over all of them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
 pub enum Part {
     /// All of them.
     #[default]

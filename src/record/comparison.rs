@@ -1,6 +1,7 @@
 //! Two runs beside each other: what got better, what got worse, and whether that could be chance.
 
-use super::{Line, Measurement, Row, bits_of_hex, key};
+use super::{Line, Measurement, Row, key};
+use crate::intervene::ablation::CAMA;
 use crate::stats::{Mean, difference_bounds, discordant, holm, mcnemar_two_sided};
 
 /// The level at which a difference counts, after Holm's correction over all cells that are compared.
@@ -93,9 +94,10 @@ impl<'l> Comparison<'l> {
         let (mut pairs, mut other_prompts, mut only_now) = (Vec::<Pair<'_>>::new(), 0, 0);
         for &m in &now {
             match before.iter().find(|o| key(o) == key(m)) {
-                Some(o) if o.prompts_sha256 == m.prompts_sha256 => {
-                    let known =
-                        |pair: &Pair<'_>| pair.base && pair.now.prompts_sha256 == m.prompts_sha256;
+                Some(o) if o.answers.prompts_sha256 == m.answers.prompts_sha256 => {
+                    let known = |pair: &Pair<'_>| {
+                        pair.base && pair.now.answers.prompts_sha256 == m.answers.prompts_sha256
+                    };
                     if !pairs.iter().any(known) {
                         pairs.push(Pair::of(m, o, true));
                     }
@@ -126,17 +128,18 @@ impl<'l> Comparison<'l> {
 impl<'l> Pair<'l> {
     /// Two cells, before the correction.
     fn of(now: &'l Measurement, before: &'l Measurement, base: bool) -> Self {
-        let bits = |m: &Measurement| {
-            let answers = if base { &m.base_answers } else { &m.answers };
-            bits_of_hex(answers, m.prompts).unwrap_or_default()
+        let bits = |m: &'l Measurement| match base {
+            true => &m.answers.base,
+            false => &m.answers.right,
         };
-        let (only_now, only_before) = discordant(bits(now).into_iter().zip(bits(before)));
-        let (low, high) = difference_bounds(only_now, only_before, now.prompts, 0.025);
+        let pairs = bits(now).iter().copied().zip(bits(before).iter().copied());
+        let (only_now, only_before) = discordant(pairs);
+        let (low, high) = difference_bounds(only_now, only_before, now.counts.prompts, 0.025);
         let p = mcnemar_two_sided(only_now, only_before);
         let difference = share(now, base) - share(before, base);
         Self {
             name: match base {
-                true => format!("{} {} unmodified", now.style, now.operation),
+                true => format!("{} {} unmodified", now.subject.style, now.subject.operation),
                 false => key(now).to_string(),
             },
             now,
@@ -162,7 +165,8 @@ impl<'l> Pair<'l> {
 
     /// More right answers are a merit of the model and of AF1, not of a knock-out or of an ablation to compare with.
     fn change(&self) -> Change {
-        let merit = self.base || (self.now.ablation == "cama" && self.now.pruning.is_none());
+        let merit = self.base
+            || (self.now.subject.ablation == CAMA.name() && self.now.subject.pruning.is_none());
         match self.only_now > self.only_before {
             _ if self.p_holm > LEVEL => Change::Insignificant,
             true if merit => Change::Better,
@@ -175,8 +179,12 @@ impl<'l> Pair<'l> {
 
 /// The share of right answers of a cell, or of the unmodified model on its prompts.
 fn share(m: &Measurement, base: bool) -> f64 {
-    let right = if base { m.base_correct } else { m.correct };
-    right as f64 / m.prompts.max(1) as f64
+    let right = if base {
+        m.counts.base_correct
+    } else {
+        m.counts.correct
+    };
+    right as f64 / m.counts.prompts.max(1) as f64
 }
 
 fn cells(lines: &[Line]) -> Vec<&Measurement> {

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::verdict::Verdict;
+use super::Verdict;
 
 /// Faithfulness over draws of contexts and prompts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct OverDraws {
     /// Draws, each with its own tables of means.

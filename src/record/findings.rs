@@ -1,9 +1,13 @@
 //! What follows from records that are taken together: corrections for many tests, all draws of contexts, pruned heads beside random
 //! ones, pools of styles. It is computed here, once; whatever shows records is given the result.
 
+use std::collections::BTreeSet;
+
+use super::order::in_order;
 use super::verdict::corrected;
 use super::{
-    Failure, HeadAttention, Line, Measurement, Outcome, OverDraws, Row, over_draws, pooled,
+    Failure, HeadAttention, Kind, Line, Measurement, Outcome, OverDraws, PruningOrder, Row,
+    over_draws, pooled,
 };
 use crate::stats::{self, Inference, Proportion};
 
@@ -23,9 +27,9 @@ pub struct Sweep {
     pub name: String,
     /// The model of its first record.
     pub model: String,
-    /// The experiment of its first record.
-    pub experiment: String,
-    /// The cells by template: neighbours of one style and operation.
+    /// The experiment that asked for its cells.
+    pub kind: Kind,
+    /// The cells by template, in the order of the experiment, whichever were measured first.
     pub groups: Vec<Group>,
     /// The heads of which the attention was read.
     pub heads: Vec<HeadAttention>,
@@ -107,20 +111,19 @@ pub struct Controls {
 impl<'l> Findings<'l> {
     /// What these records say.
     pub fn of(lines: &'l [Line]) -> Self {
-        let pools = pooled(&measured(lines));
         let mut sweeps: Vec<(&str, Vec<&Line>)> = Vec::new();
         for line in lines {
-            let Some((sweep, _)) = line.key() else {
+            let Some(place) = line.place() else {
                 continue;
             };
-            match sweeps.iter_mut().find(|(known, _)| *known == sweep) {
+            match sweeps.iter_mut().find(|(known, _)| *known == place.sweep) {
                 Some((_, lines)) => lines.push(line),
-                None => sweeps.push((sweep, vec![line])),
+                None => sweeps.push((&place.sweep, vec![line])),
             }
         }
-        let sweep = |(name, lines): (&str, Vec<&Line>)| {
-            let of = |pool: &&Measurement| pool.sweep == name;
-            Sweep::of(name, &lines, pools.iter().filter(of).cloned().collect())
+        let sweep = |(name, mut lines): (&str, Vec<&Line>)| {
+            in_order(&mut lines);
+            Sweep::of(name, &lines)
         };
         Self {
             lines,
@@ -146,26 +149,29 @@ pub fn measured(lines: &[Line]) -> Vec<Measurement> {
 
 /// The template of a measurement.
 fn template(m: &Measurement) -> (String, String) {
-    (m.style.clone(), m.operation.clone())
+    (m.subject.style.clone(), m.subject.operation.clone())
 }
 
 impl Sweep {
-    fn of(name: &str, lines: &[&Line], pools: Vec<Measurement>) -> Self {
+    fn of(name: &str, lines: &[&Line]) -> Self {
         let (mut cells, mut heads, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         for line in lines {
             match &line.row {
                 Row::Measured(m) => cells.push((**m).clone()),
                 Row::Attention(a) => heads.push((**a).clone()),
                 Row::Failed(f) => failures.push((**f).clone()),
-                Row::Other(_) => {}
+                _ => {}
             }
         }
-        let (model, experiment) = match lines.first().map(|line| &line.row) {
-            Some(Row::Measured(m)) => (&*m.model, &*m.experiment),
-            Some(Row::Attention(a)) => (&*a.model, &*a.experiment),
-            Some(Row::Failed(f)) => (&*f.model, &*f.experiment),
-            Some(Row::Other(_)) | None => ("", ""),
+        let model = match lines.first().map(|line| &line.row) {
+            Some(Row::Measured(m)) => &*m.subject.model,
+            Some(Row::Attention(a)) => &*a.model,
+            Some(Row::Failed(f)) => &*f.model,
+            _ => "",
         };
+        let kind = lines.first().and_then(|line| line.place());
+        let kind = kind.map_or(Kind::default(), |place| place.kind.clone());
+        let pools = pooled(&cells);
         let mut all = tested(cells);
         let mut groups: Vec<Group> = Vec::new();
         while let Some(first) = all.first().map(|cell| template(&cell.m)) {
@@ -176,7 +182,7 @@ impl Sweep {
         Self {
             name: name.to_owned(),
             model: model.to_owned(),
-            experiment: experiment.to_owned(),
+            kind,
             groups,
             heads,
             failures,
@@ -211,7 +217,7 @@ impl From<Measurement> for Tested {
     fn from(m: Measurement) -> Self {
         Self {
             empty: empty(&m),
-            best_low: Proportion::wilson(m.base_correct, m.base_correct).low,
+            best_low: Proportion::wilson(m.counts.base_correct, m.counts.base_correct).low,
             m,
             in_sweep: None,
             in_template: None,
@@ -245,8 +251,8 @@ fn corrected_together<'m>(cells: impl Iterator<Item = &'m Measurement>) -> Vec<O
 
 /// About these prompts the interval of the accuracy without transfer follows from the counts.
 fn empty(m: &Measurement) -> Option<(f64, f64)> {
-    let share = Proportion::wilson(m.empty_correct?, m.prompts);
-    (m.inference == Inference::Prompts).then_some((share.low, share.high))
+    let share = Proportion::wilson(m.counts.empty_correct?, m.counts.prompts);
+    (m.test.inference == Inference::Prompts).then_some((share.low, share.high))
 }
 
 impl Group {
@@ -277,7 +283,7 @@ impl Group {
 fn draws(cells: &[Tested]) -> Vec<Draws> {
     let mut numbers: Vec<(usize, Vec<&Measurement>)> = Vec::new();
     for m in cells.iter().map(|cell| &cell.m) {
-        let Some(contexts) = m.contexts_drawn else {
+        let Some(contexts) = m.subject.draw.map(|draw| draw.contexts) else {
             continue;
         };
         match numbers.iter_mut().find(|(known, _)| *known == contexts) {
@@ -290,7 +296,10 @@ fn draws(cells: &[Tested]) -> Vec<Draws> {
         let recorded = cells.iter().find_map(|m| m.over_draws.clone());
         Draws {
             contexts,
-            each: cells.iter().filter_map(|m| m.faithfulness).collect(),
+            each: cells
+                .iter()
+                .filter_map(|m| m.scores.faithfulness.value)
+                .collect(),
             count: cells.len(),
             all: recorded.or_else(|| over_draws(&cells)),
         }
@@ -300,15 +309,15 @@ fn draws(cells: &[Tested]) -> Vec<Draws> {
 
 /// Whether a cell is of a set of heads that was drawn.
 pub fn is_random_set(m: &Measurement) -> bool {
-    m.pruning.as_deref() == Some("random-set")
+    m.subject.pruning == Some(PruningOrder::RandomSet)
 }
 
 fn controls(cells: &[Tested]) -> Option<Controls> {
     let cells = cells.iter().map(|cell| &cell.m);
     let (sets, steps): (Vec<&Measurement>, Vec<&Measurement>) =
         cells.partition(|m| is_random_set(m));
-    let size = |m: &Measurement| m.pruned_heads.as_ref().map_or(0, Vec::len);
-    let kept = |m: &Measurement| m.correct_given_base;
+    let size = |m: &Measurement| m.subject.pruned_heads().map_or(0, BTreeSet::len);
+    let kept = |m: &Measurement| m.counts.correct_given_base;
     let heads = size(sets.first()?);
     let chosen = *steps.iter().find(|m| size(m) == heads)?;
     let as_good = sets.iter().filter(|set| kept(set) >= kept(chosen)).count();
@@ -328,16 +337,30 @@ fn controls(cells: &[Tested]) -> Option<Controls> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Verdict;
+    use crate::intervene::{Head, Plan};
+    use crate::measure::Draw;
+    use crate::record::{Counts, Place, Subject, Test, Verdict};
 
     fn line(change: impl Fn(&mut Measurement)) -> Line {
         let mut m = Measurement {
-            sweep: "s".into(),
-            style: "plain".into(),
-            operation: "A+B".into(),
-            prompts: 10,
-            base_correct: 10,
-            level: 0.05,
+            place: Place {
+                sweep: "s".into(),
+                ..Place::default()
+            },
+            subject: Subject {
+                style: "plain".into(),
+                operation: "A+B".into(),
+                ..Subject::default()
+            },
+            counts: Counts {
+                prompts: 10,
+                base_correct: 10,
+                ..Counts::default()
+            },
+            test: Test {
+                level: 0.05,
+                ..Test::default()
+            },
             ..Measurement::default()
         };
         change(&mut m);
@@ -347,12 +370,12 @@ mod tests {
     /// A pass that is one by a hair.
     fn pass(style: &str) -> Line {
         line(|m| {
-            m.style = style.into();
-            m.verdict = Some(Verdict {
+            m.subject.style = style.into();
+            m.test.verdict = Some(Verdict {
                 outcome: Outcome::Pass,
                 reason: String::new(),
             });
-            (m.p_pass, m.p_fail) = (Some(0.03), Some(1.0));
+            (m.test.p_pass, m.test.p_fail) = (Some(0.03), Some(1.0));
         })
     }
 
@@ -388,23 +411,23 @@ mod tests {
 
     #[test]
     fn a_pruned_set_stands_beside_random_ones_of_its_size() {
-        let cell = |pruning: &str, heads: usize, kept: usize| {
+        let cell = |pruning: PruningOrder, heads: usize, kept: usize| {
             line(|m| {
-                m.pruning = Some(pruning.into());
-                m.pruned_heads = Some(vec!["L0H0".into(); heads]);
-                m.correct_given_base = kept;
+                m.subject.pruning = Some(pruning);
+                m.subject.plan = Plan::pruned(0, 1, Head::all(0..1, heads).collect());
+                m.counts.correct_given_base = kept;
             })
         };
         let mut lines = vec![
-            cell("greedy", 0, 10),
-            cell("greedy", 1, 9),
-            cell("greedy", 2, 4),
+            cell(PruningOrder::Greedy, 0, 10),
+            cell(PruningOrder::Greedy, 1, 9),
+            cell(PruningOrder::Greedy, 2, 4),
         ];
         assert!(Findings::of(&lines).sweeps[0].groups[0].controls.is_none());
-        lines.extend([3, 9, 5].map(|kept| cell("random-set", 1, kept)));
+        lines.extend([3, 9, 5].map(|kept| cell(PruningOrder::RandomSet, 1, kept)));
         let findings = Findings::of(&lines);
         let found = findings.sweeps[0].groups[0].controls.as_ref().unwrap();
-        let chosen = (found.heads, found.chosen.correct_given_base);
+        let chosen = (found.heads, found.chosen.counts.correct_given_base);
         assert_eq!(chosen, (1, 9));
         assert_eq!((found.sets, found.median, found.most), (3, 5, 9));
         assert_eq!((found.as_good, found.p), (1, 0.5));
@@ -414,8 +437,8 @@ mod tests {
     fn draws_are_of_a_number_of_contexts() {
         let draw = |contexts: usize, share: f64| {
             line(|m| {
-                m.contexts_drawn = Some(contexts);
-                m.faithfulness = Some(share);
+                m.subject.draw = Some(Draw { contexts, seed: 0 });
+                m.scores.faithfulness.value = Some(share);
             })
         };
         let lines = [draw(5, 0.5), draw(1, 0.25), draw(5, 0.75)];
@@ -429,7 +452,7 @@ mod tests {
     #[test]
     fn sweeps_that_are_mixed_are_taken_apart() {
         let of = |sweep: &str, style: &str| {
-            line(|m| (m.sweep, m.style) = (sweep.to_owned(), style.to_owned()))
+            line(|m| (m.place.sweep, m.subject.style) = (sweep.to_owned(), style.to_owned()))
         };
         let lines = [of("x", "a"), of("y", "a"), of("x", "b"), of("x", "b")];
         let findings = Findings::of(&lines);
@@ -446,7 +469,7 @@ mod tests {
             .map(|sweep| (&*sweep.name, sizes(sweep)))
             .collect();
         assert_eq!(found, [("x", vec![1, 2]), ("y", vec![1])]);
-        let only = findings.sweeps[0].only(|m| m.style == "b");
+        let only = findings.sweeps[0].only(|m| m.subject.style == "b");
         assert_eq!(sizes(&only), [2]);
     }
 }

@@ -5,8 +5,8 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use super::row::read_text;
-use super::{Line, Row};
+use super::line::read_text;
+use super::{Address, Line};
 use crate::{Error, Result};
 
 /// What every line of a record begins with.
@@ -17,7 +17,8 @@ const LINE_BEGINS: &[u8] = b"{\"schema\":";
 pub struct Journal {
     path: PathBuf,
     file: File,
-    known: BTreeMap<(String, usize), Line>,
+    /// By sweep, style, operation and name of the cell.
+    known: BTreeMap<[String; 4], Line>,
     /// Lines of which one is enough, whenever they come again.
     said: Vec<String>,
 }
@@ -57,22 +58,22 @@ impl Journal {
 
     /// Takes up a line of the file; `number` counts from 1.
     fn remember(&mut self, number: usize, line: Line) -> Result<()> {
-        let other = |(sweep, cell): (&str, usize)| {
-            let before = self.cell(sweep, cell);
-            before.is_some_and(|before| before.text != line.text)
+        let other = |at: Address<'_>| {
+            let before = self.cell(at);
+            before.is_some_and(|before| !before.says_the_same(&line))
         };
-        if !line.failed() && line.key().is_some_and(other) {
+        if !line.failed() && line.address().is_some_and(other) {
             return Err(Error::Record {
                 path: self.path.clone(),
                 line: number,
                 reason: "it says something else about a cell than an earlier line; remove one of the two".to_owned(),
             });
         }
-        match line.key() {
+        match line.address().map(key) {
             // A whole template that failed is tried again; what is not defined on it stays so.
             _ if line.failed_as_a_whole() => self.said.push(line.text),
-            Some((sweep, cell)) => {
-                self.known.insert((sweep.to_owned(), cell), line);
+            Some(key) => {
+                self.known.insert(key, line);
             }
             None => self.said.push(line.text),
         }
@@ -80,8 +81,8 @@ impl Journal {
     }
 
     /// A cell that was measured before.
-    pub fn cell(&self, sweep: &str, cell: usize) -> Option<&Line> {
-        self.known.get(&(sweep.to_owned(), cell))
+    pub fn cell(&self, at: Address<'_>) -> Option<&Line> {
+        self.known.get(&key(at))
     }
 
     /// Appends lines, at once; those that it has already are not repeated.
@@ -91,12 +92,12 @@ impl Journal {
     pub fn append(&mut self, lines: &[Line]) -> Result<()> {
         let mut text = String::new();
         for line in lines {
-            let known = line.key().and_then(|(sweep, cell)| self.cell(sweep, cell));
-            if known.is_some_and(|known| known.text == line.text) {
+            let known = line.address().and_then(|at| self.cell(at));
+            if known.is_some_and(|known| known.says_the_same(line)) {
                 continue;
             }
             // A template that fails again says so once, and so does a gate that finds the same.
-            if let Row::Failed(_) | Row::Other(_) = line.row {
+            if line.address().is_none() || line.failed() {
                 if self.said.contains(&line.text) {
                     continue;
                 }
@@ -110,6 +111,10 @@ impl Journal {
             .and_then(|()| self.file.flush())
             .map_err(|e| Error::writing(&self.path, e))
     }
+}
+
+fn key(at: Address<'_>) -> [String; 4] {
+    [at.sweep, at.style, at.operation, at.cell].map(str::to_owned)
 }
 
 /// Opens or makes a file that no other program appends to.

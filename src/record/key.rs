@@ -1,59 +1,54 @@
 //! What a measurement is of, whatever the model and the run.
 
-use super::Measurement;
+use super::{Measurement, Subject};
+use crate::intervene::{Tail, Technique};
+use crate::measure::Part;
 
 /// What makes two cells the same in two runs, whatever the model.
-#[derive(PartialEq)]
-pub struct Key<'a> {
-    style: &'a str,
-    operation: &'a str,
-    ablation: &'a str,
-    masking: Option<&'a str>,
-    estimator: &'a str,
-    part: &'a str,
-    draw: Option<(usize, u64)>,
-    wait: usize,
-    transfer: Option<usize>,
-    knockout: Option<&'a str>,
-    pruned: Option<&'a [String]>,
-}
+pub struct Key<'a>(&'a Subject);
 
 /// What a cell is, whatever the model and the sweep.
 pub fn key(m: &Measurement) -> Key<'_> {
-    Key {
-        style: &m.style,
-        operation: &m.operation,
-        ablation: &m.ablation,
-        masking: m.masking.as_deref(),
-        estimator: &m.estimator,
-        part: &m.part,
-        draw: m.contexts_drawn.zip(m.contexts_seed),
-        wait: m.wait,
-        transfer: m.transfer,
-        knockout: m.knockout_layers.as_deref(),
-        pruned: m.pruned_heads.as_deref(),
+    Key(&m.subject)
+}
+
+impl PartialEq for Key<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        let template = |key: &Self| (key.0.style.clone(), key.0.operation.clone());
+        let how = |key: &Self| (key.0.estimator, key.0.part, key.0.draw);
+        self.0.plan == other.0.plan
+            && self.0.ablation == other.0.ablation
+            && how(self) == how(other)
+            && template(self) == template(other)
     }
 }
 
 impl std::fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {}", self.style, self.operation, self.ablation)?;
-        match (self.transfer, self.knockout) {
-            (Some(transfer), _) => write!(f, " AF1({}, {transfer})", self.wait)?,
-            (None, Some(layers)) => write!(f, " knock-out of {layers}")?,
-            (None, None) => write!(f, " waiting to {}", self.wait)?,
+        let Self(subject) = self;
+        let (style, operation) = (&subject.style, &subject.operation);
+        write!(f, "{style} {operation} {}", subject.ablation)?;
+        let wait = subject.wait();
+        match (subject.transfer(), &subject.plan.tail) {
+            (Some(transfer), _) => write!(f, " AF1({wait}, {transfer})")?,
+            (None, Tail::Knockout { .. }) => {
+                let layers = subject.knockout_layers().unwrap_or_default();
+                write!(f, " knock-out of {layers}")?;
+            }
+            (None, _) => write!(f, " waiting to {wait}")?,
         }
-        if let Some(masking) = self.masking.filter(|masking| *masking != "abp") {
-            write!(f, " by {masking}")?;
+        if subject.plan.masking != Technique::ABP {
+            write!(f, " by {}", subject.plan.masking.name())?;
         }
-        if let Some(pruned) = self.pruned.filter(|pruned| !pruned.is_empty()) {
+        if let Some(pruned) = subject.pruned_heads().filter(|pruned| !pruned.is_empty()) {
+            let pruned: Vec<String> = pruned.iter().map(ToString::to_string).collect();
             write!(f, " without {}", pruned.join(" "))?;
         }
-        if let Some((contexts, seed)) = self.draw {
-            write!(f, " of {contexts} contexts, seed {seed}")?;
+        if let Some(draw) = subject.draw {
+            write!(f, " of {} contexts, seed {}", draw.contexts, draw.seed)?;
         }
-        if self.part != "all" {
-            write!(f, " ({})", self.part)?;
+        if subject.part != Part::All {
+            write!(f, " ({})", subject.part.name())?;
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// The kind of an experiment: the name by which records and the command line know it. An experiment says its own; a record may have one
 /// that this program has no experiment for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(transparent)]
 pub struct Kind(Cow<'static, str>);
 
@@ -31,6 +32,11 @@ impl Kind {
     /// Where the last token's attention rests.
     pub const ATTENTION: Self = Self::new("attention");
 
+    /// The main table: waiting and AF1 at the same layers.
+    pub const REPRODUCE: Self = Self::new("reproduce");
+    /// Claims over several templates, which follow from the records.
+    pub const POOLED: Self = Self::new("pooled");
+
     /// The kind of that name.
     pub const fn new(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))
@@ -39,6 +45,12 @@ impl Kind {
     /// The name.
     pub fn name(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<&str> for Kind {
+    fn from(name: &str) -> Self {
+        Self(Cow::Owned(name.to_owned()))
     }
 }
 

@@ -3,18 +3,30 @@
 #![doc = include_str!("schema.md")]
 
 mod about;
+mod checked;
 mod comparison;
 mod draws;
+mod failure;
 mod findings;
+mod head;
 mod journal;
 mod key;
 mod kind;
+mod line;
+mod measured;
 mod measurement;
+mod merge;
+mod order;
+mod outcome;
 mod over_draws;
+mod place;
 mod pooled;
+mod provenance;
 mod row;
 mod said;
+mod subject;
 mod verdict;
+mod wire;
 
 pub use comparison::{Change, Comparison, Pair};
 pub use draws::{FEWEST_DRAWS, OverDraws};
@@ -24,12 +36,21 @@ pub use findings::{
 pub use journal::Journal;
 pub use key::{Key, key};
 pub use kind::Kind;
+pub use line::{Line, read};
 
-pub use measurement::{
-    Measurement, Paired, Provenance, Run, SCHEMA, attended, bits_of_hex, hex_bits, measure,
-};
+pub use checked::{Answer, Checked, Conclusion, Gated, Judgement, Planted, Recovered};
+pub use failure::Failure;
+pub use head::{HeadAttention, Weight};
+pub use measured::{Run, attended, measure};
+pub use measurement::{Answers, Chosen, ContextCounts, Counts, Measurement, Paired, Scores, Test};
+pub use merge::{incomplete, merge};
+pub use outcome::{Outcome, Verdict};
 pub use over_draws::over_draws;
+pub use place::{Address, CellName, Place};
 pub use pooled::pooled;
-pub use row::{Failure, HeadAttention, Line, Row, Weight, incomplete, merge, read};
+pub use provenance::Provenance;
+pub use row::Row;
 pub use said::{Hint, MOST_SAID, Said, Wrong};
-pub use verdict::{Outcome, Tests, Verdict, after_holm, judge, tests};
+pub use subject::{PruningOrder, Subject};
+pub use verdict::{Tests, after_holm, judge, tests};
+pub use wire::SCHEMA;

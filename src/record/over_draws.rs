@@ -1,8 +1,6 @@
 //! A verdict over several draws of contexts: it takes into account that the means have an error, too.
 
-use super::draws::{FEWEST_DRAWS, OverDraws};
-use super::measurement::{Measurement, bits_of_hex};
-use super::verdict::{Outcome, Verdict};
+use super::{FEWEST_DRAWS, Measurement, Outcome, OverDraws, Verdict};
 use crate::stats::{
     Mean, bootstrap_two_level, fails, least_passing, lower_over_contexts, mcnemar_greater,
 };
@@ -17,13 +15,13 @@ use crate::stats::{
 pub fn over_draws(cells: &[&Measurement]) -> Option<OverDraws> {
     let mean = interval(cells)?;
     let first = cells.first()?;
-    let kept: Vec<usize> = cells.iter().map(|m| m.correct_given_base).collect();
+    let kept: Vec<usize> = cells.iter().map(|m| m.counts.correct_given_base).collect();
     let mut all = OverDraws {
         draws: cells.len(),
         faithfulness: mean.value,
         low: mean.low,
         high: mean.high,
-        least: lower_over_contexts(&kept, first.base_correct),
+        least: lower_over_contexts(&kept, first.counts.base_correct),
         verdict: None,
     };
     if cells.len() >= FEWEST_DRAWS {
@@ -34,25 +32,31 @@ pub fn over_draws(cells: &[&Measurement]) -> Option<OverDraws> {
 
 fn judge(cells: &[&Measurement], all: &OverDraws) -> Verdict {
     let m = cells[0];
-    let (claim, level, right) = (m.claim, m.level, m.base_correct);
-    let total: usize = cells.iter().map(|m| m.correct_given_base.min(right)).sum();
+    let (claim, level, right) = (m.test.claim, m.test.level, m.counts.base_correct);
+    let total: usize = cells
+        .iter()
+        .map(|m| m.counts.correct_given_base.min(right))
+        .sum();
     // Whole answers, rounded against either outcome.
     let (few, many) = (total / cells.len(), total.div_ceil(cells.len()));
-    let degenerate = cells.iter().map(|m| m.degenerate).max().unwrap_or(0);
+    let degenerate = cells.iter().map(|m| m.counts.degenerate).max().unwrap_or(0);
     let least = all.least.unwrap_or(0.0);
     let enough = least_passing(right, claim, level);
-    let p_above_empty = cells.iter().filter_map(|m| m.p_above_empty);
+    let p_above_empty = cells.iter().filter_map(|m| m.test.p_above_empty);
     let p_above_empty = p_above_empty.fold(0.0, f64::max);
     let interval = format!("[{:.3}, {:.3}]", all.low, all.high);
-    let (outcome, reason) = if m.p_base_above_constant > level {
-        let few = mcnemar_greater(m.prompts.saturating_sub(m.constant_correct), 0) > level;
+    let (outcome, reason) = if m.test.p_base_above_constant > level {
+        let few = mcnemar_greater(
+            m.counts.prompts.saturating_sub(m.counts.constant_correct),
+            0,
+        ) > level;
         let what = match few {
             true => "too few prompts to tell whether the model can do the task",
             false => "the model cannot do the task",
         };
         let reason = format!(
             "{what}: {right}/{} right, always answering {} gets {}",
-            m.prompts, m.constant_answer, m.constant_correct
+            m.counts.prompts, m.counts.constant_answer, m.counts.constant_correct
         );
         (Outcome::Inconclusive, reason)
     } else if all.high < claim && fails(many, right, claim, level) {
@@ -103,21 +107,22 @@ const RESAMPLES: (usize, u64) = (1000, 42);
 /// Mean faithfulness with an interval over draws and prompts.
 fn interval(cells: &[&Measurement]) -> Option<Mean> {
     let first = cells.first()?;
-    let same = |m: &&Measurement| m.prompts_sha256 == first.prompts_sha256;
+    let same = |m: &&Measurement| m.answers.prompts_sha256 == first.answers.prompts_sha256;
     if !cells
         .iter()
-        .all(|m| same(m) && m.base_answers == first.base_answers)
+        .all(|m| same(m) && m.answers.base == first.answers.base)
     {
         return None;
     }
-    let base = bits_of_hex(&first.base_answers, first.prompts)?;
-    let row = |m: &&Measurement| -> Option<Vec<f64>> {
-        let answers = bits_of_hex(&m.answers, m.prompts)?;
-        let of_base = answers.iter().zip(&base).filter(|(_, base)| **base);
+    let row = |m: &&Measurement| -> Vec<f64> {
+        let of_base = m.answers.right.iter().zip(&first.answers.base);
         let number = |right: bool| f64::from(u8::from(right));
-        Some(of_base.map(|(right, _)| number(*right)).collect())
+        of_base
+            .filter(|(_, base)| **base)
+            .map(|(right, _)| number(*right))
+            .collect()
     };
-    let values: Vec<Vec<f64>> = cells.iter().map(row).collect::<Option<_>>()?;
+    let values: Vec<Vec<f64>> = cells.iter().map(row).collect();
     if values.first()?.is_empty() {
         return None;
     }
@@ -137,23 +142,32 @@ fn interval(cells: &[&Measurement]) -> Option<Mean> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::hex_bits;
+    use crate::record::{Answers, Counts, Test};
     use rstest::rstest;
 
     /// A draw that keeps the first `kept` of so many right answers.
     fn draw(right: usize, kept: usize) -> Measurement {
-        let bits = |count: usize| hex_bits((0..right).map(move |i| i < count));
+        let bits = |count: usize| (0..right).map(|i| i < count).collect();
         Measurement {
-            prompts: right,
-            base_correct: right,
-            correct: kept,
-            correct_given_base: kept,
-            base_answers: bits(right),
-            answers: bits(kept),
-            p_base_above_constant: 0.0,
-            p_above_empty: Some(0.0),
-            claim: 0.95,
-            level: 0.05,
+            counts: Counts {
+                prompts: right,
+                base_correct: right,
+                correct: kept,
+                correct_given_base: kept,
+                ..Counts::default()
+            },
+            answers: Answers {
+                base: bits(right),
+                right: bits(kept),
+                ..Answers::default()
+            },
+            test: Test {
+                p_base_above_constant: 0.0,
+                p_above_empty: Some(0.0),
+                claim: 0.95,
+                level: 0.05,
+                ..Test::default()
+            },
             ..Measurement::default()
         }
     }
@@ -187,13 +201,13 @@ mod tests {
             verdict.reason
         };
         let mut draws = passing();
-        draws[3].p_above_empty = Some(0.5);
+        draws[3].test.p_above_empty = Some(0.5);
         assert!(reason(&draws).contains("without any transfer"));
         let mut draws = passing();
-        draws[3].degenerate = 20;
+        draws[3].counts.degenerate = 20;
         assert!(reason(&draws).contains("degenerate"));
         let mut draws = passing();
-        draws[0].p_base_above_constant = 0.5;
+        draws[0].test.p_base_above_constant = 0.5;
         assert!(reason(&draws).contains("cannot do the task"));
         let few = vec![draw(50, 50); 5];
         assert!(reason(&few).contains("out of reach"));
@@ -202,7 +216,7 @@ mod tests {
     #[test]
     fn draws_of_other_prompts_are_not_taken_together() {
         let mut draws = vec![draw(20, 20); 5];
-        draws[1].prompts_sha256 = "another".to_owned();
+        draws[1].answers.prompts_sha256 = "another".to_owned();
         assert_eq!(over_draws(&draws.iter().collect::<Vec<_>>()), None);
         let nothing = [draw(0, 0), draw(0, 0)];
         assert_eq!(over_draws(&nothing.iter().collect::<Vec<_>>()), None);

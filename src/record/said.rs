@@ -9,6 +9,7 @@ use crate::prompt::{Piece, PromptSet, Tokenizer};
 
 /// A wrong next token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Said {
     /// The token.
@@ -21,6 +22,7 @@ pub struct Said {
 
 /// What to try where a template seems to be at fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Hint {
     /// A space at the end of the template.

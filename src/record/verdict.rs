@@ -1,50 +1,8 @@
 //! What a measurement says about the claim that AF1 is sufficient.
 
-use serde::{Deserialize, Serialize};
-
-use super::Measurement;
+use super::{Kind, Measurement, Outcome, Verdict};
+use crate::measure::Part;
 use crate::stats::{Evidence, holm, mcnemar_greater};
-
-/// The outcome of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Outcome {
-    /// The claim holds: the interval lies at or above it.
-    Pass,
-    /// The claim does not hold: the interval lies below it.
-    Fail,
-    /// These prompts cannot tell.
-    Inconclusive,
-}
-
-impl std::fmt::Display for Outcome {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Pass => "pass",
-            Self::Fail => "fail",
-            Self::Inconclusive => "inconclusive",
-        })
-    }
-}
-
-impl Outcome {
-    fn because(self, reason: String) -> Verdict {
-        Verdict {
-            outcome: self,
-            reason,
-        }
-    }
-}
-
-/// An outcome with its reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Verdict {
-    /// The outcome.
-    pub outcome: Outcome,
-    /// Why, in words and numbers.
-    pub reason: String,
-}
 
 /// The verdict on the claim "AF1(W, K) keeps at least the share `claim` of what the model answers correctly". `None` for
 /// measurements that make no such claim: the waiting sweep, knock-outs, AF1 without transfer, and AF1 with pruned heads or on
@@ -58,9 +16,9 @@ pub struct Verdict {
 /// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
 /// from passing, not from failing.
 pub fn judge(m: &Measurement) -> Option<Verdict> {
-    let (p_above_empty, transfer) = (m.p_above_empty?, m.transfer?);
-    let chosen = m.pruned_heads.is_some() || m.part == "development";
-    if transfer == 0 || chosen || m.contexts_drawn.is_some() {
+    let (p_above_empty, transfer) = (m.test.p_above_empty?, m.subject.transfer()?);
+    let chosen = m.subject.pruned_heads().is_some() || m.subject.part == Part::Development;
+    if transfer == 0 || chosen || m.subject.draw.is_some() {
         return None;
     }
     let verdict = cannot_do_the_task(m)
@@ -68,10 +26,10 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
         .or_else(|| nothing_transferred(m, p_above_empty))
         .or_else(|| reached(m))
         .unwrap_or_else(|| undecided(m));
-    let guess = match m.guess {
+    let guess = match m.test.guess {
         true => format!(
             "; that AF1 is at ({}, {transfer}) is a guess of the preset",
-            m.wait
+            m.subject.wait()
         ),
         false => String::new(),
     };
@@ -84,7 +42,12 @@ pub fn judge(m: &Measurement) -> Option<Verdict> {
 /// Inconclusive, if nothing shows that the model can do the task.
 fn cannot_do_the_task(m: &Measurement) -> Option<Verdict> {
     // Not even the best of models could be told from a constant on so few prompts.
-    let few = || mcnemar_greater(m.prompts.saturating_sub(m.constant_correct), 0) > m.level;
+    let few = || {
+        mcnemar_greater(
+            m.counts.prompts.saturating_sub(m.counts.constant_correct),
+            0,
+        ) > m.test.level
+    };
     let reason = || {
         format!(
             "{}: {}/{} right, {} gets {} (p = {:.2})",
@@ -92,17 +55,17 @@ fn cannot_do_the_task(m: &Measurement) -> Option<Verdict> {
                 true => "too few prompts to tell whether the model can do the task",
                 false => "the model cannot do the task",
             },
-            m.base_correct,
-            m.prompts,
-            match m.experiment == "pooled" {
+            m.counts.base_correct,
+            m.counts.prompts,
+            match m.experiment == Kind::POOLED {
                 true => "the best constant answer of every template".to_owned(),
-                false => format!("always answering {}", m.constant_answer),
+                false => format!("always answering {}", m.counts.constant_answer),
             },
-            m.constant_correct,
-            m.p_base_above_constant
+            m.counts.constant_correct,
+            m.test.p_base_above_constant
         )
     };
-    (m.p_base_above_constant > m.level).then(|| Outcome::Inconclusive.because(reason()))
+    (m.test.p_base_above_constant > m.test.level).then(|| Outcome::Inconclusive.because(reason()))
 }
 
 /// Fail, if the interval ends below the claim.
@@ -110,12 +73,12 @@ fn below(m: &Measurement) -> Option<Verdict> {
     let reason = || {
         format!(
             "about {} the interval ends at {:.3}, below the claim {}",
-            m.inference.words(),
-            m.faithfulness_high,
-            m.claim
+            m.test.inference.words(),
+            m.scores.faithfulness.high,
+            m.test.claim
         )
     };
-    let fails = m.evidence().fails(m.claim, m.level);
+    let fails = m.evidence().fails(m.test.claim, m.test.level);
     fails.then(|| Outcome::Fail.because(reason()))
 }
 
@@ -124,31 +87,31 @@ fn nothing_transferred(m: &Measurement, p_above_empty: f64) -> Option<Verdict> {
     let reason = || {
         format!(
             "without any transfer {}/{} are right, with it {} (p = {p_above_empty:.2})",
-            m.empty_correct.unwrap_or(0),
-            m.prompts,
-            m.correct
+            m.counts.empty_correct.unwrap_or(0),
+            m.counts.prompts,
+            m.counts.correct
         )
     };
-    (p_above_empty > m.level).then(|| Outcome::Inconclusive.because(reason()))
+    (p_above_empty > m.test.level).then(|| Outcome::Inconclusive.because(reason()))
 }
 
 /// If the interval begins at the claim or above it, pass; inconclusive if it does so with the degenerate prompts alone.
 fn reached(m: &Measurement) -> Option<Verdict> {
-    let passes = |kept: usize| m.evidence().with(kept).passes(m.claim, m.level);
-    if !passes(m.correct_given_base) {
+    let passes = |kept: usize| m.evidence().with(kept).passes(m.test.claim, m.test.level);
+    if !passes(m.counts.correct_given_base) {
         return None;
     }
     Some(match passes(without_degenerate(m)) {
         true => Outcome::Pass.because(format!(
             "about {} the interval begins at {:.3}, the claim is {}",
-            m.inference.words(),
-            m.faithfulness_low,
-            m.claim
+            m.test.inference.words(),
+            m.scores.faithfulness.low,
+            m.test.claim
         )),
         false => Outcome::Inconclusive.because(format!(
             "{} prompts are degenerate (their \"mean\" is their own residual) and the rest does not reach the claim \
              {}; use --estimator leave-one-out",
-            m.degenerate, m.claim
+            m.counts.degenerate, m.test.claim
         )),
     })
 }
@@ -156,25 +119,27 @@ fn reached(m: &Measurement) -> Option<Verdict> {
 /// The right answers that are kept, less the degenerate prompts: those keep their answer for no merit of the subgraph, and at worst none
 /// of them would.
 fn without_degenerate(m: &Measurement) -> usize {
-    m.correct_given_base.saturating_sub(m.degenerate)
+    m.counts
+        .correct_given_base
+        .saturating_sub(m.counts.degenerate)
 }
 
 /// Inconclusive: so few prompts could not reach the claim, or it lies inside the interval.
 fn undecided(m: &Measurement) -> Verdict {
-    let (claim, about, evidence) = (m.claim, m.inference.words(), m.evidence());
-    let best = evidence.with(m.base_correct);
-    let reason = match best.passes(claim, m.level) {
+    let (claim, about, evidence) = (m.test.claim, m.test.inference.words(), m.evidence());
+    let best = evidence.with(m.counts.base_correct);
+    let reason = match best.passes(claim, m.test.level) {
         true => format!(
             "about {about} the claim {claim} lies inside the interval [{:.3}, {:.3}]: {}",
-            m.faithfulness_low,
-            m.faithfulness_high,
+            m.scores.faithfulness.low,
+            m.scores.faithfulness.high,
             more(&evidence, claim)
         ),
         false => {
-            let least = evidence.least(claim, m.level);
+            let least = evidence.least(claim, m.test.level);
             format!(
                 "about {about} the claim {claim} is out of reach of so few prompts: even {0}/{0} would begin at {1:.3}{2}",
-                m.base_correct,
+                m.counts.base_correct,
                 best.interval().low,
                 least.map_or(String::new(), |needed| format!(
                     "; it takes {needed}, all of them kept"
@@ -188,7 +153,7 @@ fn undecided(m: &Measurement) -> Verdict {
 /// What the reason of a verdict owes to contexts that were drawn, as they are where there are three operands or more: the interval is
 /// over prompts, with the means as they are.
 fn drawn(m: &Measurement) -> &'static str {
-    match m.contexts_sampled {
+    match m.contexts.sampled {
         true => {
             "; contexts were drawn, and the error of their means is not in the interval: another --seed draws others"
         }
@@ -210,17 +175,20 @@ pub struct Tests {
 pub fn tests(m: &Measurement) -> Option<Tests> {
     judge(m)?;
     let evidence = m.evidence();
-    let above = [m.correct_given_base, without_degenerate(m)]
-        .map(|kept| evidence.with(kept).p_above(m.claim));
+    let above = [m.counts.correct_given_base, without_degenerate(m)]
+        .map(|kept| evidence.with(kept).p_above(m.test.claim));
     let conditions = [
-        m.p_base_above_constant,
-        m.p_above_empty?,
+        m.test.p_base_above_constant,
+        m.test.p_above_empty?,
         above[0],
         above[1],
     ];
     Some(Tests {
         pass: conditions.into_iter().fold(0.0, f64::max),
-        fail: m.p_base_above_constant.max(evidence.p_below(m.claim)),
+        fail: m
+            .test
+            .p_base_above_constant
+            .max(evidence.p_below(m.test.claim)),
     })
 }
 
@@ -243,8 +211,8 @@ pub(super) fn corrected<'m>(table: impl Iterator<Item = &'m Measurement>) -> Vec
         let (m, _, outcome) = judged.as_ref()?;
         let (pass, fail) = corrected.next()?;
         Some(match outcome {
-            Outcome::Pass if pass <= m.level => Outcome::Pass,
-            Outcome::Fail if fail <= m.level => Outcome::Fail,
+            Outcome::Pass if pass <= m.test.level => Outcome::Pass,
+            Outcome::Fail if fail <= m.test.level => Outcome::Fail,
             _ => Outcome::Inconclusive,
         })
     };
@@ -253,7 +221,7 @@ pub(super) fn corrected<'m>(table: impl Iterator<Item = &'m Measurement>) -> Vec
 
 /// The verdict and the p values behind it, as the record has them; computed where it does not.
 fn decided(m: &Measurement) -> Option<(Tests, Outcome)> {
-    match (&m.verdict, m.p_pass, m.p_fail) {
+    match (&m.test.verdict, m.test.p_pass, m.test.p_fail) {
         (Some(verdict), Some(pass), Some(fail)) => Some((Tests { pass, fail }, verdict.outcome)),
         _ => Some((tests(m)?, judge(m)?.outcome)),
     }
@@ -276,6 +244,8 @@ fn more(evidence: &Evidence, claim: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intervene::{Estimator, Plan};
+    use crate::record::{Counts, Scores, Subject, Test};
     use crate::stats::{Proportion, mcnemar_greater};
     use rstest::rstest;
 
@@ -287,28 +257,35 @@ mod tests {
         empty: usize,
         k: Option<usize>,
     ) -> Measurement {
-        let faithfulness = Proportion::wilson(kept, base);
         let above = |a: usize, b: usize| mcnemar_greater(a.saturating_sub(b), b.saturating_sub(a));
         Measurement {
-            ablation: "cama".into(),
-            estimator: "leave-one-out".into(),
-            wait: 15,
-            transfer: k,
-            layers: 32,
-            prompts: 100,
-            base_correct: base,
-            correct: kept,
-            correct_given_base: kept,
-            constant_correct: constant,
-            constant_answer: 9,
-            empty_correct: k.map(|_| empty),
-            faithfulness: faithfulness.value,
-            faithfulness_low: faithfulness.low,
-            faithfulness_high: faithfulness.high,
-            p_base_above_constant: above(base, constant),
-            p_above_empty: k.map(|_| above(kept, empty)),
-            claim: 0.95,
-            level: 0.05,
+            subject: Subject {
+                layers: 32,
+                ablation: "cama".into(),
+                plan: k.map_or(Plan::waiting(15), |k| Plan::af1(15, k)),
+                ..Subject::default()
+            },
+            counts: Counts {
+                prompts: 100,
+                base_correct: base,
+                correct: kept,
+                correct_given_base: kept,
+                constant_correct: constant,
+                constant_answer: 9,
+                empty_correct: k.map(|_| empty),
+                ..Counts::default()
+            },
+            scores: Scores {
+                faithfulness: Proportion::wilson(kept, base),
+                ..Scores::default()
+            },
+            test: Test {
+                p_base_above_constant: above(base, constant),
+                p_above_empty: k.map(|_| above(kept, empty)),
+                claim: 0.95,
+                level: 0.05,
+                ..Test::default()
+            },
             ..Measurement::default()
         }
     }
@@ -350,15 +327,15 @@ mod tests {
         let mut m = measurement(100, 10, 100, 5, Some(2));
         let named = |m: &Measurement| judge(m).unwrap().reason.contains("contexts were drawn");
         assert!(!named(&m));
-        m.contexts_sampled = true;
+        m.contexts.sampled = true;
         assert!(named(&m));
     }
 
     #[test]
     fn degenerate_prompts_do_not_make_a_pass() {
         let mut m = measurement(100, 10, 100, 5, Some(2));
-        m.degenerate = 1;
-        m.estimator = "plug-in".into();
+        m.counts.degenerate = 1;
+        m.subject.estimator = Estimator::PlugIn;
         assert_eq!(judge(&m).unwrap().outcome, Outcome::Inconclusive);
         assert!(judge(&m).unwrap().reason.contains("degenerate"));
     }
@@ -377,7 +354,7 @@ mod tests {
     #[test]
     fn a_model_is_not_blamed_for_too_few_prompts() {
         let mut m = measurement(4, 1, 4, 0, Some(2));
-        (m.prompts, m.p_base_above_constant) = (4, mcnemar_greater(3, 0));
+        (m.counts.prompts, m.test.p_base_above_constant) = (4, mcnemar_greater(3, 0));
         let verdict = judge(&m).unwrap();
         assert_eq!(verdict.outcome, Outcome::Inconclusive);
         assert!(
@@ -414,7 +391,7 @@ mod tests {
     fn a_guess_is_called_one() {
         let mut m = measurement(100, 10, 80, 5, Some(2));
         assert!(!judge(&m).unwrap().reason.contains("guess"));
-        m.guess = true;
+        m.test.guess = true;
         let reason = judge(&m).unwrap().reason;
         assert!(
             reason.ends_with("AF1 is at (15, 2) is a guess of the preset"),

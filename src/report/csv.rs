@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Renderer;
-use crate::record::{Findings, Line, Row};
+use crate::record::{Findings, Line};
 
 /// Comma-separated values.
 pub struct Csv;
@@ -26,10 +26,7 @@ impl Renderer for Csv {
 fn csv(lines: &[Line]) -> String {
     let mut columns: Vec<String> = Vec::new();
     let mut rows: Vec<Vec<(String, String)>> = Vec::new();
-    for line in lines
-        .iter()
-        .filter(|line| !matches!(line.row, Row::Other(_)))
-    {
+    for line in lines.iter().filter(|line| line.address().is_some()) {
         let value: Value = serde_json::from_str(&line.text).expect("it was read as JSON before");
         let mut fields = Vec::new();
         flatten("", &value, &mut fields);

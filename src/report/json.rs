@@ -5,7 +5,8 @@ use serde_json::json;
 use super::{Beside, Renderer, view};
 use crate::gate::Answer;
 use crate::record::{
-    Comparison, Findings, Line, Measurement, Pair, Provenance, Row, SCHEMA, Sweep,
+    Comparison, Conclusion, Findings, Gated, Line, Measurement, Pair, Provenance, Row, SCHEMA,
+    Sweep,
 };
 use crate::selfcheck;
 
@@ -37,11 +38,11 @@ impl Renderer for Json {
 /// A pair of cells as a line.
 fn pair(pair: &Pair<'_>) -> String {
     let (m, o) = (pair.now, pair.before);
-    let faithful = |m: &Measurement| m.faithfulness.filter(|_| !pair.base);
+    let faithful = |m: &Measurement| m.scores.faithfulness.value.filter(|_| !pair.base);
     let object = json!({
-        "experiment": "comparison", "cell": pair.name, "model": m.model, "against": o.model,
+        "experiment": "comparison", "cell": pair.name, "model": m.subject.model, "against": o.subject.model,
         "model_sha256": m.provenance.model_sha256, "model_sha256_before": o.provenance.model_sha256,
-        "prompts": m.prompts, "accuracy": pair.share(m), "accuracy_before": pair.share(o),
+        "prompts": m.counts.prompts, "accuracy": pair.share(m), "accuracy_before": pair.share(o),
         "faithfulness": faithful(m), "faithfulness_before": faithful(o),
         "difference": pair.difference.value, "difference_low": pair.difference.low, "difference_high": pair.difference.high,
         "only_now": pair.only_now, "only_before": pair.only_before, "p": pair.p, "p_holm": pair.p_holm,
@@ -52,21 +53,22 @@ fn pair(pair: &Pair<'_>) -> String {
 
 /// The pooled measurements as lines; they follow from the records and are in none.
 fn pools(findings: &Findings<'_>) -> String {
-    let line = |m: &Measurement| Line::new(Row::Measured(Box::new(m.clone()))).text + "\n";
+    let line = |m: &Measurement| Line::new(Row::Pooled(Box::new(m.clone()))).text + "\n";
     findings.pools().map(line).collect()
 }
-
-/// What the conclusions of sweeps are called in lines.
-const CONCLUSION: &str = "conclusion";
 
 /// What follows from every sweep, a line a sentence.
 fn conclusions(findings: &Findings<'_>) -> String {
     let of = |sweep: &Sweep| {
         let sentences = view::conclusions(sweep).into_iter();
-        let line = |text: String| {
-            let object = json!({ "schema": SCHEMA, "experiment": CONCLUSION, "sweep": sweep.name, "model": sweep.model,
-                "conclusion": text });
-            format!("{object}\n")
+        let line = |conclusion: String| {
+            let (sweep, model) = (sweep.name.clone(), sweep.model.clone());
+            let conclusion = Conclusion {
+                sweep,
+                model,
+                conclusion,
+            };
+            Line::new(Row::Conclusion(Box::new(conclusion))).text + "\n"
         };
         sentences.map(line).collect::<String>()
     };
@@ -80,32 +82,17 @@ pub fn pooled_lines(lines: &[Line]) -> String {
 
 /// The line of a record about an answer of a gate.
 pub fn gate_line(model: &str, answer: &Answer, provenance: &Provenance) -> Line {
-    let mut object = json!({ "schema": SCHEMA, "experiment": "gate", "model": model });
-    let fields = serde_json::to_value(answer).expect("an answer is plain data");
-    for (name, value) in fields.as_object().into_iter().flatten() {
-        object[name] = value.clone();
-    }
-    object["provenance"] = serde_json::to_value(provenance).expect("it is plain data");
-    Line::new(Row::Other(object))
+    Line::new(Row::Gate(Box::new(Gated {
+        model: model.to_owned(),
+        answer: answer.clone(),
+        provenance: provenance.clone(),
+    })))
 }
 
 /// What was found in planted models: a line a template.
 pub fn selfcheck_lines(rows: &[selfcheck::Row]) -> String {
-    let line = |row: &selfcheck::Row| {
-        let mut planted = serde_json::json!(row.planted);
-        if planted.is_object() {
-            planted["heads"] = serde_json::json!(row.planted_heads());
-        }
-        let object = serde_json::json!({
-            "schema": SCHEMA, "experiment": "selfcheck", "model": row.model, "style": row.style,
-            "operation": row.operation, "bos": row.bos, "bos_rule": row.bos_rule, "planted": planted, "found": row.found,
-            "claim": [row.claim.0, row.claim.1], "due": row.due, "verdict": row.verdict,
-            "kept_planted": row.kept_planted, "kept": row.kept,
-            "differences": row.differences(),
-        });
-        format!("{object}\n")
-    };
-    rows.iter().map(line).collect()
+    let line = |row: &selfcheck::Row| Line::new(Row::Selfcheck(Box::new(row.checked())));
+    rows.iter().map(|row| line(row).text + "\n").collect()
 }
 
 /// The two ways of running AF1 beside each other: a line a plan.

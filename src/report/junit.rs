@@ -4,7 +4,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::view::{about, gate, provenance};
 use super::{Renderer, view};
-use crate::record::{Failure, Findings, Measurement, Outcome, Provenance, Sweep};
+use crate::record::{Failure, Findings, Gated, Measurement, Outcome, Provenance, Sweep};
 
 /// JUnit XML.
 pub struct Junit;
@@ -33,7 +33,7 @@ impl Renderer for Junit {
 }
 
 /// A suite a claim, a test a condition.
-fn of_gate(gated: &gate::Gated) -> TestSuite {
+fn of_gate(gated: &Gated) -> TestSuite {
     let (model, answer) = (&gated.model, &gated.answer);
     let name = format!("{model} {}", answer.claim);
     let mut suite = suite(name, &answer.sweep, &gated.provenance);
@@ -53,7 +53,7 @@ fn of_gate(gated: &gate::Gated) -> TestSuite {
 
 /// A test a claim, and one for everything that could not be measured.
 fn of_sweep(sweep: &Sweep) -> TestSuite {
-    let title = format!("{} {}", sweep.model, sweep.experiment);
+    let title = format!("{} {}", sweep.model, sweep.kind);
     let provenance = sweep.measurements().next().map(|m| m.provenance.clone());
     let mut suite = suite(title.clone(), &sweep.name, &provenance.unwrap_or_default());
     for sentence in view::conclusions(sweep) {
@@ -69,8 +69,13 @@ fn of_sweep(sweep: &Sweep) -> TestSuite {
 }
 
 fn of_claim(m: &Measurement) -> Option<TestCase> {
-    let verdict = m.verdict.as_ref()?;
-    let name = format!("{} {} {}", about::template(m), m.ablation, about::af1(m));
+    let verdict = m.test.verdict.as_ref()?;
+    let name = format!(
+        "{} {} {}",
+        about::template(m),
+        m.subject.ablation,
+        about::af1(m)
+    );
     Some(test(name, verdict.outcome, &verdict.reason))
 }
 

@@ -117,35 +117,68 @@ pub fn diff(model: &str, rows: &[Beside]) -> Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::intervene::Plan;
+    use crate::measure::Draw;
+    use crate::record::Counts;
+    use crate::record::Place;
+    use crate::record::Scores;
+    use crate::record::Subject;
+    use crate::record::Test;
     use crate::record::{HeadAttention, Measurement, Row, Verdict, Weight};
+    use crate::stats::Proportion;
 
     /// A record of an experiment of `a-model` with a verdict.
     fn record(experiment: &str) -> Line {
         let row = match experiment {
             "attention" => Row::Attention(Box::new(HeadAttention {
-                sweep: "0".into(),
+                place: Place {
+                    sweep: "0".into(),
+                    kind: experiment.into(),
+                    ..Place::default()
+                },
                 experiment: experiment.into(),
                 model: "a-model".into(),
                 weights: [("A".to_owned(), Weight::default())].into(),
                 ..HeadAttention::default()
             })),
             _ => Row::Measured(Box::new(Measurement {
-                sweep: "0".into(),
                 experiment: experiment.into(),
-                model: "a-model".into(),
-                style: "a-style".into(),
-                ablation: "cama".into(),
-                prompts: 2,
-                base_correct: 2,
-                correct: 1,
-                correct_given_base: 1,
-                faithfulness: Some(0.5),
-                contexts_drawn: Some(1),
-                transfer: Some(1),
-                verdict: Some(Verdict {
-                    outcome: Outcome::Fail,
-                    reason: "a-reason".into(),
-                }),
+                place: Place {
+                    sweep: "0".into(),
+                    ..Place::default()
+                },
+                subject: Subject {
+                    model: "a-model".into(),
+                    style: "a-style".into(),
+                    ablation: "cama".into(),
+                    plan: Plan::af1(0, 1),
+                    draw: Some(Draw {
+                        contexts: 1,
+                        seed: 0,
+                    }),
+                    ..Subject::default()
+                },
+                counts: Counts {
+                    prompts: 2,
+                    base_correct: 2,
+                    correct: 1,
+                    correct_given_base: 1,
+                    ..Counts::default()
+                },
+                test: Test {
+                    verdict: Some(Verdict {
+                        outcome: Outcome::Fail,
+                        reason: "a-reason".into(),
+                    }),
+                    ..Test::default()
+                },
+                scores: Scores {
+                    faithfulness: Proportion {
+                        value: Some(0.5),
+                        ..Proportion::default()
+                    },
+                    ..Scores::default()
+                },
                 ..Measurement::default()
             })),
         };

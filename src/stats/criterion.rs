@@ -7,6 +7,7 @@ use super::Proportion;
 /// The rule. What is chosen because its share reaches the claim is as often below the claim as above it in truth: the choice takes
 /// what was lucky. So a subgraph that is to be reported on other prompts must do better than the claim where it is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Criterion {
     /// The share itself reaches the claim: for what is exact, such as a planted truth on all of its prompts.

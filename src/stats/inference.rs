@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// The target of inference: which prompts a statement is about, beyond those that were evaluated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Inference {
     /// The prompts of these ranges of operands: a finite population, of which every prompt is drawn for itself.

@@ -20,6 +20,13 @@ pub struct Proportion {
     pub high: f64,
 }
 
+impl Default for Proportion {
+    /// Nothing was tried.
+    fn default() -> Self {
+        Self::wilson(0, 0)
+    }
+}
+
 impl Proportion {
     /// A proportion with the Wilson score interval at 95%, without continuity correction (Wilson 1927). Its coverage is 95%
     /// on average over proportions, not for each.

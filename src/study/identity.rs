@@ -6,20 +6,21 @@ use crate::file::sha256_bytes;
 use crate::record::Provenance;
 
 /// The version of what an identity is made of; raised when it changes, so that a run never goes on in records of another meaning.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
-/// All that the cells of a sweep depend on. Runs of the same sweep can go on where another one stopped, and be merged. Fields are in
-/// the order in which they are hashed; what is in them is written in words of their own, never as the program's types print themselves.
+/// All that the cells of a sweep depend on besides what their names and templates say. Runs of the same sweep take up what others have
+/// measured, whichever cells these asked for, and can be merged. Fields are in the order in which they are hashed; what is in them is
+/// written in words of their own, never as the program's types print themselves.
 #[derive(Serialize)]
 pub struct Identity<'a> {
     /// [`VERSION`].
     pub version: u32,
     /// The kind of experiment.
-    pub experiment: String,
-    /// What its units depend on.
+    pub kind: &'a str,
+    /// What it is about besides its kind.
+    pub about: String,
+    /// What its units depend on, each once.
     pub units: Vec<String>,
-    /// Style and operation of every template.
-    pub templates: Vec<[String; 2]>,
     /// The model's name.
     pub model: &'a str,
     /// How means treat the evaluated prompt.

@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 
 use super::identity::{Identity, VERSION};
 use super::{Asked, Method, Request, selection};
-use crate::experiment::{Emit, Experiment, Shape, Todo, Unit, Workbench};
+use crate::experiment::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{self, Checked, Fronts, Way, preflight};
 use crate::model::Model;
 use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
-use crate::record::{Failure, Journal, Line, Provenance, Row, Run};
+use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
 use crate::runtime::Engine;
 use crate::{Error, Result};
 
@@ -156,9 +156,11 @@ impl Study {
             None => None,
         };
         self.say_empty_shard(units.len());
+        let seats = (0..self.sets.len()).map(|template| sweep.seat(self, template));
+        let seats: Vec<Seat> = seats.collect();
         // The prompts stay for the next experiment, whatever comes of this one.
         let sets = std::mem::take(&mut self.sets);
-        let swept = self.run_on(&sets, &sweep, &mut journal, &mut done);
+        let swept = self.run_on(&sets, &seats, &sweep, &mut journal, &mut done);
         self.sets = sets;
         swept
     }
@@ -167,6 +169,7 @@ impl Study {
     fn run_on(
         &mut self,
         sets: &[(Template, Result<PromptSet>)],
+        seats: &[Seat],
         sweep: &Sweep<'_>,
         journal: &mut Option<Journal>,
         done: &mut impl FnMut(&[Line]) -> Result<()>,
@@ -176,7 +179,7 @@ impl Study {
             failures: Vec::new(),
         };
         for (t, (template, set)) in sets.iter().enumerate() {
-            let todo = sweep.todo(t, self.request.shard, journal.as_ref());
+            let todo = sweep.todo((t, template), self.request.shard, journal.as_ref());
             if todo.is_empty() {
                 continue;
             }
@@ -190,7 +193,7 @@ impl Study {
             };
             let mut emit = Emit { take: &mut take };
             let evaluated = match set {
-                Ok(set) => self.template(sweep, set, &todo, &mut emit),
+                Ok(set) => self.template(sweep, &seats[t], set, &todo, &mut emit),
                 // Built again, there are none for the same reason.
                 Err(_) => self.prompts(template.clone()).1.map(drop),
             };
@@ -199,7 +202,7 @@ impl Study {
                 // Of the program or the machine, not of a template.
                 Err(error @ (Error::Interrupted | Error::Write { .. })) => return Err(error),
                 Err(error) => {
-                    let line = sweep.failed(self, template, t, &error);
+                    let line = sweep.failed(self, template, &seats[t], &error);
                     swept.failures.push(error);
                     if let Some(journal) = journal {
                         journal.append(std::slice::from_ref(&line))?;
@@ -229,6 +232,7 @@ impl Study {
     fn template(
         &mut self,
         sweep: &Sweep<'_>,
+        seat: &Seat,
         set: &PromptSet,
         todo: &[(&dyn Unit, Todo)],
         emit: &mut Emit<'_>,
@@ -273,8 +277,7 @@ impl Study {
             request,
             waits: &waits,
             run: &run,
-            sweep: &sweep.identity,
-            cells: sweep.cells,
+            seat,
             evaluation: None,
         };
         for (unit, todo) in todo {
@@ -292,26 +295,21 @@ struct Sweep<'a> {
     experiment: &'a dyn Experiment,
     units: &'a [Box<dyn Unit + 'a>],
     identity: String,
-    /// The number of cells of each unit on a template.
-    counts: Vec<usize>,
-    /// The number of all cells.
-    cells: usize,
+    /// The cells of each unit on a template.
+    cells: Vec<Vec<CellName>>,
 }
 
 impl<'a> Sweep<'a> {
     fn new(study: &Study, experiment: &'a dyn Experiment, units: &'a [Box<dyn Unit + 'a>]) -> Self {
         let shape = shape(&study.engine);
-        let counts: Vec<usize> = units.iter().map(|unit| unit.cells(shape)).collect();
-        let templates = study.sets.iter().map(|(template, _)| {
-            let operation = template.operation.to_string();
-            [template.style.clone(), operation]
-        });
+        let words: BTreeSet<String> = units.iter().map(|unit| unit.words()).collect();
         let method = &study.request.method;
+        let kind = experiment.kind();
         let identity = Identity {
             version: VERSION,
-            experiment: experiment.kind().to_string(),
-            units: units.iter().map(|unit| unit.words()).collect(),
-            templates: templates.collect(),
+            kind: kind.name(),
+            about: experiment.words(),
+            units: words.into_iter().collect(),
             model: &study.model.name,
             estimator: method.estimator.name(),
             claim: method.claim,
@@ -321,47 +319,57 @@ impl<'a> Sweep<'a> {
         };
         Self {
             identity: identity.digest(),
-            cells: counts.iter().sum::<usize>() * study.sets.len(),
-            counts,
+            cells: units.iter().map(|unit| unit.cells(shape)).collect(),
             experiment,
             units,
         }
     }
 
-    /// The first cell of a template, the same in every shard.
-    fn first(&self, template: usize) -> usize {
-        template * self.counts.iter().sum::<usize>()
+    /// Where the lines of a template stand.
+    fn seat(&self, study: &Study, template: usize) -> Seat {
+        Seat {
+            sweep: self.identity.clone(),
+            kind: self.experiment.kind(),
+            template,
+            cells: self.cells.iter().map(Vec::len).sum(),
+            templates: study.sets.len(),
+        }
     }
 
     /// The units of a template that are a shard's, with what the record holds of them.
     fn todo(
         &self,
-        template: usize,
+        (t, template): (usize, &Template),
         shard: super::Shard,
         journal: Option<&Journal>,
     ) -> Vec<(&'a dyn Unit, Todo)> {
-        let mut first = self.first(template);
-        let mut todo = Vec::new();
-        for (u, unit) in self.units.iter().enumerate() {
-            let cells = first..first + self.counts[u];
-            first = cells.end;
-            if shard.takes(template * self.units.len() + u) {
-                let known =
-                    (cells.clone()).filter_map(|cell| journal?.cell(&self.identity, cell).cloned());
-                let known = known.collect();
-                todo.push((&**unit, Todo { cells, known }));
-            }
-        }
-        todo
+        let operation = template.operation.to_string();
+        let known = |cell: &CellName| {
+            journal?.cell(Address {
+                sweep: &self.identity,
+                style: &template.style,
+                operation: &operation,
+                cell: &cell.name,
+            })
+        };
+        let units = self.units.iter().map(|unit| &**unit);
+        let units = units.zip(&self.cells).enumerate();
+        let of_shard = units.filter(|(u, _)| shard.takes(t * self.units.len() + u));
+        let todo = |(_, (unit, cells)): (usize, (&'a dyn Unit, &Vec<CellName>))| {
+            let known = cells.iter().filter_map(known);
+            let known = known.map(|line| line.clone().of_template(t)).collect();
+            let cells = cells.clone();
+            (unit, Todo { cells, known })
+        };
+        of_shard.map(todo).collect()
     }
 
     /// The line of a template that could not be evaluated.
-    fn failed(&self, study: &Study, template: &Template, at: usize, error: &Error) -> Line {
+    fn failed(&self, study: &Study, template: &Template, seat: &Seat, error: &Error) -> Line {
         let method = &study.request.method;
         let run = run_of(&study.model, method, self.experiment, &study.provenance);
         let mut failure = Failure::of(&run, template, error);
-        failure.sweep = self.identity.clone();
-        failure.cell = self.first(at);
+        failure.place = seat.place(&CellName::default());
         Line::new(Row::Failed(Box::new(failure)))
     }
 }
@@ -382,7 +390,7 @@ fn run_of<'a>(
 ) -> Run<'a> {
     let guessed = model.preset.filter(|preset| preset.confidence == "guess");
     Run {
-        experiment: experiment.kind(),
+        experiment: experiment.kind_of_af1(),
         estimator: method.estimator,
         model: &model.name,
         tokenizer: &model.tokenizer,

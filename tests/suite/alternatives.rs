@@ -262,7 +262,7 @@ fn cama_keeps_more_than_the_others() {
             "gaussian",
             "shuffled-key",
         ]
-        .contains(&&*m.ablation)
+        .contains(&&*m.subject.ablation)
         {
             assert!(
                 paired.only_here < paired.only_there && paired.p < SURE,

@@ -1,10 +1,13 @@
 //! Experiments that choose, draw or look: what they find in planted models follows from what was planted.
 
+use af1::intervene::Head;
+use af1::measure::Draw;
+use af1::measure::Part;
 use std::collections::BTreeSet;
 
 use af1::model::planted::{Plant, Truth};
 use af1::model::{Preset, Supply};
-use af1::record::{HeadAttention, Line, Measurement, Outcome, Row};
+use af1::record::{HeadAttention, Line, Measurement, Outcome, PruningOrder, Row};
 use af1::selfcheck::CLAIM;
 use af1::stats::Criterion;
 use rstest::rstest;
@@ -54,31 +57,44 @@ fn what_is_chosen_is_what_was_planted(
         panic!("{} rows", rows.len());
     };
     assert_eq!(
-        (&*development.part, &*held_out.part),
-        ("development", "held-out")
+        (development.subject.part, held_out.subject.part),
+        (Part::Development, Part::HeldOut)
     );
     assert_eq!(
-        development.verdict, None,
+        development.test.verdict, None,
         "what was chosen there is not judged there"
     );
-    assert_ne!(development.prompts_sha256, held_out.prompts_sha256);
+    assert_ne!(
+        development.answers.prompts_sha256,
+        held_out.answers.prompts_sha256
+    );
     // Every prompt is in one half, or has operands of both, or has no mean.
-    assert_eq!(development.mixed, held_out.mixed);
-    let counted = |m: &Measurement| m.prompts + m.undefined;
-    let all = counted(development) + counted(held_out) + development.mixed.unwrap();
-    assert_eq!(all, development.all_prompts);
-    assert_eq!(development.chosen_by, Some(Criterion::LowerBound));
+    assert_eq!(development.counts.mixed, held_out.counts.mixed);
+    let counted = |m: &Measurement| m.counts.prompts + m.counts.undefined;
+    let all = counted(development) + counted(held_out) + development.counts.mixed.unwrap();
+    assert_eq!(all, development.counts.all_prompts);
+    assert_eq!(
+        development.choice.map(|choice| choice.by),
+        Some(Criterion::LowerBound)
+    );
     // The numbers that the noisy model loses may all be in the other half.
     if model != "planted-noisy" {
         let planted = truth(model).1.af1.is_some();
-        assert_eq!(development.chosen_holds, Some(planted));
+        assert_eq!(development.choice.map(|choice| choice.holds), Some(planted));
     }
-    let found = held_out.transfer.map(|transfer| (held_out.wait, transfer));
+    let found = held_out
+        .subject
+        .transfer()
+        .map(|transfer| (held_out.subject.wait(), transfer));
     assert_eq!(
-        (development.wait, development.transfer),
-        (held_out.wait, held_out.transfer)
+        (development.subject.wait(), development.subject.transfer()),
+        (held_out.subject.wait(), held_out.subject.transfer())
     );
-    let outcome = held_out.verdict.as_ref().map(|verdict| verdict.outcome);
+    let outcome = held_out
+        .test
+        .verdict
+        .as_ref()
+        .map(|verdict| verdict.outcome);
     match truth(model).1.af1 {
         Some(planted) => assert_eq!((found, outcome), (Some(planted), Some(Outcome::Pass))),
         None => assert_ne!(outcome, Some(Outcome::Pass), "{held_out:?}"),
@@ -115,24 +131,21 @@ fn a_random_order_ends_at_the_first_planted_head(
     let rows = measured(&planted(&verb).model(model));
     let (sets, steps): (Vec<&Measurement>, Vec<&Measurement>) = rows
         .iter()
-        .partition(|m| m.pruning.as_deref() == Some("random-set"));
+        .partition(|m| m.subject.pruning == Some(PruningOrder::RandomSet));
     // Where no head can go there is no set of the same size.
     let held = steps
         .iter()
-        .filter(|m| m.faithfulness.unwrap() >= CLAIM)
-        .map(|m| m.pruned_heads.as_ref().unwrap().len())
+        .filter(|m| m.scores.faithfulness.value.unwrap() >= CLAIM)
+        .map(|m| m.subject.pruned_heads().unwrap().len())
         .max();
     let controls = if held == Some(0) { 0 } else { 6 };
     assert_eq!((steps.len(), sets.len()), (4 * transfer + 1, controls));
-    let planted: BTreeSet<String> = truth
-        .heads
-        .iter()
-        .map(|(l, h)| format!("L{l}H{h}"))
-        .collect();
+    let planted = truth.heads.iter();
+    let planted: BTreeSet<Head> = planted.map(|&(layer, head)| Head { layer, head }).collect();
     for m in &rows {
-        let pruned = m.pruned_heads.as_ref().unwrap();
+        let pruned = m.subject.pruned_heads().unwrap();
         let lost = pruned.iter().any(|head| planted.contains(head));
-        let kept = m.faithfulness.unwrap();
+        let kept = m.scores.faithfulness.value.unwrap();
         // An answer can be right by chance without its heads.
         assert!(
             if lost { kept < CHANCE } else { kept == 1.0 },
@@ -140,14 +153,18 @@ fn a_random_order_ends_at_the_first_planted_head(
         );
     }
     // The sets are as large as the largest that held.
-    let held = steps.iter().filter(|m| m.faithfulness == Some(1.0)).count() - 1;
+    let held = steps
+        .iter()
+        .filter(|m| m.scores.faithfulness.value == Some(1.0))
+        .count()
+        - 1;
     assert!(
         sets.iter()
-            .all(|m| m.pruned_heads.as_ref().unwrap().len() == held)
+            .all(|m| m.subject.pruned_heads().unwrap().len() == held)
     );
-    let orders: BTreeSet<&Vec<String>> = sets
+    let orders: BTreeSet<&BTreeSet<Head>> = sets
         .iter()
-        .map(|m| m.pruned_heads.as_ref().unwrap())
+        .map(|m| m.subject.pruned_heads().unwrap())
         .collect();
     assert!(
         held == 0 || orders.len() > 1,
@@ -177,15 +194,9 @@ fn attention_shows_the_planted_heads(#[values("planted-af1", "planted-spread")] 
         assert_eq!(names, ["A", "B", "bos", "last", "text"]);
         let most = f64::max(a.weights["A"].mean, a.weights["B"].mean);
         // Those that fetch the operation look at the text between the operands.
-        let planted = truth.heads.contains(&(a.layer, a.head));
+        let planted = truth.heads.contains(&(a.head.layer, a.head.head));
         let operation = a.weights["text"].mean > FETCHES;
-        assert_eq!(
-            most > FETCHES,
-            planted && !operation,
-            "L{}H{}: {most}",
-            a.layer,
-            a.head
-        );
+        assert_eq!(most > FETCHES, planted && !operation, "{}: {most}", a.head);
     }
 }
 
@@ -194,22 +205,33 @@ fn attention_shows_the_planted_heads(#[values("planted-af1", "planted-spread")] 
 fn few_contexts_are_enough_where_means_are_exact() {
     let rows = measured(&planted("contexts --numbers 1,3,9 --draws 3"));
     assert_eq!(rows.len(), 9);
-    let numbers: Vec<Option<usize>> = rows.iter().map(|m| m.contexts_drawn).collect();
-    assert_eq!(numbers, [1, 1, 1, 3, 3, 3, 9, 9, 9].map(Some));
+    let draws: Vec<Draw> = rows.iter().map(|m| m.subject.draw.unwrap()).collect();
+    let numbers = draws.iter().map(|draw| draw.contexts);
+    assert!(numbers.eq([1, 1, 1, 3, 3, 3, 9, 9, 9]));
     for m in &rows {
         assert_eq!(
-            (m.faithfulness, m.prompts, m.verdict.as_ref()),
+            (
+                m.scores.faithfulness.value,
+                m.counts.prompts,
+                m.test.verdict.as_ref()
+            ),
             (Some(1.0), 100, None)
         );
-        assert_eq!(m.prompts_sha256, rows[0].prompts_sha256);
+        assert_eq!(m.answers.prompts_sha256, rows[0].answers.prompts_sha256);
         // Leaving one out leaves as many as were asked for.
-        assert!(m.contexts_fewest > m.contexts_drawn.unwrap(), "{m:?}");
+        assert!(
+            m.contexts.fewest > m.subject.draw.unwrap().contexts,
+            "{m:?}"
+        );
     }
-    assert!(rows[0].contexts_median < rows[8].contexts_median);
-    let seeds: BTreeSet<Option<u64>> = rows.iter().map(|m| m.contexts_seed).collect();
+    assert!(rows[0].contexts.median < rows[8].contexts.median);
+    let seeds: BTreeSet<u64> = draws.iter().map(|draw| draw.seed).collect();
     assert_eq!(seeds.len(), 3);
     // Other contexts, other means.
-    assert_ne!(rows[0].logit_difference, rows[1].logit_difference);
+    assert_ne!(
+        rows[0].scores.logit_difference,
+        rows[1].scores.logit_difference
+    );
 }
 
 /// Random sets have the size that holds where heads are chosen, whatever holds where they are reported. Of the first operands from 0
@@ -220,11 +242,11 @@ fn the_size_of_random_sets_is_chosen_where_heads_are() {
     for seed in 1..=12 {
         let verb = format!("heads --controls 3 --held-out --seed {seed}");
         let rows = measured(&planted(&verb).model("planted-noisy"));
-        assert!(rows.iter().all(|m| m.part == "held-out"));
-        let here = rows[0].faithfulness.unwrap() >= CLAIM;
+        assert!(rows.iter().all(|m| m.subject.part == Part::HeldOut));
+        let here = rows[0].scores.faithfulness.value.unwrap() >= CLAIM;
         let sets = rows
             .iter()
-            .filter(|m| m.pruning.as_deref() == Some("random-set"));
+            .filter(|m| m.subject.pruning == Some(PruningOrder::RandomSet));
         // What is lost in the one half is not lost in the other.
         assert_eq!(sets.count(), if here { 0 } else { 3 }, "seed {seed}");
         seen.insert(here);
@@ -293,8 +315,11 @@ fn one_models_subgraph_on_another() {
         ("planted-af1", "planted-spread", (3, 5), true),
     ] {
         let m = &rows(model, of)[0];
-        assert_eq!((m.wait, m.transfer), (subgraph.0, Some(subgraph.1)));
-        let kept = m.faithfulness.unwrap();
+        assert_eq!(
+            (m.subject.wait(), m.subject.transfer()),
+            (subgraph.0, Some(subgraph.1))
+        );
+        let kept = m.scores.faithfulness.value.unwrap();
         assert!(
             if holds { kept == 1.0 } else { kept < LOST },
             "{model} {of}: {kept}"

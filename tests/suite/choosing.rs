@@ -2,7 +2,7 @@
 //! it may.
 
 use af1::experiment::choose;
-use af1::record::{Measurement, Outcome, hex_bits, over_draws};
+use af1::record::{Answers, Counts, Measurement, Outcome, Test, over_draws};
 use af1::stats::Criterion;
 use af1::stats::{LEVEL, least_passing};
 use rand::{RngExt, SeedableRng};
@@ -141,15 +141,24 @@ fn verdict(
                 .collect();
             let correct = answers.iter().filter(|right| **right).count();
             Measurement {
-                prompts: right,
-                base_correct: right,
-                correct,
-                correct_given_base: correct,
-                base_answers: hex_bits((0..right).map(|_| true)),
-                answers: hex_bits(answers.into_iter()),
-                p_above_empty: Some(0.0),
-                claim: CLAIM,
-                level: LEVEL,
+                counts: Counts {
+                    prompts: right,
+                    base_correct: right,
+                    correct,
+                    correct_given_base: correct,
+                    ..Counts::default()
+                },
+                answers: Answers {
+                    base: vec![true; right],
+                    right: answers,
+                    ..Answers::default()
+                },
+                test: Test {
+                    p_above_empty: Some(0.0),
+                    claim: CLAIM,
+                    level: LEVEL,
+                    ..Test::default()
+                },
                 ..Measurement::default()
             }
         })

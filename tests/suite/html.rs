@@ -1,8 +1,13 @@
 //! The page: it says what the records say, asks for nothing, and runs nothing.
 
+use af1::intervene::Plan;
+use af1::stats::Proportion;
 use std::collections::BTreeMap;
 
-use af1::record::{HeadAttention, Line, Measurement, Paired, Row, Weight};
+use af1::record::{
+    CellName, Counts, HeadAttention, Kind, Line, Measurement, Paired, Place, Row, Scores, Subject,
+    Weight,
+};
 use af1::report::html;
 use serde_json::Value;
 
@@ -21,8 +26,8 @@ fn lines(text: &str) -> Vec<Line> {
     text.lines().map(|line| Line::read(line).unwrap()).collect()
 }
 
-/// The numbers on a page: of a sweep, a cell and a field the values, as they are written.
-fn numbers(page: &str) -> BTreeMap<(String, String, String), Vec<String>> {
+/// The numbers on a page: of a sweep, a template, a cell and a field the values, as they are written.
+fn numbers(page: &str) -> BTreeMap<[String; 4], Vec<String>> {
     let mut all: BTreeMap<_, Vec<String>> = BTreeMap::new();
     for tag in page.split("<td data-sweep=").skip(1) {
         let tag = tag.split('>').next().unwrap();
@@ -34,7 +39,12 @@ fn numbers(page: &str) -> BTreeMap<(String, String, String), Vec<String>> {
                 .to_owned()
         };
         let sweep = tag.split('"').nth(1).unwrap().to_owned();
-        let key = (sweep, of("data-cell"), of("data-field"));
+        let key = [
+            sweep,
+            of("data-template"),
+            of("data-cell"),
+            of("data-field"),
+        ];
         all.entry(key).or_default().push(of("data-value"));
     }
     all
@@ -56,8 +66,9 @@ fn every_number_of_the_records_is_on_the_page() {
         let experiment = row["experiment"].as_str().unwrap().to_owned();
         *seen.entry(experiment.clone()).or_default() += 1;
         let check = |field: &str, value: String| {
-            let sweep = row["sweep"].as_str().unwrap().to_owned();
-            let key = (sweep, row["cell"].to_string(), field.to_owned());
+            let text = |field: &str| row[field].as_str().unwrap().to_owned();
+            let template = format!("{} {}", text("style"), text("operation"));
+            let key = [text("sweep"), template, text("cell"), field.to_owned()];
             let shown = numbers
                 .get(&key)
                 .unwrap_or_else(|| panic!("{key:?} is not there"));
@@ -106,40 +117,52 @@ fn names_are_text() {
     let hostile = "\"><script>alert('x')</script><b a='&amp;";
     let measurement = |experiment: &str, cell: usize| {
         let mut m = Measurement {
-            experiment: experiment.to_owned(),
-            cell,
-            wait: cell,
-            transfer: Some(1),
-            layers: 4,
-            prompts: 10,
-            base_correct: 10,
-            correct: 9,
-            correct_given_base: 9,
-            faithfulness: Some(0.9),
-            accuracy: 0.9,
-            knockout_layers: Some(hostile.to_owned()),
-            transfer_layers: Some(hostile.to_owned()),
-            pruned_heads: Some(vec![hostile.to_owned()]),
-            pruning: Some(hostile.to_owned()),
+            experiment: experiment.into(),
             paired: Some(Paired {
                 ablation: hostile.to_owned(),
                 ..Paired::default()
             }),
+            place: Place {
+                kind: experiment.into(),
+                cell: CellName::new([cell], hostile),
+                ..Place::default()
+            },
+            subject: Subject {
+                layers: 4,
+                plan: Plan::af1(cell, 1),
+                ..Subject::default()
+            },
+            counts: Counts {
+                prompts: 10,
+                base_correct: 10,
+                correct: 9,
+                correct_given_base: 9,
+                ..Counts::default()
+            },
+            scores: Scores {
+                faithfulness: Proportion {
+                    value: Some(0.9),
+                    ..Proportion::default()
+                },
+                accuracy: Proportion {
+                    value: Some(0.9),
+                    ..Proportion::default()
+                },
+                ..Scores::default()
+            },
             ..Measurement::default()
         };
         for name in [
-            &mut m.sweep,
-            &mut m.model,
-            &mut m.style,
-            &mut m.operation,
-            &mut m.ablation,
-            &mut m.estimator,
+            &mut m.place.sweep,
+            &mut m.subject.model,
+            &mut m.subject.style,
+            &mut m.subject.operation,
+            &mut m.subject.ablation,
             &mut m.provenance.device,
             &mut m.provenance.runtime,
         ] {
             *name = format!("{experiment}{hostile}");
         }
-        m.masking = Some(hostile.to_owned());
         Line::new(Row::Measured(Box::new(m)))
     };
     let verbs = experiments().map(verb_of);
@@ -153,7 +176,12 @@ fn names_are_text() {
         high: None,
     };
     all.push(Line::new(Row::Attention(Box::new(HeadAttention {
-        sweep: "attention".to_owned(),
+        place: Place {
+            sweep: "attention".to_owned(),
+            kind: Kind::ATTENTION,
+            ..Place::default()
+        },
+        experiment: Kind::ATTENTION,
         model: hostile.to_owned(),
         style: hostile.to_owned(),
         weights: [("A".to_owned(), weight), (hostile.to_owned(), weight)].into(),
@@ -163,8 +191,13 @@ fn names_are_text() {
         "schema": 2, "sweep": "failed", "cell": 0, "experiment": "af1", "model": hostile, "style": hostile,
         "operation": hostile, "error": hostile, "exit_code": 3,
     });
+    let found = serde_json::json!({
+        "prompts": 1, "base_correct": 1, "waits": null, "af1": null, "knockouts": [], "heads": [],
+    });
     let selfcheck = serde_json::json!({
-        "schema": 2, "experiment": "selfcheck", "model": hostile, "differences": [hostile],
+        "schema": 2, "experiment": "selfcheck", "model": hostile, "style": hostile, "operation": hostile, "bos": hostile,
+        "bos_rule": hostile, "planted": null, "found": found, "claim": [1, 1], "due": "pass", "verdict": "fail",
+        "kept_planted": null, "kept": 0, "differences": [hostile],
     });
     for row in [failure, selfcheck] {
         all.push(Line::read(&row.to_string()).unwrap());

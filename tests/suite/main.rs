@@ -25,6 +25,7 @@ mod preflight;
 mod program;
 mod real;
 mod records;
+mod schema;
 mod said;
 mod statistics;
 mod study;

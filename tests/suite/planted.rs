@@ -340,8 +340,8 @@ fn faithfulness_is_what_was_planted(#[case] lost: usize, #[case] outcome: Outcom
     let plans = [Plan::af1(3, 2), Plan::af1(3, 0)];
     let found = evaluate(&mut engine, set, &request(&plans, &ablations, 10_000)).unwrap();
     let whole = measured(&model, &found, 0.95);
-    assert_eq!(whole.faithfulness, Some(planted));
-    assert_eq!(whole.verdict.unwrap().outcome, outcome);
+    assert_eq!(whole.scores.faithfulness.value, Some(planted));
+    assert_eq!(whole.test.verdict.unwrap().outcome, outcome);
 
     let correct: Vec<bool> = found.evaluation.correct(&found.cells[0]).collect();
     let mut random = ChaCha8Rng::seed_from_u64(42);

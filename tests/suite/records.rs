@@ -1,12 +1,13 @@
 //! Records: a run that is killed goes on where it was, parts of a sweep are the sweep, and what is written is shown again
 //! without a model.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use af1::error::exit;
-use af1::record::{self, Line, Row};
+use af1::record::{self, Address, Line, Row};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
@@ -58,12 +59,14 @@ fn shards_are_the_sweep_of(verb: &str) {
     let folder = tempfile::tempdir().unwrap();
     let (path, expected) = whole(verb, folder.path());
     let lines = record::read(&path).unwrap();
-    let cells: Vec<usize> = lines.iter().map(|line| line.key().unwrap().1).collect();
-    assert_eq!(
-        cells,
-        (0..cells.len()).collect::<Vec<_>>(),
-        "{verb}: every cell, once"
-    );
+    let order = |line: &Line| {
+        let place = line.place().unwrap();
+        (place.template, place.cell.order.clone())
+    };
+    let cells: Vec<_> = lines.iter().map(order).collect();
+    assert!(cells.is_sorted(), "{verb}: cells have an order");
+    let names: BTreeSet<Address<'_>> = lines.iter().map(|line| line.address().unwrap()).collect();
+    assert_eq!(names.len(), cells.len(), "{verb}: every cell, once");
     assert!(cells.len() > 3);
 
     let shard = |i: usize| {
@@ -234,8 +237,10 @@ fn one_file_holds_many_sweeps() {
             .arg(&path),
     );
     let three = record::read(&path).unwrap();
-    let sweeps: std::collections::BTreeSet<&str> =
-        three.iter().map(|line| line.key().unwrap().0).collect();
+    let sweeps: std::collections::BTreeSet<&str> = three
+        .iter()
+        .map(|line| line.address().unwrap().sweep)
+        .collect();
     assert_eq!(sweeps.len(), 3);
 }
 
@@ -305,7 +310,7 @@ fn records_of(verb: &str) {
     let column = |name: &str| header.iter().position(|found| found == name).unwrap();
     for (row, line) in rows.iter().zip(&lines) {
         let value: serde_json::Value = serde_json::from_str(&line.text).unwrap();
-        assert_eq!(row[column("cell")], value["cell"].to_string());
+        assert_eq!(row[column("cell")], *value["cell"].as_str().unwrap());
         assert_eq!(row[column("style")], *value["style"].as_str().unwrap());
         if let Row::Measured(m) = &line.row {
             assert_eq!(row[column("accuracy")], value["accuracy"].to_string());
@@ -322,6 +327,7 @@ fn records_of(verb: &str) {
     let tests = junit.matches("<testcase").count();
     let passes = lines.iter().filter(|line| match &line.row {
         Row::Measured(m) => m
+            .test
             .verdict
             .as_ref()
             .is_some_and(|v| v.outcome == record::Outcome::Pass),
@@ -405,10 +411,12 @@ fn what_is_no_record_is_refused() {
     refuse("{\"my\": \"configuration\"}", &["line 1"]);
     refuse(&format!("{first}\nhello"), &["line 2"]);
     refuse(&format!("{first}\n{{}}\n"), &["line 2", "no schema"]);
-    let other =
-        |number: &str| first.replace("\"schema\":2", &format!("\"schema\":{number}")) + "\n";
-    refuse(&other("1"), &["line 1", "schema 1", "measure again"]);
-    refuse(&other("3"), &["schema 3", "newer af1"]);
+    let other = |number: u32| {
+        let this = format!("\"schema\":{}", record::SCHEMA);
+        first.replace(&this, &format!("\"schema\":{number}")) + "\n"
+    };
+    refuse(&other(1), &["line 1", "schema 1", "measure again"]);
+    refuse(&other(record::SCHEMA + 1), &["newer af1"]);
     refuse(
         &(first.replace("\"wait\"", "\"weight\"") + "\n"),
         &["unknown field `weight`"],
@@ -423,7 +431,7 @@ fn what_is_no_record_is_refused() {
     assert_eq!(output.status.code(), Some(exit::RECORD.into()));
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert!(
-        stderr.contains("second.jsonl: line 1") && stderr.contains("cell 0"),
+        stderr.contains("second.jsonl: line 1") && stderr.contains("by cama"),
         "{stderr}"
     );
 }

@@ -36,15 +36,18 @@ fn asked(folder: &Path, template: &str) -> (PathBuf, Measurement, String) {
 fn a_forgotten_space_is_seen() {
     let folder = tempfile::tempdir().unwrap();
     let (record, without, printed) = asked(folder.path(), "{A} plus {B} equals");
-    assert_eq!((without.base_correct, without.prompts), (0, 53));
-    assert_eq!(without.base_hint, Some(Hint::AddSpace));
-    let counts: Vec<usize> = without.base_wrong.iter().map(|said| said.count).collect();
+    assert_eq!(
+        (without.counts.base_correct, without.counts.prompts),
+        (0, 53)
+    );
+    assert_eq!(without.wrong.hint, Some(Hint::AddSpace));
+    let counts: Vec<usize> = without.wrong.said.iter().map(|said| said.count).collect();
     assert!(
         counts.is_sorted_by(|a, b| a >= b) && counts.len() <= 5,
         "{counts:?}"
     );
     assert!(counts.iter().sum::<usize>() <= 53);
-    assert_eq!(without.base_wrong[0].text, " ");
+    assert_eq!(without.wrong.said[0].text, " ");
     let shown = |format: &str| stdout(af1("report").arg(&record).args(["--format", format]));
     for text in [printed, shown("markdown"), shown("html")] {
         let first = format!("␣\" ({})", counts[0]);
@@ -59,13 +62,14 @@ fn a_forgotten_space_is_seen() {
     }
 
     let (_, with, printed) = asked(folder.path(), "{A} plus {B} equals ");
-    assert_eq!((with.base_correct, with.base_hint), (38, None));
+    assert_eq!((with.counts.base_correct, with.wrong.hint), (38, None));
     // Below the claim all the same: what it says instead of the other answers are other numbers.
     let numbers = with
-        .base_wrong
+        .wrong
+        .said
         .iter()
         .filter(|said| said.text.parse::<i64>().is_ok());
-    assert!(numbers.count() > 0, "{:?}", with.base_wrong);
+    assert!(numbers.count() > 0, "{:?}", with.wrong.said);
     assert!(printed.contains("what it says on the other 15: ") && !printed.contains("hint: "));
 }
 

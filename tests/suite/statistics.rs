@@ -1,9 +1,10 @@
 //! Statistics against published values, scipy, statsmodels and full enumeration; and by simulation: intervals cover what
 //! they say, and the gate errs no more often than it may.
 
+use af1::intervene::Plan;
 use std::ops::RangeInclusive;
 
-use af1::record::{Measurement, Outcome, judge};
+use af1::record::{Counts, Measurement, Outcome, Scores, Subject, Test, judge};
 use af1::stats::{
     Clusters, Evidence, Inference, LEVEL, Mean, Needed, Proportion, Worth, bootstrap_clustered,
     bootstrap_paired, bootstrap_two_level, holm, mcnemar_greater, mcnemar_two_sided,
@@ -388,18 +389,33 @@ fn verdicts(n: usize) -> Vec<bool> {
     let verdict = |kept: usize| {
         let faithfulness = Proportion::wilson(kept, n);
         let m = Measurement {
-            transfer: Some(2),
-            prompts: n,
-            base_correct: n,
-            correct: kept,
-            correct_given_base: kept,
-            faithfulness: faithfulness.value,
-            faithfulness_low: faithfulness.low,
-            faithfulness_high: faithfulness.high,
-            p_base_above_constant: mcnemar_greater(n - n / 10, 0),
-            p_above_empty: Some(mcnemar_greater(kept, 0)),
-            claim: 0.95,
-            level: af1::stats::LEVEL,
+            counts: Counts {
+                prompts: n,
+                base_correct: n,
+                correct: kept,
+                correct_given_base: kept,
+                ..Counts::default()
+            },
+            test: Test {
+                p_base_above_constant: mcnemar_greater(n - n / 10, 0),
+                p_above_empty: Some(mcnemar_greater(kept, 0)),
+                claim: 0.95,
+                level: af1::stats::LEVEL,
+                ..Test::default()
+            },
+            subject: Subject {
+                plan: Plan::af1(0, 2),
+                ..Subject::default()
+            },
+            scores: Scores {
+                faithfulness: Proportion {
+                    value: faithfulness.value,
+                    low: faithfulness.low,
+                    high: faithfulness.high,
+                    ..Proportion::default()
+                },
+                ..Scores::default()
+            },
             ..Measurement::default()
         };
         judge(&m).unwrap().outcome == Outcome::Pass

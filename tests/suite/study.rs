@@ -4,7 +4,7 @@ use af1::Result;
 use af1::experiment::{Emit, Experiment, Shape, Todo, Unit, Workbench, waiting};
 use af1::intervene::{Ablation, Plan, ablation};
 use af1::measure::with_references;
-use af1::record::{Kind, Row, measure};
+use af1::record::{CellName, Kind, Row, measure};
 use af1::study::{Asked, Method, Request, Study};
 
 use super::fixtures::{load, path};
@@ -51,8 +51,9 @@ impl Unit for Toy {
         vec![ablation::CAMA]
     }
 
-    fn cells(&self, _: Shape) -> usize {
-        2
+    fn cells(&self, _: Shape) -> Vec<CellName> {
+        let names = ["without peeking", "with peeking"].into_iter().enumerate();
+        names.map(|(i, name)| CellName::new([i], name)).collect()
     }
 
     fn plans(&self, _: Shape) -> Vec<Plan> {
@@ -65,8 +66,8 @@ impl Unit for Toy {
         let plans = [Plan::waiting(3), Plan::af1(3, 2)];
         let compared = evaluation.compare(engine, &plans, &[ablation::CAMA])?;
         let measured = measure(evaluation, run, compared.cells());
-        let numbered = measured.into_iter().zip(todo.cells.clone());
-        let lines = numbered.map(|(m, cell)| bench.line(m, cell)).collect();
+        let named = measured.into_iter().zip(&todo.cells);
+        let lines = named.map(|(m, cell)| bench.line(m, cell)).collect();
         emit.whole(lines, todo)
     }
 }
@@ -93,10 +94,14 @@ fn an_experiment_of_ones_own_runs() {
     };
     let lines = run();
     let kept = lines.iter().map(|line| match &line.row {
-        Row::Measured(m) => (m.cell, m.base_correct, m.correct_given_base),
+        Row::Measured(m) => (
+            &*m.place.cell.name,
+            m.counts.base_correct,
+            m.counts.correct_given_base,
+        ),
         other => panic!("{other:?}"),
     });
-    assert!(kept.eq([(0, 40, 40), (1, 40, 40)]));
+    assert!(kept.eq([("without peeking", 40, 40), ("with peeking", 40, 40)]));
     let text = std::fs::read_to_string(&record).unwrap();
     assert_eq!(text.lines().count(), 2);
     let again: Vec<String> = run().into_iter().map(|line| line.text).collect();
@@ -139,18 +144,20 @@ fn a_style_that_is_not_there_is_told_before_a_model_is_loaded() {
     assert!(error.contains("none.toml"), "{error}");
 }
 
-/// The sweep that a study runs is the one that its experiment says, and nothing else: a wait more is another sweep.
+/// A sweep is what its cells depend on: which of them are asked for makes it no other one, what they are compared with does.
 #[test]
-fn other_plans_are_another_sweep() {
-    let sweep = |waits: &[usize]| {
+fn other_references_are_another_sweep() {
+    let sweep = |waits: &[usize], first: &'static dyn Ablation| {
         let experiment = af1::experiment::Waiting {
             waits: waits.to_vec(),
-            ablations: vec![ablation::CAMA],
+            ablations: vec![first, ablation::ZERO],
         };
         let lines = study().run(&experiment, |_| Ok(())).unwrap().lines;
-        assert_eq!(lines.len(), waiting(waits).len());
-        lines[0].key().unwrap().0.to_owned()
+        assert_eq!(lines.len(), 2 * waiting(waits).len());
+        lines[0].address().unwrap().sweep.to_owned()
     };
-    assert_eq!(sweep(&[0, 3]), sweep(&[0, 3]));
-    assert_ne!(sweep(&[0, 3]), sweep(&[0]));
+    let all = sweep(&[0, 3], ablation::CAMA);
+    assert_eq!(sweep(&[0], ablation::CAMA), all);
+    let mean = ablation::named("mean").unwrap();
+    assert_ne!(sweep(&[0, 3], mean), all);
 }

@@ -2,7 +2,7 @@
 
 use super::{Condition, Measured, answers, discord, judged, missing};
 use crate::gate::{Claim, Judgement};
-use crate::record::{Measurement, Outcome, bits_of_hex, key};
+use crate::record::{Measurement, Outcome, key};
 use crate::stats::{Inference, difference_bounds};
 
 /// The model by itself, then AF1 with CAMA, each against the same cell of the baseline; nothing where there is no baseline.
@@ -14,7 +14,7 @@ impl Condition for Baseline {
         let Some(baseline) = measured.baseline else {
             return Vec::new();
         };
-        let of = |what: &str, answers: fn(&Measurement) -> &str| {
+        let of = |what: &str, answers: fn(&Measurement) -> &[bool]| {
             let asked = format!(
                 "{what} less than {} worse than the baseline{}",
                 claim.baseline_margin,
@@ -47,15 +47,15 @@ impl Condition for Baseline {
 }
 
 /// Which prompts the unmodified model answers rightly.
-fn base_answers(m: &Measurement) -> &str {
-    &m.base_answers
+fn base_answers(m: &Measurement) -> &[bool] {
+    &m.answers.base
 }
 
 /// A cell against the cell of the baseline, if that has it and asked the same prompts.
 fn against(
     m: &Measurement,
     before: Option<&Measurement>,
-    answers: fn(&Measurement) -> &str,
+    answers: fn(&Measurement) -> &[bool],
     claim: &Claim,
 ) -> (Outcome, String) {
     match before {
@@ -63,7 +63,7 @@ fn against(
             Outcome::Inconclusive,
             "the baseline has no such cell".to_owned(),
         ),
-        Some(o) if o.prompts_sha256 != m.prompts_sha256 => (
+        Some(o) if o.answers.prompts_sha256 != m.answers.prompts_sha256 => (
             Outcome::Inconclusive,
             "the baseline was measured on other prompts: the same operands, results, limit and tokenizer are \
              needed"
@@ -77,25 +77,25 @@ fn against(
 fn no_worse(
     m: &Measurement,
     o: &Measurement,
-    answers: fn(&Measurement) -> &str,
+    answers: fn(&Measurement) -> &[bool],
     margin: f64,
     level: f64,
 ) -> (Outcome, String) {
     let (wins, losses) = discord(m, o, answers);
-    let (low, high) = difference_bounds(losses, wins, m.prompts, 0.025);
+    let (low, high) = difference_bounds(losses, wins, m.counts.prompts, 0.025);
     let right = |m: &Measurement| {
-        let bits = bits_of_hex(answers(m), m.prompts).unwrap_or_default();
-        bits.into_iter().filter(|right| *right).count()
+        let right = answers(m).iter().filter(|right| **right);
+        right.count()
     };
     let reason = format!(
         "{} of {} right, {} in {}; {wins} only now, {losses} only before; loss {:.3}, at least 95% interval [{low:.3}, {high:.3}]",
         right(m),
-        m.prompts,
+        m.counts.prompts,
         right(o),
-        o.model,
-        (losses as f64 - wins as f64) / m.prompts.max(1) as f64,
+        o.subject.model,
+        (losses as f64 - wins as f64) / m.counts.prompts.max(1) as f64,
     );
-    let (least, most) = difference_bounds(losses, wins, m.prompts, level);
+    let (least, most) = difference_bounds(losses, wins, m.counts.prompts, level);
     match () {
         () if least >= margin => (Outcome::Fail, reason),
         () if most < margin => (Outcome::Pass, reason),
@@ -106,14 +106,22 @@ fn no_worse(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Answers;
+    use crate::record::Counts;
     use Outcome::{Fail, Inconclusive, Pass};
 
     /// What falls behind by more than the margin fails, by less passes, however significant the loss is.
     #[test]
     fn a_loss_is_judged_by_its_margin() {
         let of = |right: usize| Measurement {
-            prompts: 1000,
-            answers: crate::record::hex_bits((0..1000).map(|i| i < right)),
+            counts: Counts {
+                prompts: 1000,
+                ..Counts::default()
+            },
+            answers: Answers {
+                right: (0..1000).map(|i| i < right).collect(),
+                ..Answers::default()
+            },
             ..Measurement::default()
         };
         let judged = |right, margin| no_worse(&of(right), &of(1000), answers, margin, 0.05).0;

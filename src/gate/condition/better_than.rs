@@ -31,7 +31,7 @@ impl Condition for BetterThan {
 
 fn better(m: &Measurement, o: &Measurement, level: f64) -> (Outcome, String) {
     let (wins, losses) = discord(m, o, answers);
-    let (p, q) = match (m.inference, &o.paired) {
+    let (p, q) = match (m.test.inference, &o.paired) {
         // Two-sided, against this one: where a side has more it is twice the one-sided p.
         (Inference::Operands, Some(paired)) => match wins.cmp(&losses) {
             Ordering::Greater => (paired.p / 2.0, 1.0),
@@ -42,10 +42,10 @@ fn better(m: &Measurement, o: &Measurement, level: f64) -> (Outcome, String) {
     };
     let reason = format!(
         "{} and {} of {} right, {wins} only with cama, {losses} only with {} ({})",
-        m.correct,
-        o.correct,
-        m.prompts,
-        o.ablation,
+        m.counts.correct,
+        o.counts.correct,
+        m.counts.prompts,
+        o.subject.ablation,
         in_words(p)
     );
     match () {

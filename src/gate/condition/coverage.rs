@@ -17,11 +17,11 @@ impl Condition for Coverage {
 }
 
 fn covered(m: &Measurement, least: f64) -> (Outcome, String) {
-    let all = m.all_prompts + m.excluded;
-    let share = m.all_prompts as f64 / all.max(1) as f64;
+    let all = m.counts.all_prompts + m.counts.excluded;
+    let share = m.counts.all_prompts as f64 / all.max(1) as f64;
     let reason = format!(
         "{} of {all}, of which {} were evaluated",
-        m.all_prompts, m.prompts
+        m.counts.all_prompts, m.counts.prompts
     );
     match share >= least {
         true => (Outcome::Pass, reason),
@@ -38,14 +38,18 @@ fn covered(m: &Measurement, least: f64) -> (Outcome, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Counts;
     use Outcome::{Inconclusive, Pass};
 
     #[test]
     fn a_claim_about_what_cannot_be_asked_is_not_shown_by_the_rest() {
         let m = |excluded: usize| Measurement {
-            all_prompts: 55,
-            prompts: 53,
-            excluded,
+            counts: Counts {
+                all_prompts: 55,
+                prompts: 53,
+                excluded,
+                ..Counts::default()
+            },
             ..Measurement::default()
         };
         assert_eq!(covered(&m(0), 0.5).0, Pass);

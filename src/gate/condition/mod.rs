@@ -4,7 +4,7 @@
 //! the gate's file takes it from a field of [`Claim`].
 
 use super::{Claim, Judgement};
-use crate::record::{Measurement, Outcome, bits_of_hex};
+use crate::record::{Measurement, Outcome};
 use crate::stats::{Needed, discordant};
 
 macro_rules! list {
@@ -67,7 +67,9 @@ impl<'a> Measured<'a> {
     pub fn af1(&self, ablation: &str) -> Option<&'a Measurement> {
         let claim = self.claim;
         self.cells.iter().find(|m| {
-            m.ablation == ablation && m.wait == claim.wait && m.transfer == Some(claim.transfer)
+            m.subject.ablation == ablation
+                && m.subject.wait() == claim.wait
+                && m.subject.transfer() == Some(claim.transfer)
         })
     }
 
@@ -79,7 +81,8 @@ impl<'a> Measured<'a> {
     /// Whether nothing says that the model cannot do the task.
     pub fn able(&self) -> bool {
         let level = self.claim.level;
-        self.cama().is_none_or(|m| m.p_base_above_constant <= level)
+        self.cama()
+            .is_none_or(|m| m.test.p_base_above_constant <= level)
     }
 }
 
@@ -98,14 +101,18 @@ fn judged(asked: String, (outcome, reason): (Outcome, String)) -> Judgement {
 }
 
 /// Which prompts are answered rightly under the intervention.
-fn answers(m: &Measurement) -> &str {
-    &m.answers
+fn answers(m: &Measurement) -> &[bool] {
+    &m.answers.right
 }
 
 /// How many prompts only the first answers correctly, and only the second.
-fn discord(m: &Measurement, o: &Measurement, answers: fn(&Measurement) -> &str) -> (usize, usize) {
-    let bits = |m: &Measurement| bits_of_hex(answers(m), m.prompts).unwrap_or_default();
-    discordant(bits(m).into_iter().zip(bits(o)))
+fn discord(
+    m: &Measurement,
+    o: &Measurement,
+    answers: fn(&Measurement) -> &[bool],
+) -> (usize, usize) {
+    let pairs = answers(m).iter().copied().zip(answers(o).iter().copied());
+    discordant(pairs)
 }
 
 /// What it takes, in words, to show that a share of the right answers is at least `share`; `what` says which one it is.

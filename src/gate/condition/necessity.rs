@@ -17,7 +17,8 @@ impl Condition for Necessity {
             "at least {drop} of the right answers lost when the last token sees no other in the transfer layers"
         );
         let mut cells = measured.cells.iter();
-        let knocked = cells.find(|m| m.knockout_layers.is_some() && m.wait == claim.wait);
+        let knocked =
+            cells.find(|m| m.subject.knockout_layers().is_some() && m.subject.wait() == claim.wait);
         let said = knocked.map(|m| lost(m, drop, claim.level));
         vec![judged(asked, said.unwrap_or_else(missing))]
     }
@@ -29,14 +30,14 @@ impl Condition for Necessity {
 }
 
 fn lost(m: &Measurement, drop: f64, level: f64) -> (Outcome, String) {
-    let lost = m.base_correct - m.correct_given_base;
+    let lost = m.counts.base_correct - m.counts.correct_given_base;
     // What fails together is lost together.
     let evidence = m.evidence().with(lost);
     let share = evidence.interval();
     let reason = format!(
         "{lost} of {} lost, interval about {} [{:.3}, {:.3}]",
-        m.base_correct,
-        m.inference.words(),
+        m.counts.base_correct,
+        m.test.inference.words(),
         share.low,
         share.high
     );
@@ -50,13 +51,17 @@ fn lost(m: &Measurement, drop: f64, level: f64) -> (Outcome, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Counts;
     use Outcome::{Fail, Inconclusive, Pass};
 
     #[test]
     fn losses_are_judged_as_answers_are() {
         let knocked = |lost: usize| Measurement {
-            base_correct: 200,
-            correct_given_base: 200 - lost,
+            counts: Counts {
+                base_correct: 200,
+                correct_given_base: 200 - lost,
+                ..Counts::default()
+            },
             ..Measurement::default()
         };
         assert_eq!(lost(&knocked(190), 0.9, 0.05).0, Pass);

@@ -20,13 +20,13 @@ impl Condition for RightAnswers {
 }
 
 fn enough(m: &Measurement, least: usize) -> (Outcome, String) {
-    match m.base_correct >= least {
-        true => (Outcome::Pass, format!("{}", m.base_correct)),
+    match m.counts.base_correct >= least {
+        true => (Outcome::Pass, format!("{}", m.counts.base_correct)),
         false => (
             Outcome::Inconclusive,
             format!(
                 "only {}: widen the operands or raise the limit",
-                m.base_correct
+                m.counts.base_correct
             ),
         ),
     }

@@ -94,6 +94,26 @@ impl Technique {
         known.copied().or_else(sized).map(Self)
     }
 
+    /// Where it stands among all: by the place of its kind in the list, then by its size, where it has one.
+    pub fn order(&self) -> [usize; 2] {
+        let name = self.name();
+        let (kind, size) = match name
+            .rsplit_once('-')
+            .map(|(kind, size)| (kind, size.parse()))
+        {
+            Some((kind, Ok(size))) => (kind, size),
+            _ => (&*name, 0),
+        };
+        let mut all = ALL.iter();
+        let place = all.position(|known| {
+            known
+                .name()
+                .strip_prefix(kind)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+        });
+        [place.unwrap_or(ALL.len()), size]
+    }
+
     /// Its name.
     pub fn name(&self) -> String {
         self.0.name()

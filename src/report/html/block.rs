@@ -73,8 +73,8 @@ fn data(cell: &Cell) -> Markup {
     let number = cell.number.as_ref();
     let end = |end: Option<f64>| end.map(exact);
     html! {
-        td data-sweep=[number.map(|n| &n.sweep)] data-cell=[number.map(|n| n.cell)] data-field=[number.map(|n| &n.field)]
-            data-value=[number.map(|n| n.value.map_or("null".to_owned(), value))]
+        td data-sweep=[number.map(|n| &n.sweep)] data-template=[number.map(|n| &n.template)] data-cell=[number.map(|n| &n.cell)]
+            data-field=[number.map(|n| &n.field)] data-value=[number.map(|n| n.value.map_or("null".to_owned(), value))]
             data-low=[number.and_then(|n| end(n.low))] data-high=[number.and_then(|n| end(n.high))] { (cell.text) }
     }
 }

@@ -186,7 +186,7 @@ fn counted(all: &[Outcome]) -> Markup {
 /// The verdicts on what is claimed.
 fn all_verdicts(findings: &Findings<'_>) -> Markup {
     let claimed = verdicts::claimed(findings);
-    let outcome = |cell: &Tested| Some(cell.m.verdict.as_ref()?.outcome);
+    let outcome = |cell: &Tested| Some(cell.m.test.verdict.as_ref()?.outcome);
     let outcomes: Vec<Outcome> = claimed.iter().filter_map(outcome).collect();
     let over_draws = verdicts::over_draws(findings);
     markup! {

@@ -1,6 +1,6 @@
 //! Tables.
 
-use crate::record::Outcome;
+use crate::record::{Address, Outcome};
 
 /// A table: what it is about, its columns, its rows, and what is to be known about it.
 #[derive(Clone, Debug, Default)]
@@ -29,8 +29,10 @@ pub struct Cell {
 pub struct Number {
     /// The sweep of the record.
     pub sweep: String,
-    /// The cell of the sweep.
-    pub cell: usize,
+    /// The template, in words.
+    pub template: String,
+    /// The name of the cell on the template.
+    pub cell: String,
     /// The field of the record.
     pub field: String,
     /// What stands there.
@@ -67,16 +69,12 @@ impl Cell {
         }
     }
 
-    /// The number of a field of a record, which is a sweep and a cell of it.
-    pub fn number(
-        text: String,
-        (sweep, cell): (&str, usize),
-        field: &str,
-        value: Option<Value>,
-    ) -> Self {
+    /// The number of a field of a record.
+    pub fn number(text: String, at: Address<'_>, field: &str, value: Option<Value>) -> Self {
         let number = Number {
-            sweep: sweep.to_owned(),
-            cell,
+            sweep: at.sweep.to_owned(),
+            template: format!("{} {}", at.style, at.operation),
+            cell: at.cell.to_owned(),
             field: field.to_owned(),
             value,
             low: None,

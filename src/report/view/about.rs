@@ -2,6 +2,7 @@
 
 use super::number::{proportion, share};
 use super::said::said;
+use crate::measure::Part;
 use crate::prompt::Operation;
 use crate::record::{Group, Measurement, Outcome, Provenance, Sweep, Tested};
 use crate::report::kit::Block;
@@ -25,11 +26,11 @@ pub fn heading(sweep: &Sweep) -> Block {
     };
     let about = format!(
         "means: {} over {} contexts; {}",
-        m.estimator,
+        m.subject.estimator.name(),
         m.provenance.contexts_from,
         intervals(sweep.measurements())
     );
-    under(&m.model, m.layers, &m.provenance, &about)
+    under(&m.subject.model, m.subject.layers, &m.provenance, &about)
 }
 
 /// The model, the runtime, the prompts, and what else is to be said of all numbers.
@@ -64,20 +65,24 @@ pub fn in_front(bos: Option<&str>, rule: Option<&str>) -> String {
 
 /// The name of a template.
 pub fn template(m: &Measurement) -> String {
-    format!("{} {}", m.style, m.operation)
+    format!("{} {}", m.subject.style, m.subject.operation)
 }
 
 /// The name of a subgraph.
 pub fn af1(m: &Measurement) -> String {
-    format!("AF1({}, {})", m.wait, m.transfer.unwrap_or(0))
+    format!(
+        "AF1({}, {})",
+        m.subject.wait(),
+        m.subject.transfer().unwrap_or(0)
+    )
 }
 
 /// What a template is measured against: the unmodified model, and the best constant answer.
 pub fn baseline(m: &Measurement) -> String {
     format!(
         "{} {}: base accuracy {}, best constant answer {}",
-        m.style,
-        m.operation,
+        m.subject.style,
+        m.subject.operation,
         base_accuracy(m),
         constant(m)
     )
@@ -85,18 +90,21 @@ pub fn baseline(m: &Measurement) -> String {
 
 /// The right answers of the best constant.
 pub fn constant(m: &Measurement) -> String {
-    format!("{}/{}", m.constant_correct, m.prompts)
+    format!("{}/{}", m.counts.constant_correct, m.counts.prompts)
 }
 
 /// The share of the right answers that stay right.
 pub fn faithfulness(m: &Measurement) -> String {
-    let interval = (m.faithfulness_low, m.faithfulness_high);
-    proportion(m.correct_given_base, m.base_correct, interval)
+    let interval = (m.scores.faithfulness.low, m.scores.faithfulness.high);
+    proportion(m.counts.correct_given_base, m.counts.base_correct, interval)
 }
 
 /// Whether the share that stays right reaches the claim, by the share itself.
 pub fn holds(m: &Measurement) -> bool {
-    m.faithfulness.is_some_and(|share| share >= m.claim)
+    m.scores
+        .faithfulness
+        .value
+        .is_some_and(|share| share >= m.test.claim)
 }
 
 /// The sentence of a template on which there is nothing to keep.
@@ -105,18 +113,18 @@ pub const NOTHING_TO_KEEP: &str =
 
 /// The cells of the first ablation of a template, which is the one that is claimed.
 pub fn of_first_ablation(group: &Group) -> Vec<&Measurement> {
-    let ablation = &group.first().ablation;
+    let ablation = &group.first().subject.ablation;
     let cells = group.cells.iter().map(|cell| &cell.m);
-    cells.filter(|m| m.ablation == *ablation).collect()
+    cells.filter(|m| m.subject.ablation == *ablation).collect()
 }
 
 /// The verdict in a word, and whether it is about a guess.
 pub fn verdict(m: &Measurement) -> String {
-    let Some(verdict) = &m.verdict else {
+    let Some(verdict) = &m.test.verdict else {
         return String::new();
     };
     let word = outcome(verdict.outcome);
-    match m.guess {
+    match m.test.guess {
         true => format!("{word} (guess)"),
         false => word.to_owned(),
     }
@@ -134,7 +142,7 @@ pub fn outcome(outcome: Outcome) -> &'static str {
 /// What intervals are about, for a heading.
 pub fn intervals<'m>(measurements: impl IntoIterator<Item = &'m Measurement>) -> String {
     let all: Vec<&Measurement> = measurements.into_iter().collect();
-    let targets = distinct(all.iter().map(|m| m.inference));
+    let targets = distinct(all.iter().map(|m| m.test.inference));
     let each = targets.iter().map(|target| match target {
         Inference::Prompts => "95% Wilson intervals about these prompts",
         Inference::Operands => {
@@ -150,42 +158,52 @@ pub fn intervals<'m>(measurements: impl IntoIterator<Item = &'m Measurement>) ->
 
 /// Whether every prompt of the ranges was evaluated: none was left out, and with three operands or more they are only drawn.
 fn is_census(m: &Measurement) -> bool {
-    let operands = m.operation.parse().map(|o: Operation| o.operands());
-    operands.is_ok_and(|count| count <= 2) && m.prompts == m.all_prompts && m.excluded == 0
+    let operands = m.subject.operation.parse().map(|o: Operation| o.operands());
+    operands.is_ok_and(|count| count <= 2)
+        && m.counts.prompts == m.counts.all_prompts
+        && m.counts.excluded == 0
 }
 
 /// The accuracy under the intervention.
 pub fn accuracy(m: &Measurement) -> String {
-    proportion(m.correct, m.prompts, (m.accuracy_low, m.accuracy_high))
+    proportion(
+        m.counts.correct,
+        m.counts.prompts,
+        (m.scores.accuracy.low, m.scores.accuracy.high),
+    )
 }
 
 /// The accuracy of the unmodified model.
 pub fn base_accuracy(m: &Measurement) -> String {
-    let interval = (m.base_accuracy_low, m.base_accuracy_high);
-    proportion(m.base_correct, m.prompts, interval)
+    let interval = (m.scores.base_accuracy.low, m.scores.base_accuracy.high);
+    proportion(m.counts.base_correct, m.counts.prompts, interval)
 }
 
 /// The accuracy of the subgraph without transfer, of which records have no interval.
 pub fn empty_accuracy(cell: &Tested) -> String {
     let m = &cell.m;
-    match (m.empty_correct, cell.empty) {
+    match (m.counts.empty_correct, cell.empty) {
         (None, _) => String::new(),
-        (Some(empty), Some(interval)) => proportion(empty, m.prompts, interval),
+        (Some(empty), Some(interval)) => proportion(empty, m.counts.prompts, interval),
         (Some(empty), None) => {
-            let value = empty as f64 / m.prompts.max(1) as f64;
-            format!("{empty}/{} {}", m.prompts, share(value, m.prompts))
+            let value = empty as f64 / m.counts.prompts.max(1) as f64;
+            format!(
+                "{empty}/{} {}",
+                m.counts.prompts,
+                share(value, m.counts.prompts)
+            )
         }
     }
 }
 
 /// Right answers of the unmodified model that the subgraph does not have.
 pub fn lost(m: &Measurement) -> String {
-    (m.base_correct - m.correct_given_base).to_string()
+    (m.counts.base_correct - m.counts.correct_given_base).to_string()
 }
 
 /// Right answers of the subgraph that the unmodified model does not have.
 pub fn gained(m: &Measurement) -> String {
-    (m.correct - m.correct_given_base).to_string()
+    (m.counts.correct - m.counts.correct_given_base).to_string()
 }
 
 /// What stands below a table: [`counts`] of every template, and the reasons of the verdicts.
@@ -199,17 +217,17 @@ fn reasons(group: &Group) -> String {
     let cells = || group.cells.iter().map(|cell| &cell.m);
     // The claim is about the first ablation, CAMA by default, and masking; the others are there for comparison.
     let first = (
-        &group.first().ablation,
-        cells().find_map(|m| m.masking.as_ref()),
+        &group.first().subject.ablation,
+        cells().find_map(|m| m.subject.masking()),
     );
     let mut text = String::new();
-    for m in cells().filter(|m| (&m.ablation, m.masking.as_ref()) == first) {
-        let (Some(verdict), Some(_)) = (&m.verdict, m.transfer) else {
+    for m in cells().filter(|m| (&m.subject.ablation, m.subject.masking()) == first) {
+        let (Some(verdict), Some(_)) = (&m.test.verdict, m.subject.transfer()) else {
             continue;
         };
         text += &format!(
             "    {} {}: {}: {}\n",
-            m.ablation,
+            m.subject.ablation,
             af1(m),
             outcome(verdict.outcome),
             verdict.reason
@@ -220,7 +238,7 @@ fn reasons(group: &Group) -> String {
 
 /// What one operand says of another in the contexts.
 fn dependence(m: &Measurement) -> String {
-    match (m.operand_contexts_fewest, m.mutual_information) {
+    match (m.contexts.fewest_of_operands, m.contexts.mutual_information) {
         (Some(fewest), Some(bits)) => format!(
             ", {fewest} at least for an operand, and one operand says {bits:.2} bits of another"
         ),
@@ -230,9 +248,9 @@ fn dependence(m: &Measurement) -> String {
 
 /// The half of the prompts, where it is not all of them.
 fn part(m: &Measurement) -> String {
-    match &*m.part {
-        "all" => String::new(),
-        part => format!(" ({part})"),
+    match m.subject.part {
+        Part::All => String::new(),
+        part => format!(" ({})", part.name()),
     }
 }
 
@@ -244,27 +262,30 @@ pub fn all_counts(sweep: &Sweep) -> String {
 /// How many prompts were evaluated and why not all, and how well the means are known: a line for every half of the prompts.
 pub fn counts(group: &Group) -> String {
     let mut text = String::new();
-    for cells in group.cells.chunk_by(|a, b| a.m.part == b.m.part) {
+    for cells in group
+        .cells
+        .chunk_by(|a, b| a.m.subject.part == b.m.subject.part)
+    {
         let m = &cells[0].m;
         let errors = cells
             .iter()
-            .map(|cell| cell.m.largest_relative_standard_error);
+            .map(|cell| cell.m.contexts.largest_relative_error);
         text += &format!(
             "{} {}{}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate{}); contexts a token: {} at \
              least, {} in the median{}; standard error of a mean: at most {:.0}% of it\n",
-            m.style,
-            m.operation,
+            m.subject.style,
+            m.subject.operation,
             part(m),
-            m.prompts,
-            m.all_prompts,
-            m.excluded,
-            m.undefined,
-            m.degenerate,
-            m.mixed.map_or(String::new(), |mixed| format!(
+            m.counts.prompts,
+            m.counts.all_prompts,
+            m.counts.excluded,
+            m.counts.undefined,
+            m.counts.degenerate,
+            m.counts.mixed.map_or(String::new(), |mixed| format!(
                 ", {mixed} with operands of both halves"
             )),
-            m.contexts_fewest,
-            m.contexts_median,
+            m.contexts.fewest,
+            m.contexts.median,
             dependence(m),
             100.0 * errors.fold(0.0, f64::max)
         );

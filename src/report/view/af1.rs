@@ -33,7 +33,8 @@ impl View for Af1 {
 
     fn summary(&self, sweep: &Sweep) -> Vec<Block> {
         // A gate's knock-out stands beside its AF1.
-        let is_knockout = |m: &Measurement| m.experiment == necessity::Necessity.experiment();
+        let is_knockout =
+            |m: &Measurement| m.experiment.name() == necessity::Necessity.experiment();
         let knocked = sweep.only(is_knockout);
         let sweep = sweep.only(|m| !is_knockout(m));
         let table = match reproduce::is_main_table(&sweep) {
@@ -86,22 +87,31 @@ const MOST_SENTENCES: usize = 4;
 /// What is claimed of a template, and how other ablations do there.
 fn one(m: &Measurement, sweep: &Sweep) -> String {
     let template = named(m);
-    if m.base_correct == 0 {
+    if m.counts.base_correct == 0 {
         return format!("{template}: {NOTHING_TO_KEEP}");
     }
     let same = |other: &&Measurement| {
         (
-            &other.style,
-            &other.operation,
-            other.wait,
-            other.transfer,
-            &other.masking,
-        ) == (&m.style, &m.operation, m.wait, m.transfer, &m.masking)
-            && other.ablation != m.ablation
+            &other.subject.style,
+            &other.subject.operation,
+            other.subject.wait(),
+            other.subject.transfer(),
+            other.subject.masking(),
+        ) == (
+            &m.subject.style,
+            &m.subject.operation,
+            m.subject.wait(),
+            m.subject.transfer(),
+            m.subject.masking(),
+        ) && other.subject.ablation != m.subject.ablation
     };
     let beside = sweep.measurements().filter(same);
-    let beside =
-        beside.map(|o| format!("{} {}/{}", o.ablation, o.correct_given_base, o.base_correct));
+    let beside = beside.map(|o| {
+        format!(
+            "{} {}/{}",
+            o.subject.ablation, o.counts.correct_given_base, o.counts.base_correct
+        )
+    });
     let beside: Vec<String> = beside.collect();
     let beside = match beside.is_empty() {
         true => String::new(),
@@ -110,7 +120,7 @@ fn one(m: &Measurement, sweep: &Sweep) -> String {
     format!(
         "{template}: {} with {} keeps {} of the right answers: {}{beside}",
         super::about::af1(m),
-        m.ablation,
+        m.subject.ablation,
         faithfulness(m),
         verdict(m)
     )
@@ -118,7 +128,7 @@ fn one(m: &Measurement, sweep: &Sweep) -> String {
 
 /// The claims by subgraph.
 fn subgraphs<'m>(claims: &[&'m Measurement]) -> impl Iterator<Item = Vec<&'m Measurement>> {
-    let of = |m: &&Measurement| (m.wait, m.transfer);
+    let of = |m: &&Measurement| (m.subject.wait(), m.subject.transfer());
     let all = distinct(claims.iter().map(of));
     let claims = claims.to_vec();
     all.into_iter().map(move |subgraph| {
@@ -130,14 +140,14 @@ fn subgraphs<'m>(claims: &[&'m Measurement]) -> impl Iterator<Item = Vec<&'m Mea
 /// What is claimed of a subgraph on several templates.
 fn several(claims: &[&Measurement]) -> String {
     let counts = OUTCOMES.iter().filter_map(|found| {
-        let is = |m: &&&Measurement| m.verdict.as_ref().is_some_and(|v| v.outcome == *found);
+        let is = |m: &&&Measurement| m.test.verdict.as_ref().is_some_and(|v| v.outcome == *found);
         let count = claims.iter().filter(is).count();
         (count > 0).then(|| format!("{count} {}", outcome(*found)))
     });
     let counts: Vec<String> = counts.collect();
-    let shared = |m: &&&Measurement| m.faithfulness.is_some();
+    let shared = |m: &&&Measurement| m.scores.faithfulness.value.is_some();
     let by = |a: &&&Measurement, b: &&&Measurement| {
-        let of = |m: &&&Measurement| m.faithfulness.unwrap_or(0.0);
+        let of = |m: &&&Measurement| m.scores.faithfulness.value.unwrap_or(0.0);
         of(a).total_cmp(&of(b))
     };
     let least = claims.iter().filter(shared).min_by(by);
@@ -152,7 +162,7 @@ fn several(claims: &[&Measurement]) -> String {
     format!(
         "{} with {} on {} templates: {}{least}",
         super::about::af1(m),
-        m.ablation,
+        m.subject.ablation,
         claims.len(),
         counts.join(", ")
     )
@@ -175,7 +185,14 @@ fn table(sweep: &Sweep) -> Table {
 /// A map of styles and operations for every subgraph.
 fn maps(sweep: &Sweep) -> Vec<Figure> {
     let cells: Vec<&Measurement> = sweep.measurements().collect();
-    let kind = |m: &&Measurement| (m.wait, m.transfer, m.ablation.clone(), m.masking.clone());
+    let kind = |m: &&Measurement| {
+        (
+            m.subject.wait(),
+            m.subject.transfer(),
+            m.subject.ablation.clone(),
+            m.subject.masking(),
+        )
+    };
     let map = |of| {
         let group = cells.iter().copied().filter(|m| kind(m) == of);
         map(&cells, &group.collect::<Vec<_>>())
@@ -188,10 +205,11 @@ fn maps(sweep: &Sweep) -> Vec<Figure> {
 
 /// The map of a subgraph: `group` are its cells among all.
 fn map(all: &[&Measurement], group: &[&Measurement]) -> Figure {
-    let styles = distinct(all.iter().map(|m| m.style.clone()));
-    let operations = distinct(all.iter().map(|m| m.operation.clone()));
+    let styles = distinct(all.iter().map(|m| m.subject.style.clone()));
+    let operations = distinct(all.iter().map(|m| m.subject.operation.clone()));
     let cell = |style: &String, operation: &String| {
-        let here = |m: &&&Measurement| (&m.style, &m.operation) == (style, operation);
+        let here =
+            |m: &&&Measurement| (&m.subject.style, &m.subject.operation) == (style, operation);
         shown(group.iter().find(here)?)
     };
     let row = |style: &String| operations.iter().map(|op| cell(style, op)).collect();
@@ -200,8 +218,8 @@ fn map(all: &[&Measurement], group: &[&Measurement]) -> Figure {
         title: format!(
             "Faithfulness of {} with {} and {}, by style and operation",
             super::about::af1(m),
-            m.ablation,
-            m.masking.as_deref().unwrap_or("no mask"),
+            m.subject.ablation,
+            m.subject.masked_by().as_deref().unwrap_or("no mask"),
         ),
         described: format!(
             "A map of styles and operations from 0 (dark) to 1 (bright). {}",

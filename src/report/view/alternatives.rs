@@ -51,7 +51,7 @@ impl View for Alternatives {
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         super::each_group(sweep, |group| {
             let m = group.first();
-            if m.base_correct == 0 {
+            if m.counts.base_correct == 0 {
                 return NOTHING_TO_KEEP.to_owned();
             }
             let others: Vec<&Tested> = (group.cells.iter())
@@ -63,9 +63,9 @@ impl View for Alternatives {
             };
             let worse = others.iter().filter(is_worse).count();
             let rest = others.iter().filter(|cell| !is_worse(cell));
-            let name = |cell: &&Tested| match cell.m.ablation == m.ablation {
-                true => cell.m.masking.clone().unwrap_or_default(),
-                false => cell.m.ablation.clone(),
+            let name = |cell: &&Tested| match cell.m.subject.ablation == m.subject.ablation {
+                true => cell.m.subject.masked_by().unwrap_or_default(),
+                false => cell.m.subject.ablation.clone(),
             };
             let rest: Vec<String> = rest.map(name).collect();
             let rest = match rest.is_empty() {
@@ -76,7 +76,7 @@ impl View for Alternatives {
                 "{} with {} keeps {} of the right answers; of {} alternatives {worse} are right less often (p after Holm below \
                  {LEVEL}){rest}",
                 af1(m),
-                both(&m.ablation, m.masking.as_deref()),
+                both(&m.subject.ablation, m.subject.masked_by().as_deref()),
                 faithfulness(m),
                 others.len()
             )
@@ -93,10 +93,10 @@ fn table(group: &Group) -> Table {
         baseline(m),
         af1(m),
     );
-    let masking = |m: &Measurement| m.masking.clone().unwrap_or_default();
+    let masking = |m: &Measurement| m.subject.masked_by().unwrap_or_default();
     let difference = |m: &Measurement| difference(m).map_or(String::new(), |cell| cell.text);
     let mut columns = vec![
-        said("replaced by", |m| m.ablation.clone()),
+        said("replaced by", |m| m.subject.ablation.clone()),
         said("masked by", masking),
         faithful(),
     ];
@@ -167,7 +167,10 @@ fn figure(group: &Group) -> Option<Figure> {
             low: paired.accuracy_difference_low,
             high: paired.accuracy_difference_high,
         };
-        Some((both(&m.ablation, m.masking.as_deref()), difference))
+        Some((
+            both(&m.subject.ablation, m.subject.masked_by().as_deref()),
+            difference,
+        ))
     };
     let rows: Vec<(String, Estimate)> = cells().filter_map(row).collect();
     let reference = cells().find_map(|m| m.paired.as_ref())?;

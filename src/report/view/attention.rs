@@ -75,7 +75,7 @@ fn template(heads: &[HeadAttention]) -> String {
 
 /// The name of a head.
 fn name(head: &HeadAttention) -> String {
-    format!("L{}H{}", head.layer, head.head)
+    head.head.to_string()
 }
 
 /// Whether a token is an operand: their names are letters.
@@ -110,8 +110,7 @@ fn columns(heads: &[HeadAttention]) -> Vec<Column<'_, HeadAttention>> {
                 return Cell::words("");
             };
             let (field, value) = (format!("weights.{token}"), Some(Value::Real(found.mean)));
-            Cell::number(weight(found), (&head.sweep, head.cell), &field, value)
-                .within(found.low, found.high)
+            Cell::number(weight(found), head.address(), &field, value).within(found.low, found.high)
         })
     }));
     columns
@@ -178,11 +177,11 @@ fn most_map(heads: &[HeadAttention]) -> Figure {
 
 /// The attention of all heads to a token, by layer and head.
 fn map_of(heads: &[HeadAttention], token: &str) -> Figure {
-    let layers: BTreeSet<usize> = heads.iter().map(|head| head.layer).collect();
-    let numbers: BTreeSet<usize> = heads.iter().map(|head| head.head).collect();
+    let layers: BTreeSet<usize> = heads.iter().map(|head| head.head.layer).collect();
+    let numbers: BTreeSet<usize> = heads.iter().map(|head| head.head.head).collect();
     let at = |layer: usize, number: usize| {
         let mut heads = heads.iter();
-        let found = heads.find(|head| (head.layer, head.head) == (layer, number));
+        let found = heads.find(|head| (head.head.layer, head.head.head) == (layer, number));
         shown(found?.weights.get(token))
     };
     let row = |&layer: &usize| numbers.iter().map(|&number| at(layer, number)).collect();

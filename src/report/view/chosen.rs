@@ -1,18 +1,19 @@
 //! By what a subgraph was chosen, in words.
 
-use crate::record::{Measurement, Tested};
+use crate::measure::Part;
+use crate::record::{Chosen, Measurement, PruningOrder, Tested};
 use crate::stats::Criterion;
 
 /// How W and K of every template came to be chosen: a line for each that says it. Records of earlier programs do not.
 pub fn chosen<'c>(cells: impl IntoIterator<Item = &'c Tested>) -> String {
     let cells = cells.into_iter();
-    let of_choice = cells.filter(|cell| cell.m.part == "development");
+    let of_choice = cells.filter(|cell| cell.m.subject.part == Part::Development);
     of_choice.filter_map(line).collect()
 }
 
 fn line(cell: &Tested) -> Option<String> {
     let m = &cell.m;
-    let (by, holds) = (m.chosen_by?, m.chosen_holds?);
+    let Chosen { by, holds } = m.choice?;
     let rule = match by {
         Criterion::PointEstimate => "the share itself reaches the claim".to_owned(),
         Criterion::LowerBound => {
@@ -21,9 +22,9 @@ fn line(cell: &Tested) -> Option<String> {
         Criterion::StandardError => format!(
             "the share less one standard error reaches the claim, because the claim {} is out of the interval's reach with so few \
              right answers: even {right}/{right} begins at {:.3}",
-            m.claim,
+            m.test.claim,
             cell.best_low,
-            right = m.base_correct,
+            right = m.counts.base_correct,
         ),
     };
     let found = match holds {
@@ -34,21 +35,21 @@ fn line(cell: &Tested) -> Option<String> {
     };
     Some(format!(
         "{} {}: on the {} right answers of the development prompts {found}\n",
-        m.style, m.operation, m.base_correct
+        m.subject.style, m.subject.operation, m.counts.base_correct
     ))
 }
 
 /// What the comparison of a pruned set of heads with random sets is worth: what was tuned must not meet what was not on the
 /// prompts on which it was tuned.
 pub fn fairness(chosen: &Measurement) -> &'static str {
-    match (&*chosen.part, chosen.pruning.as_deref()) {
-        ("held-out", Some("random-order")) => {
+    match (chosen.subject.part, chosen.subject.pruning) {
+        (Part::HeldOut, Some(PruningOrder::RandomOrder)) => {
             "; the number of heads was chosen on other prompts, which share no operand with these"
         }
-        ("held-out", _) => {
+        (Part::HeldOut, _) => {
             "; the heads and their number were chosen on other prompts, which share no operand with these"
         }
-        (_, Some("random-order")) => {
+        (_, Some(PruningOrder::RandomOrder)) => {
             "; the number of heads was chosen on these very prompts, which flatters this order: --held-out chooses it on others"
         }
         _ => {
@@ -61,32 +62,54 @@ pub fn fairness(chosen: &Measurement) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Counts;
+    use crate::record::Subject;
+    use crate::record::Test;
 
     #[test]
     fn tuned_sets_do_not_meet_random_ones_unsaid() {
-        let of = |part: &str, pruning: &str| {
+        let of = |part: Part, pruning: PruningOrder| {
             fairness(&Measurement {
-                part: part.into(),
-                pruning: Some(pruning.into()),
+                subject: Subject {
+                    part,
+                    pruning: Some(pruning),
+                    ..Subject::default()
+                },
                 ..Measurement::default()
             })
         };
-        assert!(of("held-out", "greedy").contains("heads and their number were chosen on other"));
-        assert!(of("held-out", "random-order").contains("number of heads was chosen on other"));
-        assert!(of("all", "greedy").contains("p is too small: --held-out"));
-        assert!(of("all", "random-order").contains("flatters this order: --held-out"));
+        assert!(
+            of(Part::HeldOut, PruningOrder::Greedy)
+                .contains("heads and their number were chosen on other")
+        );
+        assert!(
+            of(Part::HeldOut, PruningOrder::RandomOrder)
+                .contains("number of heads was chosen on other")
+        );
+        assert!(of(Part::All, PruningOrder::Greedy).contains("p is too small: --held-out"));
+        assert!(
+            of(Part::All, PruningOrder::RandomOrder).contains("flatters this order: --held-out")
+        );
     }
 
     #[test]
     fn the_rule_is_said() {
         let m = |by, holds| Measurement {
-            style: "s".into(),
-            operation: "A+B".into(),
-            part: "development".into(),
-            base_correct: 12,
-            claim: 0.95,
-            chosen_by: Some(by),
-            chosen_holds: Some(holds),
+            choice: Some(Chosen { by, holds }),
+            subject: Subject {
+                style: "s".into(),
+                operation: "A+B".into(),
+                part: Part::Development,
+                ..Subject::default()
+            },
+            counts: Counts {
+                base_correct: 12,
+                ..Counts::default()
+            },
+            test: Test {
+                claim: 0.95,
+                ..Test::default()
+            },
             ..Measurement::default()
         };
         let chosen = |cells: Vec<Measurement>| {
@@ -104,7 +127,10 @@ mod tests {
             "{text}"
         );
         let held_out = Measurement {
-            part: "held-out".into(),
+            subject: Subject {
+                part: Part::HeldOut,
+                ..Subject::default()
+            },
             ..m(Criterion::LowerBound, true)
         };
         assert_eq!(chosen(vec![held_out, Measurement::default()]), "");

@@ -7,6 +7,7 @@ use super::about::{
 use super::number::{interval, p_value, share};
 use crate::record::{Corrected, Measurement, Tested};
 use crate::report::kit::{Cell, Column, Estimate, Value, column};
+use crate::stats::Mean;
 
 /// Columns of a table of measurements.
 pub type Columns<'a> = Vec<Column<'a, Tested>>;
@@ -21,7 +22,7 @@ pub fn said<'a>(
 
 /// A cell that shows a field of a measurement.
 pub fn field(m: &Measurement, name: &str, text: String, value: Option<Value>) -> Cell {
-    Cell::number(text, (&m.sweep, m.cell), name, value)
+    Cell::number(text, m.address(), name, value)
 }
 
 /// Groups of columns, one behind the other.
@@ -31,12 +32,12 @@ pub fn joined<'a>(groups: impl IntoIterator<Item = Columns<'a>>) -> Columns<'a> 
 
 /// The style.
 pub fn style<'a>(name: &str) -> Column<'a, Tested> {
-    said(name, |m| m.style.clone())
+    said(name, |m| m.subject.style.clone())
 }
 
 /// The operation.
 pub fn operation<'a>(name: &str) -> Column<'a, Tested> {
-    said(name, |m| m.operation.clone())
+    said(name, |m| m.subject.operation.clone())
 }
 
 /// The template.
@@ -46,43 +47,51 @@ pub fn template<'a>() -> Columns<'a> {
 
 /// The half of the prompts.
 pub fn part<'a>(name: &str) -> Column<'a, Tested> {
-    said(name, |m| m.part.clone())
+    said(name, |m| m.subject.part.name().to_owned())
 }
 
 /// What stood in for waiting tokens.
 pub fn ablation<'a>() -> Column<'a, Tested> {
-    said("replaced by", |m| m.ablation.clone())
+    said("replaced by", |m| m.subject.ablation.clone())
 }
 
 /// What stood in for waiting tokens, and what kept tokens from looking.
 pub fn technique<'a>() -> Columns<'a> {
-    let masking = |m: &Measurement| m.masking.as_deref().unwrap_or("nothing").to_owned();
+    let masking = |m: &Measurement| {
+        m.subject
+            .masked_by()
+            .unwrap_or_else(|| "nothing".to_owned())
+    };
     vec![ablation(), said("masked by", masking)]
 }
 
 /// What kept tokens from looking, where there are several: rows could not be told apart without it.
 pub fn masking_of_several<'a>(cells: &[&Tested]) -> Option<Column<'a, Tested>> {
-    let several = distinct(cells.iter().map(|cell| &cell.m.masking)).len() > 1;
-    let masking = |m: &Measurement| m.masking.clone().unwrap_or_default();
+    let several = distinct(cells.iter().map(|cell| cell.m.subject.masking())).len() > 1;
+    let masking = |m: &Measurement| m.subject.masked_by().unwrap_or_default();
     several.then(|| said("masked by", masking))
 }
 
 /// How long tokens wait.
 pub fn wait<'a>() -> Column<'a, Tested> {
-    said("W", |m| m.wait.to_string())
+    said("W", |m| m.subject.wait().to_string())
 }
 
 /// The layers that transfer; `all` where there is no restriction.
 pub fn transfer<'a>(name: &str, all: &'a str) -> Column<'a, Tested> {
     said(name, move |m| {
-        m.transfer_layers.clone().unwrap_or_else(|| all.to_owned())
+        m.subject
+            .transfer_layers()
+            .clone()
+            .unwrap_or_else(|| all.to_owned())
     })
 }
 
 /// The subgraph.
 pub fn subgraph<'a>() -> Columns<'a> {
     let transfers = |m: &Measurement| {
-        m.transfer
+        m.subject
+            .transfer()
             .map_or("as the model".to_owned(), |k| k.to_string())
     };
     vec![
@@ -103,18 +112,20 @@ pub fn base<'a>() -> Columns<'a> {
 /// Faithfulness.
 pub fn faithful<'a>() -> Column<'a, Tested> {
     column("faithfulness", |Tested { m, .. }: &Tested| {
-        let value = m.faithfulness.map(Value::Real);
-        field(m, "faithfulness", faithfulness(m), value)
-            .within(Some(m.faithfulness_low), Some(m.faithfulness_high))
+        let value = m.scores.faithfulness.value.map(Value::Real);
+        field(m, "faithfulness", faithfulness(m), value).within(
+            Some(m.scores.faithfulness.low),
+            Some(m.scores.faithfulness.high),
+        )
     })
 }
 
 /// Accuracy.
 pub fn accurate<'a>() -> Column<'a, Tested> {
     column("accuracy", |Tested { m, .. }: &Tested| {
-        let value = Value::Real(m.accuracy);
-        field(m, "accuracy", accuracy(m), Some(value))
-            .within(Some(m.accuracy_low), Some(m.accuracy_high))
+        let value = m.scores.accuracy.value.map(Value::Real);
+        field(m, "accuracy", accuracy(m), value)
+            .within(Some(m.scores.accuracy.low), Some(m.scores.accuracy.high))
     })
 }
 
@@ -131,7 +142,7 @@ pub fn against_base<'a>() -> Columns<'a> {
 /// Faithfulness between that without transfer and that of the model.
 pub fn normalised<'a>() -> Column<'a, Tested> {
     column("normalised", |Tested { m, .. }: &Tested| {
-        let value = m.normalised_faithfulness;
+        let value = m.scores.normalised_faithfulness;
         let text = value.map_or(String::new(), |value| format!("{value:.2}"));
         field(m, "normalised_faithfulness", text, value.map(Value::Real))
     })
@@ -142,12 +153,21 @@ pub fn against_empty<'a>() -> Columns<'a> {
     vec![
         normalised(),
         column("without transfer", |cell: &Tested| {
-            let value = cell.m.empty_correct.map(|empty| Value::Whole(empty as u64));
+            let value = cell
+                .m
+                .counts
+                .empty_correct
+                .map(|empty| Value::Whole(empty as u64));
             field(&cell.m, "empty_correct", empty_accuracy(cell), value)
         }),
         column("p above it", |Tested { m, .. }: &Tested| {
-            let text = m.p_above_empty.map_or(String::new(), p_value);
-            field(m, "p_above_empty", text, m.p_above_empty.map(Value::Real))
+            let text = m.test.p_above_empty.map_or(String::new(), p_value);
+            field(
+                m,
+                "p_above_empty",
+                text,
+                m.test.p_above_empty.map(Value::Real),
+            )
         }),
     ]
 }
@@ -155,23 +175,30 @@ pub fn against_empty<'a>() -> Columns<'a> {
 /// The difference of the logits.
 pub fn logit_difference<'a>() -> Column<'a, Tested> {
     column("logit difference", |Tested { m, .. }: &Tested| {
-        let (low, high) = (m.logit_difference_low, m.logit_difference_high);
-        let text = m.logit_difference.map_or(String::new(), |value| {
+        let (value, low, high) = ends(m.scores.logit_difference);
+        let text = value.map_or(String::new(), |value| {
             interval(|x| format!("{x:.1}"), value, low, high)
         });
-        let value = m.logit_difference.map(Value::Real);
+        let value = value.map(Value::Real);
         field(m, "logit_difference", text, value).within(low, high)
     })
+}
+
+/// A mean and the ends of its interval that are known.
+fn ends(mean: Option<Mean>) -> (Option<f64>, Option<f64>, Option<f64>) {
+    let known = |end: f64| end.is_finite().then_some(end);
+    match mean {
+        Some(mean) => (Some(mean.value), known(mean.low), known(mean.high)),
+        None => (None, None, None),
+    }
 }
 
 /// The divergence from the unmodified model.
 pub fn divergence<'a>(name: &str) -> Column<'a, Tested> {
     column(name, |Tested { m, .. }: &Tested| {
-        let (low, high) = (m.kl_divergence_low, m.kl_divergence_high);
-        let text = m
-            .kl_divergence
-            .map_or(String::new(), |kl| format!("{kl:.2}"));
-        let value = m.kl_divergence.map(Value::Real);
+        let (value, low, high) = ends(m.scores.kl_divergence);
+        let text = value.map_or(String::new(), |kl| format!("{kl:.2}"));
+        let value = value.map(Value::Real);
         field(m, "kl_divergence", text, value).within(low, high)
     })
 }
@@ -179,8 +206,14 @@ pub fn divergence<'a>(name: &str) -> Column<'a, Tested> {
 /// The rank of the right answer.
 pub fn rank<'a>(name: &str) -> Column<'a, Tested> {
     column(name, |Tested { m, .. }: &Tested| {
-        let text = m.median_rank.map_or(String::new(), |rank| rank.to_string());
-        let value = m.median_rank.map(|rank| Value::Whole(u64::from(rank)));
+        let text = m
+            .scores
+            .median_rank
+            .map_or(String::new(), |rank| rank.to_string());
+        let value = m
+            .scores
+            .median_rank
+            .map(|rank| Value::Whole(u64::from(rank)));
         field(m, "median_rank", text, value)
     })
 }
@@ -197,7 +230,7 @@ pub fn logits<'a>() -> Columns<'a> {
 /// The verdict in a word.
 pub fn verdict<'a>() -> Column<'a, Tested> {
     column("verdict", |Tested { m, .. }: &Tested| {
-        let value = m.verdict.as_ref().map(|v| Value::Verdict(v.outcome));
+        let value = m.test.verdict.as_ref().map(|v| Value::Verdict(v.outcome));
         field(m, "verdict", word(m), value)
     })
 }
@@ -224,15 +257,15 @@ pub fn verdicts<'a>(cells: &[&Tested]) -> Columns<'a> {
 /// Faithfulness with its interval.
 pub fn estimate(m: &Measurement) -> Option<Estimate> {
     Some(Estimate {
-        value: m.faithfulness?,
-        low: Some(m.faithfulness_low),
-        high: Some(m.faithfulness_high),
+        value: m.scores.faithfulness.value?,
+        low: Some(m.scores.faithfulness.low),
+        high: Some(m.scores.faithfulness.high),
     })
 }
 
 /// A cell of a map; `None` where nothing is to be kept.
 pub fn shown(m: &Measurement) -> Option<(f64, String)> {
-    let value = m.faithfulness?;
+    let value = m.scores.faithfulness.value?;
     // Two decimals for any number of prompts: it is the table that is exact.
     Some((value, share(value, 0)))
 }

@@ -30,7 +30,7 @@ fn models(cells: &[&Measurement]) -> String {
         let hash = &m.provenance.model_sha256;
         let hash = hash.get(..16).unwrap_or(hash);
         let front = front(&m.provenance);
-        format!("{} ({hash}; {front} before every prompt)", m.model)
+        format!("{} ({hash}; {front} before every prompt)", m.subject.model)
     };
     let mut names: Vec<String> = cells.iter().map(name).collect();
     names.dedup();

@@ -28,15 +28,16 @@ impl View for Contexts {
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
         super::each_template(sweep, |group| {
             let name = template(group.first());
-            let number = |m: &Measurement| m.contexts_drawn.unwrap_or(0).to_string();
-            let seed = |m: &Measurement| m.contexts_seed.unwrap_or(0).to_string();
+            let number =
+                |m: &Measurement| m.subject.draw.map_or(0, |draw| draw.contexts).to_string();
+            let seed = |m: &Measurement| m.subject.draw.map_or(0, |draw| draw.seed).to_string();
             let draws = vec![said("contexts", number), said("seed", seed), ablation()];
             let each = joined([draws, shares(), logits()]);
             let mut over_all = counted();
             over_all.extend([
                 over_draws(
                     "faithfulness over draws and prompts",
-                    group.first().base_correct,
+                    group.first().counts.base_correct,
                 ),
                 column("verdict", word),
                 column("reason", reason),
@@ -54,7 +55,7 @@ impl View for Contexts {
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         super::each_group(sweep, |group| {
             let m = group.first();
-            let (of, claim, right) = (af1(m), m.claim, m.base_correct);
+            let (of, claim, right) = (af1(m), m.test.claim, m.counts.base_correct);
             let all: Vec<(usize, &OverDraws)> = (group.draws.iter())
                 .filter_map(|draws| Some((draws.contexts, draws.all.as_ref()?)))
                 .collect();
@@ -72,13 +73,13 @@ impl View for Contexts {
                     "means over {contexts} other context{} of every operand's token are enough for the claim {claim}, and so are more: \
                      {of} with {} keeps {} of the right answers over all draws",
                     if *contexts == 1 { "" } else { "s" },
-                    m.ablation,
+                    m.subject.ablation,
                     kept(all)
                 ),
                 (None, Some((contexts, all))) => format!(
                     "no number of contexts that was tried is enough for the claim {claim}: with {contexts}, the most, {of} with {} \
                      keeps {} of the right answers over all draws",
-                    m.ablation,
+                    m.subject.ablation,
                     kept(all)
                 ),
                 (None, None) => "nothing was measured".to_owned(),
@@ -90,13 +91,13 @@ impl View for Contexts {
 /// A row a number of contexts, and the reasons of the verdicts below.
 fn table(group: &Group) -> Table {
     let m = group.first();
-    let right = m.base_correct;
+    let right = m.counts.base_correct;
     let title = format!(
         "{}\n{} with {}, means over so many other contexts of every operand's token; intervals over draws and \
          prompts (pigeonhole bootstrap)",
         baseline(m),
         af1(m),
-        m.ablation,
+        m.subject.ablation,
     );
     let end = move |draws: &Draws, of: fn(f64, f64) -> f64| {
         let end = draws.each.iter().copied().reduce(of);
@@ -171,7 +172,7 @@ fn figure(group: &Group) -> Figure {
     };
     let m = group.first();
     let series = Series {
-        name: m.ablation.clone(),
+        name: m.subject.ablation.clone(),
         points: group.draws.iter().enumerate().filter_map(point).collect(),
         joined: true,
     };

@@ -8,6 +8,7 @@ use super::columns::{
     accurate, against_empty, base, faithful, joined, operation, part, shares, style, subgraph,
     technique, template, transfer, verdicts, wait,
 };
+use crate::measure::Part;
 use crate::record::{Sweep, Tested};
 use crate::report::kit::{Block, Table};
 
@@ -67,20 +68,20 @@ impl View for Discover {
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         super::each_group(sweep, |group| {
             let mut cells = group.cells.iter().map(|cell| &cell.m);
-            let Some(m) = cells.find(|m| m.part == "held-out") else {
+            let Some(m) = cells.find(|m| m.subject.part == Part::HeldOut) else {
                 return "nothing was measured on prompts that were held out".to_owned();
             };
-            if m.base_correct == 0 {
+            if m.counts.base_correct == 0 {
                 return NOTHING_TO_KEEP.to_owned();
             }
-            let chosen = match m.chosen_holds {
+            let chosen = match m.choice.map(|choice| choice.holds) {
                 Some(false) => "no AF1 holds where it is chosen; the one that keeps most there",
                 _ => "the AF1 that was chosen on other prompts",
             };
             format!(
                 "{chosen} is {} with {}; on the prompts that were held out it keeps {} of the right answers: {}",
                 af1(m),
-                m.ablation,
+                m.subject.ablation,
                 faithfulness(m),
                 verdict(m)
             )

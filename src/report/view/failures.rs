@@ -17,7 +17,7 @@ pub fn table(findings: &Findings<'_>) -> Table {
     let ablation = |f: &Failure| f.ablation.clone().unwrap_or_else(|| "all".to_owned());
     let columns = [
         column("model", |f: &Failure| f.model.clone()),
-        column("experiment", |f: &Failure| f.experiment.clone()),
+        column("experiment", |f: &Failure| f.experiment.to_string()),
         column("style", |f: &Failure| f.style.clone()),
         column("operation", |f: &Failure| f.operation.clone()),
         column("ablation", ablation),

@@ -1,19 +1,8 @@
 //! What a gate says.
 
 use super::about::{front, outcome};
-use crate::gate::{Answer, Judgement};
-use crate::record::{Line, Outcome, Provenance, Row};
+use crate::record::{Gated, Judgement, Line, Outcome, Provenance, Row};
 use crate::report::kit::{Block, Table, column};
-
-/// The answer of a gate to a claim, as it stands in a record.
-pub struct Gated {
-    /// The model that it is about.
-    pub model: String,
-    /// The answer.
-    pub answer: Answer,
-    /// Under what it was found.
-    pub provenance: Provenance,
-}
 
 /// A condition of an answer.
 struct Asked<'a> {
@@ -40,11 +29,7 @@ pub fn heading(model: &str, p: &Provenance, found: Outcome) -> Block {
 /// The answers of gates among records; of one claim that was asked again the last answer.
 pub fn answers(lines: &[Line]) -> Vec<Gated> {
     let answer = |line: &Line| match &line.row {
-        Row::Other(value) if value["experiment"] == "gate" => Some(Gated {
-            model: value["model"].as_str()?.to_owned(),
-            answer: serde_json::from_value(value.clone()).ok()?,
-            provenance: serde_json::from_value(value["provenance"].clone()).unwrap_or_default(),
-        }),
+        Row::Gate(gated) => Some((**gated).clone()),
         _ => None,
     };
     let mut all: Vec<Gated> = Vec::new();

@@ -1,5 +1,7 @@
 //! Which heads must peek: a row for every pruned head, and curves over their number.
 
+use std::collections::BTreeSet;
+
 use super::View;
 use super::about::{
     NOTHING_TO_KEEP, accuracy, af1, all_counts, baseline, distinct, faithfulness, heading, holds,
@@ -8,7 +10,8 @@ use super::about::{
 use super::chosen::fairness;
 use super::columns::{estimate, joined, logits, part, said, shares};
 use crate::intervene::Head;
-use crate::record::{Controls, Group, Measurement, Sweep, is_random_set};
+use crate::measure::Part;
+use crate::record::{Controls, Group, Measurement, PruningOrder, Sweep, is_random_set};
 use crate::report::kit::{Block, Curves, Drawing, Figure, Series, Table, column};
 
 /// The pruning of heads.
@@ -38,11 +41,15 @@ impl View for Heads {
         super::each_template(sweep, |group| {
             let mut columns = vec![
                 said("heads pruned", |m| pruned(m).len().to_string()),
-                said("how", |m| m.pruning.clone().unwrap_or_default()),
+                said("how", |m| {
+                    m.subject
+                        .pruning
+                        .map_or(String::new(), |how| how.to_string())
+                }),
                 part("part"),
             ];
             columns.extend(joined([shares(), logits()]));
-            columns.push(said("which", |m| pruned(m).join(" ")));
+            columns.push(said("which", |m| names(&pruned(m)).join(" ")));
             let m = group.first();
             let title = format!("{}: {} without heads", template(m), subgraph(m));
             vec![
@@ -59,16 +66,14 @@ impl View for Heads {
             let fewest = steps.iter().filter(|m| holds(m));
             let fewest = fewest.max_by_key(|m| pruned(m).len());
             let all = steps.iter().max_by_key(|m| pruned(m).len());
-            let all = all.map_or(&[][..], |m| pruned(m));
+            let all = all.map_or(BTreeSet::new(), |m| pruned(m));
             let m = group.first();
-            let (of, claim) = (subgraph(m), m.claim);
+            let (of, claim) = (subgraph(m), m.test.claim);
             match fewest {
-                _ if m.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 None => format!("{of} keeps less than the claim {claim} even with all heads"),
                 Some(fewest) => {
-                    let left = all.iter().filter(|head| !pruned(fewest).contains(head));
-                    let mut left: Vec<&str> = left.map(String::as_str).collect();
-                    left.sort_by_key(|name| name.parse::<Head>().ok());
+                    let left: BTreeSet<Head> = all.difference(&pruned(fewest)).copied().collect();
                     format!(
                         "{} of the {} heads of {of} are enough for the claim {claim}: with {} it keeps {} of the right answers",
                         left.len(),
@@ -76,7 +81,7 @@ impl View for Heads {
                         if left.is_empty() {
                             "none".to_owned()
                         } else {
-                            left.join(" ")
+                            names(&left).join(" ")
                         },
                         faithfulness(fewest)
                     )
@@ -87,13 +92,18 @@ impl View for Heads {
 }
 
 /// The heads that were pruned.
-fn pruned(m: &Measurement) -> &[String] {
-    m.pruned_heads.as_deref().unwrap_or_default()
+fn pruned(m: &Measurement) -> BTreeSet<Head> {
+    m.subject.pruned_heads().cloned().unwrap_or_default()
+}
+
+/// The names of heads.
+fn names(heads: &BTreeSet<Head>) -> Vec<String> {
+    heads.iter().map(ToString::to_string).collect()
 }
 
 /// The subgraph, and what stands in for waiting tokens.
 fn subgraph(m: &Measurement) -> String {
-    format!("{} with {}", af1(m), m.ablation)
+    format!("{} with {}", af1(m), m.subject.ablation)
 }
 
 /// A row a step: the head that went last, and what is left.
@@ -103,29 +113,30 @@ fn steps(group: &Group) -> Table {
         "{}\n{}, transfer layers {}: {}",
         baseline(m),
         subgraph(m),
-        m.transfer_layers.as_deref().unwrap_or("none"),
-        match (m.pruning.as_deref(), &*m.part) {
-            (Some("random-order"), _) => "heads go in an order that was drawn",
-            (_, "held-out") => {
+        m.subject.transfer_layers().as_deref().unwrap_or("none"),
+        match (m.subject.pruning, m.subject.part) {
+            (Some(PruningOrder::RandomOrder), _) => "heads go in an order that was drawn",
+            (_, Part::HeldOut) => {
                 "the head whose loss costs least goes first, chosen on other prompts"
             }
             _ => "the head whose loss costs least goes first",
         },
     );
     let cells = group.cells.iter().map(|cell| &cell.m);
-    let mut before: &[String] = &[];
+    let mut before = BTreeSet::new();
     let mut steps: Vec<Step<'_>> = Vec::new();
     for m in cells.filter(|m| !is_random_set(m)) {
-        let last = pruned(m).iter().find(|head| !before.contains(head));
+        let now = pruned(m);
+        let last = now.difference(&before).next().copied();
         steps.push(Step { last, m });
-        before = pruned(m);
+        before = now;
     }
     let columns = [
         column("heads pruned", |step: &Step<'_>| {
             pruned(step.m).len().to_string()
         }),
         column("the last", |step: &Step<'_>| {
-            step.last.cloned().unwrap_or_default()
+            step.last.map_or(String::new(), |head| head.to_string())
         }),
         column("faithfulness", |step: &Step<'_>| faithfulness(step.m)),
         column("accuracy", |step: &Step<'_>| accuracy(step.m)),
@@ -136,7 +147,7 @@ fn steps(group: &Group) -> Table {
 /// A step of the pruning.
 struct Step<'g> {
     /// The head that went last.
-    last: Option<&'g String>,
+    last: Option<Head>,
     /// What is left.
     m: &'g Measurement,
 }
@@ -147,7 +158,7 @@ fn controls(found: &Controls) -> String {
         "without {} heads: {} kept in this order; {} random sets of as many keep {} in the median, {} at most; {} of \
          them keep as much (p = {:.3}){}",
         found.heads,
-        found.chosen.correct_given_base,
+        found.chosen.counts.correct_given_base,
         found.sets,
         found.median,
         found.most,
@@ -159,22 +170,21 @@ fn controls(found: &Controls) -> String {
 
 /// A curve an order, and the sets that were drawn.
 fn figure(group: &Group) -> Figure {
-    let kind = |m: &Measurement| m.pruning.clone().unwrap_or_else(|| "none".to_owned());
     let cells = || group.cells.iter().map(|cell| &cell.m);
-    let curve = |of: &String| {
-        let cells = cells().filter(|m| kind(m) == *of);
+    let curve = |of: &Option<PruningOrder>| {
+        let cells = cells().filter(|m| m.subject.pruning == *of);
         Series {
-            name: match of.as_str() {
-                "greedy" => "cheapest first",
-                "random-order" => "a drawn order",
-                "random-set" => "random sets",
-                other => other,
+            name: match of {
+                Some(PruningOrder::Greedy) => "cheapest first",
+                Some(PruningOrder::RandomOrder) => "a drawn order",
+                Some(PruningOrder::RandomSet) => "random sets",
+                None => "none",
             }
             .to_owned(),
             points: cells
                 .filter_map(|m| Some((pruned(m).len(), estimate(m)?)))
                 .collect(),
-            joined: of != "random-set",
+            joined: *of != Some(PruningOrder::RandomSet),
         }
     };
     let m = group.first();
@@ -191,7 +201,10 @@ fn figure(group: &Group) -> Figure {
         drawing: Drawing::Curves(Curves::over_numbers(
             "heads pruned",
             "faithfulness",
-            distinct(cells().map(kind)).iter().map(curve).collect(),
+            distinct(cells().map(|m| m.subject.pruning))
+                .iter()
+                .map(curve)
+                .collect(),
         )),
     }
 }

@@ -76,24 +76,26 @@ fn named(experiment: &str) -> Option<&'static dyn View> {
 
 /// The experiments of a sweep, as records name them.
 fn experiments(sweep: &Sweep) -> Vec<&str> {
-    let of_cells = sweep.measurements().map(|m| m.experiment.as_str());
+    let of_cells = sweep.measurements().map(|m| m.experiment.name());
     let attention = (!sweep.heads.is_empty()).then_some(attention::Attention.experiment());
     about::distinct(of_cells.chain(attention))
 }
 
 /// Whether the verdict of a measurement is on a claim.
 pub fn is_claim(m: &Measurement) -> bool {
-    named(&m.experiment).is_some_and(View::claims)
+    named(m.experiment.name()).is_some_and(View::claims)
 }
 
 /// The verdicts on what is claimed: of a sweep those of its first ablation and masking; the others are there to compare with.
 pub fn claimed(sweep: &Sweep) -> Vec<&Measurement> {
-    let judged = sweep.measurements().filter(|m| m.verdict.is_some());
+    let judged = sweep.measurements().filter(|m| m.test.verdict.is_some());
     let judged: Vec<&Measurement> = judged.filter(|m| is_claim(m)).collect();
-    let first = judged.first().map(|m| (&m.ablation, &m.masking));
+    let first = judged
+        .first()
+        .map(|m| (&m.subject.ablation, m.subject.masking()));
     let of_first = judged
         .iter()
-        .filter(|m| Some((&m.ablation, &m.masking)) == first);
+        .filter(|m| Some((&m.subject.ablation, m.subject.masking())) == first);
     of_first.copied().collect()
 }
 
@@ -149,7 +151,7 @@ fn each_group(sweep: &Sweep, sentence: impl Fn(&Group) -> String) -> Vec<String>
 pub fn detail(sweep: &Sweep) -> Vec<Block> {
     let of = |experiment: &str| {
         let view = named(experiment).unwrap_or(&af1::Af1);
-        view.detail(&sweep.only(|m| m.experiment == experiment))
+        view.detail(&sweep.only(|m| m.experiment.name() == experiment))
     };
     experiments(sweep).into_iter().flat_map(of).collect()
 }

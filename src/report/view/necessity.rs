@@ -40,16 +40,21 @@ impl View for Necessity {
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         super::each_group(sweep, |group| {
             let cells = || group.cells.iter().map(|cell| &cell.m);
-            let is_lost = |m: &&Measurement| m.faithfulness.is_some_and(|share| share < HALF);
+            let is_lost = |m: &&Measurement| {
+                m.scores
+                    .faithfulness
+                    .value
+                    .is_some_and(|share| share < HALF)
+            };
             let lost: Vec<String> = cells().filter(is_lost).map(layers).collect();
             let rest = cells().filter(|m| !is_lost(m));
-            let least = rest.min_by_key(|m| m.correct_given_base);
+            let least = rest.min_by_key(|m| m.counts.correct_given_base);
             let must = format!(
                 "less than half of the right answers stay when the last token sees no other in layers {}",
                 listed(&lost)
             );
             match (lost.is_empty(), least) {
-                _ if group.first().base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                _ if group.first().counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 (true, Some(m)) => format!(
                     "no knock-out loses half of the right answers; that of layers {} keeps fewest: {}",
                     layers(m),
@@ -86,7 +91,7 @@ fn listed(layers: &[String]) -> String {
 /// A table a template, a row a knock-out.
 pub fn tables(sweep: &Sweep) -> impl Iterator<Item = Block> {
     sweep.groups.iter().map(|group| {
-        let layers = |m: &Measurement| m.knockout_layers.clone().unwrap_or_default();
+        let layers = |m: &Measurement| m.subject.knockout_layers().clone().unwrap_or_default();
         let columns = [said("layers", layers), faithful(), accurate()];
         let title = format!(
             "{}\nwhen the last token sees itself and position 0 only in these layers",
@@ -98,11 +103,11 @@ pub fn tables(sweep: &Sweep) -> impl Iterator<Item = Block> {
 
 /// The layers of a knock-out: `7..=7` is layer 7.
 fn layers(m: &Measurement) -> String {
-    let range = m.knockout_layers.as_deref().unwrap_or("");
+    let range = m.subject.knockout_layers().unwrap_or_default();
     match range.split_once("..=") {
         Some((first, last)) if first == last => first.to_owned(),
         Some((first, last)) => format!("{first}–{last}"),
-        None => range.to_owned(),
+        None => range,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::report::kit::{Table, column};
 
 /// The models of a sweep.
 fn models(sweep: &Sweep) -> impl Iterator<Item = &str> {
-    let of_cells = sweep.measurements().map(|m| m.model.as_str());
+    let of_cells = sweep.measurements().map(|m| m.subject.model.as_str());
     of_cells.chain(sweep.heads.iter().map(|a| a.model.as_str()))
 }
 
@@ -48,14 +48,14 @@ fn provenance(sweep: &Sweep) -> Option<&Provenance> {
 
 /// The layers of its model.
 fn layers(sweep: &Sweep) -> usize {
-    let mut of_cells = sweep.measurements().map(|m| m.layers);
+    let mut of_cells = sweep.measurements().map(|m| m.subject.layers);
     let of_heads = || sweep.heads.first().map(|a| a.layers);
     of_cells.next().or_else(of_heads).unwrap_or(0)
 }
 
 /// The least and the largest number of prompts of a template, where they are not the same.
 fn prompts(sweep: &Sweep) -> String {
-    let of_cells = || sweep.measurements().map(|m| m.prompts);
+    let of_cells = || sweep.measurements().map(|m| m.counts.prompts);
     let all = || of_cells().chain(sweep.heads.iter().map(|a| a.prompts));
     match (all().min(), all().max()) {
         (Some(least), Some(most)) if least == most => least.to_string(),
@@ -73,8 +73,9 @@ struct Measured<'f> {
 /// A row a sweep.
 pub fn table(findings: &Findings<'_>) -> Table {
     let range = |[first, last]: [i64; 2]| format!("{first} to {last}");
-    let estimators =
-        |sweep: &Sweep| distinct(sweep.measurements().map(|m| m.estimator.as_str())).join(", ");
+    let estimators = |sweep: &Sweep| {
+        distinct(sweep.measurements().map(|m| m.subject.estimator.name())).join(", ")
+    };
     let columns = [
         column("sweep", |of: &Measured<'_>| title(of.sweep)),
         column("layers", |of: &Measured<'_>| layers(of.sweep).to_string()),

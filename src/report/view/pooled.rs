@@ -24,7 +24,7 @@ fn table(pools: &[Tested]) -> Table {
 
 /// How prompts of several styles are counted.
 fn title(pools: &[Tested]) -> String {
-    let units = match pools.first().map(|pool| pool.m.inference) {
+    let units = match pools.first().map(|pool| pool.m.test.inference) {
         Some(Inference::Operands) => "prompts that share the value of an operand",
         _ => "the same question in several styles",
     };
@@ -36,15 +36,19 @@ fn title(pools: &[Tested]) -> String {
 /// The pools with the reasons of the first technique; nothing where there is nothing to pool.
 pub fn summary(pools: &[Tested]) -> Option<Block> {
     let first = pools.first()?;
-    let first = (&first.m.ablation, &first.m.masking);
-    let claimed = |pool: &&Tested| (&pool.m.ablation, &pool.m.masking) == first;
+    let first = (&first.m.subject.ablation, first.m.subject.masking());
+    let claimed = |pool: &&Tested| (&pool.m.subject.ablation, pool.m.subject.masking()) == first;
     let note = |Tested { m, .. }: &Tested| {
-        let verdict = m.verdict.as_ref().filter(|_| m.transfer.is_some())?;
+        let verdict = m
+            .test
+            .verdict
+            .as_ref()
+            .filter(|_| m.subject.transfer().is_some())?;
         Some(format!(
             "{}, {}: {} {}: {}: {}",
-            m.style,
-            m.operation,
-            m.ablation,
+            m.subject.style,
+            m.subject.operation,
+            m.subject.ablation,
             af1(m),
             outcome(verdict.outcome),
             verdict.reason
@@ -60,8 +64,11 @@ pub fn summary(pools: &[Tested]) -> Option<Block> {
 /// The pools with all reasons; nothing where there is nothing to pool.
 pub fn detail(pools: &[Tested]) -> Option<Block> {
     let note = |Tested { m, .. }: &Tested| {
-        let reason = m.verdict.as_ref().map_or("", |v| &v.reason);
-        format!("{}, {}, {}: {reason}", m.style, m.operation, m.ablation)
+        let reason = m.test.verdict.as_ref().map_or("", |v| &v.reason);
+        format!(
+            "{}, {}, {}: {reason}",
+            m.subject.style, m.subject.operation, m.subject.ablation
+        )
     };
     let notes = pools.iter().map(note).collect();
     (!pools.is_empty()).then(|| {

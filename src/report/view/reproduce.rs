@@ -12,9 +12,9 @@ use crate::report::kit::{Column, Table, column};
 /// Whether the sweep is of one subgraph, and of waiting without its transfer.
 pub fn is_main_table(sweep: &Sweep) -> bool {
     let waiting = Waiting.experiment();
-    let alone = sweep.measurements().any(|m| m.experiment == waiting);
-    let waits = distinct(sweep.measurements().map(|m| m.wait));
-    let transfers = distinct(sweep.measurements().filter_map(|m| m.transfer));
+    let alone = sweep.measurements().any(|m| m.experiment.name() == waiting);
+    let waits = distinct(sweep.measurements().map(|m| m.subject.wait()));
+    let transfers = distinct(sweep.measurements().filter_map(|m| m.subject.transfer()));
     alone && waits.len() == 1 && transfers.len() == 1
 }
 
@@ -40,7 +40,9 @@ impl Row<'_> {
     /// The ablation without AF1's transfer.
     fn alone(&self) -> String {
         let mut cells = self.group.cells.iter().map(|cell| &cell.m);
-        let found = cells.find(|m| m.transfer.is_none() && m.ablation == self.cell.m.ablation);
+        let found = cells.find(|m| {
+            m.subject.transfer().is_none() && m.subject.ablation == self.cell.m.subject.ablation
+        });
         found.map_or(String::new(), faithfulness)
     }
 }
@@ -49,7 +51,10 @@ impl Row<'_> {
 pub fn table(sweep: &Sweep) -> Table {
     let mut rows: Vec<Row<'_>> = Vec::new();
     for group in &sweep.groups {
-        let cells = group.cells.iter().filter(|cell| cell.m.transfer.is_some());
+        let cells = group
+            .cells
+            .iter()
+            .filter(|cell| cell.m.subject.transfer().is_some());
         rows.extend(cells.enumerate().map(|(i, cell)| Row {
             group,
             cell,
@@ -57,15 +62,15 @@ pub fn table(sweep: &Sweep) -> Table {
         }));
     }
     let subgraph = rows.first().map(|row| &row.cell.m);
-    let wait = subgraph.map_or(0, |m| m.wait);
+    let wait = subgraph.map_or(0, |m| m.subject.wait());
     let said = |text: fn(&Measurement) -> String| move |row: &Row<'_>| text(&row.cell.m);
     let once = |text: fn(&Measurement) -> String| move |row: &Row<'_>| row.once(text);
     let mut columns: Vec<Column<'_, Row<'_>>> = vec![
-        column("style", once(|m| m.style.clone())),
-        column("op", once(|m| m.operation.clone())),
+        column("style", once(|m| m.subject.style.clone())),
+        column("op", once(|m| m.subject.operation.clone())),
         column("base accuracy", once(base_accuracy)),
         column("constant", once(constant)),
-        column("replaced by", said(|m| m.ablation.clone())),
+        column("replaced by", said(|m| m.subject.ablation.clone())),
         column(format!("waiting to {wait}"), Row::alone),
         column(subgraph.map_or(String::new(), af1), said(faithfulness)),
         column("lost", said(lost)),

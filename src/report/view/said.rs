@@ -5,12 +5,13 @@ use crate::record::{Hint, Measurement};
 /// The most frequent wrong tokens of the unmodified model, and what to try: lines for below a table. Nothing where the model can
 /// do the task, and for records that do not say it.
 pub fn said(m: &Measurement) -> String {
-    if m.base_wrong.is_empty() {
+    if m.wrong.said.is_empty() {
         return String::new();
     }
-    let wrong = m.prompts - m.base_correct.min(m.prompts);
+    let wrong = m.counts.prompts - m.counts.base_correct.min(m.counts.prompts);
     let each: Vec<String> = m
-        .base_wrong
+        .wrong
+        .said
         .iter()
         .map(|said| match said.text.is_empty() {
             true => format!("token {} ({})", said.token_id, said.count),
@@ -19,12 +20,12 @@ pub fn said(m: &Measurement) -> String {
         .collect();
     let mut text = format!(
         "    the unmodified model is right on {} of {}, below the claim {}; what it says on the other {wrong}: {}\n",
-        m.base_correct,
-        m.prompts,
-        m.claim,
+        m.counts.base_correct,
+        m.counts.prompts,
+        m.test.claim,
         each.join(", "),
     );
-    let hint = match m.base_hint {
+    let hint = match m.wrong.hint {
         None => return text,
         Some(Hint::AddSpace) => {
             "most of this begins with white space, and the template does not end in it: try a space at the template's end"
@@ -53,7 +54,10 @@ fn visible(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::Counts;
     use crate::record::Said;
+    use crate::record::Test;
+    use crate::record::Wrong;
 
     #[test]
     fn white_space_is_visible() {
@@ -71,11 +75,19 @@ mod tests {
             count,
         };
         let mut m = Measurement {
-            prompts: 53,
-            base_correct: 0,
-            claim: 0.95,
-            base_wrong: vec![of(216, " ", 50), of(198, "\n", 2), of(7, "", 1)],
-            base_hint: Some(Hint::AddSpace),
+            counts: Counts {
+                prompts: 53,
+                base_correct: 0,
+                ..Counts::default()
+            },
+            test: Test {
+                claim: 0.95,
+                ..Test::default()
+            },
+            wrong: Wrong {
+                said: vec![of(216, " ", 50), of(198, "\n", 2), of(7, "", 1)],
+                hint: Some(Hint::AddSpace),
+            },
             ..Measurement::default()
         };
         let text = said(&m);
@@ -87,9 +99,9 @@ mod tests {
             text.contains("hint: ") && text.contains("try a space"),
             "{text}"
         );
-        m.base_hint = None;
+        m.wrong.hint = None;
         assert!(!said(&m).contains("hint"));
-        m.base_wrong.clear();
+        m.wrong.said.clear();
         assert_eq!(said(&m), "");
     }
 }

@@ -1,10 +1,8 @@
 //! The self-check: what was planted above what was found.
 
-use serde_json::Value;
-
 use super::about::{in_front, outcome};
 use crate::intervene::Head;
-use crate::record::{Line, Outcome, Row as Recorded};
+use crate::record::{Checked, Line, Outcome, Row as Recorded};
 use crate::report::kit::{Block, Cell, Table, column};
 use crate::runtime::Placement;
 use crate::selfcheck::{CLAIM, Row};
@@ -154,26 +152,20 @@ fn lines(row: &Row) -> [[String; 6]; 2] {
 /// The self-checks among records: a row a template, with what is not as planted.
 pub fn recorded<'l>(lines: &'l [Line]) -> Table {
     let check = |line: &'l Line| match &line.row {
-        Recorded::Other(value) if value["experiment"] == "selfcheck" => Some(value),
+        Recorded::Selfcheck(check) => Some(&**check),
         _ => None,
     };
     let checks = lines.iter().filter_map(check);
-    let text =
-        |field: &'static str| move |check: &Value| check[field].as_str().unwrap_or("").to_owned();
-    let differences = |check: &Value| {
-        let all = check["differences"].as_array().into_iter().flatten();
-        let all: Vec<&str> = all.filter_map(Value::as_str).collect();
-        match all.is_empty() {
-            true => "none: all as planted".to_owned(),
-            false => all.join("; "),
-        }
+    let differences = |check: &Checked| match check.differences.is_empty() {
+        true => "none: all as planted".to_owned(),
+        false => check.differences.join("; "),
     };
     let columns = [
-        column("model", text("model")),
-        column("style", text("style")),
-        column("operation", text("operation")),
-        column("verdict due", text("due")),
-        column("verdict found", text("verdict")),
+        column("model", |check: &Checked| check.model.clone()),
+        column("style", |check: &Checked| check.style.clone()),
+        column("operation", |check: &Checked| check.operation.clone()),
+        column("verdict due", |check: &Checked| check.due.to_string()),
+        column("verdict found", |check: &Checked| check.verdict.to_string()),
         column("differences", differences),
     ];
     let title = "What was found in planted models, against what was planted";

@@ -55,14 +55,15 @@ impl View for Transfer {
         super::each_group(sweep, |group| {
             let cells = of_first_ablation(group);
             let m = group.first();
-            let (by, claim) = (&m.ablation, m.claim);
-            let order = |m: &&&Measurement| (m.wait, std::cmp::Reverse(m.transfer));
+            let (by, claim) = (&m.subject.ablation, m.test.claim);
+            let order =
+                |m: &&&Measurement| (m.subject.wait(), std::cmp::Reverse(m.subject.transfer()));
             let longest = cells.iter().filter(|m| holds(m)).max_by_key(order);
             let most = cells
                 .iter()
-                .max_by_key(|m| (m.correct_given_base, order(m)));
+                .max_by_key(|m| (m.counts.correct_given_base, order(m)));
             match (longest, most) {
-                _ if m.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 (Some(m), _) => format!(
                     "{} has the longest wait, and with it the fewest transfer layers, that keep at least the claim {claim}: with {by} \
                      it keeps {} of the right answers",
@@ -82,18 +83,25 @@ impl View for Transfer {
 
 /// The ablations of a template.
 fn ablations(group: &Group) -> Vec<&str> {
-    distinct(group.cells.iter().map(|cell| cell.m.ablation.as_str()))
+    distinct(
+        group
+            .cells
+            .iter()
+            .map(|cell| cell.m.subject.ablation.as_str()),
+    )
 }
 
 /// The measurement at a boundary with so many layers of transfer.
 fn at<'g>(group: &'g Group, ablation: &str, wait: usize, k: usize) -> Option<&'g Measurement> {
     let mut cells = group.cells.iter().map(|cell| &cell.m);
-    cells.find(|m| (&*m.ablation, m.wait, m.transfer) == (ablation, wait, Some(k)))
+    cells.find(|m| {
+        (&*m.subject.ablation, m.subject.wait(), m.subject.transfer()) == (ablation, wait, Some(k))
+    })
 }
 
 /// The numbers of layers of transfer, in order.
 fn transfers<'m>(cells: impl Iterator<Item = &'m Measurement>) -> Vec<usize> {
-    let all: BTreeSet<usize> = cells.filter_map(|m| m.transfer).collect();
+    let all: BTreeSet<usize> = cells.filter_map(|m| m.subject.transfer()).collect();
     all.into_iter().collect()
 }
 
@@ -101,7 +109,7 @@ fn transfers<'m>(cells: impl Iterator<Item = &'m Measurement>) -> Vec<usize> {
 fn grid(group: &Group, ablation: &str) -> Table {
     let cells = || group.cells.iter().map(|cell| &cell.m);
     let mut columns: Vec<Column<'_, usize>> = vec![column("W", |wait: &usize| wait.to_string())];
-    for k in transfers(cells().filter(|m| m.ablation == ablation)) {
+    for k in transfers(cells().filter(|m| m.subject.ablation == ablation)) {
         columns.push(column(format!("K={k}"), move |wait: &usize| {
             at(group, ablation, *wait, k).map_or(String::new(), kept)
         }));
@@ -110,25 +118,32 @@ fn grid(group: &Group, ablation: &str) -> Table {
         "{}\nfaithfulness of AF1(W, K) with {ablation}",
         baseline(group.first())
     );
-    Table::of(title, &columns, &distinct(cells().map(|m| m.wait)))
+    Table::of(
+        title,
+        &columns,
+        &distinct(cells().map(|m| m.subject.wait())),
+    )
 }
 
 /// The share and its interval, without counts, which are those of the line above.
 fn kept(m: &Measurement) -> String {
-    m.faithfulness.map_or("none to keep".to_owned(), |f| {
-        format!(
-            "{} [{}, {}]",
-            share(f, m.base_correct),
-            share(m.faithfulness_low, m.base_correct),
-            share(m.faithfulness_high, m.base_correct)
-        )
-    })
+    m.scores
+        .faithfulness
+        .value
+        .map_or("none to keep".to_owned(), |f| {
+            format!(
+                "{} [{}, {}]",
+                share(f, m.counts.base_correct),
+                share(m.scores.faithfulness.low, m.counts.base_correct),
+                share(m.scores.faithfulness.high, m.counts.base_correct)
+            )
+        })
 }
 
 /// W from left to right, K from below to above.
 fn map(group: &Group, ablation: &str) -> Figure {
     let cells = || group.cells.iter().map(|cell| &cell.m);
-    let waits: BTreeSet<usize> = cells().map(|m| m.wait).collect();
+    let waits: BTreeSet<usize> = cells().map(|m| m.subject.wait()).collect();
     let transfers = transfers(cells());
     let cell = |k: usize, wait: usize| shown(at(group, ablation, wait, k)?);
     let row = |&k: &usize| waits.iter().map(|&wait| cell(k, wait)).collect();

@@ -27,9 +27,9 @@ pub fn over_draws(findings: &Findings<'_>) -> Vec<Outcome> {
 /// A row a verdict, with its reason.
 pub fn table(claimed: &[Tested]) -> Table {
     let reason = said("reason", |m| {
-        m.verdict.as_ref().map_or("", |v| &v.reason).to_owned()
+        m.test.verdict.as_ref().map_or("", |v| &v.reason).to_owned()
     });
-    let model: Columns<'_> = vec![said("model", |m| m.model.clone())];
+    let model: Columns<'_> = vec![said("model", |m| m.subject.model.clone())];
     let columns = joined([
         model,
         template(),

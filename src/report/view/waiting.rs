@@ -34,7 +34,7 @@ impl View for Waiting {
         super::each_template(sweep, |group| {
             let title = format!("{}: waiting", template(group.first()));
             let columns = joined([vec![wait(), ablation()], shares(), logits()]);
-            let several = distinct(group.cells.iter().map(|cell| cell.m.wait)).len() > 1;
+            let several = distinct(group.cells.iter().map(|cell| cell.m.subject.wait())).len() > 1;
             let figure = several.then(|| Block::Figure(figure(group)));
             let table = Block::Table(Table::of(title, &columns, &group.cells));
             figure.into_iter().chain([table]).collect()
@@ -45,32 +45,32 @@ impl View for Waiting {
         super::each_group(sweep, |group| {
             let cells = of_first_ablation(group);
             let m = group.first();
-            let (by, layers, claim) = (&m.ablation, m.layers, m.claim);
+            let (by, layers, claim) = (&m.subject.ablation, m.subject.layers, m.test.claim);
             // What is shown to be lost, so that a boundary at which a prompt or two happen to go does not end the wait.
-            let is_lost = |m: &Measurement| m.faithfulness_high < claim;
+            let is_lost = |m: &Measurement| m.scores.faithfulness.high < claim;
             let held = cells.iter().take_while(|m| !is_lost(m)).last();
             let lost = cells.iter().find(|m| is_lost(m));
             let kept = |m: &Measurement| format!("{} of the right answers", faithfulness(m));
             match (held, lost) {
-                _ if m.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 (Some(held), Some(lost)) => format!(
                     "every token can wait to layer {} of {layers} without a loss that is shown: {by} keeps {} there, and {} at layer \
                      {}, where the interval ends below the claim {claim}",
-                    held.wait,
+                    held.subject.wait(),
                     kept(held),
                     faithfulness(lost),
-                    lost.wait
+                    lost.subject.wait()
                 ),
                 (Some(held), None) => format!(
                     "every token can wait to layer {} of {layers}, the last that was tried, without a loss that is shown: {by} keeps \
                      {} there",
-                    held.wait,
+                    held.subject.wait(),
                     kept(held)
                 ),
                 (None, Some(lost)) => format!(
                     "the tokens cannot wait to layer {} of {layers}: {by} keeps {} there, and the interval ends below the claim \
                      {claim}",
-                    lost.wait,
+                    lost.subject.wait(),
                     kept(lost)
                 ),
                 (None, None) => "nothing was measured".to_owned(),
@@ -81,17 +81,28 @@ impl View for Waiting {
 
 /// The ablations of a template.
 fn ablations(group: &Group) -> Vec<&str> {
-    distinct(group.cells.iter().map(|cell| cell.m.ablation.as_str()))
+    distinct(
+        group
+            .cells
+            .iter()
+            .map(|cell| cell.m.subject.ablation.as_str()),
+    )
 }
 
 /// A row a boundary, a column an ablation.
 fn grid(group: &Group) -> Table {
-    let shown = |m: &Measurement| format!("{} ({})", faithfulness(m), share(m.accuracy, m.prompts));
+    let shown = |m: &Measurement| {
+        format!(
+            "{} ({})",
+            faithfulness(m),
+            share(m.scores.accuracy.value.unwrap_or(0.0), m.counts.prompts)
+        )
+    };
     let mut columns: Vec<Column<'_, usize>> = vec![column("W", |wait: &usize| wait.to_string())];
     columns.extend(ablations(group).into_iter().map(|ablation| {
         column(ablation, move |wait: &usize| {
             let mut cells = group.cells.iter().map(|cell| &cell.m);
-            let found = cells.find(|m| m.wait == *wait && m.ablation == ablation);
+            let found = cells.find(|m| m.subject.wait() == *wait && m.subject.ablation == ablation);
             found.map_or(String::new(), shown)
         })
     }));
@@ -99,7 +110,7 @@ fn grid(group: &Group) -> Table {
         "{}\nfaithfulness (and accuracy) when every token waits to W",
         baseline(group.first())
     );
-    let waits = distinct(group.cells.iter().map(|cell| cell.m.wait));
+    let waits = distinct(group.cells.iter().map(|cell| cell.m.subject.wait()));
     Table::of(title, &columns, &waits)
 }
 
@@ -108,10 +119,12 @@ fn figure(group: &Group) -> Figure {
     let ablations = ablations(group);
     let curve = |ablation: &&str| {
         let cells = group.cells.iter().map(|cell| &cell.m);
-        let cells = cells.filter(|m| m.ablation == *ablation);
+        let cells = cells.filter(|m| m.subject.ablation == *ablation);
         Series {
             name: (*ablation).to_owned(),
-            points: cells.filter_map(|m| Some((m.wait, estimate(m)?))).collect(),
+            points: cells
+                .filter_map(|m| Some((m.subject.wait(), estimate(m)?)))
+                .collect(),
             joined: true,
         }
     };

@@ -1,0 +1,200 @@
+//! Files of records joined, and whether anything is missing in them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::line::read;
+use super::order::in_order;
+use super::{Address, Line, Row};
+use crate::{Error, Result};
+
+/// What is known of a sweep's cells.
+#[derive(Default)]
+struct Extent<'l> {
+    /// The names of the cells of every template.
+    found: BTreeMap<(&'l str, &'l str), BTreeSet<&'l str>>,
+    /// The most cells of a template, and the most templates, that a run of it asked for.
+    cells: usize,
+    templates: Option<usize>,
+    /// Whether some template has no number of cells that is known before it is measured.
+    open: bool,
+}
+
+impl<'l> Extent<'l> {
+    fn add(&mut self, line: &'l Line, at: Address<'l>) {
+        let of_template = self.found.entry((at.style, at.operation)).or_default();
+        match &line.row {
+            // Pruning ends where nothing is left to prune.
+            Row::Measured(m) if m.subject.pruning.is_some() => self.open = true,
+            Row::Measured(_) | Row::Attention(_) => {
+                of_template.insert(at.cell);
+            }
+            Row::Failed(failure) if failure.ablation.is_some() => {
+                of_template.insert(at.cell);
+            }
+            // A template that could not be evaluated has no cells.
+            _ => self.open = true,
+        }
+        if let Some(place) = line.place() {
+            self.cells = self.cells.max(place.cells.unwrap_or(0));
+            self.templates = self.templates.max(place.templates);
+        }
+    }
+
+    /// How many cells there are, and how many there should be, where some are missing.
+    fn missing(&self) -> Option<(usize, usize)> {
+        let has = self.found.values().map(BTreeSet::len).sum();
+        // Records of schema 2 count the cells of all templates together.
+        let all = self.cells * self.templates.unwrap_or(1);
+        (!self.open && has < all).then_some((has, all))
+    }
+}
+
+/// The sweeps of which cells are missing, in words: a shard that is not there, or a run that has not ended. Pruning ends where
+/// nothing is left to prune, so its cells are not counted; a template that could not be evaluated has none.
+pub fn incomplete(lines: &[Line]) -> Vec<String> {
+    let mut sweeps: BTreeMap<&str, Extent<'_>> = BTreeMap::new();
+    for line in lines {
+        if let Some(at) = line.address() {
+            sweeps.entry(at.sweep).or_default().add(line, at);
+        }
+    }
+    let text = |(sweep, extent): (&str, Extent<'_>)| {
+        let (has, all) = extent.missing()?;
+        Some(format!("sweep {sweep} has {has} of its {all} cells"))
+    };
+    sweeps.into_iter().filter_map(text).collect()
+}
+
+/// Joins files of records: every line once, sweep by sweep in the order in which they first appear, cell by cell. The
+/// shards of a sweep so become what one run of it writes. A failure goes where its cell was measured after all, and so does what only
+/// follows from other lines.
+///
+/// # Errors
+/// A file that cannot be read; a cell of which two files say different things.
+pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
+    let mut sweeps: Vec<String> = Vec::new();
+    let mut cells: BTreeMap<Known, Found> = BTreeMap::new();
+    let mut others: Vec<Line> = Vec::new();
+    for path in paths {
+        for (i, line) in read(path)?.into_iter().enumerate() {
+            if line.follows() {
+                continue;
+            }
+            let Some(known) = Known::of(&line) else {
+                if others.iter().all(|known| known.text != line.text) {
+                    others.push(line);
+                }
+                continue;
+            };
+            let sweep = match sweeps.iter().position(|sweep| *sweep == known.sweep) {
+                Some(at) => at,
+                None => {
+                    sweeps.push(known.sweep.clone());
+                    sweeps.len() - 1
+                }
+            };
+            match cells.get_mut(&known) {
+                Some(found) => take(&mut found.line, line, path, i + 1)?,
+                None => {
+                    let at = cells.len();
+                    cells.insert(known, Found { sweep, at, line });
+                }
+            }
+        }
+    }
+    let measured: BTreeSet<Known> = cells
+        .keys()
+        .filter(|known| !known.failed)
+        .flat_map(|known| [known.failure(), known.failure_of_all()])
+        .collect();
+    cells.retain(|known, _| !measured.contains(known));
+    let mut of_sweeps: Vec<Vec<Found>> = sweeps.iter().map(|_| Vec::new()).collect();
+    for found in cells.into_values() {
+        of_sweeps[found.sweep].push(found);
+    }
+    for mut cells in of_sweeps {
+        cells.sort_by_key(|found| found.at);
+        in_order(&mut cells);
+        others.extend(cells.into_iter().map(|found| found.line));
+    }
+    Ok(others)
+}
+
+/// A line of a cell.
+struct Found {
+    /// Its sweep, in the order in which these first appear.
+    sweep: usize,
+    /// The number of cells that appear before it.
+    at: usize,
+    line: Line,
+}
+
+impl AsRef<Line> for Found {
+    fn as_ref(&self) -> &Line {
+        &self.line
+    }
+}
+
+/// What is known of a cell: its measurement, or why there is none.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Known {
+    sweep: String,
+    style: String,
+    operation: String,
+    cell: String,
+    failed: bool,
+}
+
+impl Known {
+    fn of(line: &Line) -> Option<Self> {
+        let at = line.address()?;
+        Some(Self {
+            sweep: at.sweep.to_owned(),
+            style: at.style.to_owned(),
+            operation: at.operation.to_owned(),
+            cell: at.cell.to_owned(),
+            failed: line.failed(),
+        })
+    }
+
+    /// That it could not be measured.
+    fn failure(&self) -> Self {
+        Self {
+            failed: true,
+            ..self.clone()
+        }
+    }
+
+    /// That nothing of its template could be measured.
+    fn failure_of_all(&self) -> Self {
+        Self {
+            cell: String::new(),
+            ..self.failure()
+        }
+    }
+}
+
+/// Takes up a line of which one of the same cell is known: of the two that of the run that asked for more.
+fn take(known: &mut Line, line: Line, path: &Path, number: usize) -> Result<()> {
+    if known.failed() {
+        return Ok(());
+    }
+    if !known.says_the_same(&line) {
+        let at = line.address().expect("it is about a cell");
+        return Err(Error::Record {
+            path: path.to_owned(),
+            line: number,
+            reason: format!(
+                "{:?} of {} {} in sweep {} is another one in an earlier file: the runs were not of the same program on the same \
+                 kind of machine",
+                at.cell, at.style, at.operation, at.sweep
+            ),
+        });
+    }
+    let extent = |line: &Line| line.place().map(|place| (place.cells, place.templates));
+    if extent(&line) > extent(known) {
+        *known = line;
+    }
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! The order of the lines of a sweep, whichever were measured first.
+
+use std::collections::BTreeMap;
+
+use super::Line;
+
+/// Puts the lines of one sweep in order: templates as the run asked for them that asked for them first, cells as their experiment has
+/// them.
+pub(super) fn in_order<L: AsRef<Line>>(lines: &mut [L]) {
+    // By style and operation: the least index, then the first appearance.
+    let mut templates: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
+    for (i, line) in lines.iter().enumerate() {
+        let line = line.as_ref();
+        if let (Some(template), Some(place)) = (template(line), line.place()) {
+            let rank = templates.entry(template).or_insert((place.template, i));
+            rank.0 = rank.0.min(place.template);
+        }
+    }
+    lines.sort_by_cached_key(|line| {
+        let line = line.as_ref();
+        let rank = template(line).and_then(|template| templates.get(&template).copied());
+        let order = line.place().map(|place| place.cell.order.clone());
+        (rank, order, line.failed())
+    });
+}
+
+fn template(line: &Line) -> Option<(String, String)> {
+    let at = line.address()?;
+    Some((at.style.to_owned(), at.operation.to_owned()))
+}

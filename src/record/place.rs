@@ -1,0 +1,53 @@
+//! Where a line stands: its sweep, its template and its cell there.
+
+use super::Kind;
+
+/// What a cell is called on a template, and where it stands among the others. Both follow from what is measured there, whatever else its
+/// sweep asks for: so a run takes up what an earlier one with other cells has measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CellName {
+    /// Cells of a template are shown in ascending order of these numbers, compared one by one.
+    pub order: Vec<usize>,
+    /// The name.
+    pub name: String,
+}
+
+impl CellName {
+    /// A cell that stands at `order`.
+    pub fn new(order: impl Into<Vec<usize>>, name: impl Into<String>) -> Self {
+        Self {
+            order: order.into(),
+            name: name.into(),
+        }
+    }
+}
+
+/// Which cell of which sweep a line is about; filled in by whoever runs the sweep.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Place {
+    /// What is measured, how and on which model, in 16 hexadecimal digits.
+    pub sweep: String,
+    /// The kind of the experiment that asked for the cells of the sweep.
+    pub kind: Kind,
+    /// The template's index among those that the run asked for which wrote the line.
+    pub template: usize,
+    /// The cell.
+    pub cell: CellName,
+    /// Cells of a template that the run asked for which wrote the line; of all templates where `templates` is not known.
+    pub cells: Option<usize>,
+    /// Templates that it asked for; `None` in records of schema 2.
+    pub templates: Option<usize>,
+}
+
+/// What tells a line from all others of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Address<'a> {
+    /// The sweep.
+    pub sweep: &'a str,
+    /// The style of the template.
+    pub style: &'a str,
+    /// Its operation.
+    pub operation: &'a str,
+    /// The name of the cell; empty for a template that could not be evaluated.
+    pub cell: &'a str,
+}

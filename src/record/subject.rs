@@ -1,0 +1,99 @@
+//! What a measurement is of.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::intervene::{Estimator, Head, Plan, Tail, Technique, layer_range};
+use crate::measure::{Draw, Part};
+
+/// What a measurement is of: a template of a model under an intervention, and how it was made.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Subject {
+    /// The model's name.
+    pub model: String,
+    /// Its number of layers.
+    pub layers: usize,
+    /// The style of the template.
+    pub style: String,
+    /// Its operation.
+    pub operation: String,
+    /// What replaces the residual stream at the boundary, by its name.
+    pub ablation: String,
+    /// Where it is replaced, and what runs after it.
+    pub plan: Plan,
+    /// How the heads came to be that a pruned plan takes out.
+    pub pruning: Option<PruningOrder>,
+    /// How means treat the evaluated prompt.
+    pub estimator: Estimator,
+    /// Which prompts were evaluated.
+    pub part: Part,
+    /// The draw of contexts that means are over; `None` where they are over all.
+    pub draw: Option<Draw>,
+}
+
+/// How the pruned heads of a cell came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum PruningOrder {
+    /// Step by step, the head whose loss costs least first.
+    Greedy,
+    /// Step by step, in an order that was drawn: the control.
+    RandomOrder,
+    /// All at once: a set that was drawn by itself.
+    RandomSet,
+}
+
+impl std::fmt::Display for PruningOrder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Greedy => "greedy",
+            Self::RandomOrder => "random-order",
+            Self::RandomSet => "random-set",
+        })
+    }
+}
+
+impl Subject {
+    /// `W`: the boundary at which the residual stream is replaced; for knock-outs the first layer of them.
+    pub fn wait(&self) -> usize {
+        self.plan.wait
+    }
+
+    /// `K`; `None` where nothing is an AF1.
+    pub fn transfer(&self) -> Option<usize> {
+        self.plan.tail.transfer()
+    }
+
+    /// The layers that transfer, as an inclusive range; `none` where `K` is 0.
+    pub fn transfer_layers(&self) -> Option<String> {
+        self.transfer().map(|k| layer_range(self.plan.wait, k))
+    }
+
+    /// The layers that are knocked out, as an inclusive range.
+    pub fn knockout_layers(&self) -> Option<String> {
+        match self.plan.tail {
+            Tail::Knockout { layers } => Some(layer_range(self.plan.wait, layers)),
+            _ => None,
+        }
+    }
+
+    /// What keeps tokens from looking at each other; `None` where nothing is an AF1.
+    pub fn masking(&self) -> Option<Technique> {
+        self.transfer().map(|_| self.plan.masking)
+    }
+
+    /// The name of [`Self::masking`].
+    pub fn masked_by(&self) -> Option<String> {
+        self.masking().map(|masking| masking.name())
+    }
+
+    /// The heads that do not peek; `None` where none could be pruned.
+    pub fn pruned_heads(&self) -> Option<&BTreeSet<Head>> {
+        match &self.plan.tail {
+            Tail::Pruned { without, .. } => Some(without),
+            _ => None,
+        }
+    }
+}

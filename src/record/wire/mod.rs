@@ -1,0 +1,127 @@
+//! How lines are written and read: the only place that knows their form. A line is one flat object of JSON; what the program works
+//! with is nested.
+
+mod bits;
+mod cell;
+mod lines;
+mod schema_2;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{Place, Row};
+
+/// The version of the schema; raised when a field changes its meaning or goes.
+pub const SCHEMA: u32 = 3;
+
+/// The text of a line, without its end.
+pub(super) fn write(row: &Row) -> String {
+    match row {
+        Row::Measured(m) => text(&cell::Cell::from(&**m)),
+        Row::Attention(a) => text(&lines::Head::from(&**a)),
+        Row::Failed(f) => text(&lines::Failed::from(&**f)),
+        Row::Gate(g) => text(&lines::Gated::from(&**g)),
+        Row::Selfcheck(s) => text(&lines::Checked::from(&**s)),
+        Row::Pooled(m) => text(&cell::Cell::from(&**m)),
+        Row::Conclusion(c) => text(&lines::Concluded::from(&**c)),
+    }
+}
+
+/// The numbers by which lines are ordered: the template's, then the cell's.
+fn order(place: &Place) -> Vec<usize> {
+    [place.template]
+        .iter()
+        .chain(&place.cell.order)
+        .copied()
+        .collect()
+}
+
+fn text(line: &impl Serialize) -> String {
+    serde_json::to_string(line).expect("a line is plain data")
+}
+
+/// What a line says, and by which schema it was written.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub(super) fn read(text: &str) -> Result<(Row, u64), String> {
+    let value: Value = serde_json::from_str(text).map_err(|e| e.to_string())?;
+    let schema = value.get("schema").and_then(Value::as_u64);
+    let schema = schema.ok_or("it has no schema: it is no record of af1")?;
+    let value = match schema {
+        2 => schema_2::upgraded(value)?,
+        found if found == u64::from(SCHEMA) => value,
+        found => return Err(of_another_program(found, &value)),
+    };
+    Ok((row(value)?, schema))
+}
+
+fn of_another_program(found: u64, value: &Value) -> String {
+    let by = value.pointer("/provenance/crate_version");
+    let by = by
+        .and_then(Value::as_str)
+        .map(|version| format!(" (af1 {version}, schema {found})"));
+    let what = match found < u64::from(SCHEMA) {
+        true => "an older af1 wrote it: measure again, or read it with that",
+        false => "a newer af1 wrote it: use that",
+    };
+    format!(
+        "it has schema {found}, and this is af1 {}, which reads schemas 2 and {SCHEMA}; {what}{}",
+        env!("CARGO_PKG_VERSION"),
+        by.unwrap_or_default()
+    )
+}
+
+/// What a line of this schema says. Lines that are not about cells say so in `experiment`.
+fn row(value: Value) -> Result<Row, String> {
+    fn line<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, String> {
+        serde_json::from_value(value).map_err(|e| e.to_string())
+    }
+    let kind = value.get("experiment").and_then(Value::as_str);
+    let has = |field: &str| value.get(field).is_some();
+    Ok(match kind {
+        Some(lines::GATE) => Row::Gate(Box::new(line::<lines::Gated>(value)?.into())),
+        Some(lines::SELFCHECK) => Row::Selfcheck(Box::new(line::<lines::Checked>(value)?.into())),
+        Some(lines::CONCLUSION) => {
+            Row::Conclusion(Box::new(line::<lines::Concluded>(value)?.into()))
+        }
+        Some(cell::POOLED) => Row::Pooled(Box::new(line::<cell::Cell>(value)?.try_into()?)),
+        _ if has("error") => Row::Failed(Box::new(line::<lines::Failed>(value)?.into())),
+        _ if has("weights") => Row::Attention(Box::new(line::<lines::Head>(value)?.into())),
+        _ => Row::Measured(Box::new(line::<cell::Cell>(value)?.try_into()?)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    /// What a line may be.
+    #[derive(schemars::JsonSchema)]
+    #[serde(untagged)]
+    #[allow(dead_code)]
+    enum Line {
+        Cell(Box<cell::Cell>),
+        Head(lines::Head),
+        Failed(lines::Failed),
+        Gate(lines::Gated),
+        Selfcheck(lines::Checked),
+        Conclusion(lines::Concluded),
+    }
+
+    /// `AF1_WRITE_SCHEMA=1 cargo test --lib schema_is_committed` writes it anew.
+    #[test]
+    fn the_json_schema_is_committed() {
+        let schema = serde_json::to_string_pretty(&schemars::schema_for!(Line)).unwrap() + "\n";
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/record/schema.json");
+        if std::env::var_os("AF1_WRITE_SCHEMA").is_some() {
+            std::fs::write(&path, &schema).unwrap();
+        }
+        let committed = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            committed == schema,
+            "src/record/schema.json is not what the lines are: AF1_WRITE_SCHEMA=1 cargo test --lib schema_is_committed writes it"
+        );
+    }
+}
