@@ -97,6 +97,7 @@ pub mod gate;
 pub mod graph;
 pub mod interrupt;
 pub mod intervene;
+pub mod kit;
 pub mod measure;
 pub mod model;
 pub mod progress;

@@ -4,14 +4,13 @@
 //! To add a format, write a file with a type that implements [`Renderer`] and name it in the list below: the command line knows
 //! it from there.
 
-mod kit;
 mod text;
 mod view;
 
+use crate::kit::{Block, Document};
 use crate::record::{Comparison, Findings, Line, Outcome, Provenance};
 use crate::runtime::Placement;
 use crate::selfcheck;
-use kit::Block;
 
 macro_rules! list {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -32,7 +31,6 @@ list! {
 
 pub use json::{diff_lines, gate_line, pooled_lines, selfcheck_lines};
 pub use junit::gate_error;
-pub use kit::Document;
 pub use markdown::markdown;
 pub use terminal::text;
 pub use view::diff::Beside;

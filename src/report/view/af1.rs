@@ -1,19 +1,20 @@
 //! Is AF1 sufficient: a row for every subgraph, a map of styles and operations for each, and all styles together.
 
 use super::View;
-use super::about::{
+use super::{necessity, reproduce};
+use crate::kit::words::SEE_TABLE;
+use crate::kit::words::about::{
     NOTHING_TO_KEEP, all_counts, distinct, faithfulness, heading, notes, outcome,
     template as named, verdict,
 };
-use super::columns::{
+use crate::kit::words::columns::{
     ablation, accurate, against_base, against_empty, base, faithful, joined, masking_of_several,
     normalised, operation, shares, shown, style, subgraph, technique, template, transfer, verdicts,
     wait,
 };
-use super::verdicts::OUTCOMES;
-use super::{necessity, pooled, reproduce};
+use crate::kit::words::{OUTCOMES, about, pooled};
+use crate::kit::{Block, Drawing, Figure, Map, Table};
 use crate::record::{Measurement, Sweep, Tested};
-use crate::report::kit::{Block, Drawing, Figure, Map, Table};
 
 /// AF1 at chosen W and K.
 pub struct Af1;
@@ -109,7 +110,7 @@ fn one(m: &Measurement, sweep: &Sweep) -> String {
     };
     format!(
         "{template}: {} with {} keeps {} of the right answers: {}{beside}",
-        super::about::af1(m),
+        about::af1(m),
         m.ablation,
         faithfulness(m),
         verdict(m)
@@ -151,7 +152,7 @@ fn several(claims: &[&Measurement]) -> String {
     let m = claims[0];
     format!(
         "{} with {} on {} templates: {}{least}",
-        super::about::af1(m),
+        about::af1(m),
         m.ablation,
         claims.len(),
         counts.join(", ")
@@ -199,13 +200,13 @@ fn map(all: &[&Measurement], group: &[&Measurement]) -> Figure {
     Figure {
         title: format!(
             "Faithfulness of {} with {} and {}, by style and operation",
-            super::about::af1(m),
+            about::af1(m),
             m.ablation,
             m.masking.as_deref().unwrap_or("no mask"),
         ),
         described: format!(
             "A map of styles and operations from 0 (dark) to 1 (bright). {}",
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Map(Map {
             x: "operation".to_owned(),

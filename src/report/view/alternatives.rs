@@ -1,14 +1,17 @@
 //! Does it take CAMA and ABP: a row for everything that could stand in for them, against the first row.
 
 use super::View;
-use super::about::{NOTHING_TO_KEEP, af1, baseline, faithfulness, heading, notes, template};
-use super::columns::{
+use crate::kit::words::about::{
+    NOTHING_TO_KEEP, af1, baseline, faithfulness, heading, notes, template,
+};
+use crate::kit::words::columns::{
     Columns, accurate, after_holm, against_base, divergence, faithful, field, joined,
     logit_difference, logits, rank, said, shares, technique, verdict,
 };
-use super::number::{interval, p_value, signed};
+use crate::kit::words::number::{interval, p_value, signed};
+use crate::kit::words::{SEE_TABLE, each_group, each_template};
+use crate::kit::{Block, Cell, Drawing, Estimate, Figure, Table, Value, column};
 use crate::record::{Group, Measurement, Sweep, Tested};
-use crate::report::kit::{Block, Cell, Drawing, Estimate, Figure, Table, Value, column};
 use crate::stats::LEVEL;
 
 /// The alternatives.
@@ -35,7 +38,7 @@ impl View for Alternatives {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
-        super::each_template(sweep, |group| {
+        each_template(sweep, |group| {
             let m = group.first();
             let title = format!(
                 "{}: {} with alternatives to CAMA and ABP",
@@ -49,7 +52,7 @@ impl View for Alternatives {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
-        super::each_group(sweep, |group| {
+        each_group(sweep, |group| {
             let m = group.first();
             if m.base_correct == 0 {
                 return NOTHING_TO_KEEP.to_owned();
@@ -182,7 +185,7 @@ fn figure(group: &Group) -> Option<Figure> {
         described: format!(
             "A row for every alternative: the difference on the same prompts with its 95% interval; left of 0 the \
              alternative is worse. {}",
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Differences {
             x: "accuracy difference".to_owned(),

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use super::View;
-use super::about::under;
-use super::number::{interval, share};
+use crate::kit::words::SEE_TABLE;
+use crate::kit::words::about::under;
+use crate::kit::words::number::{interval, share};
+use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
 use crate::record::{HeadAttention, Sweep, Weight};
-use crate::report::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
 
 /// The attention of the last token.
 pub struct Attention;
@@ -164,7 +165,7 @@ fn most_map(heads: &[HeadAttention]) -> Figure {
         ),
         described: format!(
             "A map of heads and what they look at from 0 (dark) to 1 (bright). {}",
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Map(Map {
             x: "what stands there".to_owned(),
@@ -193,7 +194,7 @@ fn map_of(heads: &[HeadAttention], token: &str) -> Figure {
         ),
         described: format!(
             "A map of layers and heads from 0 (dark) to 1 (bright). {}",
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Map(Map {
             x: "head".to_owned(),

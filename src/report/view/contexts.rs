@@ -1,12 +1,13 @@
 //! How many contexts does a mean take: a row and a point for every number of contexts, over all draws.
 
 use super::View;
-use super::about::{NOTHING_TO_KEEP, af1, baseline, heading, outcome, template};
-use super::columns::{ablation, joined, logits, said, shares};
-use super::number::{interval, share};
-use super::said::said as wrong;
+use crate::kit::words::about::{NOTHING_TO_KEEP, af1, baseline, heading, outcome, template};
+use crate::kit::words::columns::{ablation, joined, logits, said, shares};
+use crate::kit::words::number::{interval, share};
+use crate::kit::words::said as wrong;
+use crate::kit::words::{SEE_TABLE, each_group, each_template};
+use crate::kit::{Block, Column, Curves, Drawing, Estimate, Figure, Series, Table, column};
 use crate::record::{Draws, FEWEST_DRAWS, Group, Measurement, OverDraws, Sweep};
-use crate::report::kit::{Block, Column, Curves, Drawing, Estimate, Figure, Series, Table, column};
 
 /// AF1 with means over fewer contexts.
 pub struct Contexts;
@@ -26,7 +27,7 @@ impl View for Contexts {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
-        super::each_template(sweep, |group| {
+        each_template(sweep, |group| {
             let name = template(group.first());
             let number = |m: &Measurement| m.contexts_drawn.unwrap_or(0).to_string();
             let seed = |m: &Measurement| m.contexts_seed.unwrap_or(0).to_string();
@@ -52,7 +53,7 @@ impl View for Contexts {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
-        super::each_group(sweep, |group| {
+        each_group(sweep, |group| {
             let m = group.first();
             let (of, claim, right) = (af1(m), m.claim, m.base_correct);
             let all: Vec<(usize, &OverDraws)> = (group.draws.iter())
@@ -186,7 +187,7 @@ fn figure(group: &Group) -> Figure {
         ),
         described: format!(
             "A curve over numbers of contexts, with 95% intervals over draws and prompts. {}",
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Curves(Curves::over_places(
             "contexts of a token",

@@ -2,14 +2,17 @@
 //! subgraph.
 
 use super::View;
-use super::about::{NOTHING_TO_KEEP, af1, all_counts, faithfulness, heading, notes, verdict};
 use super::chosen::chosen;
-use super::columns::{
+use crate::kit::words::about::{
+    NOTHING_TO_KEEP, af1, all_counts, faithfulness, heading, notes, verdict,
+};
+use crate::kit::words::columns::{
     accurate, against_empty, base, faithful, joined, operation, part, shares, style, subgraph,
     technique, template, transfer, verdicts, wait,
 };
+use crate::kit::words::each_group;
+use crate::kit::{Block, Table};
 use crate::record::{Sweep, Tested};
-use crate::report::kit::{Block, Table};
 
 /// W and K that were chosen on the development prompts, and what they are worth on the held-out ones.
 pub struct Discover;
@@ -65,7 +68,7 @@ impl View for Discover {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
-        super::each_group(sweep, |group| {
+        each_group(sweep, |group| {
             let mut cells = group.cells.iter().map(|cell| &cell.m);
             let Some(m) = cells.find(|m| m.part == "held-out") else {
                 return "nothing was measured on prompts that were held out".to_owned();

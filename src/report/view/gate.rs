@@ -1,9 +1,9 @@
 //! What a gate says.
 
-use super::about::{front, outcome};
 use crate::gate::{Answer, Judgement};
+use crate::kit::words::about::{front, outcome};
+use crate::kit::{Block, Table, column};
 use crate::record::{Line, Outcome, Provenance, Row};
-use crate::report::kit::{Block, Table, column};
 
 /// The answer of a gate to a claim, as it stands in a record.
 pub struct Gated {

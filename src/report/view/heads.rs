@@ -1,15 +1,16 @@
 //! Which heads must peek: a row for every pruned head, and curves over their number.
 
 use super::View;
-use super::about::{
+use super::chosen::fairness;
+use crate::intervene::Head;
+use crate::kit::words::about::{
     NOTHING_TO_KEEP, accuracy, af1, all_counts, baseline, distinct, faithfulness, heading, holds,
     template,
 };
-use super::chosen::fairness;
-use super::columns::{estimate, joined, logits, part, said, shares};
-use crate::intervene::Head;
+use crate::kit::words::columns::{estimate, joined, logits, part, said, shares};
+use crate::kit::words::{SEE_TABLE, each_group, each_template};
+use crate::kit::{Block, Curves, Drawing, Figure, Series, Table, column};
 use crate::record::{Controls, Group, Measurement, Sweep, is_random_set};
-use crate::report::kit::{Block, Curves, Drawing, Figure, Series, Table, column};
 
 /// The pruning of heads.
 pub struct Heads;
@@ -35,7 +36,7 @@ impl View for Heads {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
-        super::each_template(sweep, |group| {
+        each_template(sweep, |group| {
             let mut columns = vec![
                 said("heads pruned", |m| pruned(m).len().to_string()),
                 said("how", |m| m.pruning.clone().unwrap_or_default()),
@@ -53,7 +54,7 @@ impl View for Heads {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
-        super::each_group(sweep, |group| {
+        each_group(sweep, |group| {
             let cells = group.cells.iter().map(|cell| &cell.m);
             let steps: Vec<&Measurement> = cells.filter(|m| !is_random_set(m)).collect();
             let fewest = steps.iter().filter(|m| holds(m));
@@ -186,7 +187,7 @@ fn figure(group: &Group) -> Figure {
         ),
         described: format!(
             "Curves with 95% intervals; sets of heads that were drawn stand for themselves. {}",
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Curves(Curves::over_numbers(
             "heads pruned",

@@ -3,24 +3,20 @@
 //! To show a new experiment, write a file with a type that implements [`View`] and name it in the list below. What a gate, the
 //! self-check, a comparison and `af1 diff` say has its view here, too.
 
-pub mod about;
 mod chosen;
-mod columns;
 pub mod comparison;
 pub mod diff;
 pub mod failures;
 pub mod gate;
-mod number;
 pub mod overview;
-mod pooled;
 pub mod provenance;
 mod reproduce;
-mod said;
 pub mod selfcheck;
 pub mod verdicts;
 
-use super::kit::{Block, Document};
-use crate::record::{Findings, Group, Measurement, Sweep};
+use crate::kit::words;
+use crate::kit::{Block, Document};
+use crate::record::{Findings, Measurement, Sweep};
 
 macro_rules! list {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -65,9 +61,6 @@ pub trait View: Sync {
     fn conclusion(&self, sweep: &Sweep) -> Vec<String>;
 }
 
-/// What every picture says of itself.
-const SEE_TABLE: &str = "All numbers are in the table below the picture.";
-
 /// The view of an experiment, as records name it.
 fn named(experiment: &str) -> Option<&'static dyn View> {
     let mut all = ALL.iter().copied();
@@ -78,23 +71,17 @@ fn named(experiment: &str) -> Option<&'static dyn View> {
 fn experiments(sweep: &Sweep) -> Vec<&str> {
     let of_cells = sweep.measurements().map(|m| m.experiment.as_str());
     let attention = (!sweep.heads.is_empty()).then_some(attention::Attention.experiment());
-    about::distinct(of_cells.chain(attention))
+    words::about::distinct(of_cells.chain(attention))
 }
 
 /// Whether the verdict of a measurement is on a claim.
-pub fn is_claim(m: &Measurement) -> bool {
+fn is_claim(m: &Measurement) -> bool {
     named(&m.experiment).is_some_and(View::claims)
 }
 
-/// The verdicts on what is claimed: of a sweep those of its first ablation and masking; the others are there to compare with.
+/// The verdicts on what is claimed in a sweep: see [`words::claimed`].
 pub fn claimed(sweep: &Sweep) -> Vec<&Measurement> {
-    let judged = sweep.measurements().filter(|m| m.verdict.is_some());
-    let judged: Vec<&Measurement> = judged.filter(|m| is_claim(m)).collect();
-    let first = judged.first().map(|m| (&m.ablation, &m.masking));
-    let of_first = judged
-        .iter()
-        .filter(|m| Some((&m.ablation, &m.masking)) == first);
-    of_first.copied().collect()
+    words::claimed(sweep, is_claim)
 }
 
 /// What a sweep asks.
@@ -139,12 +126,6 @@ pub fn conclusions(sweep: &Sweep) -> Vec<String> {
     of_sweep(sweep).map_or(Vec::new(), |view| view.conclusion(sweep))
 }
 
-/// A sentence for every template.
-fn each_group(sweep: &Sweep, sentence: impl Fn(&Group) -> String) -> Vec<String> {
-    let named = |group: &Group| format!("{}: {}", about::template(group.first()), sentence(group));
-    sweep.groups.iter().map(named).collect()
-}
-
 /// Pictures and every number of a sweep, experiment by experiment.
 pub fn detail(sweep: &Sweep) -> Vec<Block> {
     let of = |experiment: &str| {
@@ -152,15 +133,4 @@ pub fn detail(sweep: &Sweep) -> Vec<Block> {
         view.detail(&sweep.only(|m| m.experiment == experiment))
     };
     experiments(sweep).into_iter().flat_map(of).collect()
-}
-
-/// A section for every template: what it is measured against, its pictures and tables, and its counts.
-fn each_template(sweep: &Sweep, blocks: impl Fn(&Group) -> Vec<Block>) -> Vec<Block> {
-    let section = |group: &Group| {
-        let mut all = vec![Block::Text(about::baseline(group.first()))];
-        all.extend(blocks(group));
-        all.push(Block::Note(about::counts(group)));
-        Block::Section(about::template(group.first()), all)
-    };
-    sweep.groups.iter().map(section).collect()
 }

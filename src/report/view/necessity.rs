@@ -1,10 +1,13 @@
 //! In which layers must the last token see the others: a row and a bar for every knock-out.
 
 use super::View;
-use super::about::{NOTHING_TO_KEEP, all_counts, baseline, faithfulness, heading, template};
-use super::columns::{accurate, estimate, faithful, joined, logits, said, shares};
+use crate::kit::words::about::{
+    NOTHING_TO_KEEP, all_counts, baseline, faithfulness, heading, template,
+};
+use crate::kit::words::columns::{accurate, estimate, faithful, joined, logits, said, shares};
+use crate::kit::words::{SEE_TABLE, each_group, each_template};
+use crate::kit::{Block, Drawing, Estimate, Figure, Table};
 use crate::record::{Group, Measurement, Sweep};
-use crate::report::kit::{Block, Drawing, Estimate, Figure, Table};
 
 /// The knock-outs.
 pub struct Necessity;
@@ -26,7 +29,7 @@ impl View for Necessity {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
-        super::each_template(sweep, |group| {
+        each_template(sweep, |group| {
             let mut columns = vec![said("layers", layers)];
             columns.extend(joined([shares(), logits()]));
             let title = format!("{}: necessity", template(group.first()));
@@ -38,7 +41,7 @@ impl View for Necessity {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
-        super::each_group(sweep, |group| {
+        each_group(sweep, |group| {
             let cells = || group.cells.iter().map(|cell| &cell.m);
             let is_lost = |m: &&Measurement| m.faithfulness.is_some_and(|share| share < HALF);
             let lost: Vec<String> = cells().filter(is_lost).map(layers).collect();
@@ -118,7 +121,7 @@ fn figure(group: &Group) -> Figure {
         ),
         described: format!(
             "A bar for every knock-out, with 95% intervals. {}",
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Bars {
             x: "layers in which it sees no other token".to_owned(),

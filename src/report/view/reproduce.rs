@@ -1,13 +1,13 @@
 //! The main table: for every template and ablation the ablation alone beside AF1 with it.
 
 use super::View;
-use super::about::{
+use super::waiting::Waiting;
+use crate::kit::words::about::{
     accuracy, af1, base_accuracy, constant, distinct, empty_accuracy, faithfulness, gained, lost,
     outcome, verdict,
 };
-use super::waiting::Waiting;
+use crate::kit::{Column, Table, column};
 use crate::record::{Group, Measurement, Sweep, Tested};
-use crate::report::kit::{Column, Table, column};
 
 /// Whether the sweep is of one subgraph, and of waiting without its transfer.
 pub fn is_main_table(sweep: &Sweep) -> bool {

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::about::{in_front, outcome};
 use crate::intervene::Head;
+use crate::kit::words::about::{in_front, outcome};
+use crate::kit::{Block, Cell, Table, column};
 use crate::record::{Line, Outcome, Row as Recorded};
-use crate::report::kit::{Block, Cell, Table, column};
 use crate::runtime::Placement;
 use crate::selfcheck::{CLAIM, Row};
 

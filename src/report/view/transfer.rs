@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 
 use super::View;
-use super::about::{
+use crate::kit::words::about::{
     NOTHING_TO_KEEP, af1, all_counts, baseline, distinct, faithfulness, heading, holds,
     of_first_ablation, template,
 };
-use super::columns::{against_empty, joined, shares, shown, subgraph, technique, verdict};
-use super::number::share;
+use crate::kit::words::columns::{
+    against_empty, joined, shares, shown, subgraph, technique, verdict,
+};
+use crate::kit::words::number::share;
+use crate::kit::words::{SEE_TABLE, each_group, each_template};
+use crate::kit::{Block, Column, Drawing, Figure, Map, Table, column};
 use crate::record::{Group, Measurement, Sweep};
-use crate::report::kit::{Block, Column, Drawing, Figure, Map, Table, column};
 
 /// The grid of W and K.
 pub struct Transfer;
@@ -35,7 +38,7 @@ impl View for Transfer {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
-        super::each_template(sweep, |group| {
+        each_template(sweep, |group| {
             let columns = joined([
                 subgraph(),
                 technique(),
@@ -52,7 +55,7 @@ impl View for Transfer {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
-        super::each_group(sweep, |group| {
+        each_group(sweep, |group| {
             let cells = of_first_ablation(group);
             let m = group.first();
             let (by, claim) = (&m.ablation, m.claim);
@@ -139,7 +142,7 @@ fn map(group: &Group, ablation: &str) -> Figure {
         ),
         described: format!(
             "A map over W and K from 0 (dark) to 1 (bright). {}",
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Map(Map {
             x: "W: layers that wait".to_owned(),

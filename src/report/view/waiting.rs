@@ -1,14 +1,15 @@
 //! How long can every token wait: a table of boundaries and ablations, and curves over the boundaries.
 
 use super::View;
-use super::about::{
+use crate::kit::words::about::{
     NOTHING_TO_KEEP, all_counts, baseline, distinct, faithfulness, heading, of_first_ablation,
     template,
 };
-use super::columns::{ablation, estimate, joined, logits, shares, wait};
-use super::number::share;
+use crate::kit::words::columns::{ablation, estimate, joined, logits, shares, wait};
+use crate::kit::words::number::share;
+use crate::kit::words::{SEE_TABLE, each_group, each_template};
+use crate::kit::{Block, Column, Curves, Drawing, Figure, Series, Table, column};
 use crate::record::{Group, Measurement, Sweep};
-use crate::report::kit::{Block, Column, Curves, Drawing, Figure, Series, Table, column};
 
 /// The waiting sweep.
 pub struct Waiting;
@@ -31,7 +32,7 @@ impl View for Waiting {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
-        super::each_template(sweep, |group| {
+        each_template(sweep, |group| {
             let title = format!("{}: waiting", template(group.first()));
             let columns = joined([vec![wait(), ablation()], shares(), logits()]);
             let several = distinct(group.cells.iter().map(|cell| cell.m.wait)).len() > 1;
@@ -42,7 +43,7 @@ impl View for Waiting {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
-        super::each_group(sweep, |group| {
+        each_group(sweep, |group| {
             let cells = of_first_ablation(group);
             let m = group.first();
             let (by, layers, claim) = (&m.ablation, m.layers, m.claim);
@@ -124,7 +125,7 @@ fn figure(group: &Group) -> Figure {
         described: format!(
             "Curves over W, one for each of {}, with 95% intervals. {}",
             ablations.join(", "),
-            super::SEE_TABLE
+            SEE_TABLE
         ),
         drawing: Drawing::Curves(Curves::over_numbers(
             "W: layers that wait",
