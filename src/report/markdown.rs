@@ -18,7 +18,7 @@ impl Renderer for Markdown {
     }
 
     fn records(&self, findings: &Findings<'_>) -> String {
-        markdown(&view::summary(findings))
+        markdown(&view::summary(findings, &[]))
     }
 
     fn comparison(&self, found: &Comparison<'_>) -> Option<String> {

@@ -18,7 +18,7 @@ impl Renderer for Terminal {
     }
 
     fn records(&self, findings: &Findings<'_>) -> String {
-        text(&view::summary(findings))
+        text(&view::summary(findings, &[]))
     }
 
     fn comparison(&self, found: &Comparison<'_>) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Plans with ablations: what most experiments are made of.
 
-use super::{Emit, Shape, Todo, Unit, Workbench};
+use super::unit::{Emit, Shape, Todo, Unit, Workbench};
 use crate::Result;
 use crate::intervene::{Ablation, Plan};
 use crate::measure::with_references;
