@@ -18,15 +18,16 @@
 //! | [`emit`] | a model written as its graph: layers, decoder, AF1 | |
 //! | [`runtime`] | the ONNX Runtime library, devices, sessions | `ort` |
 //! | [`intervene`] | CAMA tables, ablations, masks, plans | |
-//! | [`measure`] | what a model answers on a template under plans: means, sweeps, scores, preflight | |
-//! | [`experiment`] | which plans are tried, what follows from their answers | |
 //! | [`stats`] | intervals and tests: functions of numbers | `statrs` |
+//! | [`measure`] | what a model answers on a template under plans: means, sweeps, scores, preflight | |
 //! | [`record`] | measurements with provenance, verdicts; files of them that resume and merge | `serde_json` |
+//! | [`kit`] | tables and figures as plain values, and the words and columns that several views share | |
+//! | [`experiment`] | the experiments, a file each: options, units, view | |
 //! | [`gate`] | claims in a file, and what measurements say about them | `toml` |
 //! | [`selfcheck`] | the experiments on planted models | |
 //! | [`study`] | experiments on a model: recorded, resumed, shared out | |
-//! | [`report`] | tables, pages, pictures: functions of records | `comfy-table`, `csv`, `quick-junit`, `plotters`, `maud` |
-//! | [`cli`] | one file a verb | `clap` |
+//! | [`report`] | pages, pictures, lines: functions of records | `comfy-table`, `csv`, `quick-junit`, `plotters`, `maud` |
+//! | [`cli`] | one file a verb; those of experiments come from their list | `clap`, which names the options of experiments, too |
 //!
 //! ```text
 //! style + operands -> prompt set -> base forward with capture -> means -> replaced stream -> masked tail -> answers
@@ -97,6 +98,7 @@ pub mod gate;
 pub mod graph;
 pub mod interrupt;
 pub mod intervene;
+pub mod kit;
 pub mod measure;
 pub mod model;
 pub mod progress;

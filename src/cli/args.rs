@@ -5,11 +5,9 @@ use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
 
-use super::doctor::can_run;
+use super::probe::can_run;
 use crate::fetch::Cache;
 use crate::graph::Precision;
-use crate::intervene::ablation::{self, Ablation};
-use crate::intervene::masking::{self, Technique};
 use crate::measure::Way;
 use crate::model::{BosChoice, Model, PRESETS};
 use crate::prompt::{ContextsFrom, Operation, Span};
@@ -264,32 +262,6 @@ impl PromptArgs {
     }
 }
 
-/// What stands in for waiting tokens.
-#[derive(Args, Clone, Debug)]
-pub struct AblationArgs {
-    /// What replaces the residual stream of waiting tokens
-    #[arg(
-        long,
-        value_delimiter = ',',
-        value_name = "NAME,...",
-        default_value = "cama,mean,zero"
-    )]
-    pub ablation: Vec<AblationName>,
-}
-
-impl AblationArgs {
-    /// The ablations that were asked for, each once.
-    pub fn chosen(&self) -> Vec<&'static dyn Ablation> {
-        let mut chosen: Vec<&'static dyn Ablation> = Vec::new();
-        for name in &self.ablation {
-            if chosen.iter().all(|known| known.name() != name.0.name()) {
-                chosen.push(name.0);
-            }
-        }
-        chosen
-    }
-}
-
 /// How interventions are made and judged.
 #[derive(Args, Clone, Debug)]
 pub struct InterventionArgs {
@@ -411,40 +383,6 @@ impl FromStr for ContextsName {
     }
 }
 
-/// An ablation on the command line.
-#[derive(Clone, Copy, Debug)]
-pub struct AblationName(pub &'static dyn Ablation);
-
-impl FromStr for AblationName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        ablation::named(text).map(Self).ok_or_else(|| {
-            format!(
-                "unknown ablation {text:?}; expected {}",
-                ablation::names().join(", ")
-            )
-        })
-    }
-}
-
-/// A masking on the command line.
-#[derive(Clone, Copy, Debug)]
-pub struct MaskingName(pub Technique);
-
-impl FromStr for MaskingName {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Technique::named(text).map(Self).ok_or_else(|| {
-            format!(
-                "unknown masking {text:?}; expected {}, or another size of window",
-                masking::names().join(", ")
-            )
-        })
-    }
-}
-
 fn share(text: &str) -> Result<f64, String> {
     let share = text
         .parse::<f64>()
@@ -454,60 +392,4 @@ fn share(text: &str) -> Result<f64, String> {
     share.ok_or_else(|| {
         format!("{text:?} is not a share from 0 to below 1, such as 0.95; no sample can show 1")
     })
-}
-
-/// Several layers: numbers and ranges, joined by commas.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layers(pub Vec<usize>);
-
-/// No model has more layers: a larger number is a slip, and a range up to it would fill the memory.
-const MOST_LAYERS: i64 = 10_000;
-
-impl FromStr for Layers {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let mut layers = Vec::new();
-        for part in text.split(',') {
-            let Span(range) = part.parse()?;
-            if *range.start() < 0 || *range.end() > MOST_LAYERS {
-                return Err(format!("{part:?} is out of 0..={MOST_LAYERS}"));
-            }
-            layers.extend(range.map(|layer| layer as usize));
-        }
-        layers.sort_unstable();
-        layers.dedup();
-        Ok(Self(layers))
-    }
-}
-
-/// The default of every argument: what the program would read from an empty command line.
-pub fn defaults<T: Args>() -> T {
-    let command = T::augment_args(clap::Command::new("af1").no_binary_name(true));
-    let matches = command.get_matches_from(std::iter::empty::<&str>());
-    T::from_arg_matches(&matches).expect("every argument has a default")
-}
-
-/// Checks that a model has the layers that are asked for.
-pub fn check_layers(name: &str, given: usize, layers: usize) -> Result<()> {
-    if given > layers {
-        return Err(Error::Usage(format!(
-            "{name} {given}: the model has {layers} layers; expected at most {layers}"
-        )));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn layers_are_lists_of_ranges() {
-        let layers = |text: &str| text.parse::<Layers>().map(|layers| layers.0);
-        assert_eq!(layers("20"), Ok(vec![20]));
-        assert_eq!(layers("3,0..=2,2"), Ok(vec![0, 1, 2, 3]));
-        assert!(layers("-1").is_err());
-        assert!(layers("0..=99999999").is_err());
-    }
 }

@@ -2,10 +2,9 @@
 
 use clap::Args;
 
-use super::args::AblationArgs;
-use super::experiment::Subgraph;
 use super::lab::Common;
 use super::output::deliver;
+use crate::experiment::options::{AblationArgs, Subgraph};
 use crate::experiment::subgraphs;
 use crate::intervene::Ablation;
 use crate::measure::{Request, Way, apart, preflight, prepare, same_up_to};

@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{
-    Format, InterventionArgs, Layers, ModelArgs, OutputArgs, PromptArgs, check_layers,
-};
+use super::args::{Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs};
 use super::output::{check_files, deliver, print};
-use crate::experiment::Experiment;
+use crate::experiment::{Ask, Experiment, Given};
 use crate::record::Line;
 use crate::selfcheck;
 use crate::study::{Request, Shard, Study, joined};
@@ -81,14 +79,13 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// The boundaries of a sweep: those given, else all.
-    pub fn waits(&self, given: Option<&Layers>) -> Result<Vec<usize>> {
-        let layers = self.study.model.sizes.layers;
-        let waits = given.map_or_else(|| (0..=layers).collect(), |layers| layers.0.clone());
-        for &wait in &waits {
-            check_layers("--wait", wait, layers)?;
-        }
-        Ok(waits)
+    /// The experiment that these options ask for.
+    pub fn experiment(&self, options: &dyn Ask) -> Result<Box<dyn Experiment>> {
+        options.experiment(&Given {
+            model: &self.study.model,
+            engine: &self.study.engine,
+            seed: self.study.request().asked.seed,
+        })
     }
 
     /// The control, as it stands before the results.

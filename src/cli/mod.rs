@@ -7,12 +7,14 @@ mod doctor;
 mod experiment;
 mod export;
 mod fetch;
+mod first_look;
 mod gate;
 mod inspect;
 mod lab;
 mod logits;
 mod merge;
 mod output;
+mod probe;
 mod report;
 mod selfcheck;
 
@@ -21,6 +23,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 use crate::Result;
+use crate::experiment::ALL;
 
 /// Is the All-for-One subgraph sufficient for mental arithmetic in this language model?
 ///
@@ -34,26 +37,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// The main table: AF1 beside CAMA, mean and zero ablation at the same layer (the default)
-    Reproduce(experiment::Reproduce),
-    /// AF1 at chosen W and K
-    Run(experiment::Run),
-    /// The waiting sweep: how long can every token wait?
-    Waiting(experiment::Waiting),
-    /// The W x K grid: how many layers of transfer are needed?
-    Transfer(experiment::Transfer),
-    /// Knock-outs: in which layers must the last token see the others?
-    Necessity(experiment::Necessity),
-    /// Head pruning: which heads of the transfer layers matter?
-    Heads(experiment::Heads),
-    /// CAMA and ABP beside everything that could stand in for them
-    Alternatives(experiment::Alternatives),
-    /// Choose W and K on one half of the prompts, report them on the other, which shares no operand with it
-    Discover(experiment::Discover),
-    /// How many contexts does a mean take?
-    Contexts(experiment::Contexts),
-    /// Where the last token's attention rests, head by head
-    Attention(experiment::Attention),
+    #[command(flatten)]
+    Experiment(experiment::Experiment),
     /// Test claims about a model: exit code 0 pass, 1 fail, 2 inconclusive
     Gate(gate::Gate),
     /// Show records again, or beside those of another run; needs no model and no runtime
@@ -79,7 +64,7 @@ enum Verb {
 }
 
 impl Cli {
-    /// Reads a command line, the program's name included. Arguments without a verb are those of `reproduce`.
+    /// Reads a command line, the program's name included. Arguments without a verb are those of the first experiment.
     ///
     /// # Errors
     /// clap's explanation, or the help or version text that was asked for.
@@ -88,7 +73,7 @@ impl Cli {
         let general = ["-h", "--help", "-V", "--version"];
         let verbless = arguments.get(1).and_then(|first| first.to_str());
         if verbless.is_some_and(|first| first.starts_with('-') && !general.contains(&first)) {
-            arguments.insert(1, "reproduce".into());
+            arguments.insert(1, ALL[0].name.into());
         }
         Self::try_parse_from(arguments)
     }
@@ -99,17 +84,8 @@ impl Cli {
     /// Whatever the verb fails with.
     pub fn run(self) -> Result<()> {
         match self.verb {
-            None => experiment::Reproduce::default().run(),
-            Some(Verb::Reproduce(verb)) => verb.run(),
-            Some(Verb::Run(verb)) => verb.run(),
-            Some(Verb::Waiting(verb)) => verb.run(),
-            Some(Verb::Transfer(verb)) => verb.run(),
-            Some(Verb::Necessity(verb)) => verb.run(),
-            Some(Verb::Heads(verb)) => verb.run(),
-            Some(Verb::Alternatives(verb)) => verb.run(),
-            Some(Verb::Discover(verb)) => verb.run(),
-            Some(Verb::Contexts(verb)) => verb.run(),
-            Some(Verb::Attention(verb)) => verb.run(),
+            None => experiment::Experiment::default().run(),
+            Some(Verb::Experiment(verb)) => verb.run(),
             Some(Verb::Gate(verb)) => verb.run(),
             Some(Verb::Report(verb)) => verb.run(),
             Some(Verb::Merge(verb)) => verb.run(),

@@ -1,12 +1,52 @@
-//! Which AF1: `(W, K)` chosen on one half of the prompts, reported on the other, which shares no operand with it.
+//! Which AF1: `(W, K)` chosen on one half of the prompts, reported on the other, which shares no operand with it. Its numbers are to be
+//! read, not to be compared in a picture, because every template has its own subgraph.
 
-use super::{Emit, Experiment, Shape, Todo, Unit, Workbench, knockout_windows, subgraphs, waiting};
+use clap::Args;
+
+use super::parts::options::AblationName;
+use super::parts::{
+    Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench, discover, keeps_most,
+    waiting,
+};
 use crate::intervene::{Ablation, Plan};
-use crate::measure::{Evaluation, Part, Request};
-use crate::record::{CellName, Chosen, Kind, Line, measure};
-use crate::runtime::Engine;
+use crate::kit::words::about::{
+    NOTHING_TO_KEEP, af1, all_counts, faithfulness, heading, notes, verdict,
+};
+use crate::kit::words::columns::{
+    accurate, against_empty, base, faithful, joined, operation, part, shares, style, subgraph,
+    technique, template, transfer, verdicts, wait,
+};
+use crate::kit::words::each_group;
+use crate::kit::{Block, Table};
+use crate::measure::{Part, Request};
+use crate::record::{CellName, Chosen, Kind, Line, Sweep, Tested, measure};
 use crate::stats::Criterion;
 use crate::{Error, Result};
+
+/// The kind of its records.
+const KIND: Kind = Kind::new("discover");
+
+/// The verb, its line in the help, and how its records are shown.
+pub const ENTRY: Entry = Entry::of::<Options>(
+    "discover",
+    "Choose W and K on one half of the prompts, report them on the other, which shares no operand with it",
+    &Shown,
+);
+
+/// The options of the verb.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// What replaces the residual stream of waiting tokens
+    #[arg(long, value_name = "NAME", default_value = "cama")]
+    ablation: AblationName,
+}
+
+impl Ask for Options {
+    fn experiment(&self, _: &Given<'_>) -> Result<Box<dyn Experiment>> {
+        let ablation = self.ablation.0;
+        Ok(Box::new(Choice { ablation }))
+    }
+}
 
 /// Choosing W and K on one half of the prompts: a cell for the AF1 there, and one on the other half, which shares no operand with it.
 #[derive(Clone)]
@@ -17,7 +57,7 @@ pub struct Choice {
 
 impl Experiment for Choice {
     fn kind(&self) -> Kind {
-        Kind::DISCOVER
+        KIND
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
@@ -77,146 +117,167 @@ impl Unit for Choice {
     }
 }
 
-/// What was found on an evaluation that was prepared at every boundary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Discovered {
-    /// The last boundary up to which the ablation holds at every boundary; `None` where the model answers nothing correctly.
-    pub waits: Option<usize>,
-    /// The AF1 that holds with the longest wait, up to `waits`, and then the fewest transfer layers, `(W, K)`.
-    pub holds: Option<(usize, usize)>,
-}
+/// What is shown of its records.
+pub struct Shown;
 
-/// Looks for the AF1 that holds: that keeps the share `claim` of the right answers by the criterion.
-///
-/// # Errors
-/// The runtime's reason; NaN or infinity; an interrupt.
-pub fn discover(
-    engine: &mut Engine,
-    evaluation: &mut Evaluation,
-    ablation: &'static dyn Ablation,
-    claim: f64,
-    criterion: Criterion,
-) -> Result<Discovered> {
-    let layers = engine.layers();
-    let right = evaluation.base_right();
-    let sweep = waiting(&(0..=layers).collect::<Vec<_>>());
-    let kept = counts(engine, evaluation, &sweep, ablation)?;
-    let af1 = |wait: usize| {
-        let transfers: Vec<usize> = (0..=layers - wait).collect();
-        counts(
-            engine,
-            evaluation,
-            &subgraphs(&[wait], &transfers),
-            ablation,
-        )
-    };
-    choose(&kept, af1, |kept| criterion.holds(kept, right, claim))
-}
-
-/// The rule by which [`discover`] chooses, on counts of right answers: `waiting[W]` is how many are kept when every token waits to
-/// W, `af1(W)[K]` how many by AF1(W, K), and `holds` whether so many are enough.
-///
-/// # Errors
-/// Those of `af1`.
-pub fn choose(
-    waiting: &[usize],
-    mut af1: impl FnMut(usize) -> Result<Vec<usize>>,
-    holds: impl Fn(usize) -> bool,
-) -> Result<Discovered> {
-    let held = waiting.iter().take_while(|kept| holds(**kept)).count();
-    let mut found = Discovered {
-        waits: held.checked_sub(1),
-        holds: None,
-    };
-    for wait in (0..held).rev() {
-        if let Some(transfer) = af1(wait)?.iter().position(|kept| holds(*kept)) {
-            found.holds = Some((wait, transfer));
-            break;
-        }
+impl View for Shown {
+    fn kind(&self) -> Kind {
+        KIND
     }
-    Ok(found)
-}
 
-/// The AF1 that keeps most of the right answers, whether it holds or not, of all that wait and transfer; among equals the one
-/// with the longest wait, and then with the fewest transfer layers. `None` for a model of one layer.
-///
-/// # Errors
-/// As [`discover`].
-pub fn keeps_most(
-    engine: &mut Engine,
-    evaluation: &mut Evaluation,
-    ablation: &'static dyn Ablation,
-) -> Result<Option<(usize, usize)>> {
-    let layers = engine.layers();
-    let mut best = None;
-    let mut most = f64::NEG_INFINITY;
-    for wait in (1..layers).rev() {
-        let transfers: Vec<usize> = (1..=layers - wait).collect();
-        let kept = shares(
-            engine,
-            evaluation,
-            &subgraphs(&[wait], &transfers),
-            ablation,
-        )?;
-        for (share, transfer) in kept.into_iter().zip(transfers) {
-            if share > most {
-                most = share;
-                best = Some((wait, transfer));
+    fn question(&self) -> &'static str {
+        "Which W and K, chosen on other prompts?"
+    }
+
+    fn claims(&self) -> bool {
+        true
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let cells: Vec<&Tested> = sweep.cells().collect();
+        let mut columns = vec![style("style"), operation("op"), part("prompts"), wait()];
+        columns.push(transfer("transfer", ""));
+        columns.extend(base().into_iter().take(1));
+        columns.extend([accurate(), faithful()]);
+        columns.extend(verdicts(&cells));
+        let rule = "W and K chosen on the development prompts, which share no operand with those held out: the longest wait, \
+                    and then the fewest transfer layers, with which AF1 holds; where none does, those that keep most";
+        vec![
+            heading(sweep),
+            Block::Text(rule.to_owned()),
+            Block::Table(Table::of("", &columns, sweep.cells())),
+            Block::Note(chosen(sweep.cells())),
+            Block::Note(notes(sweep)),
+        ]
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        let cells: Vec<&Tested> = sweep.cells().collect();
+        let columns = joined([
+            template(),
+            vec![part("prompts")],
+            subgraph(),
+            technique(),
+            shares(),
+            against_empty(),
+            verdicts(&cells),
+        ]);
+        let title = "AF1 chosen on the development prompts";
+        vec![
+            Block::Table(Table::of(title, &columns, sweep.cells())),
+            Block::Note(chosen(sweep.cells())),
+            Block::Note(all_counts(sweep)),
+        ]
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        each_group(sweep, |group| {
+            let mut cells = group.cells.iter().map(|cell| &cell.m);
+            let Some(m) = cells.find(|m| m.subject.part == Part::HeldOut) else {
+                return "nothing was measured on prompts that were held out".to_owned();
+            };
+            if m.counts.base_correct == 0 {
+                return NOTHING_TO_KEEP.to_owned();
             }
-        }
+            let chosen = match m.choice.map(|choice| choice.holds) {
+                Some(false) => "no AF1 holds where it is chosen; the one that keeps most there",
+                _ => "the AF1 that was chosen on other prompts",
+            };
+            format!(
+                "{chosen} is {} with {}; on the prompts that were held out it keeps {} of the right answers: {}",
+                af1(m),
+                m.subject.ablation,
+                faithfulness(m),
+                verdict(m)
+            )
+        })
     }
-    Ok(best)
 }
 
-/// The share of the right answers that a plan keeps.
-///
-/// # Errors
-/// As [`discover`].
-pub fn share_under(
-    engine: &mut Engine,
-    evaluation: &mut Evaluation,
-    plan: &Plan,
-    ablation: &'static dyn Ablation,
-) -> Result<f64> {
-    let share = shares(engine, evaluation, std::slice::from_ref(plan), ablation)?;
-    Ok(share[0])
+/// How W and K of every template came to be chosen: a line for each that says it. Records of earlier programs do not.
+pub fn chosen<'c>(cells: impl IntoIterator<Item = &'c Tested>) -> String {
+    let cells = cells.into_iter();
+    let of_choice = cells.filter(|cell| cell.m.subject.part == Part::Development);
+    of_choice.filter_map(line).collect()
 }
 
-/// The layers whose knock-out, alone, keeps less than half of the right answers.
-///
-/// # Errors
-/// As [`discover`].
-pub fn needed_layers(
-    engine: &mut Engine,
-    evaluation: &mut Evaluation,
-    nothing: &'static dyn Ablation,
-) -> Result<Vec<usize>> {
-    let single = knockout_windows(engine.layers(), 1);
-    let kept = shares(engine, evaluation, &single, nothing)?;
-    Ok((0..single.len())
-        .filter(|&layer| kept[layer] < 0.5)
-        .collect())
+fn line(cell: &Tested) -> Option<String> {
+    let m = &cell.m;
+    let Chosen { by, holds } = m.choice?;
+    let rule = match by {
+        Criterion::PointEstimate => "the share itself reaches the claim".to_owned(),
+        Criterion::LowerBound => {
+            "the lower end of the 95% Wilson interval reaches the claim".to_owned()
+        }
+        Criterion::StandardError => format!(
+            "the share less one standard error reaches the claim, because the claim {} is out of the interval's reach with so few \
+             right answers: even {right}/{right} begins at {:.3}",
+            m.test.claim,
+            cell.best_low,
+            right = m.counts.base_correct,
+        ),
+    };
+    let found = match holds {
+        true => format!("the chosen AF1 holds: {rule}"),
+        false => format!(
+            "no AF1 holds at a boundary up to which waiting holds, and the one that keeps most was chosen; to hold means that {rule}"
+        ),
+    };
+    Some(format!(
+        "{} {}: on the {} right answers of the development prompts {found}\n",
+        m.subject.style, m.subject.operation, m.counts.base_correct
+    ))
 }
 
-/// How many of the right answers every plan keeps.
-fn counts(
-    engine: &mut Engine,
-    evaluation: &mut Evaluation,
-    plans: &[Plan],
-    ablation: &'static dyn Ablation,
-) -> Result<Vec<usize>> {
-    let cells = evaluation.sweep(engine, plans, &[ablation])?;
-    Ok(cells.iter().map(|cell| evaluation.kept(cell).1).collect())
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Counts;
+    use crate::record::Measurement;
+    use crate::record::Subject;
+    use crate::record::Test;
 
-/// The share of the right answers that every plan keeps; 0 where there are none.
-fn shares(
-    engine: &mut Engine,
-    evaluation: &mut Evaluation,
-    plans: &[Plan],
-    ablation: &'static dyn Ablation,
-) -> Result<Vec<f64>> {
-    let kept = counts(engine, evaluation, plans, ablation)?;
-    let right = evaluation.base_right().max(1) as f64;
-    Ok(kept.into_iter().map(|kept| kept as f64 / right).collect())
+    #[test]
+    fn the_rule_is_said() {
+        let m = |by, holds| Measurement {
+            choice: Some(Chosen { by, holds }),
+            subject: Subject {
+                style: "s".into(),
+                operation: "A+B".into(),
+                part: Part::Development,
+                ..Subject::default()
+            },
+            counts: Counts {
+                base_correct: 12,
+                ..Counts::default()
+            },
+            test: Test {
+                claim: 0.95,
+                ..Test::default()
+            },
+            ..Measurement::default()
+        };
+        let chosen = |cells: Vec<Measurement>| {
+            let cells: Vec<Tested> = cells.into_iter().map(Tested::from).collect();
+            chosen(&cells)
+        };
+        let text = chosen(vec![m(Criterion::StandardError, true)]);
+        assert!(
+            text.contains("even 12/12 begins at 0.758") && text.contains("AF1 holds"),
+            "{text}"
+        );
+        let text = chosen(vec![m(Criterion::LowerBound, false)]);
+        assert!(
+            text.contains("lower end") && text.contains("keeps most"),
+            "{text}"
+        );
+        let held_out = Measurement {
+            subject: Subject {
+                part: Part::HeldOut,
+                ..Subject::default()
+            },
+            ..m(Criterion::LowerBound, true)
+        };
+        assert_eq!(chosen(vec![held_out, Measurement::default()]), "");
+    }
 }

@@ -1,18 +1,82 @@
 //! Which heads of the transfer layers matter: they are taken out one by one, the least important first, or in an order that
-//! is drawn.
+//! is drawn; a row for every pruned head, and curves over their number.
 
 use std::collections::BTreeSet;
 
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
+use clap::{Args, ValueEnum};
 
-use super::{Emit, Experiment, Shape, Todo, Unit, Workbench, share_under};
+use super::parts::options::{AblationName, OneSubgraph};
+use super::parts::{
+    Ask, Emit, Entry, Experiment, Given, Order, Pruning, Shape, Todo, Unit, View, Workbench,
+    fairness, random_sets, share_under,
+};
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
+use crate::kit::words::about::{
+    NOTHING_TO_KEEP, accuracy, af1, all_counts, baseline, distinct, faithfulness, heading, holds,
+    template,
+};
+use crate::kit::words::columns::{estimate, joined, logits, part, said, shares};
+use crate::kit::words::{SEE_TABLE, each_group, each_template};
+use crate::kit::{Block, Curves, Drawing, Figure, Series, Table, column};
 use crate::measure::{Cell, Compared, Evaluation, Part, Request};
-use crate::record::{CellName, Kind, Measurement, PruningOrder, Row, measure};
-use crate::runtime::Engine;
+use crate::record::{
+    CellName, Controls, Group, Kind, Measurement, PruningOrder, Row, Sweep, is_random_set, measure,
+};
+
+/// The verb, its line in the help, and how its records are shown.
+pub const ENTRY: Entry = Entry::of::<Options>(
+    "heads",
+    "Head pruning: which heads of the transfer layers matter?",
+    &Shown,
+);
+
+/// The options of the verb.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    subgraph: OneSubgraph,
+    /// What replaces the residual stream of waiting tokens
+    #[arg(long, value_name = "NAME", default_value = "cama")]
+    ablation: AblationName,
+    /// Which head goes next
+    #[arg(long, value_enum, default_value_t)]
+    order: OrderName,
+    /// Random sets of heads, of the size of the largest pruned set that holds, for comparison
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    controls: u16,
+    /// Choose heads, and the size of random sets, on one half of the prompts and report on the other, which shares no operand with it
+    #[arg(long)]
+    held_out: bool,
+}
+
+impl Ask for Options {
+    fn experiment(&self, given: &Given<'_>) -> Result<Box<dyn Experiment>> {
+        let (wait, transfer) = self.subgraph.resolve(given.model)?;
+        Ok(Box::new(HeadPruning {
+            wait,
+            transfer,
+            ablation: self.ablation.0,
+            order: match self.order {
+                OrderName::Greedy => Order::Greedy,
+                OrderName::Random => Order::Random(given.seed),
+            },
+            controls: self.controls.into(),
+            seed: given.seed,
+            held_out: self.held_out,
+        }))
+    }
+}
+
+/// In which order heads go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum OrderName {
+    /// The one whose loss costs least
+    #[default]
+    Greedy,
+    /// Drawn by --seed
+    Random,
+}
 
 /// Pruning heads, a cell a step, and then random sets of the size of the largest pruned set that holds.
 #[derive(Clone)]
@@ -31,25 +95,6 @@ pub struct HeadPruning {
     pub seed: u64,
     /// Whether heads, and the size of the sets, are chosen on one half of the prompts and reported on the other.
     pub held_out: bool,
-}
-
-/// In which order heads go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// The one whose loss costs least first, measured anew at every step (greedy backward elimination).
-    Greedy,
-    /// An order that is drawn by this seed: the control.
-    Random(u64),
-}
-
-impl Order {
-    /// What records say of a step.
-    fn of_steps(self) -> PruningOrder {
-        match self {
-            Self::Greedy => PruningOrder::Greedy,
-            Self::Random(_) => PruningOrder::RandomOrder,
-        }
-    }
 }
 
 impl Experiment for HeadPruning {
@@ -250,112 +295,197 @@ fn random_set(number: usize) -> CellName {
     CellName::new([1, number], format!("random set {number}"))
 }
 
-/// AF1(wait, transfer) with fewer and fewer heads that peek: first with all of them, then, a plan a step, without one more,
-/// until none is left; the plan that takes out all heads is AF1(wait, 0) by another way.
-pub struct Pruning {
-    wait: usize,
-    transfer: usize,
-    order: Order,
-    left: Vec<Head>,
-    without: Option<BTreeSet<Head>>,
-}
+/// What is shown of its records.
+pub struct Shown;
 
-impl Pruning {
-    /// All heads of the transfer layers, of which there are so many a layer.
-    pub fn new(wait: usize, transfer: usize, heads: usize, order: Order) -> Self {
-        let mut left: Vec<Head> = Head::all(wait..wait + transfer, heads).collect();
-        if let Order::Random(seed) = order {
-            left.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
-        }
-        Self {
-            wait,
-            transfer,
-            order,
-            left,
-            without: None,
-        }
+impl View for Shown {
+    fn kind(&self) -> Kind {
+        Kind::HEADS
     }
 
-    /// Goes on from where these heads are out.
-    pub fn resume(&mut self, without: BTreeSet<Head>) {
-        self.left.retain(|head| !without.contains(head));
-        self.without = Some(without);
+    fn question(&self) -> &'static str {
+        "Which heads must peek?"
     }
 
-    /// The next plan, chosen on an evaluation that was prepared at `wait`. `None` when no head is left.
-    ///
-    /// A head costs least if most of the prompts that the unmodified model answers correctly stay correct; among equals, if
-    /// the mean logit difference stays highest; then the first.
-    ///
-    /// # Errors
-    /// The runtime's reason; NaN or infinity; an interrupt.
-    pub fn next(
-        &mut self,
-        engine: &mut Engine,
-        evaluation: &mut Evaluation,
-        ablation: &'static dyn Ablation,
-    ) -> Result<Option<Plan>> {
-        let (wait, transfer) = (self.wait, self.transfer);
-        let plan = |without: &BTreeSet<Head>| Plan::pruned(wait, transfer, without.clone());
-        let Some(without) = &mut self.without else {
-            let none = BTreeSet::new();
-            let first = plan(&none);
-            self.without = Some(none);
-            return Ok(Some(first));
-        };
-        if self.left.is_empty() {
-            return Ok(None);
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let mut blocks = vec![heading(sweep)];
+        for group in &sweep.groups {
+            let mut table = steps(group);
+            table.notes.extend(group.controls.as_ref().map(controls));
+            blocks.push(Block::Table(table));
         }
-        let best = match self.order {
-            Order::Random(_) => 0,
-            Order::Greedy => {
-                let candidates: Vec<Plan> = self
-                    .left
-                    .iter()
-                    .map(|&head| {
-                        let mut more = without.clone();
-                        more.insert(head);
-                        plan(&more)
-                    })
-                    .collect();
-                let tried = evaluation.sweep(engine, &candidates, &[ablation])?;
-                let score = |at: &usize| {
-                    let cell = &tried[*at];
-                    let sum: f64 = cell.logit_difference.iter().map(|&d| f64::from(d)).sum();
-                    (evaluation.kept(cell).1, sum)
-                };
-                (0..tried.len())
-                    .rev()
-                    .max_by(|a, b| {
-                        let (a, b) = (score(a), score(b));
-                        a.0.cmp(&b.0).then(a.1.total_cmp(&b.1))
-                    })
-                    .expect("there are heads left")
+        blocks.push(Block::Note(all_counts(sweep)));
+        blocks
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        each_template(sweep, |group| {
+            let mut columns = vec![
+                said("heads pruned", |m| pruned(m).len().to_string()),
+                said("how", |m| {
+                    m.subject
+                        .pruning
+                        .map_or(String::new(), |how| how.to_string())
+                }),
+                part("part"),
+            ];
+            columns.extend(joined([shares(), logits()]));
+            columns.push(said("which", |m| names(&pruned(m)).join(" ")));
+            let m = group.first();
+            let title = format!("{}: {} without heads", template(m), subgraph(m));
+            vec![
+                Block::Figure(figure(group)),
+                Block::Table(Table::of(title, &columns, &group.cells)),
+            ]
+        })
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        each_group(sweep, |group| {
+            let cells = group.cells.iter().map(|cell| &cell.m);
+            let steps: Vec<&Measurement> = cells.filter(|m| !is_random_set(m)).collect();
+            let fewest = steps.iter().filter(|m| holds(m));
+            let fewest = fewest.max_by_key(|m| pruned(m).len());
+            let all = steps.iter().max_by_key(|m| pruned(m).len());
+            let all = all.map_or(BTreeSet::new(), |m| pruned(m));
+            let m = group.first();
+            let (of, claim) = (subgraph(m), m.test.claim);
+            match fewest {
+                _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
+                None => format!("{of} keeps less than the claim {claim} even with all heads"),
+                Some(fewest) => {
+                    let left: BTreeSet<Head> = all.difference(&pruned(fewest)).copied().collect();
+                    format!(
+                        "{} of the {} heads of {of} are enough for the claim {claim}: with {} it keeps {} of the right answers",
+                        left.len(),
+                        all.len(),
+                        if left.is_empty() {
+                            "none".to_owned()
+                        } else {
+                            names(&left).join(" ")
+                        },
+                        faithfulness(fewest)
+                    )
+                }
             }
-        };
-        without.insert(self.left.remove(best));
-        Ok(Some(plan(without)))
+        })
     }
 }
 
-/// Sets of so many heads of the transfer layers, each drawn by itself: controls of the size of a pruned set.
-pub fn random_sets(
-    wait: usize,
-    transfer: usize,
-    heads: usize,
-    size: usize,
-    draws: usize,
-    seed: u64,
-) -> Vec<Plan> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut all: Vec<Head> = Head::all(wait..wait + transfer, heads).collect();
-    let draw = |_| {
-        all.shuffle(&mut random);
-        Plan::pruned(
-            wait,
-            transfer,
-            all[..size.min(all.len())].iter().copied().collect(),
-        )
+/// The heads that were pruned.
+fn pruned(m: &Measurement) -> BTreeSet<Head> {
+    m.subject.pruned_heads().cloned().unwrap_or_default()
+}
+
+/// The names of heads.
+fn names(heads: &BTreeSet<Head>) -> Vec<String> {
+    heads.iter().map(ToString::to_string).collect()
+}
+
+/// The subgraph, and what stands in for waiting tokens.
+fn subgraph(m: &Measurement) -> String {
+    format!("{} with {}", af1(m), m.subject.ablation)
+}
+
+/// A row a step: the head that went last, and what is left.
+fn steps(group: &Group) -> Table {
+    let m = group.first();
+    let title = format!(
+        "{}\n{}, transfer layers {}: {}",
+        baseline(m),
+        subgraph(m),
+        m.subject.transfer_layers().as_deref().unwrap_or("none"),
+        match (m.subject.pruning, m.subject.part) {
+            (Some(PruningOrder::RandomOrder), _) => "heads go in an order that was drawn",
+            (_, Part::HeldOut) => {
+                "the head whose loss costs least goes first, chosen on other prompts"
+            }
+            _ => "the head whose loss costs least goes first",
+        },
+    );
+    let cells = group.cells.iter().map(|cell| &cell.m);
+    let mut before = BTreeSet::new();
+    let mut steps: Vec<Step<'_>> = Vec::new();
+    for m in cells.filter(|m| !is_random_set(m)) {
+        let now = pruned(m);
+        let last = now.difference(&before).next().copied();
+        steps.push(Step { last, m });
+        before = now;
+    }
+    let columns = [
+        column("heads pruned", |step: &Step<'_>| {
+            pruned(step.m).len().to_string()
+        }),
+        column("the last", |step: &Step<'_>| {
+            step.last.map_or(String::new(), |head| head.to_string())
+        }),
+        column("faithfulness", |step: &Step<'_>| faithfulness(step.m)),
+        column("accuracy", |step: &Step<'_>| accuracy(step.m)),
+    ];
+    Table::of(title, &columns, &steps)
+}
+
+/// A step of the pruning.
+struct Step<'g> {
+    /// The head that went last.
+    last: Option<Head>,
+    /// What is left.
+    m: &'g Measurement,
+}
+
+/// How random sets of heads do beside the pruned set of their size.
+fn controls(found: &Controls) -> String {
+    format!(
+        "without {} heads: {} kept in this order; {} random sets of as many keep {} in the median, {} at most; {} of \
+         them keep as much (p = {:.3}){}",
+        found.heads,
+        found.chosen.counts.correct_given_base,
+        found.sets,
+        found.median,
+        found.most,
+        found.as_good,
+        found.p,
+        fairness(&found.chosen),
+    )
+}
+
+/// A curve an order, and the sets that were drawn.
+fn figure(group: &Group) -> Figure {
+    let cells = || group.cells.iter().map(|cell| &cell.m);
+    let curve = |of: &Option<PruningOrder>| {
+        let cells = cells().filter(|m| m.subject.pruning == *of);
+        Series {
+            name: match of {
+                Some(PruningOrder::Greedy) => "cheapest first",
+                Some(PruningOrder::RandomOrder) => "a drawn order",
+                Some(PruningOrder::RandomSet) => "random sets",
+                None => "none",
+            }
+            .to_owned(),
+            points: cells
+                .filter_map(|m| Some((pruned(m).len(), estimate(m)?)))
+                .collect(),
+            joined: *of != Some(PruningOrder::RandomSet),
+        }
     };
-    (0..draws).map(draw).collect()
+    let m = group.first();
+    Figure {
+        title: format!(
+            "{}: faithfulness of {} by the number of heads that no longer peek",
+            template(m),
+            subgraph(m)
+        ),
+        described: format!(
+            "Curves with 95% intervals; sets of heads that were drawn stand for themselves. {}",
+            SEE_TABLE
+        ),
+        drawing: Drawing::Curves(Curves::over_numbers(
+            "heads pruned",
+            "faithfulness",
+            distinct(cells().map(|m| m.subject.pruning))
+                .iter()
+                .map(curve)
+                .collect(),
+        )),
+    }
 }

@@ -1,31 +1,41 @@
-//! The experiments, a file each: what one asks, which cells it has, how a cell is measured. An experiment is a list of [`Unit`]s, and a
-//! unit is what is measured at once and recorded at once; who runs them, in which order, and where the records go is the business of
-//! [`crate::study`].
+//! The experiments, a file each: what one asks, how it is asked for, which cells it has, how a cell is measured, and how what comes of it
+//! is shown. An experiment is a list of [`Unit`]s, and a unit is what is measured at once and recorded at once; who runs them, in which
+//! order, and where the records go is the business of [`crate::study`].
+//!
+//! To add one, write a file with an [`Entry`] and name it in the list below: the command line and the reports know it from there.
 
-mod af1;
-mod alternatives;
-mod attention;
-mod contexts;
-mod discover;
-mod heads;
-mod necessity;
-mod plans;
-mod recover;
-mod reproduce;
-mod transfer;
-mod unit;
-mod waiting;
+mod parts;
 
-pub use af1::Af1;
-pub use alternatives::Alternatives;
-pub use attention::Attention;
-pub use contexts::ContextNumbers;
-pub use discover::{Choice, Discovered, choose, discover, keeps_most, needed_layers, share_under};
-pub use heads::{HeadPruning, Order, Pruning, random_sets};
-pub use necessity::Necessity;
-pub use plans::{Plans, knockout_windows, knockouts_upward, subgraphs, waiting};
-pub use recover::{Found, recover};
-pub use reproduce::Reproduce;
-pub use transfer::Transfer;
-pub use unit::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
-pub use waiting::Waiting;
+pub(crate) use parts::options;
+pub use parts::{
+    Around, Ask, Discovered, Emit, Entry, Experiment, Found, Given, Order, Plans, Pruning, Seat,
+    Shape, Todo, Unit, View, Workbench, choose, discover, keeps_most, kinds, knockout_windows,
+    knockouts_upward, needed_layers, random_sets, recover, share_under, subgraphs, waiting,
+};
+
+macro_rules! list {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        $(
+            mod $module;
+            pub use $module::$name;
+        )*
+        /// All experiments, in the order of the command line's help; the first is the default.
+        pub const ALL: &[Entry] = &[$($module::ENTRY),*];
+    };
+}
+
+list! {
+    reproduce::Reproduce,
+    af1::Af1,
+    waiting::Waiting,
+    transfer::Transfer,
+    necessity::Necessity,
+    heads::HeadPruning,
+    alternatives::Alternatives,
+    discover::Choice,
+    contexts::ContextNumbers,
+    attention::Attention,
+}
+
+/// How records are shown whose experiment is not in the list: as those of subgraphs, which any measurement is of.
+pub const OF_OTHERS: &dyn View = &af1::Shown;

@@ -17,18 +17,10 @@ impl Kind {
     pub const AF1: Self = Self::new("af1");
     /// How long can every token wait: the ablation at each `W`, the model's own attention after.
     pub const WAITING: Self = Self::new("waiting");
-    /// How many layers of transfer are needed: AF1 over a grid of `(W, K)`.
-    pub const TRANSFER: Self = Self::new("transfer");
     /// Where is transfer needed: the last token sees no other token in some layers of the model.
     pub const NECESSITY: Self = Self::new("necessity");
     /// Which heads transfer: AF1 with ever fewer of them.
     pub const HEADS: Self = Self::new("heads");
-    /// What stands in for CAMA and for ABP at one AF1.
-    pub const ALTERNATIVES: Self = Self::new("alternatives");
-    /// `(W, K)` chosen on some prompts, reported on others.
-    pub const DISCOVER: Self = Self::new("discover");
-    /// How many contexts a mean takes.
-    pub const CONTEXTS: Self = Self::new("contexts");
     /// Where the last token's attention rests.
     pub const ATTENTION: Self = Self::new("attention");
 

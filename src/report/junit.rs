@@ -2,8 +2,9 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
-use super::view::{about, gate, provenance};
+use super::view::{gate, provenance};
 use super::{Renderer, view};
+use crate::kit::words::about;
 use crate::record::{Failure, Findings, Gated, Measurement, Outcome, Provenance, Sweep};
 
 /// JUnit XML.

@@ -1,8 +1,8 @@
 //! What is printed for people, as Markdown: the same tables, everything else as text that Markdown does not touch.
 
-use super::kit::Block;
 use super::text::{TextLine, lines};
 use super::{Renderer, view};
+use crate::kit::Block;
 use crate::record::{Comparison, Findings};
 
 /// Markdown.
@@ -18,7 +18,7 @@ impl Renderer for Markdown {
     }
 
     fn records(&self, findings: &Findings<'_>) -> String {
-        markdown(&view::summary(findings))
+        markdown(&view::summary(findings, &[]))
     }
 
     fn comparison(&self, found: &Comparison<'_>) -> Option<String> {
@@ -67,7 +67,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::markdown;
-    use crate::report::kit::{Block, Table};
+    use crate::kit::{Block, Table};
 
     #[test]
     fn tables_stand_alone_and_text_is_text() {

@@ -1,17 +1,17 @@
 //! Showing records: pure functions of them. Nothing here measures, infers or writes files.
 //!
-//! A *view* turns what records say into neutral tables and figures; a *renderer* writes these for a terminal, a page or a machine.
-//! To add a format, write a file with a type that implements [`Renderer`] and name it in the list below: the command line knows
-//! it from there.
+//! A *view* turns what records say into neutral tables and figures; that of an experiment is in the experiment's file. A *renderer* writes
+//! these for a terminal, a page or a machine. To add a format, write a file with a type that implements [`Renderer`] and name it in the
+//! list below: the command line knows it from there.
 
-mod kit;
 mod text;
 mod view;
 
+use crate::experiment::View;
+use crate::kit::{Block, Document};
 use crate::record::{Comparison, Findings, Line, Outcome, Provenance};
 use crate::runtime::Placement;
 use crate::selfcheck;
-use kit::Block;
 
 macro_rules! list {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -32,7 +32,6 @@ list! {
 
 pub use json::{diff_lines, gate_line, pooled_lines, selfcheck_lines};
 pub use junit::gate_error;
-pub use kit::Document;
 pub use markdown::markdown;
 pub use terminal::text;
 pub use view::diff::Beside;
@@ -70,6 +69,12 @@ pub fn terminal(lines: &[Line]) -> String {
     terminal::Terminal.records(&Findings::of(lines))
 }
 
+/// What is to be read of records at a glance. Experiments that are not of this program bring their views; these stand `beside` those of
+/// the program's own.
+pub fn document(findings: &Findings<'_>, beside: &[&dyn View]) -> Document {
+    view::summary(findings, beside)
+}
+
 /// What follows from these records, in sentences.
 pub fn conclusions(lines: &[Line]) -> Vec<String> {
     let findings = Findings::of(lines);
@@ -88,7 +93,7 @@ pub fn junit(lines: &[Line]) -> String {
 
 /// What a gate found of a model: the outcome, and under what; what its records say.
 pub fn gate(model: &str, provenance: &Provenance, found: Outcome, lines: &[Line]) -> Document {
-    let mut document = view::summary(&Findings::of(lines));
+    let mut document = document(&Findings::of(lines), &[]);
     let heading = view::gate::heading(model, provenance, found);
     match document.first_mut() {
         Some(first) => first.insert(0, heading),
@@ -117,88 +122,84 @@ pub fn diff(model: &str, rows: &[Beside]) -> Document {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::experiment;
     use crate::intervene::Plan;
     use crate::measure::Draw;
-    use crate::record::Counts;
-    use crate::record::Place;
-    use crate::record::Scores;
-    use crate::record::Subject;
-    use crate::record::Test;
-    use crate::record::{HeadAttention, Measurement, Row, Verdict, Weight};
+    use crate::record::{
+        Counts, HeadAttention, Kind, Measurement, Place, Row, Scores, Subject, Test, Verdict,
+        Weight,
+    };
     use crate::stats::Proportion;
 
-    /// A record of an experiment of `a-model` with a verdict.
-    fn record(experiment: &str) -> Line {
-        let row = match experiment {
-            "attention" => Row::Attention(Box::new(HeadAttention {
-                place: Place {
-                    sweep: "0".into(),
-                    kind: experiment.into(),
-                    ..Place::default()
-                },
-                experiment: experiment.into(),
-                model: "a-model".into(),
-                weights: [("A".to_owned(), Weight::default())].into(),
-                ..HeadAttention::default()
-            })),
-            _ => Row::Measured(Box::new(Measurement {
-                experiment: experiment.into(),
-                place: Place {
-                    sweep: "0".into(),
-                    ..Place::default()
-                },
-                subject: Subject {
-                    model: "a-model".into(),
-                    style: "a-style".into(),
-                    ablation: "cama".into(),
-                    plan: Plan::af1(0, 1),
-                    draw: Some(Draw {
-                        contexts: 1,
-                        seed: 0,
-                    }),
-                    ..Subject::default()
-                },
-                counts: Counts {
-                    prompts: 2,
-                    base_correct: 2,
-                    correct: 1,
-                    correct_given_base: 1,
-                    ..Counts::default()
-                },
-                test: Test {
-                    verdict: Some(Verdict {
-                        outcome: Outcome::Fail,
-                        reason: "a-reason".into(),
-                    }),
-                    ..Test::default()
-                },
-                scores: Scores {
-                    faithfulness: Proportion {
-                        value: Some(0.5),
-                        ..Proportion::default()
-                    },
-                    ..Scores::default()
-                },
-                ..Measurement::default()
-            })),
+    /// Records of an experiment of `a-model`: a measurement with a verdict, and a head.
+    fn records(kind: &Kind) -> [Line; 2] {
+        let head = HeadAttention {
+            place: Place {
+                sweep: "0".into(),
+                kind: kind.clone(),
+                ..Place::default()
+            },
+            experiment: kind.clone(),
+            model: "a-model".into(),
+            weights: [("A".to_owned(), Weight::default())].into(),
+            ..HeadAttention::default()
         };
-        Line::new(row)
+        let measurement = Measurement {
+            experiment: kind.clone(),
+            place: Place {
+                sweep: "0".into(),
+                kind: kind.clone(),
+                ..Place::default()
+            },
+            subject: Subject {
+                model: "a-model".into(),
+                style: "a-style".into(),
+                ablation: "cama".into(),
+                plan: Plan::af1(0, 1),
+                draw: Some(Draw {
+                    contexts: 1,
+                    seed: 0,
+                }),
+                ..Subject::default()
+            },
+            counts: Counts {
+                prompts: 2,
+                base_correct: 2,
+                correct: 1,
+                correct_given_base: 1,
+                ..Counts::default()
+            },
+            test: Test {
+                verdict: Some(Verdict {
+                    outcome: Outcome::Fail,
+                    reason: "a-reason".into(),
+                }),
+                ..Test::default()
+            },
+            scores: Scores {
+                faithfulness: Proportion {
+                    value: Some(0.5),
+                    ..Proportion::default()
+                },
+                ..Scores::default()
+            },
+            ..Measurement::default()
+        };
+        let head = Row::Attention(Box::new(head));
+        [Row::Measured(Box::new(measurement)), head].map(Line::new)
     }
 
     #[test]
     fn every_renderer_shows_every_experiment() {
-        for view in view::ALL {
-            let lines = [record(view.experiment())];
+        for entry in experiment::ALL {
+            let (name, view) = (entry.name, entry.view);
+            let lines = records(&view.kind());
             let findings = Findings::of(&lines);
             for renderer in ALL {
                 let text = renderer.records(&findings);
                 let shown = view.claims() || renderer.name() != "junit";
-                assert_eq!(
-                    text.contains("a-model"),
-                    shown,
-                    "{} as {renderer:?}: {text}",
-                    view.experiment()
-                );
+                let as_it_is = text.contains("a-model");
+                assert_eq!(as_it_is, shown, "{name} as {renderer:?}: {text}");
             }
             let page = html(&lines);
             assert!(page.contains(view.question()), "{page}");
@@ -207,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn names_are_of_one_renderer_or_view() {
+    fn names_are_of_one_renderer_or_experiment() {
         for (i, renderer) in ALL.iter().enumerate() {
             let same = |other: &&dyn Renderer| other.name() == renderer.name();
             assert_eq!(ALL.iter().position(same), Some(i));
         }
-        for (i, view) in view::ALL.iter().enumerate() {
-            let of = |other: &&dyn view::View| other.experiment() == view.experiment();
-            assert_eq!(view::ALL.iter().position(of), Some(i));
+        for (i, entry) in experiment::ALL.iter().enumerate() {
+            let same = |other: &experiment::Entry| other.name == entry.name;
+            assert_eq!(experiment::ALL.iter().position(same), Some(i));
         }
     }
 }

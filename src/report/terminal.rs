@@ -1,8 +1,8 @@
 //! What an experiment prints for people: for every sweep its heading, its table, and what is to be known about it.
 
-use super::kit::Block;
 use super::text::{TextLine, lines};
 use super::{Renderer, view};
+use crate::kit::Block;
 use crate::record::{Comparison, Findings};
 
 /// Text for a terminal.
@@ -18,7 +18,7 @@ impl Renderer for Terminal {
     }
 
     fn records(&self, findings: &Findings<'_>) -> String {
-        text(&view::summary(findings))
+        text(&view::summary(findings, &[]))
     }
 
     fn comparison(&self, found: &Comparison<'_>) -> Option<String> {

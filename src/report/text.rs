@@ -2,7 +2,7 @@
 
 use comfy_table::{ContentArrangement, Table as Layout, presets};
 
-use super::kit::{Block, Table};
+use crate::kit::{Block, Table};
 
 /// A line.
 pub enum TextLine {
@@ -80,7 +80,7 @@ fn layout(table: &Table) -> Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::kit::{Curves, Drawing, Figure};
+    use crate::kit::{Curves, Drawing, Figure};
     use crate::report::terminal::text;
 
     #[test]

@@ -49,7 +49,7 @@ ROOMS = {
     ),
     "intervene": Room(["src/intervene/**/*.rs"], ["intervene::", *COMPUTED], [*COMPUTED, *FOUND]),
     "measure": Room(
-        ["src/measure/**/*.rs", "src/experiment/*.rs"],
+        ["src/measure/**/*.rs", "src/experiment/**/*.rs"],
         ["measure::", "experiment::", *COMPUTED],
         [*COMPUTED, *FOUND, "experiments::", "choices::", "choosing::", "asked::", "matrix::"],
     ),

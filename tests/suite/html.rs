@@ -15,11 +15,11 @@ use super::program::{Words, experiments, planted, stdout, verb_of};
 
 /// What every experiment records of a planted model whose answers do not all stay or go: two operations, few prompts.
 fn recorded() -> String {
-    let text = |verb| {
+    let text = |verb: &&str| {
         let run = planted(verb).model("planted-noisy").operation("A+B,A-B");
         stdout(run.operands("0..=5").run().words("--format json"))
     };
-    experiments().map(text).concat()
+    experiments().iter().map(text).collect()
 }
 
 fn lines(text: &str) -> Vec<Line> {
@@ -165,9 +165,9 @@ fn names_are_text() {
         }
         Line::new(Row::Measured(Box::new(m)))
     };
-    let verbs = experiments().map(verb_of);
+    let verbs = experiments().iter().map(|words| verb_of(words));
     let mut all: Vec<Line> = Vec::new();
-    for experiment in verbs.into_iter().chain(["af1", hostile]) {
+    for experiment in verbs.chain(["af1", hostile]) {
         all.extend((0..2).map(|cell| measurement(experiment, cell)));
     }
     let weight = Weight {

@@ -1,10 +1,12 @@
 //! The library runs studies: what the command line does can be asked without it.
 
 use af1::Result;
-use af1::experiment::{Emit, Experiment, Shape, Todo, Unit, Workbench, waiting};
+use af1::experiment::{Emit, Experiment, Shape, Todo, Unit, View, Workbench, waiting};
 use af1::intervene::{Ablation, Plan, ablation};
+use af1::kit::{Block, Table, column};
 use af1::measure::with_references;
-use af1::record::{CellName, Kind, Row, measure};
+use af1::record::{CellName, Findings, Kind, Measurement, Row, Sweep, measure};
+use af1::report;
 use af1::study::{Asked, Method, Request, Study};
 
 use super::fixtures::{load, path};
@@ -34,7 +36,7 @@ struct Toy;
 
 impl Experiment for Toy {
     fn kind(&self) -> Kind {
-        Kind::AF1
+        Kind::new("toy")
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
@@ -69,6 +71,42 @@ impl Unit for Toy {
         let named = measured.into_iter().zip(&todo.cells);
         let lines = named.map(|(m, cell)| bench.line(m, cell)).collect();
         emit.whole(lines, todo)
+    }
+}
+
+/// How the records of the toy are shown.
+struct ToyView;
+
+impl View for ToyView {
+    fn kind(&self) -> Kind {
+        Toy.kind()
+    }
+
+    fn question(&self) -> &'static str {
+        "Does it take a mask?"
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let columns = [
+            column("tail", |m: &Measurement| m.experiment.to_string()),
+            column("kept", |m: &Measurement| {
+                m.counts.correct_given_base.to_string()
+            }),
+        ];
+        let table = Table::of("CAMA at layer 3", &columns, sweep.measurements());
+        vec![Block::Table(table)]
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        self.summary(sweep)
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        let kept = sweep.measurements().map(|m| m.counts.correct_given_base);
+        let least = kept.min().unwrap_or(0);
+        vec![format!(
+            "{least} right answers stay with a mask and without"
+        )]
     }
 }
 
@@ -107,6 +145,19 @@ fn an_experiment_of_ones_own_runs() {
     let again: Vec<String> = run().into_iter().map(|line| line.text).collect();
     assert!(again.iter().map(String::as_str).eq(text.lines()));
     assert_eq!(std::fs::read_to_string(&record).unwrap(), text);
+    // Its view, which the program does not know, is shown where it is given.
+    let shown = |views: &[&dyn View]| {
+        let document = report::document(&Findings::of(&lines), views);
+        report::text(&document)
+    };
+    let expected = "\nCAMA at layer 3\n\
+                    | tail    | kept |\n\
+                    |---------|------|\n\
+                    | waiting | 40   |\n\
+                    | toy     | 40   |\n\
+                    conclusion: 40 right answers stay with a mask and without\n";
+    assert_eq!(shown(&[&ToyView]), expected);
+    assert!(!shown(&[]).contains("CAMA at layer 3"));
 }
 
 /// A study runs one experiment after the other on the same prompts, also on those of which there are none.

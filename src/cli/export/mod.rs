@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::{ModelArgs, PromptArgs, check_layers};
+use super::args::{ModelArgs, PromptArgs};
 use super::output::print;
+use crate::experiment::options::check_layers;
 use crate::file::{make_readable, write_atomically};
 use crate::graph::{Graph, INPUT_IDS, LOGITS, resid};
 use crate::model::Weights;

@@ -3,7 +3,7 @@
 use maud::{Markup, PreEscaped, html};
 
 use super::chart;
-use crate::report::kit::{Block, Cell, Figure, Table, Value};
+use crate::kit::{Block, Cell, Figure, Table, Value};
 
 /// Blocks, one after the other.
 pub fn blocks(all: &[Block]) -> Markup {

@@ -7,8 +7,8 @@ mod chart;
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
 use super::Renderer;
-use super::view::verdicts::OUTCOMES;
-use super::view::{self, about, failures, gate, overview, provenance, selfcheck, verdicts};
+use super::view::{self, failures, gate, overview, provenance, selfcheck, verdicts};
+use crate::kit::words::{OUTCOMES, about};
 use crate::record::{Findings, Outcome, Sweep, Tested};
 
 /// How the page looks.

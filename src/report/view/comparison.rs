@@ -1,9 +1,9 @@
 //! Two runs beside each other.
 
-use super::about::{accuracy, base_accuracy, faithfulness, front, intervals};
-use super::number::{p_value, signed};
+use crate::kit::words::about::{accuracy, base_accuracy, faithfulness, front, intervals};
+use crate::kit::words::number::{p_value, signed};
+use crate::kit::{Block, Table, column};
 use crate::record::{Change, Comparison, Measurement, Pair};
-use crate::report::kit::{Block, Table, column};
 
 /// Cells that both runs measured, on the same prompts, and the unmodified models on these: a row each. Cells of other prompts,
 /// and those that one run alone has, are counted, not compared.

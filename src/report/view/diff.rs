@@ -2,8 +2,8 @@
 
 use std::fmt;
 
+use crate::kit::{Block, Table, column};
 use crate::measure::Difference;
-use crate::report::kit::{Block, Table, column};
 
 /// What the compiled and the masked way say of one plan.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! What could not be measured.
 
+use crate::kit::{Block, Table, column};
 use crate::record::{Failure, Findings};
-use crate::report::kit::{Block, Table, column};
 
 /// A line about a failure.
 pub fn line(failure: &Failure) -> Block {

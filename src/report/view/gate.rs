@@ -1,8 +1,9 @@
 //! What a gate says.
 
-use super::about::{front, outcome};
-use crate::record::{Gated, Judgement, Line, Outcome, Provenance, Row};
-use crate::report::kit::{Block, Table, column};
+use crate::gate::Judgement;
+use crate::kit::words::about::{front, outcome};
+use crate::kit::{Block, Table, column};
+use crate::record::{Gated, Line, Outcome, Provenance, Row};
 
 /// A condition of an answer.
 struct Asked<'a> {

@@ -1,168 +1,86 @@
-//! What is shown of records, as neutral tables and figures: one file an experiment.
-//!
-//! To show a new experiment, write a file with a type that implements [`View`] and name it in the list below. What a gate, the
-//! self-check, a comparison and `af1 diff` say has its view here, too.
+//! What is shown of records, as neutral tables and figures. The view of an experiment is in the experiment's file, and is found here by
+//! the kind of the records; what a gate, the self-check, a comparison, `af1 diff` and a whole page say has its view here.
 
-pub mod about;
-mod chosen;
-mod columns;
 pub mod comparison;
 pub mod diff;
 pub mod failures;
 pub mod gate;
-mod number;
 pub mod overview;
-mod pooled;
 pub mod provenance;
-mod reproduce;
-mod said;
 pub mod selfcheck;
 pub mod verdicts;
 
-use super::kit::{Block, Document};
-use crate::record::{Findings, Group, Measurement, Sweep};
-
-macro_rules! list {
-    ($($module:ident :: $name:ident),* $(,)?) => {
-        $(mod $module;)*
-        /// The views of all experiments. A sweep with cells of several is summarised by the first of theirs.
-        pub const ALL: &[&dyn View] = &[$(&$module::$name),*];
-    };
-}
-
-list! {
-    alternatives::Alternatives,
-    contexts::Contexts,
-    discover::Discover,
-    af1::Af1,
-    waiting::Waiting,
-    transfer::Transfer,
-    heads::Heads,
-    necessity::Necessity,
-    attention::Attention,
-}
-
-/// What is shown of the sweeps of an experiment.
-pub trait View: Sync {
-    /// The experiment, as records name it.
-    fn experiment(&self) -> &'static str;
-
-    /// What it asks.
-    fn question(&self) -> &'static str;
-
-    /// Whether its verdicts are claims; those of maps and curves are not.
-    fn claims(&self) -> bool {
-        false
-    }
-
-    /// What is to be read at a glance: a heading, tables, and what is to be known about them.
-    fn summary(&self, sweep: &Sweep) -> Vec<Block>;
-
-    /// Pictures, and tables with every number.
-    fn detail(&self, sweep: &Sweep) -> Vec<Block>;
-
-    /// What follows, a sentence with its numbers for every template, or for all of them.
-    fn conclusion(&self, sweep: &Sweep) -> Vec<String>;
-}
-
-/// What every picture says of itself.
-const SEE_TABLE: &str = "All numbers are in the table below the picture.";
+use crate::experiment::{ALL, OF_OTHERS, View, kinds};
+use crate::kit::words;
+use crate::kit::{Block, Document};
+use crate::record::{Findings, Measurement, Sweep};
 
 /// The view of an experiment, as records name it.
 fn named(experiment: &str) -> Option<&'static dyn View> {
-    let mut all = ALL.iter().copied();
-    all.find(|view| view.experiment() == experiment)
-}
-
-/// The experiments of a sweep, as records name them.
-fn experiments(sweep: &Sweep) -> Vec<&str> {
-    let of_cells = sweep.measurements().map(|m| m.experiment.name());
-    let attention = (!sweep.heads.is_empty()).then_some(attention::Attention.experiment());
-    about::distinct(of_cells.chain(attention))
+    let mut views = ALL.iter().map(|entry| entry.view);
+    views.find(|view| view.kind().name() == experiment)
 }
 
 /// Whether the verdict of a measurement is on a claim.
-pub fn is_claim(m: &Measurement) -> bool {
+fn is_claim(m: &Measurement) -> bool {
     named(m.experiment.name()).is_some_and(View::claims)
 }
 
-/// The verdicts on what is claimed: of a sweep those of its first ablation and masking; the others are there to compare with.
+/// The verdicts on what is claimed in a sweep: see [`words::claimed`].
 pub fn claimed(sweep: &Sweep) -> Vec<&Measurement> {
-    let judged = sweep.measurements().filter(|m| m.test.verdict.is_some());
-    let judged: Vec<&Measurement> = judged.filter(|m| is_claim(m)).collect();
-    let first = judged
-        .first()
-        .map(|m| (&m.subject.ablation, m.subject.masking()));
-    let of_first = judged
-        .iter()
-        .filter(|m| Some((&m.subject.ablation, m.subject.masking())) == first);
-    of_first.copied().collect()
+    words::claimed(sweep, is_claim)
 }
 
 /// What a sweep asks.
 pub fn questions(sweep: &Sweep) -> String {
-    let mut questions: Vec<&str> = Vec::new();
-    for experiment in experiments(sweep) {
-        questions.push(match named(experiment) {
-            Some(view) => view.question(),
-            None => experiment,
-        });
-    }
+    let questions = kinds(sweep).into_iter().map(|kind| match named(kind) {
+        Some(view) => view.question(),
+        None => kind,
+    });
+    let questions: Vec<&str> = questions.collect();
     questions.join(" ")
 }
 
-/// What is to be read at a glance: what gates answered, and every sweep.
-pub fn summary(findings: &Findings<'_>) -> Document {
+/// What is to be read at a glance: what gates answered, and every sweep. Views that stand `beside` those of the program's experiments come
+/// before them.
+pub fn summary(findings: &Findings<'_>, beside: &[&dyn View]) -> Document {
     let answers = gate::answers(findings.lines);
     let gates = (!answers.is_empty()).then(|| vec![Block::Table(gate::table(&answers))]);
-    let sweeps = findings.sweeps.iter().map(summary_of);
+    let sweeps = findings.sweeps.iter();
+    let sweeps = sweeps.map(|sweep| summary_of(sweep, beside));
     gates.into_iter().chain(sweeps).collect()
 }
 
 /// The view that summarises a sweep; `None` where nothing was measured.
-fn of_sweep(sweep: &Sweep) -> Option<&'static dyn View> {
-    let experiments = experiments(sweep);
-    let mut views = ALL.iter().copied();
-    let view = views.find(|view| experiments.contains(&view.experiment()));
-    (!experiments.is_empty()).then(|| view.unwrap_or(&af1::Af1))
+fn of_sweep<'v>(sweep: &Sweep, beside: &[&'v dyn View]) -> Option<&'v dyn View> {
+    let own = ALL.iter().map(|entry| entry.view);
+    let mut views = beside.iter().copied().chain(own);
+    let view = views.find(|view| view.summarises(sweep));
+    (!kinds(sweep).is_empty()).then(|| view.unwrap_or(OF_OTHERS))
 }
 
 /// A sweep, what could not be measured of it, and what follows.
-fn summary_of(sweep: &Sweep) -> Vec<Block> {
-    let mut blocks = of_sweep(sweep).map_or(Vec::new(), |view| view.summary(sweep));
+fn summary_of(sweep: &Sweep, beside: &[&dyn View]) -> Vec<Block> {
+    let Some(view) = of_sweep(sweep, beside) else {
+        return sweep.failures.iter().map(failures::line).collect();
+    };
+    let mut blocks = view.summary(sweep);
     blocks.extend(sweep.failures.iter().map(failures::line));
-    let sentences = conclusions(sweep).into_iter();
+    let sentences = view.conclusion(sweep).into_iter();
     blocks.extend(sentences.map(|sentence| Block::Text(format!("conclusion: {sentence}"))));
     blocks
 }
 
 /// What follows from a sweep, in sentences.
 pub fn conclusions(sweep: &Sweep) -> Vec<String> {
-    of_sweep(sweep).map_or(Vec::new(), |view| view.conclusion(sweep))
-}
-
-/// A sentence for every template.
-fn each_group(sweep: &Sweep, sentence: impl Fn(&Group) -> String) -> Vec<String> {
-    let named = |group: &Group| format!("{}: {}", about::template(group.first()), sentence(group));
-    sweep.groups.iter().map(named).collect()
+    of_sweep(sweep, &[]).map_or(Vec::new(), |view| view.conclusion(sweep))
 }
 
 /// Pictures and every number of a sweep, experiment by experiment.
 pub fn detail(sweep: &Sweep) -> Vec<Block> {
-    let of = |experiment: &str| {
-        let view = named(experiment).unwrap_or(&af1::Af1);
-        view.detail(&sweep.only(|m| m.experiment.name() == experiment))
+    let of = |kind: &str| {
+        let view = named(kind).unwrap_or(OF_OTHERS);
+        view.detail(&sweep.only(|m| m.experiment.name() == kind))
     };
-    experiments(sweep).into_iter().flat_map(of).collect()
-}
-
-/// A section for every template: what it is measured against, its pictures and tables, and its counts.
-fn each_template(sweep: &Sweep, blocks: impl Fn(&Group) -> Vec<Block>) -> Vec<Block> {
-    let section = |group: &Group| {
-        let mut all = vec![Block::Text(about::baseline(group.first()))];
-        all.extend(blocks(group));
-        all.push(Block::Note(about::counts(group)));
-        Block::Section(about::template(group.first()), all)
-    };
-    sweep.groups.iter().map(section).collect()
+    kinds(sweep).into_iter().flat_map(of).collect()
 }

@@ -1,8 +1,8 @@
 //! What was measured: the models, the runtime, the prompts of every sweep.
 
-use super::about::{distinct, front, intervals};
+use crate::kit::words::about::{distinct, front, intervals};
+use crate::kit::{Table, column};
 use crate::record::{Findings, Provenance, Sweep};
-use crate::report::kit::{Table, column};
 
 /// The models of a sweep.
 fn models(sweep: &Sweep) -> impl Iterator<Item = &str> {

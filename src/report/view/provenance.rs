@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
+use crate::kit::{Table, column};
 use crate::record::{Findings, Provenance, Sweep};
-use crate::report::kit::{Table, column};
 
 /// A field and what stands in it, as text.
 pub struct Field {

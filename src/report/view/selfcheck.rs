@@ -1,9 +1,9 @@
 //! The self-check: what was planted above what was found.
 
-use super::about::{in_front, outcome};
 use crate::intervene::Head;
+use crate::kit::words::about::{in_front, outcome};
+use crate::kit::{Block, Cell, Table, column};
 use crate::record::{Checked, Line, Outcome, Row as Recorded};
-use crate::report::kit::{Block, Cell, Table, column};
 use crate::runtime::Placement;
 use crate::selfcheck::{CLAIM, Row};
 

@@ -1,11 +1,10 @@
 //! All verdicts of several sweeps.
 
-use super::columns::{Columns, faithful, joined, said, subgraph, technique, template, verdict};
+use crate::kit::Table;
+use crate::kit::words::columns::{
+    Columns, faithful, joined, said, subgraph, technique, template, verdict,
+};
 use crate::record::{Findings, Outcome, Sweep, Tested};
-use crate::report::kit::Table;
-
-/// The outcomes, the best first.
-pub const OUTCOMES: [Outcome; 3] = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive];
 
 /// What is claimed in several sweeps: see [`super::claimed`].
 pub fn claimed(findings: &Findings<'_>) -> Vec<Tested> {

@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use super::{Axis, Frame, IN_MEMORY, Ink, line};
-use crate::report::kit::{Estimate, Figure};
+use crate::kit::{Estimate, Figure};
 
 /// Shares as bars beside each other, each with its name below.
 pub fn bars(figure: &Figure, x: &str, y: &str, bars: &[(String, Estimate)]) -> String {

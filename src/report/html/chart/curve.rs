@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::{Axis, FONT, Frame, IN_MEMORY, Ink, font, interval, line, mark, width, write};
-use crate::report::kit::{Curves, Figure};
+use crate::kit::{Curves, Figure};
 
 /// Shares over places. Points of several series at one place stand beside each other.
 pub fn curves(figure: &Figure, drawn: &Curves) -> String {

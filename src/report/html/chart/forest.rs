@@ -3,7 +3,7 @@
 use plotters::prelude::*;
 
 use super::{Axis, Frame, Ink, interval, line, mark};
-use crate::report::kit::{Estimate, Figure};
+use crate::kit::{Estimate, Figure};
 
 /// Differences of shares, from -1 to 1, a row each; the first is on top. A line stands where there is none.
 pub fn forest(figure: &Figure, x: &str, rows: &[(String, Estimate)]) -> String {

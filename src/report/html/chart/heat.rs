@@ -4,7 +4,7 @@ use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
 use super::{Axis, FONT, Frame, IN_MEMORY, Ink, font, width, write};
-use crate::report::kit::{Figure, Map};
+use crate::kit::{Figure, Map};
 
 /// A map of shares, with its scale beside it.
 pub fn heat(figure: &Figure, map: &Map) -> String {

@@ -15,7 +15,7 @@ use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, Value
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use crate::report::kit::{Drawing, Figure};
+use crate::kit::{Drawing, Figure};
 
 /// A figure as SVG.
 pub fn draw(figure: &Figure) -> String {

@@ -5,8 +5,8 @@ use super::about::{
     outcome, verdict as word,
 };
 use super::number::{interval, p_value, share};
+use crate::kit::{Cell, Column, Estimate, Value, column};
 use crate::record::{Corrected, Measurement, Tested};
-use crate::report::kit::{Cell, Column, Estimate, Value, column};
 use crate::stats::Mean;
 
 /// Columns of a table of measurements.

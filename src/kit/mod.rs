@@ -1,8 +1,9 @@
 //! What is shown, as plain values: tables, figures and what stands around them. Views make them of records; renderers write them
-//! for a terminal, a page or a machine. Nothing here knows a measurement, and nothing here knows a format.
+//! for a terminal, a page or a machine. Nothing here knows a format, and nothing but the `words` knows a measurement.
 
 mod figure;
 mod table;
+pub(crate) mod words;
 
 pub use figure::{Curves, Drawing, Estimate, Figure, Map, Series};
 pub use table::{Cell, Column, Table, Value, column};

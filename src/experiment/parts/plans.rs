@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Emit, Shape, Todo, Unit, Workbench};
+use super::unit::{Emit, Shape, Todo, Unit, Workbench};
 use crate::Result;
 use crate::intervene::{Ablation, Plan, ablation};
 use crate::measure::with_references;

@@ -2,10 +2,10 @@
 
 use super::number::{proportion, share};
 use super::said::said;
+use crate::kit::Block;
 use crate::measure::Part;
 use crate::prompt::Operation;
 use crate::record::{Group, Measurement, Outcome, Provenance, Sweep, Tested};
-use crate::report::kit::Block;
 use crate::stats::Inference;
 
 /// The values in order of appearance, each once.

@@ -5,8 +5,8 @@ use super::columns::{
     ablation, accurate, against_base, base, faithful, masking_of_several, operation, style,
     transfer, verdicts, wait,
 };
+use crate::kit::{Block, Table};
 use crate::record::Tested;
-use crate::report::kit::{Block, Table};
 use crate::stats::Inference;
 
 /// A row a pool: words, because no record has these numbers.

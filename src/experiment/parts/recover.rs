@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Order, Pruning, discover, needed_layers};
+use super::choosing::{discover, needed_layers};
+use super::pruning::{Order, Pruning};
 use crate::Result;
 use crate::intervene::{Head, Tail, ablation};
 use crate::measure::{Request, prepare};

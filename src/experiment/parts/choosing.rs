@@ -1,0 +1,152 @@
+//! Choosing a subgraph by counts of right answers, and what plans keep of them.
+
+use super::plans::{knockout_windows, subgraphs, waiting};
+use crate::Result;
+use crate::intervene::{Ablation, Plan};
+use crate::measure::Evaluation;
+use crate::runtime::Engine;
+use crate::stats::Criterion;
+
+/// What was found on an evaluation that was prepared at every boundary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Discovered {
+    /// The last boundary up to which the ablation holds at every boundary; `None` where the model answers nothing correctly.
+    pub waits: Option<usize>,
+    /// The AF1 that holds with the longest wait, up to `waits`, and then the fewest transfer layers, `(W, K)`.
+    pub holds: Option<(usize, usize)>,
+}
+
+/// Looks for the AF1 that holds: that keeps the share `claim` of the right answers by the criterion.
+///
+/// # Errors
+/// The runtime's reason; NaN or infinity; an interrupt.
+pub fn discover(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    ablation: &'static dyn Ablation,
+    claim: f64,
+    criterion: Criterion,
+) -> Result<Discovered> {
+    let layers = engine.layers();
+    let right = evaluation.base_right();
+    let sweep = waiting(&(0..=layers).collect::<Vec<_>>());
+    let kept = counts(engine, evaluation, &sweep, ablation)?;
+    let af1 = |wait: usize| {
+        let transfers: Vec<usize> = (0..=layers - wait).collect();
+        counts(
+            engine,
+            evaluation,
+            &subgraphs(&[wait], &transfers),
+            ablation,
+        )
+    };
+    choose(&kept, af1, |kept| criterion.holds(kept, right, claim))
+}
+
+/// The rule by which [`discover`] chooses, on counts of right answers: `waiting[W]` is how many are kept when every token waits to
+/// W, `af1(W)[K]` how many by AF1(W, K), and `holds` whether so many are enough.
+///
+/// # Errors
+/// Those of `af1`.
+pub fn choose(
+    waiting: &[usize],
+    mut af1: impl FnMut(usize) -> Result<Vec<usize>>,
+    holds: impl Fn(usize) -> bool,
+) -> Result<Discovered> {
+    let held = waiting.iter().take_while(|kept| holds(**kept)).count();
+    let mut found = Discovered {
+        waits: held.checked_sub(1),
+        holds: None,
+    };
+    for wait in (0..held).rev() {
+        if let Some(transfer) = af1(wait)?.iter().position(|kept| holds(*kept)) {
+            found.holds = Some((wait, transfer));
+            break;
+        }
+    }
+    Ok(found)
+}
+
+/// The AF1 that keeps most of the right answers, whether it holds or not, of all that wait and transfer; among equals the one
+/// with the longest wait, and then with the fewest transfer layers. `None` for a model of one layer.
+///
+/// # Errors
+/// As [`discover`].
+pub fn keeps_most(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    ablation: &'static dyn Ablation,
+) -> Result<Option<(usize, usize)>> {
+    let layers = engine.layers();
+    let mut best = None;
+    let mut most = f64::NEG_INFINITY;
+    for wait in (1..layers).rev() {
+        let transfers: Vec<usize> = (1..=layers - wait).collect();
+        let kept = shares(
+            engine,
+            evaluation,
+            &subgraphs(&[wait], &transfers),
+            ablation,
+        )?;
+        for (share, transfer) in kept.into_iter().zip(transfers) {
+            if share > most {
+                most = share;
+                best = Some((wait, transfer));
+            }
+        }
+    }
+    Ok(best)
+}
+
+/// The share of the right answers that a plan keeps.
+///
+/// # Errors
+/// As [`discover`].
+pub fn share_under(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    plan: &Plan,
+    ablation: &'static dyn Ablation,
+) -> Result<f64> {
+    let share = shares(engine, evaluation, std::slice::from_ref(plan), ablation)?;
+    Ok(share[0])
+}
+
+/// The layers whose knock-out, alone, keeps less than half of the right answers.
+///
+/// # Errors
+/// As [`discover`].
+pub fn needed_layers(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    nothing: &'static dyn Ablation,
+) -> Result<Vec<usize>> {
+    let single = knockout_windows(engine.layers(), 1);
+    let kept = shares(engine, evaluation, &single, nothing)?;
+    Ok((0..single.len())
+        .filter(|&layer| kept[layer] < 0.5)
+        .collect())
+}
+
+/// How many of the right answers every plan keeps.
+fn counts(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    plans: &[Plan],
+    ablation: &'static dyn Ablation,
+) -> Result<Vec<usize>> {
+    let cells = evaluation.sweep(engine, plans, &[ablation])?;
+    Ok(cells.iter().map(|cell| evaluation.kept(cell).1).collect())
+}
+
+/// The share of the right answers that every plan keeps; 0 where there are none.
+fn shares(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    plans: &[Plan],
+    ablation: &'static dyn Ablation,
+) -> Result<Vec<f64>> {
+    let kept = counts(engine, evaluation, plans, ablation)?;
+    let right = evaluation.base_right().max(1) as f64;
+    Ok(kept.into_iter().map(|kept| kept as f64 / right).collect())
+}

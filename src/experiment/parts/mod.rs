@@ -1,0 +1,18 @@
+//! What experiments are made of: what one is, how it is asked for and shown, and the machinery that several share.
+
+mod choosing;
+mod entry;
+pub mod options;
+mod plans;
+mod pruning;
+mod recover;
+mod unit;
+mod view;
+
+pub use choosing::{Discovered, choose, discover, keeps_most, needed_layers, share_under};
+pub use entry::{Around, Ask, Entry, Given};
+pub use plans::{Plans, knockout_windows, knockouts_upward, subgraphs, waiting};
+pub use pruning::{Order, Pruning, fairness, random_sets};
+pub use recover::{Found, recover};
+pub use unit::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
+pub use view::{View, kinds};

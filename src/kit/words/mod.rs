@@ -1,0 +1,49 @@
+//! What several views say of measurements: words, columns and sections. An experiment's view is made of these.
+
+pub mod about;
+pub mod columns;
+pub mod number;
+pub mod pooled;
+mod said;
+
+pub use said::said;
+
+use super::Block;
+use crate::record::{Group, Measurement, Outcome, Sweep};
+
+/// The outcomes, the best first.
+pub const OUTCOMES: [Outcome; 3] = [Outcome::Pass, Outcome::Fail, Outcome::Inconclusive];
+
+/// What every picture says of itself.
+pub const SEE_TABLE: &str = "All numbers are in the table below the picture.";
+
+/// The verdicts on what is claimed: of a sweep those of its first ablation and masking; the others are there to compare with. Whether a
+/// measurement makes a claim at all is for `is_claim` to say.
+pub fn claimed(sweep: &Sweep, is_claim: impl Fn(&Measurement) -> bool) -> Vec<&Measurement> {
+    let judged = sweep.measurements().filter(|m| m.test.verdict.is_some());
+    let judged: Vec<&Measurement> = judged.filter(|m| is_claim(m)).collect();
+    let first = judged
+        .first()
+        .map(|m| (&m.subject.ablation, m.subject.masking()));
+    let of_first = judged
+        .iter()
+        .filter(|m| Some((&m.subject.ablation, m.subject.masking())) == first);
+    of_first.copied().collect()
+}
+
+/// A sentence for every template.
+pub fn each_group(sweep: &Sweep, sentence: impl Fn(&Group) -> String) -> Vec<String> {
+    let named = |group: &Group| format!("{}: {}", about::template(group.first()), sentence(group));
+    sweep.groups.iter().map(named).collect()
+}
+
+/// A section for every template: what it is measured against, its pictures and tables, and its counts.
+pub fn each_template(sweep: &Sweep, blocks: impl Fn(&Group) -> Vec<Block>) -> Vec<Block> {
+    let section = |group: &Group| {
+        let mut all = vec![Block::Text(about::baseline(group.first()))];
+        all.extend(blocks(group));
+        all.push(Block::Note(about::counts(group)));
+        Block::Section(about::template(group.first()), all)
+    };
+    sweep.groups.iter().map(section).collect()
+}
