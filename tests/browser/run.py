@@ -166,12 +166,17 @@ def same_number(a, b):
         return False
 
 
+def cell(row):
+    """What tells a cell from all others."""
+    return row["sweep"], f"{row['style']} {row['operation']}", row["cell"]
+
+
 def expected(rows):
-    """By sweep, cell and field: the text of the value, and how it is read. Numbers of `rows` are texts."""
+    """By sweep, template, cell and field: the text of the value, and how it is read. Numbers of `rows` are texts."""
     values = {}
 
     def put(row, field, value, shown):
-        values[row["sweep"], row["cell"], field] = ("null" if value is None else value, shown)
+        values[(*cell(row), field)] = ("null" if value is None else value, shown)
 
     for row in rows:
         if "error" in row or row["experiment"] in ("selfcheck", "gate"):
@@ -215,10 +220,10 @@ def expected(rows):
         if row["experiment"] == "alternatives" and row.get("paired"):
             groups.setdefault((row["sweep"], row["style"], row["operation"]), []).append(row)
     for group in groups.values():
-        group.sort(key=lambda row: int(row["cell"]))
+        group.sort(key=lambda row: [int(number) for number in row["order"]])
         for row, p in zip(group, holm([float(row["paired"]["p"]) for row in group])):
             # Computed here and there: equal but for the last digits.
-            values[row["sweep"], row["cell"], "p_holm"] = (p, p_value(p))
+            values[(*cell(row), "p_holm")] = (p, p_value(p))
     return values
 
 
@@ -226,7 +231,7 @@ def expected(rows):
 
 CELLS = """
 [...document.querySelectorAll('[data-field]')].map(td => ({
-  sweep: td.dataset.sweep, cell: td.dataset.cell, field: td.dataset.field, value: td.dataset.value,
+  sweep: td.dataset.sweep, template: td.dataset.template, cell: td.dataset.cell, field: td.dataset.field, value: td.dataset.value,
   text: td.innerText.trim(),
 }))
 """
@@ -317,7 +322,7 @@ def check(browser, page, values):
     browser.size(1280, 900)
     shown = {}
     for td in browser.evaluate(CELLS):
-        shown.setdefault((td["sweep"], td["cell"], td["field"]), []).append((td["value"], td["text"]))
+        shown.setdefault((td["sweep"], td["template"], td["cell"], td["field"]), []).append((td["value"], td["text"]))
     for key, (value, text) in values.items():
         if key not in shown:
             wrong.append(f"{key} is not on the page")
