@@ -152,14 +152,25 @@ impl Gguf {
             what: format!("metadata {key:?}"),
             expected: expected.to_owned(),
             found: match value {
-                None => "no such key".to_owned(),
-                Some(value) => format!("{value:?}").chars().take(60).collect(),
+                None => format!("no such key; {ADVICE}"),
+                Some(value) => value.brief(),
             },
         })
     }
 }
 
+/// What to do about a file that contradicts itself.
+pub const ADVICE: &str = "convert the model again, or give its Hugging Face folder";
+
 impl Value {
+    /// The value for people: an array may be long.
+    fn brief(&self) -> String {
+        match self {
+            Self::Array(values) => format!("an array of {} values", values.len()),
+            other => format!("{other:?}").chars().take(60).collect(),
+        }
+    }
+
     /// The value as a size.
     pub fn as_usize(&self) -> Option<usize> {
         match self {

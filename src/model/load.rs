@@ -219,8 +219,9 @@ impl Model {
 
     fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice) -> Result<Self> {
         let Converted {
-            config,
+            config: _,
             spec,
+            bos: bos_id,
             names,
             weights,
             tokenizer,
@@ -244,7 +245,7 @@ impl Model {
             sizes,
             source: Source::Decoder(Box::new(decoder)),
             tokenized,
-            bos: config.bos_token_id,
+            bos: bos_id,
             preset,
         };
         pieces.assemble(bos, || Ok(hash))

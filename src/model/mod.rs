@@ -14,6 +14,7 @@ mod fetched;
 mod files;
 pub mod gguf;
 mod given;
+mod keys;
 mod load;
 mod names;
 pub mod planted;

@@ -135,6 +135,16 @@ impl Weights {
         Ok(weights)
     }
 
+    /// No tensors yet of a model in a file.
+    pub(super) fn none(file: &Path) -> Self {
+        Self {
+            folder: file.parent().map(Path::to_owned).unwrap_or_default(),
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            widened: None,
+        }
+    }
+
     /// The tensors of a GGUF file, where they would lie in a safetensors file that holds them in f32: the graph of a model is the same
     /// before and after it is written.
     ///

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::thread::{available_parallelism, scope};
 
 use super::dequantise::GgmlType;
-use super::gguf::Gguf;
+use super::gguf::{Gguf, TensorInfo};
 use crate::{Error, Result};
 
 /// Tensors of a GGUF file under the names, with the rows in the order, and in the shapes of Hugging Face's layout.
@@ -26,9 +26,56 @@ struct Quantised {
     offset: usize,
     /// Bytes of a row.
     row_bytes: usize,
+    /// Rows and columns in the file.
+    size: [usize; 2],
+    /// In which order the rows lie.
+    order: Rows,
+    /// Whether the matrix is the file's transposed.
+    transposed: bool,
+    /// Whether the file has every weight with one added.
+    one_more: bool,
+    /// The shape in Hugging Face's layout.
     shape: Vec<usize>,
-    /// Heads whose rows the file keeps in the order of interleaved rotary embedding.
-    interleaved_heads: Option<usize>,
+}
+
+/// In which order a file has the rows of a matrix, or the weights of a bias, of attention.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rows {
+    /// In Hugging Face's.
+    Same,
+    /// Those of each head as interleaved pairs `(0, 1), (2, 3), ...` of rotary dimensions, where Hugging Face has two halves.
+    Interleaved {
+        /// The number of heads.
+        heads: usize,
+    },
+    /// Part after part, each with all heads: queries, keys, values. Hugging Face has head after head, each with all parts.
+    PartAfterPart {
+        /// The number of heads.
+        heads: usize,
+        /// The number of parts.
+        parts: usize,
+    },
+}
+
+impl Rows {
+    /// Where the file keeps a row of Hugging Face's layout, of so many.
+    fn in_file(self, row: usize, rows: usize) -> usize {
+        match self {
+            Self::Same => row,
+            Self::Interleaved { heads } => {
+                let d_head = rows / heads;
+                let (head, within) = (row / d_head, row % d_head);
+                let (half, pair) = (within / (d_head / 2), within % (d_head / 2));
+                head * d_head + 2 * pair + half
+            }
+            Self::PartAfterPart { heads, parts } => {
+                let d_head = rows / (heads * parts);
+                let (head, within) = (row / (parts * d_head), row % (parts * d_head));
+                let (part, within) = (within / d_head, within % d_head);
+                (part * heads + head) * d_head + within
+            }
+        }
+    }
 }
 
 /// A tensor that a model has: what it is called there and here, and how its rows lie.
@@ -38,10 +85,14 @@ pub struct Wanted {
     pub theirs: String,
     /// Hugging Face's name.
     pub ours: String,
-    /// The shape, row-major.
+    /// The shape in the file, row-major.
     pub shape: Vec<usize>,
-    /// Heads whose rows the file keeps in the order of interleaved rotary embedding.
-    pub interleaved_heads: Option<usize>,
+    /// In which order the file has the rows.
+    pub rows: Rows,
+    /// Whether Hugging Face's layout has the matrix transposed.
+    pub transposed: bool,
+    /// Whether the file has every weight with one added.
+    pub one_more: bool,
 }
 
 /// How the weights of a matrix lie in memory.
@@ -83,14 +134,15 @@ impl Widened {
                         found: shape.unwrap_or("no such tensor".to_owned()),
                     }
                 })?;
-            let columns = *tensor.shape.last().expect("a tensor has an axis");
-            let quantised = Quantised {
-                kind: found.ggml_type,
-                offset: found.bytes().start,
-                row_bytes: columns / found.ggml_type.block_len() * found.ggml_type.block_bytes(),
-                shape: tensor.shape,
-                interleaved_heads: tensor.interleaved_heads,
-            };
+            let quantised = Quantised::new(found, &tensor).ok_or_else(|| {
+                let supported = "F32, F16, BF16 for a bias of attention".to_owned();
+                Error::UnsupportedTensorType {
+                    path: path.to_owned(),
+                    tensor: tensor.theirs,
+                    found: found.ggml_type.name().to_owned(),
+                    supported,
+                }
+            })?;
             tensors.insert(tensor.ours, quantised);
         }
         Ok(Self {
@@ -127,9 +179,14 @@ impl Widened {
         if out.is_empty() {
             return Ok(());
         }
-        let columns = *tensor.shape.last().expect("a tensor has an axis");
-        let rows = out.len() / columns;
+        let [rows, columns] = tensor.size;
         let bytes = self.bytes(tensor, rows)?;
+        // The transposed matrix, row after row, is the file's column after column.
+        let layout = match (layout, tensor.transposed) {
+            (layout, false) => layout,
+            (Layout::RowMajor, true) => Layout::ColumnMajor,
+            (Layout::ColumnMajor, true) => Layout::RowMajor,
+        };
         let threads = match out.len() < SMALL {
             true => 1,
             false => available_parallelism().map_or(1, usize::from),
@@ -161,6 +218,9 @@ impl Widened {
                 widen(at, out);
             }
         });
+        if tensor.one_more {
+            out.iter_mut().for_each(|weight| *weight -= 1.0);
+        }
         Ok(())
     }
 
@@ -186,9 +246,38 @@ impl Widened {
 }
 
 impl Quantised {
+    /// A tensor that is wanted, as it was found in the shape that is wanted; nothing where its weights share blocks and have to change
+    /// places.
+    fn new(found: &TensorInfo, wanted: &Wanted) -> Option<Self> {
+        let kind = found.ggml_type;
+        let mut shape = wanted.shape.clone();
+        // The weights of a bias change places as rows of one weight.
+        let columns = match (wanted.rows, &shape[..]) {
+            (Rows::Same, _) | (_, [_, _, ..]) => *shape.last()?,
+            _ => 1,
+        };
+        if columns % kind.block_len() != 0 {
+            return None;
+        }
+        let rows = shape.iter().product::<usize>() / columns;
+        if wanted.transposed {
+            shape.reverse();
+        }
+        Some(Self {
+            kind,
+            offset: found.bytes().start,
+            row_bytes: columns / kind.block_len() * kind.block_bytes(),
+            size: [rows, columns],
+            order: wanted.rows,
+            transposed: wanted.transposed,
+            one_more: wanted.one_more,
+            shape,
+        })
+    }
+
     /// Widens rows from `first` on, as many as `out` has room for.
     fn widen(&self, bytes: &[u8], first: usize, out: &mut [f32]) {
-        let columns = *self.shape.last().expect("a tensor has an axis");
+        let columns = self.size[1];
         let mut row = Vec::with_capacity(columns);
         for (at, out) in out.chunks_exact_mut(columns).enumerate() {
             let from = self.row_in_file(first + at) * self.row_bytes;
@@ -226,15 +315,8 @@ impl Quantised {
         }
     }
 
-    /// Where the file keeps a row of Hugging Face's layout: llama.cpp keeps the rows of a query or key head as interleaved pairs
-    /// `(0, 1), (2, 3), ...` of rotary dimensions, Hugging Face as two halves.
+    /// Where the file keeps a row of Hugging Face's layout.
     fn row_in_file(&self, row: usize) -> usize {
-        let Some(heads) = self.interleaved_heads else {
-            return row;
-        };
-        let d_head = self.shape[0] / heads;
-        let (head, within) = (row / d_head, row % d_head);
-        let (half, pair) = (within / (d_head / 2), within % (d_head / 2));
-        head * d_head + 2 * pair + half
+        self.order.in_file(row, self.size[0])
     }
 }

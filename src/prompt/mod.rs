@@ -15,4 +15,4 @@ pub use operation::Operation;
 pub use set::{ContextsFrom, Excluded, Prompt, PromptSet, Role, Selection};
 pub use span::Span;
 pub use style::{Piece, Rendered, Style, Styles, Template};
-pub use tokenizer::{Token, Tokenizer};
+pub use tokenizer::{Splitter, Token, Tokenizer};

@@ -43,9 +43,6 @@ impl std::fmt::Debug for Tokenizer {
 }
 
 impl Tokenizer {
-    /// The ways of splitting a text that [`Self::from_bpe`] knows, by llama.cpp's names.
-    pub const SPLITTERS: &str = "\"smollm\", \"gpt-2\", \"llama-bpe\", \"qwen2\"";
-
     /// Reads `tokenizer.json`.
     ///
     /// # Errors
@@ -61,60 +58,36 @@ impl Tokenizer {
         })
     }
 
-    /// A byte-level BPE tokenizer from its parts, `pre` being llama.cpp's name of the way a text is split first.
+    /// A byte-level BPE tokenizer from its parts.
     ///
     /// # Errors
-    /// An unknown `pre`, or parts that do not fit together.
+    /// Parts that do not fit together.
     pub fn from_bpe(
         tokens: &[&str],
         merges: &[&str],
         special: &[&str],
-        pre: &str,
+        splitter: Splitter,
     ) -> Result<Self, String> {
-        let byte_level = |use_regex: bool| {
-            json!({
-                "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex
-            })
-        };
-        let sequence = |first: Value, second: Value| json!({ "type": "Sequence", "pretokenizers": [first, second] });
-        let pre_tokenizer = match pre {
-            "smollm" => sequence(
-                json!({ "type": "Digits", "individual_digits": true }),
-                byte_level(true),
-            ),
-            "gpt-2" => byte_level(true),
-            "llama-bpe" | "llama3" | "qwen2" => {
-                // Llama 3 keeps up to three digits together, Qwen splits them all.
-                let digits = if pre == "qwen2" { "" } else { "{1,3}" };
-                let pattern = format!(
-                    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-                );
-                let split = json!({
-                    "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false
-                });
-                sequence(split, byte_level(false))
-            }
-            other => return Err(format!("{other:?}")),
-        };
-        let normalizer = match pre {
-            "qwen2" => json!({ "type": "NFC" }),
+        let normalizer = match splitter {
+            Splitter::Qwen2 | Splitter::Olmo => json!({ "type": "NFC" }),
             _ => Value::Null,
         };
+        let ids = vocabulary(tokens)?;
         let json = json!({
             "version": "1.0",
             "truncation": null,
             "padding": null,
-            "added_tokens": added(tokens, special),
+            "added_tokens": added(&ids, special),
             "normalizer": normalizer,
-            "pre_tokenizer": pre_tokenizer,
+            "pre_tokenizer": splitter.pre_tokenizer(),
             "post_processor": null,
             "decoder": byte_level(true),
             "model": {
                 "type": "BPE", "dropout": null, "unk_token": null, "continuing_subword_prefix": null,
                 "end_of_word_suffix": null, "fuse_unk": false, "byte_fallback": false,
                 // Llama 3 takes a word that is in the vocabulary as it is, whatever the merges say.
-                "ignore_merges": pre.starts_with("llama"),
-                "vocab": vocabulary(tokens)?, "merges": merges,
+                "ignore_merges": splitter == Splitter::Llama3,
+                "vocab": ids, "merges": merges,
             },
         });
         Self::from_json(json.to_string())
@@ -152,6 +125,7 @@ impl Tokenizer {
         // Among equals those of the parts with the highest scores, as transformers does.
         merges.sort_by(|(a, _), (b, _)| b.partial_cmp(a).unwrap_or(Ordering::Equal));
         let merges: Vec<[&str; 2]> = merges.into_iter().map(|(_, merge)| merge).collect();
+        let ids = vocabulary(tokens)?;
         let spaces = json!({ "type": "Replace", "pattern": { "String": " " }, "content": "▁" });
         let prepend = json!({ "type": "Prepend", "prepend": "▁" });
         let strip = json!({ "type": "Strip", "content": " ", "start": 1, "stop": 0 });
@@ -169,7 +143,7 @@ impl Tokenizer {
             "version": "1.0",
             "truncation": null,
             "padding": null,
-            "added_tokens": added(tokens, special),
+            "added_tokens": added(&ids, special),
             "normalizer": { "type": "Sequence", "normalizers": normalizers },
             "pre_tokenizer": null,
             "post_processor": null,
@@ -177,7 +151,7 @@ impl Tokenizer {
             "model": {
                 "type": "BPE", "dropout": null, "unk_token": unknown, "continuing_subword_prefix": null,
                 "end_of_word_suffix": null, "fuse_unk": true, "byte_fallback": true, "ignore_merges": false,
-                "vocab": vocabulary(tokens)?, "merges": merges,
+                "vocab": ids, "merges": merges,
             },
         });
         Self::from_json(json.to_string())
@@ -307,12 +281,86 @@ impl Tokenizer {
     }
 }
 
+/// The ways in which byte-level BPE splits a text first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Splitter {
+    /// Contractions, words, numbers, the rest.
+    Gpt2,
+    /// The same, as GPT-NeoX and the first OLMo do: characters are composed before.
+    Olmo,
+    /// The same, after every digit by itself.
+    Smollm,
+    /// Words with what stands before them, up to three digits. A word that is a token is taken as it is, whatever the merges say.
+    Llama3,
+    /// The same, by the merges.
+    Dbrx,
+    /// The same with every digit by itself; characters are composed before.
+    Qwen2,
+}
+
+impl Splitter {
+    /// llama.cpp's names.
+    const NAMES: [(&str, Self); 13] = [
+        ("gpt-2", Self::Gpt2),
+        ("phi-2", Self::Gpt2),
+        ("olmo", Self::Olmo),
+        ("mpt", Self::Olmo),
+        ("smollm", Self::Smollm),
+        ("llama-bpe", Self::Llama3),
+        ("llama3", Self::Llama3),
+        ("llama-v3", Self::Llama3),
+        ("falcon3", Self::Llama3),
+        ("dbrx", Self::Dbrx),
+        ("smaug-bpe", Self::Dbrx),
+        ("qwen2", Self::Qwen2),
+        ("deepseek-r1-qwen", Self::Qwen2),
+    ];
+
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        let mut names = Self::NAMES.into_iter();
+        names.find(|(of, _)| *of == name).map(|(_, of)| of)
+    }
+
+    /// All names, for people.
+    pub fn names() -> String {
+        Self::NAMES.map(|(name, _)| format!("{name:?}")).join(", ")
+    }
+
+    /// What `tokenizer.json` says of it.
+    fn pre_tokenizer(self) -> Value {
+        let sequence = |first: Value, second: Value| json!({ "type": "Sequence", "pretokenizers": [first, second] });
+        let digits = match self {
+            Self::Gpt2 | Self::Olmo => return byte_level(true),
+            Self::Smollm => {
+                let digits = json!({ "type": "Digits", "individual_digits": true });
+                return sequence(digits, byte_level(true));
+            }
+            Self::Llama3 | Self::Dbrx => "{1,3}",
+            Self::Qwen2 => "",
+        };
+        let pattern = format!(
+            r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|\p{{N}}{digits}| ?[^\s\p{{L}}\p{{N}}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+        );
+        let split = json!({
+            "type": "Split", "pattern": { "Regex": pattern }, "behavior": "Isolated", "invert": false
+        });
+        sequence(split, byte_level(false))
+    }
+}
+
+/// Bytes as characters, after a text is split as by GPT-2 or as it is.
+fn byte_level(use_regex: bool) -> Value {
+    json!({
+        "type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": use_regex
+    })
+}
+
 /// Tokens that are matched in a text before it is split.
-fn added(tokens: &[&str], special: &[&str]) -> Vec<Value> {
-    let id = |token: &str| tokens.iter().position(|t| *t == token);
+fn added(ids: &serde_json::Map<String, Value>, special: &[&str]) -> Vec<Value> {
     let entry = |&token: &&str| {
         json!({
-            "id": id(token), "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+            "id": ids.get(token), "content": token, "single_word": false, "lstrip": false, "rstrip": false,
             "normalized": false, "special": true
         })
     };

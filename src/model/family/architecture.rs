@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::config::Config;
+use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, WeightNames};
 use crate::model::{ModelSpec, Weights};
 use crate::{Error, Result};
@@ -21,7 +23,7 @@ pub trait Architecture: Sync {
     fn describe(&self, config: &Configuration<'_>, weights: &Weights) -> Result<Description>;
 
     /// How the family is kept in a GGUF file, where such a file can be read.
-    fn gguf(&'static self) -> Option<InGguf> {
+    fn gguf(&self) -> Option<InGguf> {
         None
     }
 }
@@ -43,10 +45,14 @@ pub trait LlamaShaped: Architecture {
 /// A family as llama.cpp keeps it.
 #[derive(Clone, Copy)]
 pub struct InGguf {
-    /// The family; its name is llama.cpp's, too.
-    pub family: &'static dyn LlamaShaped,
+    /// llama.cpp's name of it, `general.architecture`.
+    pub architecture: &'static str,
+    /// The name of transformers' class.
+    pub class: &'static str,
     /// Whether the rows of queries and keys are in the order of interleaved rotary embedding.
     pub interleaved: bool,
+    /// The fields of `config.json` to which the metadata amount; refuses what is missing, not supported or contradicts itself.
+    pub config: fn(&Keys<'_>) -> Result<Value>,
 }
 
 /// What a configuration says.

@@ -7,6 +7,7 @@ use super::config::Config;
 use super::rope::{RopeFields, RopeParameters};
 use crate::Result;
 use crate::model::check::{activation, check_head, check_sizes, even_share, unsupported};
+use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, Linear, Norm, WeightNames};
 use crate::model::{ModelSpec, NormKind, Rotary};
 
@@ -35,6 +36,27 @@ pub fn describe(family: &dyn LlamaShaped, config: &Config, path: &Path) -> Resul
         names: names(family, config, &spec),
         bos: config.bos_token_id,
         spec,
+    })
+}
+
+/// What the metadata of a GGUF file say of a Llama-shaped model.
+///
+/// # Errors
+/// A key that is missing, not supported or contradicts another one.
+pub fn of_gguf(keys: &Keys<'_>) -> Result<Config> {
+    let shape = keys.shape()?;
+    let rope = RopeParameters::of_gguf(keys, shape.d_head, shape.rotated)?;
+    let biases = |weight: &str| keys.has(&format!("blk.0.{weight}.bias"));
+    let sizes = [shape.d_model, shape.heads, shape.d_head, shape.d_mlp];
+    Ok(Config {
+        num_key_value_heads: Some(shape.kv_heads),
+        max_position_embeddings: shape.context,
+        rms_norm_eps: keys.epsilon("attention.layer_norm_rms_epsilon")?,
+        rope_parameters: Some(RopeFields::Same(rope)),
+        tie_word_embeddings: Some(!keys.has("output.weight")),
+        attention_bias: biases("attn_output"),
+        mlp_bias: biases("ffn_down"),
+        ..Config::new(shape.layers, sizes, shape.vocab)
     })
 }
 

@@ -94,6 +94,11 @@ fn silu() -> String {
 }
 
 impl Config {
+    /// The fields of `config.json`.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::to_value(self).expect("a configuration is plain data")
+    }
+
     /// A configuration with the given number of layers, sizes `[d_model, heads, d_head, d_mlp]` and vocabulary, and
     /// nothing special.
     pub fn new(layers: usize, [d_model, heads, d_head, d_mlp]: [usize; 4], vocab: usize) -> Self {

@@ -2,11 +2,15 @@
 
 use std::path::Path;
 
-use super::architecture::{Architecture, Configuration, Description, LlamaShaped};
+use serde_json::Value;
+
+use super::architecture::{Architecture, Configuration, Description, InGguf, LlamaShaped};
 use super::base;
 use super::config::Config;
+use super::rope::THETA;
 use crate::Result;
 use crate::model::check::unsupported;
+use crate::model::keys::Keys;
 use crate::model::names::LayerNames;
 use crate::model::{ModelSpec, NormKind, Weights};
 
@@ -20,6 +24,15 @@ impl Architecture for Gemma2 {
 
     fn describe(&self, config: &Configuration<'_>, _: &Weights) -> Result<Description> {
         base::read(self, config)
+    }
+
+    fn gguf(&self) -> Option<InGguf> {
+        Some(InGguf {
+            architecture: "gemma2",
+            class: "Gemma2ForCausalLM",
+            interleaved: false,
+            config: of_gguf,
+        })
     }
 }
 
@@ -65,4 +78,40 @@ impl LlamaShaped for Gemma2 {
         names.mlp_norm = base::norm(layer, "pre_feedforward_layernorm");
         names.mlp_post_norm = base::norm(layer, "post_feedforward_layernorm");
     }
+}
+
+/// Gemma 2 27B has so many layers.
+const LAYERS_OF_27B: usize = 46;
+
+/// llama.cpp's, where a file does not say them.
+const ATTENTION_CAP: f64 = 50.0;
+const LOGIT_CAP: f64 = 30.0;
+const WINDOW: usize = 4096;
+
+/// What the metadata of a GGUF file say.
+fn of_gguf(keys: &Keys<'_>) -> Result<Value> {
+    let mut config = gemma(keys, LAYERS_OF_27B)?;
+    let number =
+        |name: &str, silent: f64| keys.positive_if(name).map(|found| found.unwrap_or(silent));
+    config.attn_logit_softcapping = Some(number("attn_logit_softcapping", ATTENTION_CAP)?);
+    config.final_logit_softcapping = Some(number("final_logit_softcapping", LOGIT_CAP)?);
+    config.sliding_window = keys.size_if("attention.sliding_window")?.or(Some(WINDOW));
+    // The layers with a window have the same frequencies.
+    let theta = keys.positive_if("rope.freq_base")?;
+    keys.only("rope.freq_base_swa", theta.unwrap_or(THETA))?;
+    Ok(config.to_json())
+}
+
+/// What Gemma 2 and Gemma 3 share. No key says the scale of attention: it is that of a head, but in the largest model, which has so many
+/// layers, that of an even share of the stream.
+pub(super) fn gemma(keys: &Keys<'_>, layers_of_27b: usize) -> Result<Config> {
+    let mut config = base::of_gguf(keys)?;
+    let (d_model, heads) = (config.hidden_size, config.num_attention_heads);
+    let scalar = match config.num_hidden_layers == layers_of_27b {
+        true => Some(d_model / heads),
+        false => config.head_dim,
+    };
+    config.query_pre_attn_scalar = scalar.map(|scalar| scalar as f64);
+    config.hidden_activation = Some("gelu_pytorch_tanh".to_owned());
+    Ok(config)
 }

@@ -3,11 +3,13 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::architecture::{Architecture, Configuration, Description};
+use super::architecture::{Architecture, Configuration, Description, InGguf};
 use super::gptj::gelu_new;
 use crate::Result;
 use crate::model::check::{activation, check_sizes, even_share, unsupported};
+use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 use crate::model::{ModelSpec, NormKind, Weights};
 
@@ -26,6 +28,15 @@ impl Architecture for Gpt2 {
             names: names(&spec, weights),
             bos: fields.bos_token_id,
             spec,
+        })
+    }
+
+    fn gguf(&self) -> Option<InGguf> {
+        Some(InGguf {
+            architecture: "gpt2",
+            class: "GPT2LMHeadModel",
+            interleaved: false,
+            config: of_gguf,
         })
     }
 }
@@ -155,4 +166,25 @@ fn names(spec: &ModelSpec, weights: &Weights) -> WeightNames {
         unembed_bias: None,
         embed,
     }
+}
+
+/// What the metadata of a GGUF file say.
+fn of_gguf(keys: &Keys<'_>) -> Result<Value> {
+    let shape = keys.shape()?;
+    if shape.kv_heads != shape.heads {
+        let expected = format!("{}, as many as query heads", shape.heads);
+        return Err(keys.refuse("attention.head_count_kv", shape.kv_heads, &expected));
+    }
+    keys.only("attention.key_length", (shape.d_model / shape.heads) as f64)?;
+    Ok(json!({
+        "n_embd": shape.d_model,
+        "n_layer": shape.layers,
+        "n_head": shape.heads,
+        "n_inner": shape.d_mlp,
+        "n_positions": shape.context,
+        "vocab_size": shape.vocab,
+        "layer_norm_epsilon": keys.epsilon("attention.layer_norm_epsilon")?,
+        "activation_function": gelu_new(),
+        "tie_word_embeddings": !keys.has("output.weight"),
+    }))
 }

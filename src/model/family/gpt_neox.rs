@@ -4,11 +4,13 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::architecture::{Architecture, Configuration, Description};
+use super::architecture::{Architecture, Configuration, Description, InGguf};
 use super::rope::{RopeFields, RopeParameters};
 use crate::Result;
 use crate::model::check::{activation, check_head, check_sizes, even_share};
+use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 use crate::model::{ModelSpec, NormKind, Rotary, Weights};
 
@@ -27,6 +29,15 @@ impl Architecture for GptNeoX {
             names: fields.names(&spec),
             bos: fields.bos_token_id,
             spec,
+        })
+    }
+
+    fn gguf(&self) -> Option<InGguf> {
+        Some(InGguf {
+            architecture: "gptneox",
+            class: "GPTNeoXForCausalLM",
+            interleaved: false,
+            config: of_gguf,
         })
     }
 }
@@ -173,4 +184,32 @@ impl Config {
             unembed_bias: None,
         }
     }
+}
+
+/// GPT-NeoX-20B has so many layers, and an activation of its own.
+const LAYERS_OF_20B: usize = 44;
+
+/// What the metadata of a GGUF file say. No key says the activation.
+fn of_gguf(keys: &Keys<'_>) -> Result<Value> {
+    let shape = keys.shape()?;
+    if shape.kv_heads != shape.heads {
+        let expected = format!("{}, as many as query heads", shape.heads);
+        return Err(keys.refuse("attention.head_count_kv", shape.kv_heads, &expected));
+    }
+    keys.only("attention.key_length", (shape.d_model / shape.heads) as f64)?;
+    let parallel = keys.flag_if("use_parallel_residual")?;
+    Ok(json!({
+        "hidden_size": shape.d_model,
+        "intermediate_size": shape.d_mlp,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "vocab_size": shape.vocab,
+        "max_position_embeddings": shape.context,
+        "layer_norm_eps": keys.epsilon("attention.layer_norm_epsilon")?,
+        "hidden_act": if shape.layers == LAYERS_OF_20B { "gelu_fast" } else { "gelu" },
+        "rope_parameters": RopeParameters::of_gguf(keys, shape.d_head, shape.rotated)?,
+        "use_parallel_residual": parallel.unwrap_or(true),
+        "attention_bias": keys.has("blk.0.attn_qkv.bias"),
+        "tie_word_embeddings": !keys.has("output.weight"),
+    }))
 }

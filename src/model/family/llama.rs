@@ -17,10 +17,12 @@ impl Architecture for Llama {
         base::read(self, config)
     }
 
-    fn gguf(&'static self) -> Option<InGguf> {
+    fn gguf(&self) -> Option<InGguf> {
         Some(InGguf {
-            family: self,
+            architecture: "llama",
+            class: "LlamaForCausalLM",
             interleaved: true,
+            config: |keys| base::of_gguf(keys).map(|config| config.to_json()),
         })
     }
 }

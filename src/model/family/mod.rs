@@ -45,9 +45,10 @@ pub fn quoted<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.join(", ")
 }
 
-/// The families that can be read from a GGUF file.
-pub fn in_gguf() -> impl Iterator<Item = InGguf> {
-    ALL.iter().filter_map(|family| family.gguf())
+/// The families that llama.cpp has, too, and how it keeps them.
+pub fn in_gguf() -> impl Iterator<Item = (&'static dyn Architecture, InGguf)> {
+    ALL.iter()
+        .filter_map(|family| Some((*family, family.gguf()?)))
 }
 
 /// Reads `config.json` at `path`, and finds the names of the weights.

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use super::architecture::{Architecture, Configuration, Description, LlamaShaped};
+use serde_json::Value;
+
+use super::architecture::{Architecture, Configuration, Description, InGguf, LlamaShaped};
 use super::base;
 use super::config::Config;
 use crate::Result;
+use crate::model::keys::Keys;
 use crate::model::names::LayerNames;
 use crate::model::{ModelSpec, QueryKeyNorm, Weights};
 
@@ -19,6 +22,15 @@ impl Architecture for Olmo2 {
 
     fn describe(&self, config: &Configuration<'_>, _: &Weights) -> Result<Description> {
         base::read(self, config)
+    }
+
+    fn gguf(&self) -> Option<InGguf> {
+        Some(InGguf {
+            architecture: "olmo2",
+            class: "Olmo2ForCausalLM",
+            interleaved: false,
+            config: of_gguf,
+        })
     }
 }
 
@@ -35,4 +47,17 @@ impl LlamaShaped for Olmo2 {
         names.mlp_norm = None;
         names.mlp_post_norm = base::norm(layer, "post_feedforward_layernorm");
     }
+}
+
+/// What the metadata of a GGUF file say. OLMo 3, whose layers have windows, goes by the same name there.
+fn of_gguf(keys: &Keys<'_>) -> Result<Value> {
+    let window = keys.size_if("attention.sliding_window")?;
+    if let Some(window) = window.filter(|window| *window > 0) {
+        return Err(keys.refuse(
+            "attention.sliding_window",
+            window,
+            "none: OLMo 2, not OLMo 3",
+        ));
+    }
+    Ok(base::of_gguf(keys)?.to_json())
 }

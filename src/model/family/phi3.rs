@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use super::architecture::{Architecture, Configuration, Description, LlamaShaped};
+use serde_json::Value;
+
+use super::architecture::{Architecture, Configuration, Description, InGguf, LlamaShaped};
 use super::base;
 use super::config::Config;
 use crate::Result;
+use crate::model::check::unsupported;
+use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, Linear, Outputs};
 use crate::model::{ModelSpec, Weights};
 
@@ -19,6 +23,15 @@ impl Architecture for Phi3 {
 
     fn describe(&self, config: &Configuration<'_>, _: &Weights) -> Result<Description> {
         base::read(self, config)
+    }
+
+    fn gguf(&self) -> Option<InGguf> {
+        Some(InGguf {
+            architecture: "phi3",
+            class: "Phi3ForCausalLM",
+            interleaved: false,
+            config: of_gguf,
+        })
     }
 }
 
@@ -41,4 +54,23 @@ impl LlamaShaped for Phi3 {
         names.gate = Some(map("mlp.gate_up_proj", 0, 2 * spec.d_mlp));
         names.up = map("mlp.gate_up_proj", spec.d_mlp, 2 * spec.d_mlp);
     }
+}
+
+/// What the metadata of a GGUF file say; no window is written as one of 0 tokens.
+fn of_gguf(keys: &Keys<'_>) -> Result<Value> {
+    for tensor in ["rope_factors_long.weight", "rope_factors_short.weight"] {
+        if keys.has(tensor) {
+            let found = "there: rotary frequencies of long texts";
+            return Err(unsupported(
+                keys.path(),
+                tensor,
+                found.to_owned(),
+                "frequencies without factors, as those of the 4k models",
+            ));
+        }
+    }
+    let mut config = base::of_gguf(keys)?;
+    let window = keys.size_if("attention.sliding_window")?;
+    config.sliding_window = window.filter(|window| *window > 0);
+    Ok(config.to_json())
 }

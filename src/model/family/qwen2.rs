@@ -21,10 +21,12 @@ impl Architecture for Qwen2 {
         base::read(self, config)
     }
 
-    fn gguf(&'static self) -> Option<InGguf> {
+    fn gguf(&self) -> Option<InGguf> {
         Some(InGguf {
-            family: self,
+            architecture: "qwen2",
+            class: "Qwen2ForCausalLM",
             interleaved: false,
+            config: |keys| base::of_gguf(keys).map(|config| config.to_json()),
         })
     }
 }

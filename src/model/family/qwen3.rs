@@ -20,10 +20,12 @@ impl Architecture for Qwen3 {
         base::read(self, config)
     }
 
-    fn gguf(&'static self) -> Option<InGguf> {
+    fn gguf(&self) -> Option<InGguf> {
         Some(InGguf {
-            family: self,
+            architecture: "qwen3",
+            class: "Qwen3ForCausalLM",
             interleaved: false,
+            config: |keys| base::of_gguf(keys).map(|config| config.to_json()),
         })
     }
 }

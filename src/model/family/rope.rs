@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::Result;
 use crate::model::RopeScaling;
 use crate::model::check::{positive, unsupported};
+use crate::model::keys::Keys;
 
 /// How rotary frequencies are made.
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -46,6 +47,17 @@ pub enum RopeFields {
 }
 
 impl RopeFields {
+    /// The same for layers of one kind, and others for those of another kind.
+    pub fn with(self, kind: &str, other: &str, others: RopeParameters) -> Self {
+        match self {
+            Self::ByKind(kinds) => Self::ByKind(kinds),
+            Self::Same(own) => {
+                let kinds = [(kind.to_owned(), own), (other.to_owned(), others)];
+                Self::ByKind(kinds.into())
+            }
+        }
+    }
+
     /// The fields for layers of a kind.
     pub fn of<'a>(fields: &'a Option<Self>, kind: &str) -> Option<&'a RopeParameters> {
         match fields.as_ref()? {
@@ -61,6 +73,83 @@ impl RopeFields {
 }
 
 impl RopeParameters {
+    /// What the metadata of a GGUF file say of heads of that width, of which so many dimensions are rotated.
+    ///
+    /// # Errors
+    /// A scaling that is not known.
+    pub fn of_gguf(keys: &Keys<'_>, d_head: usize, rotated: usize) -> Result<Self> {
+        let theta = keys.positive_if("rope.freq_base")?.unwrap_or(THETA);
+        let kind = keys.word_if("rope.scaling.type")?;
+        if let Some(kind) = kind.filter(|kind| !["none", "linear"].contains(kind)) {
+            let found = format!("{kind:?}");
+            return Err(keys.refuse("rope.scaling.type", found, "\"none\" or \"linear\""));
+        }
+        keys.only("rope.scaling.attn_factor", 1.0)?;
+        let factor = match keys.number_if("rope.scaling.factor")? {
+            Some(factor) => Some(factor),
+            None => keys.number_if("rope.scale_linear")?,
+        };
+        // A factor without a kind is linear, 0 is none.
+        let factor = factor.filter(|factor| ![0.0, 1.0].contains(factor) && kind != Some("none"));
+        let mut found = Self {
+            rope_type: Some("default".to_owned()),
+            ..Self::default()
+        };
+        if let Some(factor) = factor {
+            if factor < 0.0 {
+                return Err(keys.refuse("rope.scaling.factor", factor, "a positive number"));
+            }
+            found.rope_type = Some("linear".to_owned());
+            found.factor = Some(factor);
+        }
+        if keys.has(ROPE_FREQS) {
+            if let Some(factor) = factor {
+                let supported = format!("no scaling beside that of {ROPE_FREQS}");
+                return Err(keys.refuse("rope.scaling.factor", factor, &supported));
+            }
+            found = Self::of_divisors(keys, rotated, theta)?;
+        }
+        found.rope_theta = Some(theta);
+        found.partial_rotary_factor = (rotated != d_head).then(|| share(rotated, d_head));
+        Ok(found)
+    }
+
+    /// The scaling of Llama 3 whose divisors a file has, which does not say the parameters.
+    fn of_divisors(keys: &Keys<'_>, dims: usize, theta: f64) -> Result<Self> {
+        let (low, high, original) = (1.0, 4.0, 8192.0);
+        let divisors = keys.vector(ROPE_FREQS, dims / 2).unwrap_or_default();
+        let is_of = |factor: &f64| {
+            let scaling = RopeScaling::Llama3 {
+                factor: *factor,
+                low,
+                high,
+                original,
+            };
+            let divisor = |i: usize| {
+                let frequency = theta.powf(-2.0 * i as f64 / dims as f64);
+                frequency / scaling.change(frequency)
+            };
+            let near = |(i, found): (usize, &f32)| {
+                (f64::from(*found) / divisor(i) - 1.0).abs() < SAME_DIVISOR
+            };
+            !divisors.is_empty() && divisors.iter().enumerate().all(near)
+        };
+        let Some(factor) = LLAMA3_FACTORS.into_iter().find(is_of) else {
+            let found = "a tensor of scaled rotary frequencies of an unknown kind".to_owned();
+            let supported =
+                "the scaling of Llama 3.1, 3.2 or 3.3; give the Hugging Face folder of others";
+            return Err(unsupported(keys.path(), ROPE_FREQS, found, supported));
+        };
+        Ok(Self {
+            rope_type: Some("llama3".to_owned()),
+            factor: Some(factor),
+            low_freq_factor: Some(low),
+            high_freq_factor: Some(high),
+            original_max_position_embeddings: Some(original),
+            ..Self::default()
+        })
+    }
+
     /// The kinds of scaling that are known.
     const KINDS: &str = "\"default\", \"linear\" or \"llama3\"";
 
@@ -133,5 +222,36 @@ impl RopeParameters {
     }
 }
 
-/// The base of the rotary frequencies where no field says it.
-const THETA: f64 = 10_000.0;
+/// The base of the rotary frequencies where no field says it, and no key of a GGUF file.
+pub const THETA: f64 = 10_000.0;
+
+/// The tensor by which llama.cpp divides rotary frequencies.
+pub const ROPE_FREQS: &str = "rope_freqs.weight";
+
+/// The factors of Llama 3.1 and 3.3, and of Llama 3.2. Their other parameters are the same.
+const LLAMA3_FACTORS: [f64; 2] = [8.0, 32.0];
+
+/// How far a divisor may be from that of a known scaling, of itself: both are computed in f32.
+const SAME_DIVISOR: f64 = 1e-4;
+
+/// The part of a head that is so many dimensions when it is taken of all and rounded down, as configurations say it.
+fn share(dims: usize, of: usize) -> f64 {
+    let part = dims as f64 / of as f64;
+    match (of as f64 * part) as usize == dims {
+        true => part,
+        false => part.next_up(),
+    }
+}
+
+#[test]
+fn shares_of_heads_come_back() {
+    for of in (2..=512).step_by(2) {
+        for dims in (2..=of).step_by(2) {
+            assert_eq!(
+                (of as f64 * share(dims, of)) as usize,
+                dims,
+                "{dims} of {of}"
+            );
+        }
+    }
+}
