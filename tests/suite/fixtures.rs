@@ -134,7 +134,7 @@ pub fn families() -> Vec<String> {
 }
 
 /// The families as the program names them where it refuses another one.
-fn known_families() -> BTreeSet<String> {
+pub fn known_families() -> BTreeSet<String> {
     let folder = copied(&path("reference/tiny-families/llama"));
     std::fs::write(
         folder.path().join("config.json"),

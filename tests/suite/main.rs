@@ -13,6 +13,7 @@ mod fetching;
 mod fixtures;
 mod foreign;
 mod gate;
+mod gguf;
 mod html;
 mod hub;
 mod inference;

@@ -18,13 +18,13 @@ use super::fixtures::{
     runtime, smollm2, tiny,
 };
 
-fn ids(value: &serde_json::Value) -> Array2<i64> {
+pub fn ids(value: &serde_json::Value) -> Array2<i64> {
     let rows: Vec<Vec<i64>> = value.as_array().unwrap().iter().map(ints).collect();
     Array2::from_shape_fn((rows.len(), rows[0].len()), |(b, t)| rows[b][t])
 }
 
 /// Every residual boundary and the logits.
-fn forward(engine: &mut Engine, ids: Array2<i64>) -> (Vec<Tensor>, Array2<f32>) {
+pub fn forward(engine: &mut Engine, ids: Array2<i64>) -> (Vec<Tensor>, Array2<f32>) {
     let biases = Biases::new(ids.ncols()).unwrap();
     let mut streams = vec![engine.embed(ids, 0).unwrap()];
     for layer in 0..engine.layers() {
@@ -121,23 +121,10 @@ fn family_equals_transformers(family: &str) {
     }
 }
 
-/// The same models from GGUF files, whose tensors are named by the package gguf.
-#[rstest]
-fn gguf_files_equal_transformers(#[values("qwen2", "qwen3")] family: &str) {
-    let expected = &json("reference/tiny-families/expected.json")["families"][family];
-    let file = path("reference/tiny-families").join(format!("{family}.gguf"));
-    let (model, mut engine) = load(&file.to_string_lossy());
-    assert_eq!(model.decoder("").unwrap().spec.family.to_string(), family);
-    equals(family, &mut engine, expected);
-    // Digit by digit, though there is a token for ten.
-    assert!(!model.tokenizer.numeral(10).is_empty());
-    assert_eq!(model.tokenizer.encode("10+1").unwrap().len(), 4);
-}
-
 /// Matrices are widened row by row and column by column: the second is the first one transposed, whatever their blocks.
 #[rstest]
 fn columns_are_rows_transposed(
-    #[values("tiny-families/qwen2.gguf", "tiny-llama/llama3.2.gguf", SMOLLM2, QWEN)] name: &str,
+    #[values("tiny-gguf/qwen2.gguf", "tiny-llama/llama3.2.gguf", SMOLLM2, QWEN)] name: &str,
 ) {
     let file = path("reference").join(name);
     let reference = match file.exists() {
