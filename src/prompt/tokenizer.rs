@@ -58,16 +58,17 @@ impl Tokenizer {
         })
     }
 
-    /// A byte-level BPE tokenizer from its parts.
+    /// A byte-level BPE tokenizer from its parts, `pre` being llama.cpp's name of the way a text is split first ([`Splitter`]).
     ///
     /// # Errors
-    /// Parts that do not fit together.
+    /// An unknown `pre`, or parts that do not fit together.
     pub fn from_bpe(
         tokens: &[&str],
         merges: &[&str],
         special: &[&str],
-        splitter: Splitter,
+        pre: &str,
     ) -> Result<Self, String> {
+        let splitter = Splitter::named(pre).ok_or_else(|| format!("{pre:?}"))?;
         let normalizer = match splitter {
             Splitter::Qwen2 | Splitter::Olmo => json!({ "type": "NFC" }),
             _ => Value::Null,

@@ -101,7 +101,7 @@ fn byte_level(gguf: &Gguf, tokens: &[&str], special: &[&str]) -> Result<Tokenize
     let merges = strings(gguf, "tokenizer.ggml.merges")?;
     let key = "tokenizer.ggml.pre";
     let pre = gguf.get(key).map_or(Some("default"), Value::as_str);
-    let Some(splitter) = pre.and_then(Splitter::named) else {
+    let Some(pre) = pre.filter(|pre| Splitter::named(pre).is_some()) else {
         let found = pre.map_or("no string".to_owned(), |pre| format!("{pre:?}"));
         let supported = format!(
             "{}; give the Hugging Face folder instead",
@@ -109,7 +109,7 @@ fn byte_level(gguf: &Gguf, tokens: &[&str], special: &[&str]) -> Result<Tokenize
         );
         return Err(unsupported(gguf.path(), key, found, &supported));
     };
-    let tokenizer = Tokenizer::from_bpe(tokens, &merges, special, splitter);
+    let tokenizer = Tokenizer::from_bpe(tokens, &merges, special, pre);
     tokenizer.map_err(|reason| {
         contradicts(
             gguf,
