@@ -95,7 +95,9 @@ def mutate(stage, out, options):
     targets = ["--lib"] if stage.crate and not stage.crate.suite else ["--lib", "--test", "suite"]
     # A part's lock file says more than it needs, and is cut.
     locked = ["--offline"] if stage.crate else ["--locked"]
-    command += ["--", *locked, *targets, "--", *stage.tests]
+    # Only the bootstraps are worth the time that optimising takes.
+    quick = [] if stage.crate == STATS else ["--config", "profile.dev.package.af1.opt-level=0"]
+    command += ["--", *quick, *locked, *targets, "--", *stage.tests]
     # Of its own: cargo takes the copy for the project itself, and would leave a mutant as the project's program.
     environment = dict(os.environ, CARGO_TARGET_DIR=str(WORK / "build"), CARGO_PROFILE_DEV_DEBUG="0")
     done = subprocess.run(command, cwd=tree, env=environment, check=False)

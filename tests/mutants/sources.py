@@ -56,11 +56,16 @@ def manifest_of(text):
     for section in sections:
         header = section.split("\n", 1)[0]
         if header in ("[dependencies]", "[dev-dependencies]"):
-            named = lambda line: re.search(rf"\b{line.split(' ')[0].replace('-', '_')}\b(::|;)", text)
+            named = lambda line: is_used(line.split(" ")[0].replace("-", "_"), text)
             kept.append("\n".join([header, *filter(named, section.split("\n")[1:])]) + "\n")
         elif header == "[package]" or header.startswith("[profile."):
             kept.append(section)
     return "\n".join([*kept, "[workspace]", ""])
+
+
+def is_used(crate, text):
+    """Whether sources name a crate, and no module of that name."""
+    return re.search(rf"\b{crate}::", text) and not re.search(rf"^mod {crate};", text, re.MULTILINE)
 
 
 def name_modules(tree):

@@ -225,3 +225,6 @@ pub fn replace(
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;

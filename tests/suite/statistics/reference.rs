@@ -2,7 +2,8 @@
 
 use af1::stats::{
     Clusters, Mean, Proportion, bootstrap_clustered, bootstrap_paired, bootstrap_two_level, holm,
-    mcnemar_greater, mcnemar_two_sided, noninferiority, pass_probability, sample_size,
+    lower_over_contexts, mcnemar_greater, mcnemar_two_sided, noninferiority, pass_probability,
+    sample_size,
 };
 use serde_json::Value;
 
@@ -116,6 +117,17 @@ fn sample_sizes_equal_enumeration() {
 }
 
 #[test]
+fn bounds_over_contexts_equal_scipy() {
+    for row in rows("over_contexts") {
+        let successes: Vec<usize> = (numbers(&row["successes"]).iter())
+            .map(|&k| k as usize)
+            .collect();
+        let low = lower_over_contexts(&successes, count(&row["trials"])).unwrap();
+        close(low, number(&row["low"]), EQUAL, &row);
+    }
+}
+
+#[test]
 fn bootstraps_equal_scipy_and_enumeration() {
     let fixture = json("reference/stats.json");
     let resamples = 100_000;
@@ -161,10 +173,11 @@ fn clusters_equal_statsmodels_and_all_pairs() {
         let ways = row["ways"].as_array().unwrap();
         let integers = |way: &Value| numbers(way).iter().map(|&unit| unit as i64).collect();
         let ways: Vec<Vec<i64>> = ways.iter().map(integers).collect();
-        let successes: Vec<bool> = numbers(&row["successes"])
-            .iter()
-            .map(|&s| s == 1.0)
-            .collect();
+        let booleans = |name: &str| -> Vec<bool> {
+            let all = numbers(&row[name]);
+            all.iter().map(|&s| s == 1.0).collect()
+        };
+        let (successes, second) = (booleans("successes"), booleans("second"));
         let operands = Clusters::of_operands(ways.clone());
         let values = numbers(&row["values"]);
         close(
@@ -187,10 +200,19 @@ fn clusters_equal_statsmodels_and_all_pairs() {
             let (interval, expected) = (found.interval(), numbers(&row["interval"]));
             close(interval.low, expected[0], QUANTILE, row);
             close(interval.high, expected[1], QUANTILE, row);
-            let p = found.p_above(number(&row["claim"]));
-            match row["p_above"].as_f64() {
-                Some(expected) => close(p, expected, QUANTILE, row),
-                None => assert!(p >= HALF, "{p}: {row}"),
+            let difference = clusters.difference(&successes, &second).unwrap();
+            let expected = numbers(&row["difference"]);
+            close(difference.value, expected[0], EQUAL, row);
+            close(difference.low, expected[1], QUANTILE, row);
+            close(difference.high, expected[2], QUANTILE, row);
+            for (p, expected) in [
+                (found.p_above(number(&row["claim"])), &row["p_above"]),
+                (clusters.greater(&successes, &second), &row["greater"]),
+            ] {
+                match expected.as_f64() {
+                    Some(expected) => close(p, expected, QUANTILE, row),
+                    None => assert!(p >= HALF, "{p}: {row}"),
+                }
             }
         }
     }
