@@ -89,6 +89,7 @@ def tree_of(crate):
 def mutate(stage, out, options):
     """Runs cargo-mutants with a stage's tests; the mutants by what became of them, each by its place and name."""
     tree = tree_of(stage.crate)
+    out.mkdir(parents=True, exist_ok=True)
     command = ["cargo", "mutants", "--in-place", "--output", str(out), "--exclude-re", NEVER_COMPILE, "--colors", "never"]
     # A mutant that never ends is noticed, too.
     command += ["--minimum-test-timeout", "30", "--build-timeout", "1800", *options]

@@ -1,9 +1,9 @@
 //! Against published values, scipy, statsmodels and full enumeration.
 
 use af1::stats::{
-    Clusters, Mean, Proportion, bootstrap_clustered, bootstrap_paired, bootstrap_two_level, holm,
-    lower_over_contexts, mcnemar_greater, mcnemar_two_sided, noninferiority, pass_probability,
-    sample_size,
+    Clusters, Design, Evidence, Inference, Mean, Proportion, bootstrap_clustered, bootstrap_paired,
+    bootstrap_two_level, difference_bounds, holm, lower_over_contexts, mcnemar_greater,
+    mcnemar_two_sided, noninferiority, pass_probability, sample_size,
 };
 use serde_json::Value;
 
@@ -82,6 +82,14 @@ fn tests_equal_scipy_and_statsmodels() {
             &row,
         );
     }
+    for row in rows("difference_bounds") {
+        let of = |name: &str| count(&row[name]);
+        let tail = number(&row["tail"]);
+        let (low, high) = difference_bounds(of("wins"), of("losses"), of("trials"), tail);
+        let expected = numbers(&row["interval"]);
+        close(low, expected[0], QUANTILE, &row);
+        close(high, expected[1], QUANTILE, &row);
+    }
     for row in rows("holm") {
         let adjusted = holm(&numbers(&row["p"]));
         for (found, expected) in adjusted.iter().zip(numbers(&row["adjusted"])) {
@@ -92,6 +100,46 @@ fn tests_equal_scipy_and_statsmodels() {
         let (k, n) = (count(&row["k"]), count(&row["n"]));
         let p = noninferiority(k, n, number(&row["reference"]), number(&row["margin"]));
         close(p, number(&row["p"]), EQUAL, &row);
+        let (claim, evidence) = (
+            number(&row["reference"]) - number(&row["margin"]),
+            Evidence::of_prompts(k, n),
+        );
+        close(evidence.p_above(claim), number(&row["p"]), EQUAL, &row);
+        close(
+            evidence.p_below(claim),
+            number(&row["p_below"]),
+            EQUAL,
+            &row,
+        );
+    }
+}
+
+/// How many prompts, and over how many values or questions, that depend on each other.
+#[test]
+fn what_a_claim_needs_equals_enumeration() {
+    for row in rows("needed") {
+        let of_operands = row["about"] == "operands";
+        let evidence = Evidence {
+            inference: match of_operands {
+                true => Inference::Operands,
+                false => Inference::Prompts,
+            },
+            successes: count(&row["successes"]),
+            trials: count(&row["trials"]),
+            design: Some(Design {
+                effective: number(&row["effective"]),
+                units: number(&row["units"]),
+            }),
+        };
+        let (prompts, values) = (&row["prompts"], &row["values"]);
+        let expected = match of_operands {
+            true => format!("{prompts} right answers over {values} values of every operand"),
+            false => {
+                format!("{prompts} right answers to at least {values} different questions")
+            }
+        };
+        let found = evidence.more(number(&row["claim"]), number(&row["power"]));
+        assert_eq!(found, Some(expected), "{row}");
     }
 }
 
