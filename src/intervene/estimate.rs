@@ -151,6 +151,13 @@ pub struct Means {
 /// The two residuals of a key whose prompts have the smallest draws: the prompt's draw, its index, the residual.
 type Drawn = Vec<(u64, usize, Array1<f32>)>;
 
+/// Random numbers of a position, the same in every run with the seed; `salt` is below 2^32.
+pub(super) fn random_at(seed: u64, position: usize, salt: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream((position as u64) << 32 | salt);
+    random
+}
+
 /// Keeps the two with the smallest draws.
 fn draw(drawn: &mut Drawn, new: impl Iterator<Item = (u64, usize, Array1<f32>)>) {
     drawn.extend(new);
@@ -190,9 +197,7 @@ impl Means {
             for (t, x) in row.outer_iter().enumerate() {
                 if t > 0 {
                     self.overall.push(x);
-                    let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-                    random.set_stream((t as u64) << 32 | prompt as u64);
-                    let number = random.random();
+                    let number = random_at(self.seed, t, prompt as u64).random();
                     let drawn = self.drawn[t].entry(set.prompts[prompt].ids[t]).or_default();
                     if drawn.len() < 2 || drawn.iter().any(|(other, _, _)| number < *other) {
                         draw(drawn, std::iter::once((number, prompt, x.to_owned())));

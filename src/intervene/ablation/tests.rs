@@ -4,7 +4,7 @@
 use super::super::examples::{prompts, residuals};
 use super::*;
 use ndarray::{Array2, Axis, s};
-use rand::RngExt;
+use rand::{RngExt, SeedableRng};
 
 const IDS: [&[u32]; 6] = [
     &[9, 1, 5],
