@@ -22,17 +22,9 @@ from collections import Counter
 from typing import NamedTuple
 
 import sources
-from sources import ROOT, WORK
+from sources import ROOT, WORK, Part
 
 VERSION = "27.1.0"
-
-
-class Part(NamedTuple):
-    """Rooms of the program as a crate of their own, with modules of the integration tests and fixtures."""
-
-    rooms: list[str]
-    suite: list[str]
-    fixtures: list[str]
 
 
 class Stage(NamedTuple):
@@ -49,8 +41,8 @@ class Room(NamedTuple):
     stages: list[Stage]
 
 
-STATS = Part(["stats"], ["statistics"], ["reference/stats.json"])
-INTERVENE = Part(["error", "interrupt", "file", "prompt", "intervene"], [], ["styles"])
+STATS = Part(["stats"], [], ["statistics"], ["reference/stats.json"])
+INTERVENE = Part(["intervene"], ["error", "interrupt", "file", "prompt"], [], ["styles"])
 WHOLE = None
 
 # What replaces and restricts is tested against independent implementations, and against what was planted.
@@ -79,7 +71,7 @@ def tree_of(crate):
     name = "-".join(crate.rooms) if crate else "whole"
     tree = WORK / "trees" / name
     if crate:
-        sources.copy_part(*crate, tree)
+        sources.copy_part(crate, tree)
     else:
         sources.copy_whole(tree)
     sources.name_modules(tree)

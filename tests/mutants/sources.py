@@ -3,6 +3,7 @@
 import re
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "target" / "mutants"
@@ -25,32 +26,45 @@ def copy_whole(tree):
     copy({source: source for source in WHOLE}, tree)
 
 
-def copy_part(rooms, suite, fixtures, tree):
-    """A crate of some rooms alone, with their unit tests and with modules of the integration tests that need nothing else. It is
-    built in seconds."""
+class Part(NamedTuple):
+    """Rooms of the program as a crate of their own, with their unit tests and with modules of the integration tests that need nothing
+    else. It is built in seconds, the more so as the rooms below are a crate that is built once."""
+
+    rooms: list[str]
+    below: list[str]
+    suite: list[str]
+    fixtures: list[str]
+
+
+def copy_part(part, tree):
     sources = {"Cargo.lock": "Cargo.lock"}
-    for room in rooms:
-        place = f"src/{room}" if (ROOT / "src" / room).is_dir() else f"src/{room}.rs"
-        sources[place] = place
-    for module in suite:
-        sources[f"tests/suite/{module}"] = f"tests/suite/{module}"
-    if suite:
+    sources.update({place_of(room): place_of(room) for room in part.rooms})
+    sources.update({f"tests/suite/{module}": f"tests/suite/{module}" for module in part.suite})
+    if part.suite:
         sources["tests/suite/fixtures/files.rs"] = "tests/suite/fixtures.rs"
-    sources.update({f"fixtures/{file}": f"fixtures/{file}" for file in fixtures})
+    sources.update({place_of(room): f"below/{place_of(room)}" for room in part.below})
+    folders = ["", "below/"] if part.below else [""]
+    sources.update({f"fixtures/{file}": f"{folder}fixtures/{file}" for folder in folders for file in part.fixtures})
     copy(sources, tree)
-    lines = [f"pub mod {room};" for room in rooms]
-    if "error" in rooms:
-        lines.append("pub use error::{Error, Result};")
-    (tree / "src/lib.rs").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if suite:
-        modules = "".join(f"mod {module};\n" for module in ["fixtures", *suite])
+    lines = "".join(f"pub mod {room};\n" for room in part.rooms)
+    if part.below:
+        write_crate(tree / "below", "below", "".join(f"pub mod {room};\n" for room in part.below) + "pub use error::{Error, Result};\n")
+        lines += "pub use below::*;\n"
+    if part.suite:
+        modules = "".join(f"mod {module};\n" for module in ["fixtures", *part.suite])
         (tree / "tests/suite/main.rs").write_text(modules, encoding="utf-8")
-    text = "".join(file.read_text(encoding="utf-8") for file in tree.rglob("*.rs"))
-    (tree / "Cargo.toml").write_text(manifest_of(text), encoding="utf-8")
+    write_crate(tree, "af1", lines)
 
 
-def manifest_of(text):
-    """The project's manifest with those dependencies alone that sources name."""
+def place_of(room):
+    return f"src/{room}" if (ROOT / "src" / room).is_dir() else f"src/{room}.rs"
+
+
+def write_crate(folder, name, lines):
+    """The root of a crate, and the project's manifest with those dependencies alone that its sources name."""
+    (folder / "src/lib.rs").write_text(lines, encoding="utf-8")
+    files = [*folder.glob("src/**/*.rs"), *folder.glob("tests/**/*.rs")]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
     sections = re.split(r"^(?=\[)", (ROOT / "Cargo.toml").read_text(encoding="utf-8"), flags=re.MULTILINE)
     kept = []
     for section in sections:
@@ -58,9 +72,15 @@ def manifest_of(text):
         if header in ("[dependencies]", "[dev-dependencies]"):
             named = lambda line: is_used(line.split(" ")[0].replace("-", "_"), text)
             kept.append("\n".join([header, *filter(named, section.split("\n")[1:])]) + "\n")
-        elif header == "[package]" or header.startswith("[profile."):
+        elif header == "[package]":
+            kept.append(section.replace('name = "af1"', f'name = "{name}"'))
+        elif header.startswith("[profile.") and name == "af1":
             kept.append(section)
-    return "\n".join([*kept, "[workspace]", ""])
+    if "pub use below::" in lines:
+        kept.append('[dependencies.below]\npath = "below"\n')
+    if name == "af1":
+        kept.append("[workspace]\n")
+    (folder / "Cargo.toml").write_text("\n".join(kept), encoding="utf-8")
 
 
 def is_used(crate, text):
