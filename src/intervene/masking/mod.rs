@@ -159,6 +159,7 @@ mod tests {
             .collect();
         let expected = expected.map(|(name, sink, cut, cuts)| (name.to_owned(), sink, cut, cuts));
         assert_eq!(found, expected);
+        assert_eq!(names(), expected.map(|of| of.0));
     }
 
     /// Two techniques are the same if they have the same name, wherever they come from.
