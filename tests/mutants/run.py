@@ -100,22 +100,26 @@ def mutate(stage, out, options):
     return {kind: (out / "mutants.out" / f"{kind}.txt").read_text(encoding="utf-8").splitlines() for kind in KINDS}
 
 
-def try_room(name, room, options):
-    """The mutants of a room that survive: with the first tests, and of these with the next ones."""
+def without_places(mutants):
+    return Counter(re.sub(r"^([^:]+):\d+:\d+: ", r"\1: ", mutant) for mutant in mutants)
+
+
+def try_room(name, room, options, known):
+    """The mutants of a room that survive: with the first tests, and of these with the next ones, unless it is known of all."""
     shutil.rmtree(WORK / name, ignore_errors=True)
     lists = mutate(room.stages[0], WORK / name / "1", options)
     tried = sum(len(lists[kind]) for kind in (CAUGHT, MISSED, TIMEOUT))
     timeouts = len(lists[TIMEOUT])
     print(f"{name}: {tried} mutants, {len(lists[UNVIABLE])} others do not compile; {len(lists[MISSED])} are left", flush=True)
     for number, stage in enumerate(room.stages[1:], 2):
-        if not lists[MISSED]:
+        if not without_places(lists[MISSED]) - known:
             break
         only = [word for mutant in lists[MISSED] for word in ("--re", f"^{re.escape(mutant)}$")]
         lists = mutate(stage, WORK / name / str(number), ["--file", f"{room.folder}/**/*.rs", *only])
         timeouts += len(lists[TIMEOUT])
         print(f"{name}: {len(lists[MISSED])} are left of {tried}", flush=True)
     print(f"{name}: {tried} tried, {len(lists[MISSED])} survive, {timeouts} do not end", flush=True)
-    return [re.sub(r"^([^:]+):\d+:\d+: ", r"\1: ", mutant) for mutant in lists[MISSED]]
+    return without_places(lists[MISSED])
 
 
 def survivors(rooms):
@@ -137,11 +141,10 @@ def main():
         sys.exit(f"cargo-mutants {VERSION} is needed, found {version.strip() or 'none'}: cargo install --locked cargo-mutants@{VERSION}")
     chosen = {name: ROOMS[name] for name in arguments.room or ROOMS}
     shard = ["--shard", arguments.shard, "--sharding", "round-robin"] if arguments.shard else []
-    missed = Counter()
+    known, missed = survivors(chosen.values()), Counter()
     for name, room in chosen.items():
         files = arguments.file or [f"{room.folder}/**/*.rs"]
-        missed.update(try_room(name, room, [*shard, *(word for file in files for word in ("--file", file))]))
-    known = survivors(chosen.values())
+        missed += try_room(name, room, [*shard, *(word for file in files for word in ("--file", file))], known)
     new = missed - known
     for mutant, times in sorted(new.items()):
         print(f"MISSED: {mutant} ({times} times)")

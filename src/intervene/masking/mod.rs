@@ -162,6 +162,13 @@ mod tests {
         assert_eq!(names(), expected.map(|of| of.0));
     }
 
+    #[test]
+    fn a_window_is_the_last_tokens_and_the_first() {
+        let window = Technique::named("window-3").unwrap();
+        let seen: Vec<usize> = (0..8).filter(|&k| window.0.peek(k, 8)).collect();
+        assert_eq!(seen, [0, 5, 6, 7]);
+    }
+
     /// Two techniques are the same if they have the same name, wherever they come from.
     #[test]
     fn a_technique_is_its_name() {
