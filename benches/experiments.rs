@@ -64,12 +64,13 @@ fn kept(found: &Evaluated) -> Vec<usize> {
     found.cells.iter().map(kept).collect()
 }
 
-fn bench(c: &mut Criterion, case: &Case) {
+/// The sessions of a case's model, and the prompts of its template.
+fn loaded(case: &Case) -> (Engine, PromptSet) {
     let cache = Cache::of_user().expect("a cache folder");
     let library = Library::find_or_fetch(&cache, &Device::Cpu).expect("an ONNX Runtime library");
     let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
     let model = Model::load(case.model, &BosChoice::Default, &cache).expect("the model");
-    let mut engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
+    let engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
     let operation = "A+B".parse().expect("an operation");
     let template = Styles::built_in()
         .select(&[case.style.to_owned()], &[operation])
@@ -89,18 +90,20 @@ fn bench(c: &mut Criterion, case: &Case) {
     };
     let bos = model.bos();
     let set = PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts");
+    (engine, set)
+}
+
+/// What is timed gives the case's numbers.
+fn check(
+    engine: &mut Engine,
+    set: &PromptSet,
+    case: &Case,
+    requests: [&Request<'_>; 2],
+    af1: &[Plan],
+) {
     let all: Vec<usize> = (0..set.len()).collect();
     let biases = Biases::new(set.positions()).expect("masks");
-    let (wait, transfer) = case.af1;
-    let (waiting, af1) = ([Plan::waiting(wait)], [Plan::af1(wait, transfer)]);
-    let methods = METHODS.map(named);
-    let request = Request {
-        estimator: Estimator::PlugIn,
-        batch: set.len(),
-        ..Request::new(&waiting, &methods)
-    };
-
-    let (_, logits) = base_forward(&mut engine, set.ids(&all), &biases, &[]).expect("a forward");
+    let (_, logits) = base_forward(engine, set.ids(&all), &biases, &[]).expect("a forward");
     let correct = logits
         .outer_iter()
         .zip(&set.prompts)
@@ -110,13 +113,9 @@ fn bench(c: &mut Criterion, case: &Case) {
         (case.prompts, case.base_correct),
         "the forward is wrong"
     );
-    let masked = Request {
-        way: Way::Masked,
-        ..request
-    };
-    for request in [&request, &masked] {
-        let mut checked = evaluate(&mut engine, set.clone(), request).expect("an evaluation");
-        let af1 = checked.evaluation.sweep(&mut engine, &af1, &methods[..1]);
+    for request in requests {
+        let mut checked = evaluate(engine, set.clone(), request).expect("an evaluation");
+        let af1 = (checked.evaluation).sweep(engine, af1, &request.ablations[..1]);
         checked.cells.extend(af1.expect("an evaluation"));
         assert_eq!(
             kept(&checked),
@@ -124,7 +123,26 @@ fn bench(c: &mut Criterion, case: &Case) {
             "the experiments are wrong: they must not be timed"
         );
     }
+}
 
+fn bench(c: &mut Criterion, case: &Case) {
+    let (mut engine, set) = loaded(case);
+    let (wait, transfer) = case.af1;
+    let (waiting, af1) = ([Plan::waiting(wait)], [Plan::af1(wait, transfer)]);
+    let methods = METHODS.map(named);
+    let request = Request {
+        estimator: Estimator::PlugIn,
+        batch: set.len(),
+        ..Request::new(&waiting, &methods)
+    };
+    let masked = Request {
+        way: Way::Masked,
+        ..request
+    };
+    check(&mut engine, &set, case, [&request, &masked], &af1);
+
+    let all: Vec<usize> = (0..set.len()).collect();
+    let biases = Biases::new(set.positions()).expect("masks");
     let mut group = c.benchmark_group(case.model);
     group.sample_size(10);
     group.throughput(Throughput::Elements(set.len() as u64));

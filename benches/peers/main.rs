@@ -42,7 +42,17 @@ fn main() {
         return;
     }
     let mut engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
-    let fewshot = task.ends_with("-fewshot");
+    let set = prompts(&model, task.ends_with("-fewshot"));
+    let done = run(&task, &mut engine, &set);
+    let line = serde_json::json!({
+        "task": task, "tool": "af1",
+        "prompts_per_second": (set.len() * done.cells) as f64 / done.seconds,
+        "peak_rss_mb": common::peak_rss_mb(), "counts": done.counts,
+    });
+    println!("{line}");
+}
+
+fn prompts(model: &Model, fewshot: bool) -> PromptSet {
     let style = if fewshot { "four-shot" } else { "symbolic" };
     let styles = match fewshot {
         true => Styles::read("four-shot".as_ref()).expect("built in"),
@@ -59,82 +69,101 @@ fn main() {
         seed: 42,
     };
     let bos = model.bos();
-    let set = PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts");
-    let all: Vec<usize> = (0..set.len()).collect();
-    let layers = engine.layers();
-    let cama = ablation::named("cama").expect("it is built in");
+    PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts")
+}
+
+/// A task that was run.
+struct Done {
+    /// Cells that were measured each time.
+    cells: usize,
+    /// The median time.
+    seconds: f64,
+    /// What was counted.
+    counts: Vec<usize>,
+}
+
+fn run(task: &str, engine: &mut Engine, set: &PromptSet) -> Done {
+    let ablations = [ablation::named("cama").expect("it is built in")];
     let af1 = [Plan::af1(AF1.0, AF1.1)];
-    let grid: Vec<Plan> = (0..=layers)
-        .flat_map(|wait| (0..=MOST_TRANSFER).map(move |transfer| Plan::af1(wait, transfer)))
-        .filter(|plan| plan.fits(layers))
-        .collect();
-    let ablations = [cama];
     let request = Request {
         estimator: Estimator::PlugIn,
         ..Request::new(&af1, &ablations)
     };
-    let right = |tokens: &[u32]| {
-        let pairs = tokens.iter().zip(&set.prompts);
-        pairs
-            .filter(|(token, prompt)| prompt.answers.contains(token))
-            .count()
-    };
-    let mut cells = 1;
-    let (seconds, counts) = match &*task {
+    let all: Vec<usize> = (0..set.len()).collect();
+    let (seconds, counts) = match task {
         "forward-fewshot" | "forward-symbolic" => {
             let biases = Biases::new(set.positions()).expect("masks");
             measure(|| {
                 let ids = set.ids(&all);
-                let (_, logits) = base_forward(&mut engine, ids, &biases, &[]).expect("a forward");
+                let (_, logits) = base_forward(engine, ids, &biases, &[]).expect("a forward");
                 let tokens: Vec<u32> = logits.outer_iter().map(first_maximum).collect();
-                vec![right(&tokens)]
+                vec![right(set, &tokens)]
             })
         }
         "base-fewshot" => measure(|| {
-            let found = prepare(&mut engine, set.clone(), &request, &[]).expect("a base");
-            vec![right(&found.base)]
+            let found = prepare(engine, set.clone(), &request, &[]).expect("a base");
+            vec![right(set, &found.base)]
         }),
         "capture-fewshot" => measure(|| {
-            let found = prepare(&mut engine, set.clone(), &request, &[AF1.0]).expect("means");
+            let found = prepare(engine, set.clone(), &request, &[AF1.0]).expect("means");
             vec![found.contexts[&AF1.0].keys]
         }),
         "af1-fewshot" | "af1-symbolic" => {
-            let mut found = prepare(&mut engine, set.clone(), &request, &[AF1.0]).expect("means");
+            let mut found = prepare(engine, set.clone(), &request, &[AF1.0]).expect("means");
             measure(|| {
-                let cells = found.sweep(&mut engine, &af1, &[cama]).expect("answers");
-                vec![right(&cells[0].predicted)]
+                let cells = found.sweep(engine, &af1, &ablations).expect("answers");
+                vec![right(set, &cells[0].predicted)]
             })
         }
-        "grid-fewshot" => {
-            cells = grid.len();
-            let waits: Vec<usize> = (0..=layers).collect();
-            let (seconds, all) = measure(|| {
-                let mut found = prepare(&mut engine, set.clone(), &request, &waits).expect("means");
-                let cells = found.sweep(&mut engine, &grid, &[cama]).expect("answers");
-                cells.iter().map(|cell| right(&cell.predicted)).collect()
-            });
-            // Those that the other tools are asked for.
-            let sampled = std::env::args().skip_while(|arg| arg != "--cells").nth(1);
-            let sampled = sampled.unwrap_or_default();
-            let pairs = sampled.split(' ').filter_map(|pair| pair.split_once(','));
-            let counts = pairs.map(|(wait, transfer)| {
-                let number = |text: &str| text.parse().expect("a number");
-                let plan = Plan::af1(number(wait), number(transfer));
-                all[grid
-                    .iter()
-                    .position(|p| *p == plan)
-                    .expect("a cell of the grid")]
-            });
-            (seconds, counts.collect())
-        }
+        "grid-fewshot" => return grid(engine, set, &request),
         other => panic!("no task is called {other:?}"),
     };
-    let line = serde_json::json!({
-        "task": task, "tool": "af1",
-        "prompts_per_second": (set.len() * cells) as f64 / seconds,
-        "peak_rss_mb": common::peak_rss_mb(), "counts": counts,
+    Done {
+        cells: 1,
+        seconds,
+        counts,
+    }
+}
+
+/// All of `W` and `K`; it counts those cells that the other tools are asked for.
+fn grid(engine: &mut Engine, set: &PromptSet, request: &Request<'_>) -> Done {
+    let layers = engine.layers();
+    let grid: Vec<Plan> = (0..=layers)
+        .flat_map(|wait| (0..=MOST_TRANSFER).map(move |transfer| Plan::af1(wait, transfer)))
+        .filter(|plan| plan.fits(layers))
+        .collect();
+    let waits: Vec<usize> = (0..=layers).collect();
+    let (seconds, all) = measure(|| {
+        let mut found = prepare(engine, set.clone(), request, &waits).expect("means");
+        let cells = found.sweep(engine, &grid, request.ablations);
+        let cells = cells.expect("answers");
+        cells
+            .iter()
+            .map(|cell| right(set, &cell.predicted))
+            .collect()
     });
-    println!("{line}");
+    let sampled = std::env::args().skip_while(|arg| arg != "--cells").nth(1);
+    let sampled = sampled.unwrap_or_default();
+    let pairs = sampled.split(' ').filter_map(|pair| pair.split_once(','));
+    let counts = pairs.map(|(wait, transfer)| {
+        let number = |text: &str| text.parse().expect("a number");
+        let plan = Plan::af1(number(wait), number(transfer));
+        let at = grid.iter().position(|p| *p == plan);
+        all[at.expect("a cell of the grid")]
+    });
+    Done {
+        cells: grid.len(),
+        seconds,
+        counts: counts.collect(),
+    }
+}
+
+/// Right answers.
+fn right(set: &PromptSet, tokens: &[u32]) -> usize {
+    let pairs = tokens.iter().zip(&set.prompts);
+    pairs
+        .filter(|(token, prompt)| prompt.answers.contains(token))
+        .count()
 }
 
 /// The median time of a task in seconds, and what it counts; the same every time.

@@ -11,6 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use super::held::hold;
 use crate::file::{Sha256, make_readable, sha256_bytes, sha256_file, write_atomically};
 use crate::interrupt::interrupted;
 use crate::{Error, Result};
@@ -349,7 +350,7 @@ impl Entry {
     /// Says that this process uses it: until it ends, no other process removes it, and its last use is now. Both are a help, not a
     /// promise: a folder may be read-only, a file system may have no locks.
     pub fn used(self) -> Self {
-        super::kept::hold(&self.folder);
+        hold(&self.folder.join(MANIFEST));
         self
     }
 

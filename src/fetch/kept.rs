@@ -1,20 +1,12 @@
 //! What the cache holds, and removing it.
-//!
-//! A process that uses an entry has a shared lock on its manifest until it ends; who removes the entry takes the exclusive one, and does not
-//! wait for it.
 
-use std::collections::HashMap;
 use std::fs::{self, File, TryLockError};
-use std::path::{Path, PathBuf};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::path::Path;
 use std::time::SystemTime;
 
-use super::Cache;
-use super::cache::{HASHES, LOCK, MANIFEST, PARTIAL};
+use super::cache::{Cache, HASHES, LOCK, MANIFEST, PARTIAL};
+use super::held::release;
 use crate::{Error, Result};
-
-/// The manifests of the entries that this process uses.
-static HELD: LazyLock<Mutex<HashMap<PathBuf, File>>> = LazyLock::new(Mutex::default);
 
 /// Something that the cache holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,8 +107,9 @@ impl Cache {
         };
         let fail = |e| Error::caching(&folder, e);
         if state == State::Complete {
-            held().remove(&folder);
-            let manifest = File::open(folder.join(MANIFEST)).map_err(fail)?;
+            let manifest = folder.join(MANIFEST);
+            release(&manifest);
+            let manifest = File::open(manifest).map_err(fail)?;
             if matches!(manifest.try_lock(), Err(TryLockError::WouldBlock)) {
                 return Ok(Removal::InUse);
             }
@@ -151,25 +144,6 @@ impl Cache {
             }
         }
     }
-}
-
-/// Marks an entry as used, now and until this process ends.
-pub(super) fn hold(folder: &Path) {
-    let path = folder.join(MANIFEST);
-    if let Ok(manifest) = File::options().append(true).open(&path) {
-        let _ = manifest.set_modified(SystemTime::now());
-    }
-    let mut held = held();
-    if !held.contains_key(folder)
-        && let Ok(manifest) = File::open(&path)
-        && manifest.try_lock_shared().is_ok()
-    {
-        held.insert(folder.to_owned(), manifest);
-    }
-}
-
-fn held() -> std::sync::MutexGuard<'static, HashMap<PathBuf, File>> {
-    HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a folder in the cache is; `None` for one that this program did not make.

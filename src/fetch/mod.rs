@@ -2,6 +2,7 @@
 //! and why is decided elsewhere ([`crate::model`], [`crate::runtime`]).
 
 mod cache;
+mod held;
 mod hub;
 mod hub_file;
 mod kept;

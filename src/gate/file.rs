@@ -144,8 +144,8 @@ impl ClaimWire {
             .map_or(Ok(Inference::default()), str::parse);
         let inference = inference.map_err(|problem: String| format!("inference {problem}"));
         let inference = problems.value(inference, Inference::default());
-        let operands = problems.span(self.operands.as_deref());
-        let results = problems.span(self.results.as_deref());
+        let operands = problems.span("operands", self.operands.as_deref());
+        let results = problems.span("results", self.results.as_deref());
         let limit = self.limit.unwrap_or(LIMIT);
         problems.unless(limit > 0, || "limit 0: expected at least 1".to_owned());
         let coverage = self.coverage.unwrap_or(COVERAGE);
@@ -222,9 +222,10 @@ impl Problems {
         self.some(found).unwrap_or(otherwise)
     }
 
-    /// A span of numbers, if there is one.
-    fn span(&mut self, text: Option<&str>) -> Option<Span> {
-        self.some(text?.parse())
+    /// The span of numbers of a field, if there is one.
+    fn span(&mut self, field: &str, text: Option<&str>) -> Option<Span> {
+        let found = text?.parse();
+        self.some(found.map_err(|problem: String| format!("{field} {problem}")))
     }
 
     /// The ablations that CAMA is claimed to be better than.

@@ -154,6 +154,13 @@ pub struct Means {
 /// The two residuals of a key whose prompts have the smallest draws: the prompt's draw, its index, the residual.
 type Drawn = Vec<(u64, usize, Array1<f32>)>;
 
+/// Random numbers of a position, the same in every run with the seed; `salt` is below 2^32.
+pub(super) fn random_at(seed: u64, position: usize, salt: u64) -> ChaCha8Rng {
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    random.set_stream((position as u64) << 32 | salt);
+    random
+}
+
 /// Keeps the two with the smallest draws.
 fn draw(drawn: &mut Drawn, new: impl Iterator<Item = (u64, usize, Array1<f32>)>) {
     drawn.extend(new);
@@ -193,9 +200,7 @@ impl Means {
             for (t, x) in row.outer_iter().enumerate() {
                 if t > 0 {
                     self.overall.push(x);
-                    let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-                    random.set_stream((t as u64) << 32 | prompt as u64);
-                    let number = random.random();
+                    let number = random_at(self.seed, t, prompt as u64).random();
                     let drawn = self.drawn[t].entry(set.prompts[prompt].ids[t]).or_default();
                     if drawn.len() < 2 || drawn.iter().any(|(other, _, _)| number < *other) {
                         draw(drawn, std::iter::once((number, prompt, x.to_owned())));
@@ -283,8 +288,9 @@ impl Means {
 
 #[cfg(test)]
 mod tests {
+    use super::super::examples::{prompts, residuals};
     use super::*;
-    use ndarray::array;
+    use ndarray::{Array3, array};
 
     fn moments(rows: &[[f32; 2]]) -> Moments {
         let mut moments = Moments::new(2);
@@ -328,6 +334,141 @@ mod tests {
             None
         );
         assert_eq!(moments(&rows[..1]).standard_error(), None);
+    }
+
+    #[test]
+    fn two_vectors_have_a_spread_and_one_has_none() {
+        let two = moments(&[[1.0, 5.0], [4.0, 5.0]]);
+        // The variance is 9/2, that of the mean half of it.
+        assert_eq!(two.standard_error(), Some(1.5));
+        assert_eq!(two.deviation().unwrap(), array![4.5f64.sqrt(), 0.0]);
+        let other = two.mean_without(array![1.0f32, 5.0].view());
+        assert_eq!(other.unwrap(), array![4.0, 5.0]);
+        let three = moments(&[[1.0, 0.0], [2.0, 0.0], [6.0, 0.0]]);
+        assert!(
+            (three.deviation().unwrap() - array![7.0f64.sqrt(), 0.0])
+                .sum()
+                .abs()
+                < 1e-12
+        );
+        assert_eq!(moments(&[[1.0, 5.0]]).deviation(), None);
+        assert_eq!(moments(&[]).deviation(), None);
+        let mut none = moments(&[]);
+        none.merge(&moments(&[]));
+        assert_eq!((none.count(), none.mean()), (0, array![0.0, 0.0].view()));
+    }
+
+    #[test]
+    fn estimators_have_names() {
+        let all = ["plug-in", "leave-one-out", "split"].map(|name| Estimator::named(name).unwrap());
+        let expected = [Estimator::PlugIn, Estimator::LeaveOneOut, Estimator::Split];
+        assert_eq!(all, expected);
+        assert_eq!(Estimator::named("none"), None);
+    }
+
+    const IDS: [&[u32]; 6] = [
+        &[9, 1, 5],
+        &[9, 1, 6],
+        &[9, 2, 5],
+        &[9, 1, 5],
+        &[9, 1, 7],
+        &[9, 1, 7],
+    ];
+
+    /// Of the last two prompts the residuals at position 2 have a mean of zero.
+    fn of_the_example() -> (PromptSet, Array3<f32>) {
+        let numbers = [
+            [1.0, 1.0, 1.0],
+            [1.0, 2.0, 3.0],
+            [1.0, 7.0, 5.0],
+            [1.0, 6.0, 2.0],
+            [1.0, 3.0, 0.0],
+            [1.0, 3.0, 0.0],
+        ];
+        let mut residuals = residuals(&numbers);
+        residuals[[4, 2, 0]] = 2.0;
+        residuals[[5, 2, 0]] = -2.0;
+        (prompts(&IDS), residuals)
+    }
+
+    fn means(parts: &[&[usize]]) -> Means {
+        let (set, residuals) = of_the_example();
+        let mut all = Means::new(3, 2, 7);
+        for part in parts {
+            let mut of_part = Means::new(3, 2, 7);
+            of_part.push(&set, part, residuals.select(ndarray::Axis(0), part).view());
+            all.merge(&of_part);
+        }
+        all
+    }
+
+    #[test]
+    fn means_are_by_token_by_position_and_over_all() {
+        let means = means(&[&[0, 1, 2, 3, 4, 5]]);
+        let mean = |moments: &Moments| (moments.count(), moments.mean().to_vec());
+        let of_token = |position, token| mean(means.of_token(position, token).unwrap());
+        assert_eq!(of_token(1, 1), (5, vec![3.0, 11.8]));
+        assert_eq!(of_token(1, 2), (1, vec![7.0, 49.0]));
+        assert_eq!(of_token(2, 7), (2, vec![0.0, 0.0]));
+        assert_eq!(of_token(0, 9), (6, vec![1.0, 1.0]));
+        assert!(means.of_token(1, 5).is_none() && means.of_token(3, 9).is_none());
+        let of_position = mean(means.of_position(1));
+        assert_eq!(of_position.0, 6);
+        assert!((of_position.1[0] - 22.0 / 6.0).abs() < 1e-12);
+        // Position 0 is never replaced, and is not among all.
+        assert_eq!(mean(means.of_all()).0, 12);
+        assert!((mean(means.of_all()).1[0] - 33.0 / 12.0).abs() < 1e-12);
+        assert_eq!(means.tokens(2).collect::<Vec<_>>(), [5, 6, 7]);
+    }
+
+    #[test]
+    fn contexts_are_counted_and_their_error_is_relative() {
+        let found = means(&[&[0, 1, 2, 3, 4, 5]]).contexts();
+        // Contexts of the keys: 1, 1, 2, 3, 5.
+        assert_eq!((found.keys, found.fewest, found.median), (5, 1, 2));
+        // Of token 5 at position 2, by numpy: the root of the sum of var(ddof=1) / 3, by the norm of the mean. That of token 7, whose
+        // mean is nothing, is no number.
+        assert!(
+            (found.largest_relative_error - 0.738_676_623_108_495_9).abs() < 1e-12,
+            "{found:?}"
+        );
+        let nothing = Means::new(3, 2, 7).contexts();
+        assert_eq!((nothing.keys, nothing.fewest, nothing.median), (0, 0, 0));
+        assert_eq!(nothing.largest_relative_error, 0.0);
+    }
+
+    /// Of all prompts with a key the two whose numbers are the smallest, in whatever order and parts they come.
+    #[test]
+    fn what_is_drawn_follows_the_seed_alone() {
+        let (_, residuals) = of_the_example();
+        let number = |t: u64, prompt: u64| -> u64 {
+            let mut random = ChaCha8Rng::seed_from_u64(7);
+            random.set_stream(t * (1 << 32) + prompt);
+            random.random()
+        };
+        let parts: [&[&[usize]]; 4] = [
+            &[&[0, 1, 2, 3, 4, 5]],
+            &[&[5, 4, 3, 2, 1, 0]],
+            &[&[0, 3], &[1, 2, 4], &[5]],
+            &[&[5, 2], &[4, 1], &[3, 0]],
+        ];
+        for parts in parts {
+            let means = means(parts);
+            for (t, token) in [(1, 1), (2, 5)] {
+                let mut with: Vec<usize> = (0..6).filter(|&i| IDS[i][t] == token).collect();
+                with.sort_by_key(|&prompt| number(t as u64, prompt as u64));
+                for prompt in 0..6 {
+                    let other = if with[0] == prompt { with[1] } else { with[0] };
+                    let expected = residuals.slice(ndarray::s![other, t, ..]);
+                    let found = means.of_other_prompt(t, token, prompt);
+                    assert_eq!(found, Some(expected), "{t} {token} {prompt}");
+                }
+            }
+            assert!(means.of_other_prompt(1, 2, 2).is_none(), "the only one");
+            assert!(means.of_other_prompt(1, 2, 0).is_some());
+            assert!(means.of_other_prompt(0, 9, 0).is_none(), "position 0 stays");
+            assert!(means.of_other_prompt(3, 9, 0).is_none());
+        }
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 pub mod ablation;
 mod estimate;
+#[cfg(test)]
+mod examples;
 pub mod masking;
 mod plan;
 

@@ -242,6 +242,47 @@ mod tests {
     }
 
     #[test]
+    fn heads_are_read_as_they_are_printed() {
+        let heads: Vec<Head> = Head::all(1..3, 2).collect();
+        let words: Vec<String> = heads.iter().map(ToString::to_string).collect();
+        assert_eq!(words, ["L1H0", "L1H1", "L2H0", "L2H1"]);
+        for (head, text) in heads.iter().zip(&words) {
+            assert_eq!(text.parse(), Ok(*head));
+            assert_eq!(serde_json::to_value(head).unwrap(), text.as_str());
+        }
+        for wrong in ["", "L1", "1H1", "LxH1", "L1H", "L1H-1"] {
+            let error = wrong.parse::<Head>().unwrap_err();
+            assert!(error.contains("is no head"), "{error}");
+        }
+    }
+
+    /// The words are parts of identities: two plans have the same ones only if they are the same.
+    #[test]
+    fn plans_have_words() {
+        let window = Technique::named("window-2").unwrap();
+        let without = [(3, 1), (4, 0)].map(|(layer, head)| Head { layer, head });
+        let pruned = Plan::pruned(3, 2, without.into()).with(window);
+        let plans = [
+            (Plan::waiting(3), None, "waiting 3"),
+            (Plan::af1(3, 2), Some(2), "af1 3 2 abp"),
+            (Plan::knockout(3, 2), None, "knockout 3 2"),
+            (pruned, Some(2), "pruned 3 2 window-2 without [L3H1 L4H0]"),
+        ];
+        for (plan, transfer, words) in plans {
+            assert_eq!((plan.tail.transfer(), &*plan.words()), (transfer, words));
+        }
+    }
+
+    #[test]
+    fn masks_are_of_the_technique() {
+        let window = Technique::named("window-2").unwrap();
+        let plan = Plan::af1(1, 1).with(window);
+        assert_eq!(plan.mask(1), Mask::Peek(window));
+        assert_eq!(plan.mask(2), Mask::SelfPeek(window));
+        assert_eq!(Plan::waiting(1).mask(1), Mask::Causal);
+    }
+
+    #[test]
     fn knockouts_end() {
         let plan = Plan::knockout(3, 2);
         let masks: Vec<Mask> = (3..6).map(|layer| plan.mask(layer)).collect();

@@ -20,7 +20,7 @@ use crate::Result;
 use crate::graph::Precision;
 use crate::interrupt::interrupted;
 use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
-use crate::runtime::{Engine, KeysValues, Tensor};
+use crate::runtime::{Engine, KeysValues, TableRows, Tensor};
 
 /// The largest difference between the two ways, relative to the largest value: they multiply the same numbers in batches of other
 /// shapes, in f32. A mask, a position or a prompt mistaken for another moves logits by more than a hundredth.
@@ -400,7 +400,10 @@ impl Compiled<'_> {
         let own = self.engine.keys_values(layer, stream, &positions)?;
         let sink = &self.prefix.sinks[layer];
         let seen = match (table, &self.rows.index) {
-            (Some(table), Some(index)) => self.engine.looked_up(sink, (table, index), &own)?,
+            (Some(table), Some(index)) => {
+                let rows = TableRows { table, index };
+                self.engine.looked_up(sink, &rows, &own)?
+            }
             _ => self.engine.after(sink, &own)?,
         };
         (self.engine).attend(layer, stream, &positions, &seen, &bias)

@@ -37,7 +37,7 @@ pub use evaluation::{Evaluation, prepare};
 pub use forward::{base_forward, last_attention};
 pub use front::{Fronts, fronts};
 pub use preflight::{CHECKS, Checked, preflight};
-pub use request::{Draw, Part, Request, Way};
+pub use request::{Draw, Part, Request, Way, boundaries};
 pub use scores::first_maximum;
 pub use sweep::{Evaluated, evaluate};
 pub use tables::Tables;

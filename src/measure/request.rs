@@ -1,5 +1,7 @@
 //! What is asked of one template.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::intervene::ablation::Ablation;
@@ -49,6 +51,12 @@ impl<'a> Request<'a> {
             operations: &[],
         }
     }
+}
+
+/// The boundaries of some plans, in ascending order, each once.
+pub fn boundaries<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Vec<usize> {
+    let waits: BTreeSet<usize> = plans.into_iter().map(|plan| plan.wait).collect();
+    waits.into_iter().collect()
 }
 
 /// A draw of estimation prompts, so that every token has only so many contexts.

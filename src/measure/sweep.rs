@@ -8,7 +8,7 @@ use super::cell::Cell;
 use super::compiled;
 use super::evaluation::{Evaluation, prepare};
 use super::forward::{first_broken, not_finite, run_plans};
-use super::request::{Request, Way};
+use super::request::{Request, Way, boundaries};
 use super::scores::{Logits, References, Seen, all_finite, scores};
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::Ablation;
@@ -41,10 +41,7 @@ pub struct Evaluated {
 /// # Errors
 /// No prompt with a mean; the runtime's reason; NaN or infinity; an interrupt.
 pub fn evaluate(engine: &mut Engine, set: PromptSet, request: &Request<'_>) -> Result<Evaluated> {
-    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
-    waits.sort_unstable();
-    waits.dedup();
-    let mut evaluation = prepare(engine, set, request, &waits)?;
+    let mut evaluation = prepare(engine, set, request, &boundaries(request.plans))?;
     let cells = evaluation.sweep(engine, request.plans, request.ablations)?;
     Ok(Evaluated { evaluation, cells })
 }
@@ -147,9 +144,7 @@ impl Evaluation {
     ) -> Result<()> {
         self.biases
             .include_plans(plans, engine.layers(), engine.heads())?;
-        let mut waits: Vec<usize> = plans.iter().map(|plan| plan.wait).collect();
-        waits.sort_unstable();
-        waits.dedup();
+        let waits = boundaries(plans);
         let outputs = |plan: &Plan| plan.masking.0.cut() == Cut::Outputs;
         let replaces_outputs = plans.iter().any(outputs);
         if replaces_outputs && self.head_means.is_none() {

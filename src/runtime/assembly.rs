@@ -15,6 +15,14 @@ pub struct KeysValues {
     pub values: Tensor,
 }
 
+/// TableRows of a table that are looked up for every prompt of a batch.
+pub struct TableRows<'a> {
+    /// The table, `[row, kv, 1, d_head]`.
+    pub table: &'a KeysValues,
+    /// Which rows each prompt has, in order, `[batch, len]`.
+    pub index: &'a Tensor,
+}
+
 /// Small graphs on one device.
 pub struct Assembly {
     after: Part,
@@ -71,16 +79,14 @@ impl Assembly {
         })
     }
 
-    /// Keys and values of a batch of 1, then those of rows of a table, `[row, kv, 1, d_head]`, by `index`, `[batch, len]`, then those
-    /// of every prompt.
+    /// Keys and values of a batch of 1, then those of the rows that every prompt has, then its own.
     ///
     /// # Errors
     /// The runtime's reason.
     pub fn looked_up(
         &mut self,
         sink: &KeysValues,
-        table: &KeysValues,
-        index: &Tensor,
+        rows: &TableRows<'_>,
         own: &KeysValues,
     ) -> Result<KeysValues> {
         let zeros = zeros(own)?;
@@ -89,15 +95,15 @@ impl Assembly {
                 (assemble::FIRST, sink),
                 (assemble::ZEROS, &zeros),
                 (assemble::TABLE, table),
-                (assemble::INDEX, index),
+                (assemble::INDEX, rows.index),
                 (assemble::LAST, own),
             ];
             let [out] = self.looked_up.run(&inputs, [assemble::OUT])?;
             Ok(out)
         };
         Ok(KeysValues {
-            keys: join(&sink.keys, &table.keys, &own.keys)?,
-            values: join(&sink.values, &table.values, &own.values)?,
+            keys: join(&sink.keys, &rows.table.keys, &own.keys)?,
+            values: join(&sink.values, &rows.table.values, &own.values)?,
         })
     }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
 use super::allocator::Loading;
-use super::assembly::{Assembly, KeysValues};
+use super::assembly::{Assembly, KeysValues, TableRows};
 use super::segments::{Layer, Maker, Segments};
 use super::{Part, Placement, Runtime, Tensor};
 use crate::file::{Sha256, sha256_bytes};
@@ -264,19 +264,17 @@ impl Engine {
         self.assembly(&own.keys).after(past, own)
     }
 
-    /// Keys and values of a batch of 1, then those of rows of a table, `[row, kv, 1, d_head]`, by `index`, `[batch, len]`, then those
-    /// of every prompt.
+    /// Keys and values of a batch of 1, then those of the rows that every prompt has, then its own.
     ///
     /// # Errors
     /// The runtime's reason.
     pub fn looked_up(
         &mut self,
         sink: &KeysValues,
-        (table, index): (&KeysValues, &Tensor),
+        rows: &TableRows<'_>,
         own: &KeysValues,
     ) -> Result<KeysValues> {
-        let assembly = self.assembly(&own.keys);
-        assembly.looked_up(sink, table, index, own)
+        self.assembly(&own.keys).looked_up(sink, rows, own)
     }
 
     /// Some rows of streams of one token, `[row, 1, d_model]`.

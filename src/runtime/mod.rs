@@ -26,7 +26,7 @@ mod tensor;
 mod threads;
 mod widen;
 
-pub use assembly::KeysValues;
+pub use assembly::{KeysValues, TableRows};
 pub use device::Device;
 pub use engine::{Attention, Engine};
 pub use environment::{Runtime, default_threads};

@@ -90,11 +90,11 @@ pub fn bootstrap_two_level(values: &[Vec<f64>], resamples: usize, seed: u64) -> 
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     // How often each was drawn: the mean of a resample is a weighted one.
     let mut weights = |n: usize| {
-        let mut weights = vec![0.0; n];
+        let mut weights = vec![0u32; n];
         for _ in 0..n {
-            weights[random.random_range(0..n)] += 1.0;
+            weights[random.random_range(0..n)] += 1;
         }
-        weights
+        weights.into_iter().map(f64::from).collect::<Vec<f64>>()
     };
     let of_contexts: Vec<f64> = values.iter().filter_map(|row| mean(row)).collect();
     let column = |prompt: usize| values.iter().map(|row| row[prompt]).sum::<f64>();
@@ -202,6 +202,38 @@ mod tests {
         let interval = |seed| bootstrap(&values, 500, seed).unwrap();
         assert_eq!(interval(1), interval(1));
         assert_ne!(interval(1), interval(2));
+    }
+
+    #[test]
+    fn one_unit_of_two_levels_says_nothing_about_others() {
+        for values in [vec![vec![1.0, 2.0, 3.0]], vec![vec![1.0]; 3]] {
+            let found = bootstrap_two_level(&values, 100, 1).unwrap();
+            assert_eq!((found.low, found.high), (f64::NEG_INFINITY, f64::INFINITY));
+        }
+    }
+
+    #[test]
+    fn tails_are_those_of_scipy() {
+        let fixture = include_str!("../../fixtures/reference/stats.json");
+        let fixture: serde_json::Value = serde_json::from_str(fixture).unwrap();
+        let number = |value: &serde_json::Value| value.as_f64().unwrap();
+        let close = |found: Option<f64>, row: &serde_json::Value| {
+            let (found, expected) = (found.unwrap(), number(&row["tail"]));
+            assert!((found / expected - 1.0).abs() < 1e-9, "{found}: {row}");
+        };
+        let rows = |levels: &str| fixture["tails"][levels].as_array().unwrap().clone();
+        for row in rows("one") {
+            close(tail(row["units"].as_u64().unwrap() as usize), &row);
+        }
+        for row in rows("two") {
+            let means = |name: &str| -> Vec<f64> {
+                let means = row[name].as_array().unwrap();
+                means.iter().map(number).collect()
+            };
+            close(tail_of_two(&means("rows"), &means("columns")), &row);
+        }
+        // Where all units are the same, the smaller number of them counts.
+        assert_eq!(tail_of_two(&[2.0; 4], &[2.0; 3]), tail(3));
     }
 
     #[test]

@@ -82,12 +82,12 @@ impl Clusters {
     pub fn units(&self) -> f64 {
         let of = |way: &Vec<i64>| {
             let count = 1 + way.iter().max().map_or(0, |&most| most as usize);
-            let mut sizes = vec![0.0; count];
+            let mut sizes = vec![0usize; count];
             for unit in way {
-                sizes[*unit as usize] += 1.0;
+                sizes[*unit as usize] += 1;
             }
-            let squares: f64 = sizes.iter().map(|size| size * size).sum();
-            (way.len() as f64).powi(2) / squares
+            let squares: usize = sizes.iter().map(|size| size * size).sum();
+            (way.len() as f64).powi(2) / squares as f64
         };
         let units = self.ways.iter().filter(|way| !way.is_empty()).map(of);
         units.reduce(f64::min).unwrap_or(0.0)
@@ -311,6 +311,25 @@ mod tests {
             (None, 0.0, 1.0)
         );
         assert_eq!(none.greater(&[], &[]), 1.0);
+    }
+
+    #[test]
+    fn clusters_know_what_they_are_about() {
+        let (operands, questions) = (grid(2, 3), Clusters::of_questions(vec![4, 4, 7]));
+        assert_eq!(operands.inference(), Inference::Operands);
+        assert_eq!(questions.inference(), Inference::Prompts);
+        assert_eq!((operands.len(), operands.is_empty()), (6, false));
+        assert!(grid(0, 0).is_empty());
+    }
+
+    /// Two units of which one has nearly all prompts are worth less than two, although their variance is finite.
+    #[test]
+    fn uneven_units_say_nothing() {
+        let uneven = Clusters::of_questions(vec![0, 0, 0, 0, 1]);
+        let values = [1.0, 2.0, 0.0, 1.0, 3.0];
+        assert!(uneven.units() < 2.0 && uneven.variance(&values).is_finite());
+        let mean = uneven.mean(&values).unwrap();
+        assert_eq!((mean.low, mean.high), (f64::NEG_INFINITY, f64::INFINITY));
     }
 
     #[test]

@@ -117,6 +117,38 @@ mod tests {
         assert_eq!(sample_size(0.95, 0.95, 0.8), None);
         assert_eq!(sample_size(0.95, 0.9, 0.8), None);
         assert_eq!(sample_size(0.95, 0.9501, 0.8), None);
+        for power in [-1.0, 0.0, 1.0, 1.5] {
+            assert_eq!(sample_size(0.9, 0.95, power), None, "{power}");
+        }
+    }
+
+    /// The power that there is with the sample size and more is reached with it, too: "at least" means that.
+    #[test]
+    fn the_power_that_is_there_is_enough() {
+        let (claim, truth) = (0.9, 0.97);
+        let begin = sample_size(claim, truth, 0.8).unwrap();
+        let power = |n: usize| pass_probability(n, claim, truth);
+        let all = begin..=enough_trials(claim, truth, 0.8).unwrap();
+        let worst = all.min_by(|&a, &b| power(a).total_cmp(&power(b))).unwrap();
+        assert!(sample_size(claim, truth, power(worst)).unwrap() <= worst);
+    }
+
+    #[test]
+    fn enough_trials_are_those_of_scipy() {
+        let fixture = include_str!("../../fixtures/reference/stats.json");
+        let fixture: serde_json::Value = serde_json::from_str(fixture).unwrap();
+        for row in fixture["enough_trials"].as_array().unwrap() {
+            let number = |name: &str| row[name].as_f64().unwrap();
+            let n = enough_trials(number("claim"), number("truth"), number("power")).unwrap();
+            assert_eq!(n as u64, row["n"].as_u64().unwrap(), "{row}");
+        }
+    }
+
+    /// An interval that ends just at the claim does not end below it.
+    #[test]
+    fn what_ends_at_the_claim_does_not_fail() {
+        let claim = Proportion::wilson(80, 100).high;
+        assert!(!fails(80, 100, claim, LEVEL) && fails(79, 100, claim, LEVEL));
     }
 
     /// A share that is just the claim fails in at most 5% of all samples.

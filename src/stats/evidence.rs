@@ -263,6 +263,38 @@ mod tests {
         }
     }
 
+    /// Both must hold, the interval and the test.
+    #[test]
+    fn a_claim_fails_below_the_interval_and_at_the_level() {
+        let evidence = of(900, 300.0, 99.0);
+        let high = |tail: f64| evidence.high(tail);
+        assert!(!evidence.fails(high(0.025), 0.05), "it ends at the claim");
+        assert!(evidence.fails(high(0.02), 0.05));
+        // The test rejects, and the interval reaches the claim.
+        assert!(!evidence.fails(high(0.03), 0.05));
+        // The interval ends below the claim, and the test does not reject.
+        assert!(!evidence.fails(high(0.01), 0.005) && evidence.fails(high(0.004), 0.005));
+    }
+
+    #[test]
+    fn what_is_not_above_a_claim_has_a_p_of_one() {
+        assert_eq!(of(500, 300.0, 99.0).p_above(0.7), 1.0);
+        assert_eq!(of(500, 300.0, 99.0).p_below(0.3), 1.0);
+        // Below the share that was seen, and still above all that so few prompts show.
+        assert_eq!(of(900, 5.0, 99.0).p_above(0.88), 1.0);
+    }
+
+    #[test]
+    fn with_many_units_the_variance_is_known() {
+        // There statrs finds no quantile in any time.
+        assert_eq!(t_ratio(1e8, 0.025), 1.0);
+        // By scipy: (norm.ppf(.025) / t.ppf(.025, units - 1)) ** 2.
+        for (units, expected) in [(1e3, 0.997_578_366), (10.0, 0.750_672_720)] {
+            let found = t_ratio(units, 0.025);
+            assert!((found - expected).abs() < 1e-8, "{found}");
+        }
+    }
+
     #[test]
     fn one_value_says_nothing_about_others() {
         let one = of(500, 1.0, 1.0).interval();

@@ -50,3 +50,25 @@ impl std::str::FromStr for Inference {
         found.ok_or_else(|| format!("{text:?}: expected prompts or operands"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Inference::{Operands, Prompts};
+    use super::*;
+
+    #[test]
+    fn targets_have_names_and_words() {
+        for (target, name, words) in [
+            (Prompts, "prompts", "these prompts"),
+            (Operands, "operands", "other operands"),
+        ] {
+            assert_eq!((target.name(), target.words()), (name, words));
+            assert_eq!(
+                (target.to_string(), name.parse()),
+                (name.to_owned(), Ok(target))
+            );
+        }
+        let error = "all".parse::<Inference>().unwrap_err();
+        assert_eq!(error, "\"all\": expected prompts or operands");
+    }
+}

@@ -200,6 +200,63 @@ mod tests {
     }
 
     #[test]
+    fn the_first_is_found_wherever_it_is() {
+        for n in 0..12 {
+            for begins in 1..=n + 1 {
+                assert_eq!(first(n, |k| k >= begins), begins, "of {n}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_power_is_none_and_none_is_one() {
+        let of = |claim, power| {
+            Needed::with_power(Inference::Operands, claim, 0.97, power, Worth::INDEPENDENT)
+        };
+        assert!(of(0.9, 0.8).is_some());
+        for power in [-1.0, 0.0, 1.0, 1.5] {
+            assert_eq!(of(0.9, power), None, "{power}");
+        }
+        assert_eq!(of(0.0, 0.8), None);
+        assert_eq!(of(0.97, 0.8), None);
+    }
+
+    /// What is said where nothing was lost: of prompts, of values, or of questions.
+    #[test]
+    fn the_least_is_told_in_words() {
+        let depending = |inference| Evidence {
+            inference,
+            successes: 40,
+            trials: 40,
+            design: Some(Design {
+                effective: 10.0,
+                units: 10.0,
+            }),
+        };
+        let independent = Evidence::of_prompts(40, 40);
+        let (prompts, operands) = (
+            depending(Inference::Prompts),
+            depending(Inference::Operands),
+        );
+        let least = |of: &Evidence, claim: f64| of.least(claim, LEVEL);
+        let said = |of: &Evidence| least(of, 0.95).unwrap();
+        assert_eq!(said(&independent), "73 right answers");
+        assert_eq!(said(&prompts), "72 different questions");
+        let of_values = "72 right answers over 72 values of every operand";
+        assert_eq!(said(&operands), of_values);
+        for of in [&independent, &prompts, &operands] {
+            // It takes more than 10,000, or there is no number.
+            assert_eq!(least(of, 0.999_99), None);
+            assert_eq!(least(of, 1.0), None);
+        }
+        assert!(least(&prompts, 0.9997).is_none() && least(&prompts, 0.9996).is_some());
+        let more = Evidence::of_prompts(396, 400).more(0.95, 0.8);
+        let sized = sample_size(0.95, 0.99, 0.8).unwrap();
+        assert_eq!(more, Some(format!("{sized} right answers")));
+        assert_eq!(operands.with(38).more(0.95, 0.8), None);
+    }
+
+    #[test]
     fn about_the_same_prompts_it_is_the_sample_size() {
         let found =
             Needed::with_power(Inference::Prompts, 0.95, 0.99, 0.8, Worth::INDEPENDENT).unwrap();

@@ -9,16 +9,14 @@ sources is gone, ends the script with an error.
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-TREE = ROOT / "target" / "mutants" / "tree"
-SOURCES = ["src", "tests", "benches", "fixtures", "onnx", ".cargo", "Cargo.toml", "Cargo.lock", "README.md", "CONTRIBUTING.md"]
+from sources import ROOT, WORK, copy_whole
+
+TREE = WORK / "tree"
 
 
 class Mutant(NamedTuple):
@@ -140,17 +138,6 @@ MUTANTS = [
 ]
 
 
-def copy_sources():
-    """What has not changed keeps its time, so that cargo builds only what a mutant touches."""
-    for source in SOURCES:
-        if (ROOT / source).is_dir():
-            ignore = shutil.ignore_patterns("target")
-            shutil.copytree(ROOT / source, TREE / source, dirs_exist_ok=True, ignore=ignore)
-        else:
-            TREE.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / source, TREE / source)
-
-
 def run_tests(names):
     """The output of the named tests, and whether they could be built and run."""
     environment = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"))
@@ -189,8 +176,7 @@ def main():
     unknown = [name for name in wanted if name not in [mutant.name for mutant in MUTANTS]]
     if unknown:
         sys.exit(f"no mutant is called {', '.join(unknown)}; there are: {', '.join(m.name for m in MUTANTS)}")
-    shutil.rmtree(TREE, ignore_errors=True)
-    copy_sources()
+    copy_whole(TREE)
     chosen = [mutant for mutant in MUTANTS if not wanted or mutant.name in wanted]
 
     # A test that fails without a mistake catches nothing.

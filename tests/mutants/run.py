@@ -1,13 +1,14 @@
 """Shows that the tests notice mistakes: cargo-mutants changes the program, and a test must fail.
 
-Usage: python3 tests/mutants/run.py [--sample] [--file GLOB]... [ROOM...]
+Usage: python3 tests/mutants/run.py [--shard K/N] [--file GLOB]... [ROOM...]
 
-Rooms are those of ROOMS, all by default; --file takes some of a room's files alone. A mutant that no test of its room notices is
-an error unless survivors.toml says why it may survive; so is one of survivors.toml that a test notices. --sample tries the mutants
-of SAMPLE alone, which are the mistakes that matter: the whole takes hours.
+Rooms are those of ROOMS, all by default; --file takes some of a room's files alone, --shard the K-th of N equal shares of a room's
+mutants (0/N to N-1/N), each of which takes every N-th. A mutant that no test of its room notices is an error unless survivors.toml
+says why it may survive; so is one of survivors.toml that a test notices.
 
-The mutants are made in a copy of the sources under target/mutants, where the lists of what was caught and missed are left. It takes
-cargo-mutants (`cargo install --locked cargo-mutants@27.1.0`).
+A mutant of `stats` takes two seconds, one of `measure` half a minute, so this is no part of CI, which runs mistakes.py. The mutants are
+made in copies of the sources under target/mutants, where the lists of what was caught and missed are left. It takes cargo-mutants
+(`cargo install --locked cargo-mutants@27.1.0`).
 """
 
 import argparse
@@ -18,136 +19,136 @@ import subprocess
 import sys
 import tomllib
 from collections import Counter
-from pathlib import Path
 from typing import NamedTuple
 
-ROOT = Path(__file__).resolve().parents[2]
-WORK = ROOT / "target" / "mutants"
-TREE = WORK / "tree"
-SOURCES = ["src", "tests", "benches", "fixtures", "onnx", ".cargo", "Cargo.toml", "Cargo.lock", "README.md", "CONTRIBUTING.md"]
+import sources
+from sources import ROOT, WORK, Part
+
 VERSION = "27.1.0"
 
 
+class Stage(NamedTuple):
+    """Tests, and the crate that they are run in: a part of the program, or the whole of it."""
+
+    crate: Part | None
+    tests: list[str]
+
+
 class Room(NamedTuple):
-    """Files, and the tests that must notice what is wrong in them: those that take seconds first, the others for what is left."""
+    """A folder, and the tests that must notice what is wrong in it: those that take seconds first, the others for what is left."""
 
-    files: list[str]
-    quick: list[str]
-    slow: list[str]
+    folder: str
+    stages: list[Stage]
 
 
-# What follows from numbers alone is tested by `statistics`, what replaces and restricts against independent implementations and
-# against what was planted.
+STATS = Part(["stats"], [], ["statistics"], ["reference/stats.json"])
+INTERVENE = Part(["intervene"], ["error", "interrupt", "file", "prompt"], [], ["styles"])
+WHOLE = None
+
+# What replaces and restricts is tested against independent implementations, and against what was planted.
 COMPUTED = ["alternatives::logits_equal_numpys", "experiments::interventions", "planted::leaving_one_out", "planted::means_carry"]
 FOUND = ["planted::what_was_planted_is_found", "alternatives::the_planted_truth", "alternatives::draw", "preflight::", "compiled::"]
+SEEN = ["experiments::", "choices::", "choosing::", "asked::", "matrix::"]
 ROOMS = {
-    "stats": Room(
-        ["src/stats/*.rs"],
-        ["stats::", "statistics::intervals_equal", "statistics::tests_equal", "statistics::sample_sizes", "statistics::bootstraps_equal",
-         "statistics::clusters_equal", "statistics::what_a_claim"],
-        ["stats::", "statistics::", "choosing::"],
+    "stats": Room("src/stats", [Stage(STATS, ["stats::", "statistics::reference"]), Stage(STATS, ["stats::", "statistics::"])]),
+    "intervene": Room(
+        "src/intervene",
+        [Stage(INTERVENE, ["intervene::"]), Stage(WHOLE, ["intervene::", *COMPUTED]), Stage(WHOLE, [*COMPUTED, *FOUND])],
     ),
-    "intervene": Room(["src/intervene/**/*.rs"], ["intervene::", *COMPUTED], [*COMPUTED, *FOUND]),
-    "measure": Room(
-        ["src/measure/**/*.rs", "src/experiment/**/*.rs"],
-        ["measure::", "experiment::", *COMPUTED],
-        [*COMPUTED, *FOUND, "experiments::", "choices::", "choosing::", "asked::", "matrix::"],
-    ),
-}
-
-# Of a room, mutants by their names: the mistakes that would change what is claimed.
-SAMPLE = {
-    # No correction for many tests; a comparison that is always significant.
-    "stats": [r"replace holm -> .* with vec!\[\]", r"replace mcnemar_greater -> f64 with 0\.0"],
-    "intervene": [
-        # A mask off by one; who waits looks at the others; the sink is forgotten.
-        r"replace \+ with - in Mask::allows",
-        r"replace Masking::alone -> bool with true",
-        r"replace Masking::peek -> bool with false",
-        # An estimator that includes the prompt itself, and one that forgets what it has seen.
-        r"replace - with \+ in Moments::mean_without",
-        r"replace Moments::merge with \(\)",
-        # Means of one token are those of another.
-        r"replace Source.*::token -> u32 with 1",
-    ],
+    "measure": Room("src/measure", [Stage(WHOLE, ["measure::", *COMPUTED]), Stage(WHOLE, [*COMPUTED, *FOUND, *SEEN])]),
+    "experiment": Room("src/experiment", [Stage(WHOLE, ["experiment::", *COMPUTED]), Stage(WHOLE, [*COMPUTED, *FOUND, *SEEN])]),
 }
 
 # Types that have no such constructor: these do not compile, and only take time.
 NEVER_COMPILE = r"Array(View)?\dD?::(new|from|from_iter)\(|Array(View)?::(new|from|from_iter)\("
 
-
-def copy_sources():
-    """What has not changed keeps its time, so that cargo builds only what a mutant touches."""
-    shutil.rmtree(TREE, ignore_errors=True)
-    TREE.mkdir(parents=True)
-    for source in SOURCES:
-        if (ROOT / source).is_dir():
-            shutil.copytree(ROOT / source, TREE / source, ignore=shutil.ignore_patterns("target"))
-        else:
-            shutil.copy2(ROOT / source, TREE / source)
+# Of a run of cargo-mutants, what it lists.
+CAUGHT, MISSED, TIMEOUT, UNVIABLE = KINDS = ("caught", "missed", "timeout", "unviable")
 
 
-def mutate(name, files, tests, *options):
-    """Runs cargo-mutants on files, with tests; the mutants that no test noticed."""
-    out = WORK / name
-    command = ["cargo", "mutants", "--in-place", "--line-col=false", "--output", str(out), "--exclude-re", NEVER_COMPILE]
+def tree_of(crate):
+    """A fresh copy of a crate."""
+    name = "-".join(crate.rooms) if crate else "whole"
+    tree = WORK / "trees" / name
+    if crate:
+        sources.copy_part(crate, tree)
+    else:
+        sources.copy_whole(tree)
+    sources.name_modules(tree)
+    return tree
+
+
+def mutate(stage, out, options):
+    """Runs cargo-mutants with a stage's tests; the mutants by what became of them, each by its place and name."""
+    tree = tree_of(stage.crate)
+    out.mkdir(parents=True, exist_ok=True)
+    command = ["cargo", "mutants", "--in-place", "--output", str(out), "--exclude-re", NEVER_COMPILE, "--colors", "never"]
     # A mutant that never ends is noticed, too.
-    command += ["--minimum-test-timeout", "120", "--build-timeout", "1800", "--colors", "never", *options]
-    for file in files:
-        command += ["--file", file]
-    command += ["--", "--locked", "--lib", "--test", "suite", "--", *tests]
+    command += ["--minimum-test-timeout", "30", "--build-timeout", "1800", *options]
+    targets = ["--lib"] if stage.crate and not stage.crate.suite else ["--lib", "--test", "suite"]
+    # A part's lock file says more than it needs, and is cut.
+    locked = ["--offline"] if stage.crate else ["--locked"]
+    # Only the bootstraps are worth the time that optimising takes.
+    quick = [] if stage.crate == STATS else ["--config", "profile.dev.package.af1.opt-level=0"]
+    command += ["--", *quick, *locked, *targets, "--", *stage.tests]
     # Of its own: cargo takes the copy for the project itself, and would leave a mutant as the project's program.
-    environment = dict(os.environ, CARGO_TARGET_DIR=str(WORK / "build"))
-    done = subprocess.run(command, cwd=TREE, env=environment, check=False)
+    environment = dict(os.environ, CARGO_TARGET_DIR=str(WORK / "build"), CARGO_PROFILE_DEV_DEBUG="0")
+    done = subprocess.run(command, cwd=tree, env=environment, check=False)
     # 0: all were caught, 2: some were missed, 3: some did not end.
     if done.returncode not in (0, 2, 3):
         sys.exit(f"cargo mutants ended with {done.returncode}: {' '.join(command)}")
-    text = (out / "mutants.out" / "missed.txt").read_text(encoding="utf-8")
-    return [re.sub(r"^([^:]+):\d+:\d+: ", r"\1: ", line) for line in text.splitlines()]
+    return {kind: (out / "mutants.out" / f"{kind}.txt").read_text(encoding="utf-8").splitlines() for kind in KINDS}
 
 
-def try_room(name, room, files, only):
-    """The mutants of a room that survive: with the quick tests, and of these with all of its tests."""
-    options = [word for regex in only for word in ("--re", regex)]
-    if only:
-        # cargo-mutants leaves fields out whatever the names are; and a sample comes after the tests, which have passed.
-        options += ["--exclude", "evidence.rs", "--exclude", "plan.rs", "--baseline", "skip", "--timeout", "300"]
+def without_places(mutants):
+    return Counter(re.sub(r"^([^:]+):\d+:\d+: ", r"\1: ", mutant) for mutant in mutants)
+
+
+def try_room(name, room, options, known):
+    """The mutants of a room that survive: with the first tests, and of these with the next ones, unless it is known of all."""
     shutil.rmtree(WORK / name, ignore_errors=True)
-    missed = mutate(name, files, room.quick, *options)
-    out = WORK / name / "mutants.out"
-    tried = [line for kind in ("caught", "missed", "timeout") for line in (out / f"{kind}.txt").read_text(encoding="utf-8").splitlines()]
-    for regex in only:
-        if not any(re.search(regex, mutant) for mutant in tried):
-            sys.exit(f"no mutant of {name} is called {regex}: what it changed has another name now")
-    if missed:
-        # What was caught is not tried again.
-        again = options if only else ["--baseline", "skip", "--timeout", "900"]
-        missed = mutate(name, files, room.slow, "--iterate", *again)
-    return missed
+    lists = mutate(room.stages[0], WORK / name / "1", options)
+    tried = sum(len(lists[kind]) for kind in (CAUGHT, MISSED, TIMEOUT))
+    timeouts = len(lists[TIMEOUT])
+    print(f"{name}: {tried} mutants, {len(lists[UNVIABLE])} others do not compile; {len(lists[MISSED])} are left", flush=True)
+    for number, stage in enumerate(room.stages[1:], 2):
+        if not without_places(lists[MISSED]) - known:
+            break
+        only = [word for mutant in lists[MISSED] for word in ("--re", f"^{re.escape(mutant)}$")]
+        lists = mutate(stage, WORK / name / str(number), ["--file", f"{room.folder}/**/*.rs", *only])
+        timeouts += len(lists[TIMEOUT])
+        print(f"{name}: {len(lists[MISSED])} are left of {tried}", flush=True)
+    print(f"{name}: {tried} tried, {len(lists[MISSED])} survive, {timeouts} do not end", flush=True)
+    return without_places(lists[MISSED])
+
+
+def survivors(rooms):
+    """What survivors.toml says of these rooms."""
+    with open(ROOT / "tests/mutants/survivors.toml", "rb") as file:
+        entries = tomllib.load(file).get("survivor", [])
+    folders = tuple(f"{room.folder}/" for room in rooms)
+    return Counter({entry["mutant"]: entry.get("times", 1) for entry in entries if entry["mutant"].startswith(folders)})
 
 
 def main():
     parser = argparse.ArgumentParser(description="Shows that the tests notice mistakes.")
-    parser.add_argument("--sample", action="store_true", help="the mutants of SAMPLE alone")
     parser.add_argument("--file", action="append", default=[], help="of the rooms' files those of this pattern")
+    parser.add_argument("--shard", help="every N-th mutant of a room from the K-th on, K/N")
     parser.add_argument("room", nargs="*", choices=[*ROOMS, []], help="rooms, all by default")
     arguments = parser.parse_args()
     version = subprocess.run(["cargo", "mutants", "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
     if VERSION not in version:
         sys.exit(f"cargo-mutants {VERSION} is needed, found {version.strip() or 'none'}: cargo install --locked cargo-mutants@{VERSION}")
-    with open(ROOT / "tests/mutants/survivors.toml", "rb") as file:
-        known = Counter(entry["mutant"] for entry in tomllib.load(file).get("survivor", []) for _ in range(entry.get("times", 1)))
-    copy_sources()
-    missed = Counter()
-    for name in arguments.room or (SAMPLE if arguments.sample else ROOMS):
-        room = ROOMS[name]
-        only = SAMPLE.get(name, []) if arguments.sample else []
-        missed.update(try_room(name, room, arguments.file or room.files, only))
+    chosen = {name: ROOMS[name] for name in arguments.room or ROOMS}
+    shard = ["--shard", arguments.shard, "--sharding", "round-robin"] if arguments.shard else []
+    known, missed = survivors(chosen.values()), Counter()
+    for name, room in chosen.items():
+        files = arguments.file or [f"{room.folder}/**/*.rs"]
+        missed += try_room(name, room, [*shard, *(word for file in files for word in ("--file", file))], known)
     new = missed - known
     for mutant, times in sorted(new.items()):
         print(f"MISSED: {mutant} ({times} times)")
-    whole = not (arguments.sample or arguments.file or arguments.room)
-    gone = known - missed if whole else Counter()
+    gone = Counter() if arguments.file or arguments.shard else known - missed
     for mutant, times in sorted(gone.items()):
         print(f"survivors.toml says that this survives, and it does not: {mutant} ({times} times)")
     if new or gone:

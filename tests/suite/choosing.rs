@@ -1,10 +1,14 @@
-//! By simulation: what is chosen on some prompts is confirmed on others, and a verdict over drawn contexts errs no more often than
-//! it may.
+//! By simulation: what is chosen on some prompts is confirmed on others, and the gate's verdict and one over drawn contexts err no
+//! more often than they may.
 
 use af1::experiment::choose;
-use af1::record::{Answers, Counts, Measurement, Outcome, Test, over_draws};
-use af1::stats::Criterion;
-use af1::stats::{LEVEL, least_passing};
+use af1::intervene::Plan;
+use af1::record::{
+    Answers, Counts, Measurement, Outcome, Scores, Subject, Test, judge, over_draws,
+};
+use af1::stats::{
+    Criterion, LEVEL, Proportion, least_passing, mcnemar_greater, pass_probability, sample_size,
+};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
@@ -230,4 +234,77 @@ fn a_verdict_over_draws_is_found(#[case] truth: f64, #[case] expected: Outcome) 
     let found = found.count();
     println!("{truth}: {found} of 200");
     assert!(found > 150, "{found}");
+}
+
+/// Far below the claim there are no passes.
+const NEVER: f64 = 0.001;
+
+/// Of the sample sizes that are documented.
+const POWER: f64 = 0.8;
+
+/// A share of simulated experiments, give or take.
+const SIMULATED: f64 = 0.015;
+
+const EXPERIMENTS: usize = 10_000;
+
+/// For every number of kept answers whether the verdict passes: `n` prompts that the model answers correctly, AF1 without
+/// transfer answers none, a constant one in ten.
+fn verdicts(n: usize) -> Vec<bool> {
+    let verdict = |kept: usize| {
+        let faithfulness = Proportion::wilson(kept, n);
+        let m = Measurement {
+            counts: Counts {
+                prompts: n,
+                base_correct: n,
+                correct: kept,
+                correct_given_base: kept,
+                ..Counts::default()
+            },
+            test: Test {
+                p_base_above_constant: mcnemar_greater(n - n / 10, 0),
+                p_above_empty: Some(mcnemar_greater(kept, 0)),
+                claim: 0.95,
+                level: LEVEL,
+                ..Test::default()
+            },
+            subject: Subject {
+                plan: Plan::af1(0, 2),
+                ..Subject::default()
+            },
+            scores: Scores {
+                faithfulness: Proportion::wilson(kept, n),
+                ..Scores::default()
+            },
+            ..Measurement::default()
+        };
+        judge(&m).unwrap().outcome == Outcome::Pass
+    };
+    (0..=n).map(verdict).collect()
+}
+
+/// A gate at level 0.05 passes a model that fails the claim in at most 5% of the experiments, and one that is right to
+/// 99% at least as often as the power that is documented for that number of right answers.
+#[test]
+fn the_gate_errs_as_rarely_as_it_says() {
+    let mut random = ChaCha8Rng::seed_from_u64(42);
+    let documented = sample_size(CLAIM, 0.99, POWER).unwrap();
+    assert_eq!(documented, 173, "the README says so");
+    let mut share = |n: usize, truth: f64| {
+        let passes = verdicts(n);
+        let passed = (0..EXPERIMENTS).filter(|_| passes[kept(&mut random, n, truth)]);
+        passed.count() as f64 / EXPERIMENTS as f64
+    };
+    for n in [documented, 400, 1000] {
+        // At the edge of the claim, and clearly below it.
+        assert!(share(n, 0.949) <= LEVEL);
+        assert!(share(n, 0.9) <= NEVER);
+    }
+    let power = share(documented, 0.99);
+    let claimed = pass_probability(documented, CLAIM, 0.99);
+    assert!(power >= POWER);
+    assert!(
+        (power - claimed).abs() < SIMULATED,
+        "{power}, claimed {claimed}"
+    );
+    assert_eq!(share(72, 1.0), 0.0, "too few to show anything");
 }

@@ -1,8 +1,10 @@
 //! What the tests share: fixtures, models, and named tolerances with their reasons.
 
+mod files;
+
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use af1::fetch::Cache;
@@ -10,6 +12,8 @@ use af1::model::planted::Plant;
 use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
 use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles, Template};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
+
+pub use files::{json, path};
 
 /// The largest absolute difference of logits and residuals from PyTorch in f32. Both sum the same products in another
 /// order; one wrong weight, position or constant moves logits by far more.
@@ -20,10 +24,6 @@ pub const ROUNDING: f64 = 1e-4;
 
 /// Another prompt's answer is right by chance for at most this share of the prompts of a planted model.
 pub const CHANCE: f64 = 0.2;
-
-/// The coverage of an interval of 95% by simulation, with its own error: ten thousand experiments have a standard error of 0.2%, and
-/// intervals of discrete answers cover a little more than they say.
-pub const COVERS: RangeInclusive<f64> = 0.94..=0.965;
 
 /// How far numbers that follow from logits may lie apart.
 #[derive(Clone, Copy)]
@@ -52,17 +52,6 @@ pub const SMOLLM2: &str = "smollm2-135m-instruct";
 
 /// The name of the one that does.
 pub const QWEN: &str = "qwen2.5-coder-0.5b-instruct";
-
-pub fn path(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("fixtures")
-        .join(relative)
-}
-
-pub fn json(relative: &str) -> serde_json::Value {
-    let path = path(relative);
-    serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap()
-}
 
 pub fn cache() -> Cache {
     Cache::of_user().unwrap()

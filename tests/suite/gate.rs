@@ -160,7 +160,8 @@ fn a_baseline_is_held() {
 #[case("level = 0.2\nlimit = 0\nestimator = \"best\"\n[[claim]]\nstyle = \"symbolic\"\noperation = \"A?B\"\nwait = 3\ntransfer = 0\nfaithful = 1.0\nbetter_than = [\"cama\", \"nothing\"]\nnecessity_drop = 1.5\nbaseline_margin = 0.0\n",
     &["level 0.2", "limit 0", "estimator \"best\"", "claim 1: ", "not an operation", "transfer 0", "no sample can show 1", "\"cama\"", "\"nothing\"", "necessity_drop 1.5", "baseline_margin 0"])]
 #[case("[[claim]]\nstyle = \"symbolic\"\nfaithfull = 0.9\n", &["unknown field `faithfull`"])]
-#[case("operands = \"9..=0\"\n[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["empty range"])]
+#[case("operands = \"9..=0\"\n[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["claim 1: operands \"9..=0\" is an empty range"])]
+#[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nresults = \"none\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["claim 1: results \"none\" is not a range"])]
 fn a_wrong_gate(#[case] text: &str, #[case] parts: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("gate.toml");

@@ -203,18 +203,24 @@ fn an_unknown_target_is_refused() {
     );
 }
 
+/// Two styles, two operations and two maskings.
+fn both(more: &[&str]) -> String {
+    // A later value of an option would be refused: the range is another one here.
+    let mut run = af1("");
+    run.words("run --model planted-af1 --operation A+B,A-B --ablation cama");
+    run.words("--style symbolic,verbal --operands 0..=9 --masking abp,no-sink");
+    stdout(run.args(more))
+}
+
+fn report(path: &Path, format: &str) -> String {
+    stdout(af1("report").arg(path).args(["--format", format]))
+}
+
 /// All styles together are a claim of their own, which follows from the record, merged from shards, too.
 #[test]
 fn styles_are_pooled() {
     let folder = tempfile::tempdir().unwrap();
     let record = folder.path().join("record.jsonl");
-    let args = "--style symbolic,verbal --operands 0..=9 --masking abp,no-sink";
-    let both = |more: &[&str]| {
-        // A later value of an option would be refused: the range is another one here.
-        let mut run = af1("");
-        run.words("run --model planted-af1 --operation A+B,A-B --ablation cama");
-        stdout(run.words(args).args(more))
-    };
     let table = both(&["--record", record.to_str().unwrap()]);
     for part in [
         "masked by",
@@ -227,8 +233,6 @@ fn styles_are_pooled() {
     ] {
         assert!(table.contains(part), "no {part:?} in {table}");
     }
-    let report =
-        |path: &Path, format: &str| stdout(af1("report").arg(path).args(["--format", format]));
     assert_eq!(report(&record, "table"), table);
     assert!(report(&record, "markdown").contains("| pooled over"));
     assert!(report(&record, "html").contains("all styles together"));
@@ -236,49 +240,20 @@ fn styles_are_pooled() {
     let lines = records(&std::fs::read_to_string(&record).unwrap());
     assert!(lines.iter().all(|line| line["experiment"] == "af1"));
     let json = report(&record, "json");
-    let pooled = records(&json)
-        .into_iter()
-        .filter(|line| line["experiment"] == "pooled");
-    let pooled: Vec<Value> = pooled.collect();
-    assert_eq!(pooled.len(), 2 * 3, "two maskings; two operations and both");
+    let pooled: Vec<Value> = (records(&json).into_iter())
+        .filter(|line| line["experiment"] == "pooled")
+        .collect();
+    sums_are_those_of_the_cells(&lines, &pooled);
     // What follows in words is a line of a report; a run says it beside its lines.
     let follows = |line: &&str| line.contains(r#""experiment":"conclusion""#);
     let measured = json.lines().filter(|line| !follows(line));
     let measured: String = measured.map(|line| format!("{line}\n")).collect();
     assert!(json.lines().any(|line| follows(&line)));
     assert_eq!(both(&["--format", "json"]), measured);
-    // What follows was no measurement: read again it is said once.
+    // What was written as JSON is read again, what follows is said once, and nothing is pooled twice.
     let again = folder.path().join("again.jsonl");
     std::fs::write(&again, &json).unwrap();
     assert_eq!(report(&again, "json"), json);
-    assert_eq!(report(&again, "table"), table);
-    let sum = |lines: &[Value], field: &str| -> u64 {
-        lines.iter().map(|line| line[field].as_u64().unwrap()).sum()
-    };
-    let (cells, all) = (
-        lines
-            .iter()
-            .filter(|line| line["masking"] == "abp")
-            .cloned()
-            .collect::<Vec<_>>(),
-        pooled
-            .iter()
-            .filter(|line| line["masking"] == "abp" && line["operation"] == "2 operations"),
-    );
-    let all: Vec<Value> = all.cloned().collect();
-    for field in [
-        "prompts",
-        "correct",
-        "base_correct",
-        "correct_given_base",
-        "empty_correct",
-        "constant_correct",
-    ] {
-        assert_eq!(sum(&cells, field), sum(&all, field), "{field}");
-    }
-    // What was written as JSON is read again, and nothing is pooled twice.
-    let again = folder.path().join("again.jsonl");
-    std::fs::write(&again, &json).unwrap();
     assert_eq!(report(&again, "table"), table);
     let shard = |i: usize| {
         let path = folder.path().join(format!("{i}.jsonl"));
@@ -294,4 +269,24 @@ fn styles_are_pooled() {
     let path = folder.path().join("merged.jsonl");
     std::fs::write(&path, &merged).unwrap();
     assert_eq!(report(&path, "table"), table);
+}
+
+/// Every cell is counted once in what is pooled over both operations.
+fn sums_are_those_of_the_cells(cells: &[Value], pooled: &[Value]) {
+    assert_eq!(pooled.len(), 2 * 3, "two maskings; two operations and both");
+    let abp = |line: &&Value| line["masking"] == "abp";
+    let both = |line: &&Value| line["operation"] == "2 operations";
+    for field in [
+        "prompts",
+        "correct",
+        "base_correct",
+        "correct_given_base",
+        "empty_correct",
+        "constant_correct",
+    ] {
+        let number = |line: &Value| line[field].as_u64().unwrap();
+        let of_cells: u64 = cells.iter().filter(abp).map(number).sum();
+        let of_all = pooled.iter().filter(abp).filter(both);
+        assert_eq!(of_cells, of_all.map(number).sum::<u64>(), "{field}");
+    }
 }

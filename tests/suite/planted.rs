@@ -14,9 +14,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rstest::rstest;
 
-use super::fixtures::{
-    CHANCE, COVERS, build, cache, load, planted_models, runtime, styles, template,
-};
+use super::fixtures::{CHANCE, build, cache, load, planted_models, runtime, styles, template};
 use super::program::{Words, af1, json_lines};
 
 fn plant(layers: usize, wait: usize, transfer: usize, route: Route) -> Plant {
@@ -353,7 +351,7 @@ fn faithfulness_is_what_was_planted(#[case] lost: usize, #[case] outcome: Outcom
     let covered = (0..10_000).filter(covers).count() as f64 / 10_000.0;
     match lost {
         0 => assert_eq!(covered, 1.0, "there is nothing else to draw"),
-        _ => assert!(COVERS.contains(&covered), "{covered}"),
+        _ => assert!(super::statistics::COVERS.contains(&covered), "{covered}"),
     }
 }
 

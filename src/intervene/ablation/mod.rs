@@ -5,9 +5,9 @@
 
 use ndarray::{Array1, Array3, ArrayView1, ArrayView3};
 
-use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
+use super::estimate::random_at;
 use super::{Estimator, Means, Moments};
 use crate::prompt::PromptSet;
 use crate::{Error, Result};
@@ -176,9 +176,7 @@ impl Source<'_> {
 
     /// Random numbers of a place, the same in every run with the seed.
     fn random(&self, position: usize, salt: u64) -> ChaCha8Rng {
-        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        random.set_stream((position as u64) << 32 | salt);
-        random
+        random_at(self.seed, position, salt)
     }
 }
 
@@ -225,3 +223,6 @@ pub fn replace(
     }
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;

@@ -160,6 +160,53 @@ pub fn names() -> Vec<String> {
 mod tests {
     use super::*;
 
+    /// What each says of itself: whether position 0 is seen, and how the rest is taken away.
+    #[test]
+    fn maskings_say_what_they_are() {
+        let expected = [
+            ("abp", true, Cut::Scores, false),
+            ("no-sink", false, Cut::Scores, false),
+            ("window-2", true, Cut::Scores, false),
+            ("window-10", true, Cut::Scores, false),
+            ("value-zero", true, Cut::Values, true),
+            ("attention-mean", true, Cut::Outputs, true),
+        ];
+        let found: Vec<(String, bool, Cut, bool)> = (ALL.iter())
+            .map(|of| {
+                let cuts = Technique(*of).cuts_attention();
+                (of.name(), of.keeps_sink(), of.cut(), cuts)
+            })
+            .collect();
+        let expected = expected.map(|(name, sink, cut, cuts)| (name.to_owned(), sink, cut, cuts));
+        assert_eq!(found, expected);
+        assert_eq!(names(), expected.map(|of| of.0));
+    }
+
+    #[test]
+    fn a_window_is_the_last_tokens_and_the_first() {
+        let window = Technique::named("window-3").unwrap();
+        let seen: Vec<usize> = (0..8).filter(|&k| window.0.peek(k, 8)).collect();
+        assert_eq!(seen, [0, 5, 6, 7]);
+    }
+
+    /// Two techniques are the same if they have the same name, wherever they come from.
+    #[test]
+    fn a_technique_is_its_name() {
+        let [one, again, other] = ["window-7", "window-7", "window-8"].map(Technique::named);
+        assert_eq!(one, again);
+        assert_ne!(one, other);
+        let hash = |technique: Option<Technique>| {
+            let mut state = std::hash::DefaultHasher::new();
+            technique.hash(&mut state);
+            state.finish()
+        };
+        assert_eq!(hash(one), hash(again));
+        assert_ne!(hash(one), hash(other));
+        assert_eq!(format!("{:?}", one.unwrap()), "window-7");
+        assert_eq!(Technique::default(), Technique::ABP);
+        assert_eq!(Technique::ABP.name(), "abp");
+    }
+
     #[test]
     fn names_find_their_own() {
         for name in names() {

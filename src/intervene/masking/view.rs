@@ -122,6 +122,52 @@ mod tests {
     }
 
     #[test]
+    fn masks_are_as_their_technique() {
+        let of = |name: &str| {
+            [
+                Mask::SelfPeek(by(name)),
+                Mask::Peek(by(name)),
+                Mask::PeekWithout(by(name), vec![1]),
+            ]
+        };
+        for (name, sink, cut) in [
+            ("abp", true, Cut::Scores),
+            ("no-sink", false, Cut::Scores),
+            ("value-zero", true, Cut::Values),
+            ("attention-mean", true, Cut::Outputs),
+        ] {
+            for mask in of(name) {
+                assert_eq!((mask.keeps_sink(), mask.cut()), (sink, cut), "{mask:?}");
+            }
+        }
+        for mask in [Mask::Causal, Mask::Knockout] {
+            assert_eq!((mask.keeps_sink(), mask.cut()), (true, Cut::Scores));
+        }
+    }
+
+    #[test]
+    fn only_some_queries_see_all() {
+        let seeing = |mask: &Mask, head| {
+            let all = (0..4).filter(|&q| mask.sees_all(head, q, 4));
+            all.collect::<Vec<_>>()
+        };
+        assert_eq!(seeing(&Mask::Causal, 0), [0, 1, 2, 3]);
+        assert_eq!(seeing(&Mask::Peek(ABP), 0), [0, 1, 3]);
+        assert_eq!(seeing(&Mask::SelfPeek(by("no-sink")), 0), [0]);
+        let without = Mask::PeekWithout(ABP, vec![1]);
+        assert_eq!(seeing(&without, 0), [0, 1, 3]);
+        assert_eq!(seeing(&without, 1), [0, 1]);
+    }
+
+    #[test]
+    fn what_is_hidden_has_no_weight() {
+        let bias = Mask::SelfPeek(ABP).bias(1, 3);
+        assert_eq!(bias[[0, 0, 2, 1]], -1e9);
+        assert_eq!(f32::exp(bias[[0, 0, 2, 1]]), 0.0);
+        assert_eq!(Mask::SelfPeek(ABP).factor(1, 3)[[0, 0, 2, 1]], 0.0);
+    }
+
+    #[test]
     fn heads_are_taken_out_one_by_one() {
         let bias = Mask::PeekWithout(ABP, vec![1]).bias(3, 4);
         assert_eq!(bias.dim(), (1, 3, 4, 4));

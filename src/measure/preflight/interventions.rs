@@ -9,7 +9,7 @@ use super::sample::Sample;
 use crate::intervene::ablation::{IDENTITY, ZERO};
 use crate::intervene::{Ablation, Estimator, Mask, Plan, Tail, Technique};
 use crate::measure::captured::Captured;
-use crate::measure::{Evaluation, Part, Request, apart, prepare};
+use crate::measure::{Evaluation, Part, Request, apart, boundaries, prepare};
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result};
 
@@ -24,10 +24,8 @@ const MOVED: f32 = 1e-5;
 /// # Errors
 /// The check `identity` or `interventions`; the runtime's reason; an interrupt.
 pub fn check(engine: &mut Engine, sample: &Sample, request: &Request<'_>) -> Result<()> {
-    let mut waits: Vec<usize> = request.plans.iter().map(|plan| plan.wait).collect();
-    waits.push(0);
-    waits.sort_unstable();
-    waits.dedup();
+    let embedding = Plan::waiting(0);
+    let waits = boundaries(request.plans.iter().chain([&embedding]));
     let request = Request {
         // The means of a handful of prompts are of use only with all of them.
         estimator: Estimator::PlugIn,

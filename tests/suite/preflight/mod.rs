@@ -1,0 +1,96 @@
+//! Preflight: what must not be believed is refused, by the check that is there for it.
+
+mod graphs;
+mod others;
+
+use af1::Error;
+use af1::experiment::waiting;
+use af1::intervene::Plan;
+use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
+use af1::measure::{CHECKS, Checked, Request, preflight};
+use af1::model::Model;
+use af1::prompt::{PromptSet, Role};
+use af1::runtime::Engine;
+use rstest::rstest;
+
+use super::fixtures::{build, template, tiny};
+
+fn prompts(model: &Model) -> PromptSet {
+    build(model, &template("symbolic", "A+B"), 0..=9, 0..=9)
+}
+
+fn check(
+    engine: &mut Engine,
+    model: &Model,
+    set: &PromptSet,
+    ablations: &[&'static dyn Ablation],
+) -> Result<Checked, Error> {
+    let mut plans = waiting(&[0, 2]);
+    plans.extend([Plan::af1(1, 1), Plan::knockout(1, 2)]);
+    plans.push(Plan::pruned(1, 1, Default::default()));
+    let request = Request::new(&plans, ablations);
+    preflight(engine, model, set, &request)
+}
+
+/// The error is of that check, and says so to the user.
+fn assert_fails<T: std::fmt::Debug>(found: Result<T, Error>, check: &str, words: &str) {
+    let error = found.unwrap_err();
+    let text = error.to_string();
+    assert!(CHECKS.contains(&check));
+    assert!(
+        matches!(&error, Error::Preflight { check: found, .. } if *found == check),
+        "{text}"
+    );
+    assert_eq!(error.exit_code(), af1::error::exit::PREFLIGHT);
+    assert!(text.contains(words) && text.contains("symbolic"), "{text}");
+}
+
+#[rstest]
+fn a_sound_model_passes_with_every_ablation(#[values("symbolic", "calculate")] style: &str) {
+    let (model, mut engine) = tiny("f32");
+    let set = build(&model, &template(style, "A+B"), 0..=9, 0..=9);
+    let run = check(&mut engine, &model, &set, ablation::ALL).unwrap();
+    assert!((3..=4).contains(&run.prompts), "{run:?}");
+}
+
+#[rstest]
+#[case::bos_forgotten(|set: &mut PromptSet| { for p in &mut set.prompts { p.ids.remove(0); } }, "begins with token")]
+#[case::bos_twice(|set: &mut PromptSet| { for p in &mut set.prompts { let bos = p.ids[0]; p.ids.insert(0, bos); } }, "token twice")]
+#[case::operands_exchanged(|set: &mut PromptSet| set.roles.swap(1, 3), "should hold operand")]
+#[case::another_token(|set: &mut PromptSet| { let ids = &mut set.prompts[7].ids; ids[2] += 1; }, "not those of its text")]
+#[case::last_is_not_last(|set: &mut PromptSet| *set.roles.last_mut().unwrap() = Role::Text, "where the answer is read")]
+fn broken_prompts(#[case] break_it: fn(&mut PromptSet), #[case] words: &str) {
+    let (model, mut engine) = tiny("f32");
+    let mut set = prompts(&model);
+    break_it(&mut set);
+    assert_fails(
+        check(&mut engine, &model, &set, &[ablation::ALL[0]]),
+        "roles",
+        words,
+    );
+}
+
+/// An ablation that says it replaces and does not.
+struct Idle;
+
+impl Ablation for Idle {
+    fn name(&self) -> &'static str {
+        "idle"
+    }
+
+    fn value(&self, _: &Source<'_>, _: Place<'_>) -> Result<Value, String> {
+        Ok(Value::Keep)
+    }
+}
+
+#[test]
+fn an_intervention_that_does_nothing() {
+    let (model, mut engine) = tiny("f32");
+    let set = prompts(&model);
+    let found = check(&mut engine, &model, &set, &[&Idle]);
+    assert_fails(
+        found,
+        "interventions",
+        "idle changes resid.0 by 0e0 of its largest value",
+    );
+}
