@@ -166,19 +166,9 @@ fn one(m: &Measurement, sweep: &Sweep) -> String {
         return format!("{template}: {NOTHING_TO_KEEP}");
     }
     let same = |other: &&Measurement| {
-        (
-            &other.subject.style,
-            &other.subject.operation,
-            other.subject.wait(),
-            other.subject.transfer(),
-            other.subject.masking(),
-        ) == (
-            &m.subject.style,
-            &m.subject.operation,
-            m.subject.wait(),
-            m.subject.transfer(),
-            m.subject.masking(),
-        ) && other.subject.ablation != m.subject.ablation
+        other.subject.plan == m.subject.plan
+            && other.address().template() == m.address().template()
+            && other.subject.ablation != m.subject.ablation
     };
     let beside = sweep.measurements().filter(same);
     let beside = beside.map(|o| {
@@ -281,10 +271,9 @@ fn maps(sweep: &Sweep) -> Vec<Figure> {
 /// The map of a subgraph: `group` are its cells among all.
 fn map(all: &[&Measurement], group: &[&Measurement]) -> Figure {
     let styles = distinct(all.iter().map(|m| m.subject.style.clone()));
-    let operations = distinct(all.iter().map(|m| m.subject.operation.clone()));
+    let operations = distinct(all.iter().map(|m| m.question()));
     let cell = |style: &String, operation: &String| {
-        let here =
-            |m: &&&Measurement| (&m.subject.style, &m.subject.operation) == (style, operation);
+        let here = |m: &&&Measurement| (&m.subject.style, &m.question()) == (style, operation);
         shown(group.iter().find(here)?)
     };
     let row = |style: &String| operations.iter().map(|op| cell(style, op)).collect();

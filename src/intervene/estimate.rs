@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::prompt::PromptSet;
+use crate::prompt::{Key, PromptSet};
 
 /// How a mean over contexts treats the prompt that it is used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,13 +137,13 @@ impl Moments {
     }
 }
 
-/// Means of `resid[W]` of one template: by position and token, by position alone, and over all positions from 1 on.
+/// Means of `resid[W]` of one template: by position and key (the token, or the first tokens of a number), by position alone, and over all positions from 1 on.
 #[derive(Clone, Debug)]
 pub struct Means {
-    /// `[pos]`, by token.
-    by_token: Vec<BTreeMap<u32, Moments>>,
-    /// `[pos]`, by token: two of the residuals, drawn by the seed.
-    drawn: Vec<BTreeMap<u32, Drawn>>,
+    /// `[pos]`, by key.
+    by_key: Vec<BTreeMap<Key, Moments>>,
+    /// `[pos]`, by key: two of the residuals, drawn by the seed.
+    drawn: Vec<BTreeMap<Key, Drawn>>,
     /// `[pos]`, over all tokens.
     by_position: Vec<Moments>,
     overall: Moments,
@@ -178,7 +178,7 @@ impl Means {
     /// No prompts yet; `seed` draws the residuals that stand for a key's others.
     pub fn new(positions: usize, d_model: usize, seed: u64) -> Self {
         Self {
-            by_token: vec![BTreeMap::new(); positions],
+            by_key: vec![BTreeMap::new(); positions],
             drawn: vec![BTreeMap::new(); positions],
             by_position: vec![Moments::new(d_model); positions],
             overall: Moments::new(d_model),
@@ -196,14 +196,16 @@ impl Means {
                     let mut random = ChaCha8Rng::seed_from_u64(self.seed);
                     random.set_stream((t as u64) << 32 | prompt as u64);
                     let number = random.random();
-                    let drawn = self.drawn[t].entry(set.prompts[prompt].ids[t]).or_default();
+                    let drawn = self.drawn[t]
+                        .entry(set.prompts[prompt].keys[t])
+                        .or_default();
                     if drawn.len() < 2 || drawn.iter().any(|(other, _, _)| number < *other) {
                         draw(drawn, std::iter::once((number, prompt, x.to_owned())));
                     }
                 }
-                let token = set.prompts[prompt].ids[t];
-                self.by_token[t]
-                    .entry(token)
+                let key = set.prompts[prompt].keys[t];
+                self.by_key[t]
+                    .entry(key)
                     .or_insert_with(|| Moments::new(self.d_model))
                     .push(x);
                 self.by_position[t].push(x);
@@ -213,9 +215,9 @@ impl Means {
 
     /// Adds all that another table of the same template and boundary has seen.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.by_token.iter_mut().zip(&other.by_token) {
-            for (&token, moments) in theirs {
-                mine.entry(token)
+        for (mine, theirs) in self.by_key.iter_mut().zip(&other.by_key) {
+            for (&key, moments) in theirs {
+                mine.entry(key)
                     .or_insert_with(|| Moments::new(self.d_model))
                     .merge(moments);
             }
@@ -224,8 +226,8 @@ impl Means {
             mine.merge(theirs);
         }
         for (mine, theirs) in self.drawn.iter_mut().zip(&other.drawn) {
-            for (&token, drawn) in theirs {
-                draw(mine.entry(token).or_default(), drawn.iter().cloned());
+            for (&key, drawn) in theirs {
+                draw(mine.entry(key).or_default(), drawn.iter().cloned());
             }
         }
         self.overall.merge(&other.overall);
@@ -235,17 +237,17 @@ impl Means {
     pub fn of_other_prompt(
         &self,
         position: usize,
-        token: u32,
+        key: Key,
         prompt: usize,
     ) -> Option<ArrayView1<'_, f32>> {
-        let drawn = self.drawn.get(position)?.get(&token)?;
+        let drawn = self.drawn.get(position)?.get(&key)?;
         let other = drawn.iter().find(|(_, drawn, _)| *drawn != prompt)?;
         Some(other.2.view())
     }
 
-    /// The tokens of a position, in ascending order.
-    pub fn tokens(&self, position: usize) -> impl Iterator<Item = u32> + '_ {
-        self.by_token[position].keys().copied()
+    /// The keys of a position, in ascending order.
+    pub fn keys(&self, position: usize) -> impl Iterator<Item = Key> + '_ {
+        self.by_key[position].keys().copied()
     }
 
     /// The moments over all positions from 1 on.
@@ -254,8 +256,8 @@ impl Means {
     }
 
     /// The moments of a key, if it was seen.
-    pub fn of_token(&self, position: usize, token: u32) -> Option<&Moments> {
-        self.by_token.get(position)?.get(&token)
+    pub fn of_key(&self, position: usize, key: Key) -> Option<&Moments> {
+        self.by_key.get(position)?.get(&key)
     }
 
     /// The moments of a position over all tokens.
@@ -265,7 +267,7 @@ impl Means {
 
     /// How well the means are known.
     pub fn contexts(&self) -> Contexts {
-        let keys = || self.by_token.iter().skip(1).flat_map(BTreeMap::values);
+        let keys = || self.by_key.iter().skip(1).flat_map(BTreeMap::values);
         let mut counts: Vec<usize> = keys().map(Moments::count).collect();
         counts.sort_unstable();
         let error = keys()

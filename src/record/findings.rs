@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::order::in_order;
+use super::place::SetOfPrompts;
 use super::verdict::corrected;
 use super::{
     Failure, HeadAttention, Kind, Line, Measurement, Outcome, OverDraws, PruningOrder, Row,
@@ -147,9 +148,9 @@ pub fn measured(lines: &[Line]) -> Vec<Measurement> {
     cells.collect()
 }
 
-/// The template of a measurement.
-fn template(m: &Measurement) -> (String, String) {
-    (m.subject.style.clone(), m.subject.operation.clone())
+/// The template of a measurement, and the numbers of its prompts.
+fn template(m: &Measurement) -> SetOfPrompts {
+    m.address().set()
 }
 
 impl Sweep {

@@ -196,8 +196,15 @@ impl Measurement {
             sweep: &self.place.sweep,
             style: &self.subject.style,
             operation: &self.subject.operation,
+            shape: self.place.shape.as_ref(),
+            step: self.place.step,
             cell: &self.place.cell.name,
         }
+    }
+
+    /// The operation, and where numbers have several tokens their shape and the step.
+    pub fn question(&self) -> String {
+        self.address().question()
     }
 
     /// The share of the model's right answers that are kept, as evidence about the target.

@@ -28,7 +28,12 @@ pub fn pooled(cells: &[Measurement]) -> Vec<Measurement> {
             subject.ablation.clone(),
             subject.estimator,
         );
-        (m.place.sweep.clone(), what)
+        (
+            m.place.sweep.clone(),
+            what,
+            m.place.shape.clone(),
+            m.place.step,
+        )
     };
     let mut pools: Vec<Measurement> = Vec::new();
     let mut seen = Vec::new();

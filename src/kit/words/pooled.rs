@@ -47,7 +47,7 @@ pub fn summary(pools: &[Tested]) -> Option<Block> {
         Some(format!(
             "{}, {}: {} {}: {}: {}",
             m.subject.style,
-            m.subject.operation,
+            m.question(),
             m.subject.ablation,
             af1(m),
             outcome(verdict.outcome),
@@ -67,7 +67,9 @@ pub fn detail(pools: &[Tested]) -> Option<Block> {
         let reason = m.test.verdict.as_ref().map_or("", |v| &v.reason);
         format!(
             "{}, {}, {}: {reason}",
-            m.subject.style, m.subject.operation, m.subject.ablation
+            m.subject.style,
+            m.question(),
+            m.subject.ablation
         )
     };
     let notes = pools.iter().map(note).collect();

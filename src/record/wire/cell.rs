@@ -8,9 +8,10 @@ use super::super::{
     Place, Provenance, PruningOrder, Said, Scores, Subject, Test, Verdict, Wrong,
 };
 use super::bits::{bits_of_hex, hex_bits};
-use super::{SCHEMA, order};
+use super::{SCHEMA, order, shape};
 use crate::intervene::{Estimator, Head, Plan, Tail, Technique};
 use crate::measure::{Draw, Part};
+use crate::prompt::Step;
 use crate::stats::{Criterion, Design, Inference, Mean, Proportion};
 
 /// What the experiment of pooled rows is called.
@@ -34,6 +35,9 @@ pub struct Cell {
     model: String,
     style: String,
     operation: String,
+    shape: Option<String>,
+    #[cfg_attr(test, schemars(with = "String"))]
+    step: Step,
     ablation: String,
     masking: Option<String>,
     estimator: Estimator,
@@ -170,6 +174,8 @@ impl From<&Measurement> for Cell {
             model: subject.model.clone(),
             style: subject.style.clone(),
             operation: subject.operation.clone(),
+            shape: shape(place, &subject.operation),
+            step: place.step,
             ablation: subject.ablation.clone(),
             masking: subject.masked_by(),
             estimator: subject.estimator,
@@ -258,6 +264,8 @@ impl TryFrom<Cell> for Measurement {
             place: Place {
                 sweep: line.sweep.clone(),
                 kind: line.sweep_kind.clone(),
+                shape: line.shape.as_deref().map(str::parse).transpose()?,
+                step: line.step,
                 template: line.order.first().copied().unwrap_or(0),
                 cell: CellName::new(line.order.get(1..).unwrap_or_default(), line.cell.clone()),
                 cells: line.cells,
