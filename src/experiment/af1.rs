@@ -121,6 +121,7 @@ impl View for Shown {
             Block::Table(table(&sweep)),
             Block::Note(notes(&sweep)),
         ];
+        blocks.extend(pooled::summary(&sweep.whole));
         blocks.extend(pooled::summary(&sweep.pools));
         blocks.extend(necessity::tables(&knocked));
         blocks
@@ -143,6 +144,7 @@ impl View for Shown {
         }
         let table = Table::of("AF1 subgraphs", &columns, sweep.cells());
         blocks.extend([Block::Table(table), Block::Note(all_counts(sweep))]);
+        blocks.extend(pooled::detail(&sweep.whole));
         blocks.extend(pooled::detail(&sweep.pools));
         blocks
     }

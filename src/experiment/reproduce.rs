@@ -103,6 +103,7 @@ impl View for Shown {
             Block::Table(table(sweep)),
             Block::Note(notes(sweep)),
         ];
+        blocks.extend(pooled::summary(&sweep.whole));
         blocks.extend(pooled::summary(&sweep.pools));
         blocks
     }

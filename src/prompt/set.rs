@@ -117,7 +117,7 @@ impl Numbers {
     pub fn given(&self) -> usize {
         match self.step {
             Step::At(step) => step,
-            Step::Stop => self.shape.answer,
+            Step::Stop | Step::Whole => self.shape.answer,
         }
     }
 }

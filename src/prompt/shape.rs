@@ -81,6 +81,8 @@ pub enum Step {
     At(usize),
     /// Behind the whole answer: what does not begin with a digit is right.
     Stop,
+    /// Every token of the answer, one after the other: nothing is read of itself, it follows from the steps.
+    Whole,
 }
 
 impl Default for Step {
@@ -94,6 +96,7 @@ impl fmt::Display for Step {
         match self {
             Self::At(step) => write!(f, "{step}"),
             Self::Stop => f.write_str("stop"),
+            Self::Whole => f.write_str("whole"),
         }
     }
 }
@@ -105,8 +108,9 @@ impl FromStr for Step {
         match text.parse() {
             Ok(step) if step < MOST_TOKENS => Ok(Self::At(step)),
             _ if text == "stop" => Ok(Self::Stop),
+            _ if text == "whole" => Ok(Self::Whole),
             _ => Err(format!(
-                "{text:?} is no step: expected how many tokens of the answer stand before it, below {MOST_TOKENS}, or stop"
+                "{text:?} is no step: expected how many tokens of the answer stand before it, below {MOST_TOKENS}, stop or whole"
             )),
         }
     }
@@ -203,7 +207,7 @@ mod tests {
 
     #[test]
     fn steps_are_what_they_are_written_as() {
-        for step in [Step::At(0), Step::At(2), Step::Stop] {
+        for step in [Step::At(0), Step::At(2), Step::Stop, Step::Whole] {
             assert_eq!(step.to_string().parse(), Ok(step));
         }
         assert!("6".parse::<Step>().is_err() && "-1".parse::<Step>().is_err());

@@ -136,7 +136,7 @@ impl<'a> Answers<'a> {
             Step::Stop => (0..tokenizer.len() as u32)
                 .filter(|id| !begins(id))
                 .collect(),
-            Step::At(_) => Vec::new(),
+            Step::At(_) | Step::Whole => Vec::new(),
         };
         Self {
             template,
@@ -187,7 +187,7 @@ impl<'a> Answers<'a> {
             Step::At(step) => answer
                 .get(step)
                 .map_or(Arc::from([]), |tokens| tokens.as_slice().into()),
-            Step::Stop => self.ends.clone(),
+            Step::Stop | Step::Whole => self.ends.clone(),
         }
     }
 }

@@ -113,12 +113,13 @@ impl Address<'_> {
             .shape
             .filter(|shape| !shape.is_single() || self.step != Step::At(0))
         {
-            Some(shape) => format!(
-                "{} {} step {}",
-                self.operation,
-                shape.words(self.operation),
-                self.step
-            ),
+            Some(shape) => {
+                let shape = shape.words(self.operation);
+                match self.step {
+                    Step::Whole => format!("{} {shape} whole", self.operation),
+                    step => format!("{} {shape} step {step}", self.operation),
+                }
+            }
             None => self.operation.to_owned(),
         }
     }

@@ -1,5 +1,7 @@
 //! How many tokens the numbers of prompts have, as they are asked for.
 
+use std::collections::BTreeSet;
+
 use crate::model::Model;
 use crate::prompt::{KeyedBy, Numbers, PromptSet, Selection, Shape, Step, Template, shapes};
 use crate::{Error, Result};
@@ -32,16 +34,8 @@ impl AskedNumbers {
         };
         let mut all = Vec::new();
         for shape in shapes {
-            let every = (0..shape.answer).map(Step::At);
-            let steps: Vec<Step> = match self.steps.is_empty() {
-                true => every.collect(),
-                false => self.steps.clone(),
-            };
-            let inside = |step: &Step| match step {
-                Step::At(step) => *step < shape.answer,
-                Step::Stop => true,
-            };
-            all.extend(steps.into_iter().filter(inside).map(|step| Numbers {
+            let steps = self.steps_of(&shape);
+            all.extend(steps.into_iter().map(|step| Numbers {
                 shape: shape.clone(),
                 step,
                 keyed_by: self.keyed_by,
@@ -53,6 +47,18 @@ impl AskedNumbers {
                 "--step: no answer of the shapes that are asked for has so many tokens".to_owned(),
             )),
         }
+    }
+
+    /// The steps that are asked for of a shape, in order; the whole answers follow from all that give a token.
+    fn steps_of(&self, shape: &Shape) -> Vec<Step> {
+        let asked: BTreeSet<Step> = self.steps.iter().copied().collect();
+        let every = asked.is_empty() || asked.contains(&Step::Whole);
+        let tokens = (0..shape.answer).map(Step::At);
+        let mut steps: Vec<Step> = tokens
+            .filter(|step| every || asked.contains(step))
+            .collect();
+        steps.extend(asked.contains(&Step::Stop).then_some(Step::Stop));
+        steps
     }
 
     /// The shapes that are asked for and fit the template.

@@ -16,6 +16,8 @@ use crate::stats::{Criterion, Design, Inference, Mean, Proportion};
 
 /// What the experiment of pooled rows is called.
 pub const POOLED: &str = "pooled";
+/// What the experiment of whole answers is called.
+pub const WHOLE: &str = "whole";
 
 /// A cell as it is written; its fields are explained in `schema.md`.
 #[derive(Serialize, Deserialize)]
@@ -76,7 +78,7 @@ pub struct Cell {
     lost: usize,
     gained: usize,
     constant_correct: usize,
-    constant_answer: i64,
+    constant_answer: Option<i64>,
     empty_correct: Option<usize>,
     base_accuracy: f64,
     base_accuracy_low: f64,

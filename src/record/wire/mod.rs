@@ -90,7 +90,9 @@ fn row(value: Value) -> Result<Row, String> {
         Some(lines::CONCLUSION) => {
             Row::Conclusion(Box::new(line::<lines::Concluded>(value)?.into()))
         }
-        Some(cell::POOLED) => Row::Pooled(Box::new(line::<cell::Cell>(value)?.try_into()?)),
+        Some(cell::POOLED | cell::WHOLE) => {
+            Row::Pooled(Box::new(line::<cell::Cell>(value)?.try_into()?))
+        }
         _ if has("error") => Row::Failed(Box::new(line::<lines::Failed>(value)?.try_into()?)),
         _ if has("weights") => Row::Attention(Box::new(line::<lines::Head>(value)?.try_into()?)),
         _ => Row::Measured(Box::new(line::<cell::Cell>(value)?.try_into()?)),
