@@ -10,10 +10,10 @@ use crate::fetch::Cache;
 use crate::graph::Precision;
 use crate::measure::Way;
 use crate::model::{BosChoice, Model, PRESETS};
-use crate::prompt::{ContextsFrom, Operation, Span};
+use crate::prompt::{ContextsFrom, KeyedBy, Operation, Shape, Span, Step};
 use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, start};
 use crate::stats::{Inference, LEVEL};
-use crate::study::{Asked, BatchSize, Method};
+use crate::study::{Asked, AskedNumbers, BatchSize, Method};
 use crate::{Error, Result};
 
 /// Which model, and where it runs.
@@ -234,6 +234,16 @@ pub struct PromptArgs {
     /// Values that the result may have [default: the model's preset, or 0..=299]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub results: Option<Span>,
+    /// How many tokens the operands and the answer have, such as 2+2=2 [default: one each, or the most frequent shape]
+    #[arg(long, value_delimiter = ',', value_name = "SHAPE,...")]
+    pub shape: Vec<Shape>,
+    /// How many tokens of the right answer stand before the place where the next one is read, or `stop`: behind all of them
+    /// [default: every step but stop]
+    #[arg(long, value_delimiter = ',', value_name = "STEP,...")]
+    pub step: Vec<Step>,
+    /// What means are conditioned on where a number has several tokens: its tokens up to the position, or the token there alone
+    #[arg(long, value_name = "KEY", default_value = KeyedBy::Span.name())]
+    pub key: KeyedBy,
     /// Contexts a token over which means are taken, where there are three operands or more (two are enumerated)
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub contexts: u32,
@@ -255,6 +265,11 @@ impl PromptArgs {
             operations: self.operation.clone(),
             operands: self.operands.clone(),
             results: self.results.clone(),
+            numbers: AskedNumbers {
+                shapes: self.shape.clone(),
+                steps: self.step.clone(),
+                keyed_by: self.key,
+            },
             contexts: self.contexts as usize,
             contexts_from: self.contexts_from.0,
             seed: self.seed,

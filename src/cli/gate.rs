@@ -9,8 +9,9 @@ use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::{check_files, deliver, print};
 use crate::file::{check_writable, write_atomically};
 use crate::gate::{self, Answer, Judgement, Undefined};
+use crate::prompt::Shape;
 use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
-use crate::study::{Asked, BatchSize, Method, Request, Study, joined};
+use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, joined};
 use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
@@ -195,6 +196,11 @@ impl Gate {
             style: styles,
             operands: claim.operands.clone(),
             results: claim.results.clone(),
+            // A claim is about one answer a prompt.
+            numbers: AskedNumbers {
+                shapes: vec![Shape::single(claim.operation.operands())],
+                ..AskedNumbers::default()
+            },
             seed: gate.seed,
             ..Asked::default()
         }
@@ -248,7 +254,7 @@ fn ask(
     baseline: Option<&[Measurement]>,
 ) -> Result<(Answer, Vec<Line>, Option<Error>)> {
     let template = study.template_of(&claim.style, &claim.operation)?;
-    study.sets = vec![study.prompts(template)];
+    study.sets = study.prompts(template);
     let swept = study.run(claim, |_| Ok(()))?;
     let (lines, failures) = (swept.lines, swept.failures);
     let cells = record::measured(&lines);

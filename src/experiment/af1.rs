@@ -121,6 +121,7 @@ impl View for Shown {
             Block::Table(table(&sweep)),
             Block::Note(notes(&sweep)),
         ];
+        blocks.extend(pooled::summary(&sweep.whole));
         blocks.extend(pooled::summary(&sweep.pools));
         blocks.extend(necessity::tables(&knocked));
         blocks
@@ -143,6 +144,7 @@ impl View for Shown {
         }
         let table = Table::of("AF1 subgraphs", &columns, sweep.cells());
         blocks.extend([Block::Table(table), Block::Note(all_counts(sweep))]);
+        blocks.extend(pooled::detail(&sweep.whole));
         blocks.extend(pooled::detail(&sweep.pools));
         blocks
     }
@@ -166,19 +168,9 @@ fn one(m: &Measurement, sweep: &Sweep) -> String {
         return format!("{template}: {NOTHING_TO_KEEP}");
     }
     let same = |other: &&Measurement| {
-        (
-            &other.subject.style,
-            &other.subject.operation,
-            other.subject.wait(),
-            other.subject.transfer(),
-            other.subject.masking(),
-        ) == (
-            &m.subject.style,
-            &m.subject.operation,
-            m.subject.wait(),
-            m.subject.transfer(),
-            m.subject.masking(),
-        ) && other.subject.ablation != m.subject.ablation
+        other.subject.plan == m.subject.plan
+            && other.address().template() == m.address().template()
+            && other.subject.ablation != m.subject.ablation
     };
     let beside = sweep.measurements().filter(same);
     let beside = beside.map(|o| {
@@ -281,10 +273,9 @@ fn maps(sweep: &Sweep) -> Vec<Figure> {
 /// The map of a subgraph: `group` are its cells among all.
 fn map(all: &[&Measurement], group: &[&Measurement]) -> Figure {
     let styles = distinct(all.iter().map(|m| m.subject.style.clone()));
-    let operations = distinct(all.iter().map(|m| m.subject.operation.clone()));
+    let operations = distinct(all.iter().map(|m| m.question()));
     let cell = |style: &String, operation: &String| {
-        let here =
-            |m: &&&Measurement| (&m.subject.style, &m.subject.operation) == (style, operation);
+        let here = |m: &&&Measurement| (&m.subject.style, &m.question()) == (style, operation);
         shown(group.iter().find(here)?)
     };
     let row = |style: &String| operations.iter().map(|op| cell(style, op)).collect();

@@ -135,12 +135,12 @@ impl View for Shown {
 
 /// The heads of every template.
 fn templates(heads: &[HeadAttention]) -> impl Iterator<Item = &[HeadAttention]> {
-    heads.chunk_by(|a, b| a.style == b.style && a.operation == b.operation)
+    heads.chunk_by(|a, b| a.address().template() == b.address().template())
 }
 
 /// The name of a template.
 fn template(heads: &[HeadAttention]) -> String {
-    format!("{} {}", heads[0].style, heads[0].operation)
+    heads[0].address().template()
 }
 
 /// The name of a head.

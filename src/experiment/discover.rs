@@ -225,7 +225,9 @@ fn line(cell: &Tested) -> Option<String> {
     };
     Some(format!(
         "{} {}: on the {} right answers of the development prompts {found}\n",
-        m.subject.style, m.subject.operation, m.counts.base_correct
+        m.subject.style,
+        m.question(),
+        m.counts.base_correct
     ))
 }
 

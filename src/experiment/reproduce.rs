@@ -103,6 +103,7 @@ impl View for Shown {
             Block::Table(table(sweep)),
             Block::Note(notes(sweep)),
         ];
+        blocks.extend(pooled::summary(&sweep.whole));
         blocks.extend(pooled::summary(&sweep.pools));
         blocks
     }
@@ -172,7 +173,7 @@ fn table(sweep: &Sweep) -> Table {
     let once = |text: fn(&Measurement) -> String| move |row: &Row<'_>| row.once(text);
     let mut columns: Vec<Column<'_, Row<'_>>> = vec![
         column("style", once(|m| m.subject.style.clone())),
-        column("op", once(|m| m.subject.operation.clone())),
+        column("op", once(Measurement::question)),
         column("base accuracy", once(base_accuracy)),
         column("constant", once(constant)),
         column("replaced by", said(|m| m.subject.ablation.clone())),

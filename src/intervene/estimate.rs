@@ -7,7 +7,7 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::prompt::PromptSet;
+use crate::prompt::{Key, PromptSet};
 
 /// How a mean over contexts treats the prompt that it is used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,13 +137,13 @@ impl Moments {
     }
 }
 
-/// Means of `resid[W]` of one template: by position and token, by position alone, and over all positions from 1 on.
+/// Means of `resid[W]` of one template: by position and key (the token, or the first tokens of a number), by position alone, and over all positions from 1 on.
 #[derive(Clone, Debug)]
 pub struct Means {
-    /// `[pos]`, by token.
-    by_token: Vec<BTreeMap<u32, Moments>>,
-    /// `[pos]`, by token: two of the residuals, drawn by the seed.
-    drawn: Vec<BTreeMap<u32, Drawn>>,
+    /// `[pos]`, by key.
+    by_key: Vec<BTreeMap<Key, Moments>>,
+    /// `[pos]`, by key: two of the residuals, drawn by the seed.
+    drawn: Vec<BTreeMap<Key, Drawn>>,
     /// `[pos]`, over all tokens.
     by_position: Vec<Moments>,
     overall: Moments,
@@ -185,7 +185,7 @@ impl Means {
     /// No prompts yet; `seed` draws the residuals that stand for a key's others.
     pub fn new(positions: usize, d_model: usize, seed: u64) -> Self {
         Self {
-            by_token: vec![BTreeMap::new(); positions],
+            by_key: vec![BTreeMap::new(); positions],
             drawn: vec![BTreeMap::new(); positions],
             by_position: vec![Moments::new(d_model); positions],
             overall: Moments::new(d_model),
@@ -201,14 +201,16 @@ impl Means {
                 if t > 0 {
                     self.overall.push(x);
                     let number = random_at(self.seed, t, prompt as u64).random();
-                    let drawn = self.drawn[t].entry(set.prompts[prompt].ids[t]).or_default();
+                    let drawn = self.drawn[t]
+                        .entry(set.prompts[prompt].keys[t])
+                        .or_default();
                     if drawn.len() < 2 || drawn.iter().any(|(other, _, _)| number < *other) {
                         draw(drawn, std::iter::once((number, prompt, x.to_owned())));
                     }
                 }
-                let token = set.prompts[prompt].ids[t];
-                self.by_token[t]
-                    .entry(token)
+                let key = set.prompts[prompt].keys[t];
+                self.by_key[t]
+                    .entry(key)
                     .or_insert_with(|| Moments::new(self.d_model))
                     .push(x);
                 self.by_position[t].push(x);
@@ -218,9 +220,9 @@ impl Means {
 
     /// Adds all that another table of the same template and boundary has seen.
     pub fn merge(&mut self, other: &Self) {
-        for (mine, theirs) in self.by_token.iter_mut().zip(&other.by_token) {
-            for (&token, moments) in theirs {
-                mine.entry(token)
+        for (mine, theirs) in self.by_key.iter_mut().zip(&other.by_key) {
+            for (&key, moments) in theirs {
+                mine.entry(key)
                     .or_insert_with(|| Moments::new(self.d_model))
                     .merge(moments);
             }
@@ -229,8 +231,8 @@ impl Means {
             mine.merge(theirs);
         }
         for (mine, theirs) in self.drawn.iter_mut().zip(&other.drawn) {
-            for (&token, drawn) in theirs {
-                draw(mine.entry(token).or_default(), drawn.iter().cloned());
+            for (&key, drawn) in theirs {
+                draw(mine.entry(key).or_default(), drawn.iter().cloned());
             }
         }
         self.overall.merge(&other.overall);
@@ -240,17 +242,17 @@ impl Means {
     pub fn of_other_prompt(
         &self,
         position: usize,
-        token: u32,
+        key: Key,
         prompt: usize,
     ) -> Option<ArrayView1<'_, f32>> {
-        let drawn = self.drawn.get(position)?.get(&token)?;
+        let drawn = self.drawn.get(position)?.get(&key)?;
         let other = drawn.iter().find(|(_, drawn, _)| *drawn != prompt)?;
         Some(other.2.view())
     }
 
-    /// The tokens of a position, in ascending order.
-    pub fn tokens(&self, position: usize) -> impl Iterator<Item = u32> + '_ {
-        self.by_token[position].keys().copied()
+    /// The keys of a position, in ascending order.
+    pub fn keys(&self, position: usize) -> impl Iterator<Item = Key> + '_ {
+        self.by_key[position].keys().copied()
     }
 
     /// The moments over all positions from 1 on.
@@ -259,8 +261,8 @@ impl Means {
     }
 
     /// The moments of a key, if it was seen.
-    pub fn of_token(&self, position: usize, token: u32) -> Option<&Moments> {
-        self.by_token.get(position)?.get(&token)
+    pub fn of_key(&self, position: usize, key: Key) -> Option<&Moments> {
+        self.by_key.get(position)?.get(&key)
     }
 
     /// The moments of a position over all tokens.
@@ -270,7 +272,7 @@ impl Means {
 
     /// How well the means are known.
     pub fn contexts(&self) -> Contexts {
-        let keys = || self.by_token.iter().skip(1).flat_map(BTreeMap::values);
+        let keys = || self.by_key.iter().skip(1).flat_map(BTreeMap::values);
         let mut counts: Vec<usize> = keys().map(Moments::count).collect();
         counts.sort_unstable();
         let error = keys()
@@ -291,6 +293,11 @@ mod tests {
     use super::super::examples::{prompts, residuals};
     use super::*;
     use ndarray::{Array3, array};
+
+    /// The key of one token.
+    fn key(token: u32) -> Key {
+        Key::of(&[token]).unwrap()
+    }
 
     fn moments(rows: &[[f32; 2]]) -> Moments {
         let mut moments = Moments::new(2);
@@ -406,19 +413,19 @@ mod tests {
     fn means_are_by_token_by_position_and_over_all() {
         let means = means(&[&[0, 1, 2, 3, 4, 5]]);
         let mean = |moments: &Moments| (moments.count(), moments.mean().to_vec());
-        let of_token = |position, token| mean(means.of_token(position, token).unwrap());
+        let of_token = |position, token| mean(means.of_key(position, key(token)).unwrap());
         assert_eq!(of_token(1, 1), (5, vec![3.0, 11.8]));
         assert_eq!(of_token(1, 2), (1, vec![7.0, 49.0]));
         assert_eq!(of_token(2, 7), (2, vec![0.0, 0.0]));
         assert_eq!(of_token(0, 9), (6, vec![1.0, 1.0]));
-        assert!(means.of_token(1, 5).is_none() && means.of_token(3, 9).is_none());
+        assert!(means.of_key(1, key(5)).is_none() && means.of_key(3, key(9)).is_none());
         let of_position = mean(means.of_position(1));
         assert_eq!(of_position.0, 6);
         assert!((of_position.1[0] - 22.0 / 6.0).abs() < 1e-12);
         // Position 0 is never replaced, and is not among all.
         assert_eq!(mean(means.of_all()).0, 12);
         assert!((mean(means.of_all()).1[0] - 33.0 / 12.0).abs() < 1e-12);
-        assert_eq!(means.tokens(2).collect::<Vec<_>>(), [5, 6, 7]);
+        assert_eq!(means.keys(2).collect::<Vec<_>>(), [5, 6, 7].map(key));
     }
 
     #[test]
@@ -460,14 +467,20 @@ mod tests {
                 for prompt in 0..6 {
                     let other = if with[0] == prompt { with[1] } else { with[0] };
                     let expected = residuals.slice(ndarray::s![other, t, ..]);
-                    let found = means.of_other_prompt(t, token, prompt);
+                    let found = means.of_other_prompt(t, key(token), prompt);
                     assert_eq!(found, Some(expected), "{t} {token} {prompt}");
                 }
             }
-            assert!(means.of_other_prompt(1, 2, 2).is_none(), "the only one");
-            assert!(means.of_other_prompt(1, 2, 0).is_some());
-            assert!(means.of_other_prompt(0, 9, 0).is_none(), "position 0 stays");
-            assert!(means.of_other_prompt(3, 9, 0).is_none());
+            assert!(
+                means.of_other_prompt(1, key(2), 2).is_none(),
+                "the only one"
+            );
+            assert!(means.of_other_prompt(1, key(2), 0).is_some());
+            assert!(
+                means.of_other_prompt(0, key(9), 0).is_none(),
+                "position 0 stays"
+            );
+            assert!(means.of_other_prompt(3, key(9), 0).is_none());
         }
     }
 

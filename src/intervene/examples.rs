@@ -2,7 +2,7 @@
 
 use ndarray::Array3;
 
-use crate::prompt::{Excluded, Prompt, PromptSet, Role, Styles};
+use crate::prompt::{Excluded, Key, Numbers, Prompt, PromptSet, Role, Styles};
 
 /// Prompts of these tokens, which ask nothing.
 pub fn prompts(ids: &[&[u32]]) -> PromptSet {
@@ -12,11 +12,13 @@ pub fn prompts(ids: &[&[u32]]) -> PromptSet {
         text: format!("{ids:?}"),
         operands: Vec::new(),
         result: None,
-        answers: Vec::new(),
+        answers: [].into(),
         ids: ids.to_vec(),
+        keys: ids.iter().map(|&id| Key::of(&[id]).unwrap()).collect(),
     };
     PromptSet {
         template: templates.unwrap().remove(0),
+        numbers: Numbers::single(2),
         prompts: ids.iter().map(prompt).collect(),
         roles: vec![Role::Text; ids[0].len()],
         excluded: Excluded::default(),

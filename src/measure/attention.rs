@@ -64,6 +64,7 @@ pub fn attention(
         Role::Bos => "bos".to_owned(),
         Role::Operand(i) => Operation::letter(*i).to_string(),
         Role::Text => "text".to_owned(),
+        Role::Answer => "answer".to_owned(),
         Role::Last => "last".to_owned(),
     };
     let names: Vec<String> = set.roles.iter().map(name).collect();

@@ -10,7 +10,7 @@ use super::disjoint::Disjoint;
 use super::request::{Draw, Part, Request};
 use crate::Result;
 use crate::intervene::Estimator;
-use crate::prompt::PromptSet;
+use crate::prompt::{Key, PromptSet};
 
 /// Which prompts the means are made of and which are evaluated.
 pub struct Split {
@@ -70,14 +70,14 @@ impl Split {
         if let Some(draw) = request.draw {
             thin_out(set, &mut estimation, draw, request.estimator);
         }
-        let mut contexts: HashMap<(usize, u32), usize> = HashMap::new();
+        let mut contexts: HashMap<(usize, Key), usize> = HashMap::new();
         for (prompt, _) in set.prompts.iter().zip(&estimation).filter(|(_, e)| **e) {
-            for key in keys(&prompt.ids) {
+            for key in keys(&prompt.keys) {
                 *contexts.entry(key).or_insert(0) += 1;
             }
         }
         let fewest = |prompt: usize| {
-            let counts = keys(&set.prompts[prompt].ids).map(|key| contexts.get(&key).copied());
+            let counts = keys(&set.prompts[prompt].keys).map(|key| contexts.get(&key).copied());
             counts.map(Option::unwrap_or_default).min().unwrap_or(0)
         };
         let own = |prompt: usize| match request.estimator {
@@ -113,22 +113,22 @@ fn thin_out(set: &PromptSet, estimation: &mut [bool], draw: Draw, estimator: Est
     };
     let mut order: Vec<usize> = (0..set.len()).filter(|&p| estimation[p]).collect();
     order.shuffle(&mut ChaCha8Rng::seed_from_u64(draw.seed));
-    let mut counts: HashMap<(usize, u32), usize> = HashMap::new();
+    let mut counts: HashMap<(usize, Key), usize> = HashMap::new();
     for prompt in order {
-        let ids = &set.prompts[prompt].ids;
+        let of_prompt = &set.prompts[prompt].keys;
         let few = |key| counts.get(&key).copied().unwrap_or(0) < enough;
-        estimation[prompt] = keys(ids).any(few);
+        estimation[prompt] = keys(of_prompt).any(few);
         if estimation[prompt] {
-            for key in keys(ids) {
+            for key in keys(of_prompt) {
                 *counts.entry(key).or_insert(0) += 1;
             }
         }
     }
 }
 
-/// The keys of a prompt: position and token, from position 1 on.
-pub fn keys(ids: &[u32]) -> impl Iterator<Item = (usize, u32)> + '_ {
-    ids.iter().copied().enumerate().skip(1)
+/// The keys of a prompt with their positions, from position 1 on.
+pub fn keys(of_prompt: &[Key]) -> impl Iterator<Item = (usize, Key)> + '_ {
+    of_prompt.iter().copied().enumerate().skip(1)
 }
 
 /// For every prompt another one, of the estimation prompts: in a shuffled order the next one.

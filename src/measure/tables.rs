@@ -9,7 +9,6 @@ use super::biases::Biases;
 use super::compiled::{Compiled, compiles};
 use super::forward::streams;
 use super::rows::Rows;
-use super::split::keys;
 use crate::emit::af1::Af1;
 use crate::intervene::ablation::CAMA;
 use crate::intervene::{Estimator, Mask, Plan, Technique};
@@ -88,6 +87,11 @@ impl Evaluation {
             operation: self.set.template.operation.to_string(),
             reason: format!("AF1({wait}, {transfer}) cannot be a graph of its own: {reason}"),
         };
+        if !self.set.numbers.shape.is_single() {
+            return Err(no(
+                "a row of its tables is a token, and the numbers have several: ask for single digits with --operands 0..=9",
+            ));
+        }
         if self.estimator != Estimator::PlugIn {
             return Err(no(
                 "only with --estimator plug-in are a token's means the same in every prompt",
@@ -100,8 +104,14 @@ impl Evaluation {
         let mut seen = BTreeSet::new();
         let mut covering = Vec::new();
         for &prompt in &self.evaluated {
-            let ids = &self.set.prompts[prompt].ids;
-            if keys(ids).filter(|key| seen.insert(*key)).count() > 0 {
+            let ids = self.set.prompts[prompt].ids.iter().copied();
+            if ids
+                .enumerate()
+                .skip(1)
+                .filter(|key| seen.insert(*key))
+                .count()
+                > 0
+            {
                 covering.push(prompt);
             }
         }

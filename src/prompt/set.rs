@@ -1,12 +1,15 @@
 //! Sets of prompts: every combination of operands in a range, tokenized, with the same roles at the same positions.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use ndarray::Array2;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::shape::{Key, KeyedBy, Shape, Step};
+use super::tokens::{Answers, tokenize};
 use super::{Template, Tokenizer};
 use crate::{Error, Result};
 
@@ -59,6 +62,8 @@ pub enum Role {
     Operand(usize),
     /// Text of the template.
     Text,
+    /// A token of the right answer that stands before the place where the next one is read.
+    Answer,
     /// The last token, where the answer is read.
     Last,
 }
@@ -72,10 +77,12 @@ pub struct Prompt {
     pub operands: Vec<i64>,
     /// The right answer, where it lies in the range of results.
     pub result: Option<i64>,
-    /// The tokens that are the right answer; none of a prompt that is a context only.
-    pub answers: Vec<u32>,
+    /// The tokens that are right at this step; none of a prompt that is a context only.
+    pub answers: Arc<[u32]>,
     /// The tokens, with the one before the text, `[pos]`.
     pub ids: Vec<u32>,
+    /// What the mean of every position is conditioned on, `[pos]`.
+    pub keys: Vec<Key>,
 }
 
 impl Prompt {
@@ -85,12 +92,42 @@ impl Prompt {
     }
 }
 
+/// Which of a template's prompts are one set: how many tokens their numbers have, and where in the answer they are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// How many tokens each operand and the answer have.
+    pub shape: Shape,
+    /// Where in the answer the next token is read.
+    pub step: Step,
+    /// What means are conditioned on.
+    pub keyed_by: KeyedBy,
+}
+
+impl Numbers {
+    /// Every number is one token.
+    pub fn single(operands: usize) -> Self {
+        Self {
+            shape: Shape::single(operands),
+            step: Step::At(0),
+            keyed_by: KeyedBy::Span,
+        }
+    }
+
+    /// The number of tokens of the answer that stand in the prompt.
+    pub fn given(&self) -> usize {
+        match self.step {
+            Step::At(step) => step,
+            Step::Stop | Step::Whole => self.shape.answer,
+        }
+    }
+}
+
 /// Prompts whose result is in range that are not asked, by reason.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Excluded {
-    /// An operand is not one token in this model's tokenizer.
+    /// An operand has not the tokens of the shape in this model's tokenizer: one, where no other shape is asked for.
     pub operand: usize,
-    /// The answer is not one token.
+    /// The answer has not.
     pub answer: usize,
 }
 
@@ -106,6 +143,8 @@ impl Excluded {
 pub struct PromptSet {
     /// The template.
     pub template: Template,
+    /// How many tokens the numbers have, and where in the answer the prompts are asked.
+    pub numbers: Numbers,
     /// The prompts, in the order of their operands: those that are asked and those that are contexts only.
     pub prompts: Vec<Prompt>,
     /// The role of every position, `[pos]`.
@@ -120,15 +159,30 @@ pub struct PromptSet {
 const MOST_COMBINATIONS: u128 = 5_000_000;
 
 impl PromptSet {
-    /// Makes the prompts of a template.
+    /// Makes the prompts of a template in which every number is one token.
     ///
     /// # Errors
-    /// Too many combinations to enumerate; no prompt that can be asked; prompts of different lengths or roles.
+    /// As [`Self::of_numbers`].
     pub fn build(
         template: &Template,
         tokenizer: &Tokenizer,
         bos: Option<u32>,
         selection: &Selection,
+    ) -> Result<Self> {
+        let numbers = Numbers::single(template.operation.operands());
+        Self::of_numbers(template, tokenizer, bos, selection, &numbers)
+    }
+
+    /// Makes the prompts of a template whose numbers have so many tokens.
+    ///
+    /// # Errors
+    /// Too many combinations to enumerate; no prompt that can be asked; prompts of different lengths or roles.
+    pub fn of_numbers(
+        template: &Template,
+        tokenizer: &Tokenizer,
+        bos: Option<u32>,
+        selection: &Selection,
+        numbers: &Numbers,
     ) -> Result<Self> {
         let mut universe = universe(template, selection)?;
         let none = |reason: String| Error::NoPrompts {
@@ -154,45 +208,50 @@ impl PromptSet {
         if drawn {
             universe.shuffle(&mut ChaCha8Rng::seed_from_u64(selection.seed));
         }
+        let only_answerable = selection.contexts_from == ContextsFrom::Answerable;
+        let of_answers = Answers::new(template, tokenizer, numbers);
         let mut excluded = Excluded::default();
         let mut accepted: Vec<(Prompt, Vec<Role>)> = Vec::new();
         for (operands, result) in universe {
             if accepted.len() == limit {
                 break;
             }
-            let answers = result.map_or(&[][..], |result| tokenizer.numeral(result));
-            if answers.is_empty() {
+            let answer = of_answers.of(&operands, result).map_err(none)?;
+            let fits = answer.len() == numbers.shape.answer;
+            if !fits {
                 excluded.answer += usize::from(result.is_some());
-                if selection.contexts_from == ContextsFrom::Answerable {
+                // Without an answer there is nothing to give a part of.
+                if only_answerable || answer.len() < numbers.given() {
                     continue;
                 }
             }
-            match tokenize(template, tokenizer, bos, &operands).map_err(none)? {
-                None => excluded.operand += usize::from(!answers.is_empty()),
-                Some((text, ids, roles)) => {
+            match tokenize(template, tokenizer, bos, &operands, numbers).map_err(none)? {
+                None => excluded.operand += usize::from(fits),
+                Some(mut tokens) => {
+                    tokens
+                        .give(&answer[..numbers.given()], numbers.keyed_by)
+                        .map_err(none)?;
                     let prompt = Prompt {
-                        text,
+                        text: tokens.text,
                         operands,
                         result,
-                        answers: answers.to_vec(),
-                        ids,
+                        answers: of_answers.right(&answer, fits),
+                        ids: tokens.ids,
+                        keys: tokens.keys,
                     };
-                    accepted.push((prompt, roles));
+                    accepted.push((prompt, tokens.roles));
                 }
             }
         }
         if !accepted.iter().any(|(prompt, _)| prompt.asked()) {
-            return Err(none(format!(
-                "in this model's tokenizer an operand ({} prompts) or the answer ({}) is never one token; try another \
-                 range with --operands and --results",
-                excluded.operand, excluded.answer
-            )));
+            return Err(none(never_asked(numbers, template, excluded)));
         }
         // The draw decides which prompts, not their order.
         accepted.sort_by(|(a, _), (b, _)| a.operands.cmp(&b.operands));
-        let roles = same_roles(template, &accepted)?;
+        let roles = same_roles(template, &accepted, numbers.given())?;
         Ok(Self {
             template: template.clone(),
+            numbers: numbers.clone(),
             prompts: accepted.into_iter().map(|(prompt, _)| prompt).collect(),
             roles,
             excluded,
@@ -237,6 +296,7 @@ impl PromptSet {
     pub fn subset(&self, prompts: &[usize]) -> Self {
         Self {
             template: self.template.clone(),
+            numbers: self.numbers.clone(),
             prompts: prompts.iter().map(|&p| self.prompts[p].clone()).collect(),
             roles: self.roles.clone(),
             excluded: self.excluded,
@@ -252,11 +312,27 @@ impl PromptSet {
     }
 }
 
+/// Why no prompt of a shape can be asked.
+fn never_asked(numbers: &Numbers, template: &Template, excluded: Excluded) -> String {
+    let tokens = match numbers.shape.is_single() {
+        true => "one token".to_owned(),
+        false => format!(
+            "of the shape {}",
+            numbers.shape.words(&template.operation.to_string())
+        ),
+    };
+    format!(
+        "in this model's tokenizer an operand ({} prompts) or the answer ({}) is never {tokens}; try another range with --operands \
+         and --results, or another --shape (`af1 inspect` shows those that there are)",
+        excluded.operand, excluded.answer
+    )
+}
+
 /// Operands with their result, where that is in range.
-type Combination = (Vec<i64>, Option<i64>);
+pub(super) type Combination = (Vec<i64>, Option<i64>);
 
 /// All operands that may be asked or are contexts, in ascending order.
-fn universe(template: &Template, selection: &Selection) -> Result<Vec<Combination>> {
+pub(super) fn universe(template: &Template, selection: &Selection) -> Result<Vec<Combination>> {
     let (first, last) = (*selection.operands.start(), *selection.operands.end());
     let values = u128::try_from(i128::from(last) - i128::from(first) + 1).unwrap_or(0);
     let count = template.operation.operands();
@@ -291,7 +367,11 @@ fn universe(template: &Template, selection: &Selection) -> Result<Vec<Combinatio
 ///
 /// # Errors
 /// Prompts with other roles, or with other text; an operand at position 0.
-fn same_roles(template: &Template, prompts: &[(Prompt, Vec<Role>)]) -> Result<Vec<Role>> {
+fn same_roles(
+    template: &Template,
+    prompts: &[(Prompt, Vec<Role>)],
+    given: usize,
+) -> Result<Vec<Role>> {
     let (first, roles) = &prompts[0];
     if let Some(Role::Operand(_)) = roles.first() {
         return Err(Error::NoPrompts {
@@ -303,8 +383,11 @@ fn same_roles(template: &Template, prompts: &[(Prompt, Vec<Role>)]) -> Result<Ve
                 .to_owned(),
         });
     }
+    // Behind the text stands what is given of the answer.
+    let text = roles.len() - given;
     for (prompt, found) in prompts {
-        let same = |t: usize| matches!(roles[t], Role::Operand(_)) || prompt.ids[t] == first.ids[t];
+        let is_number = |t: usize| matches!(roles[t], Role::Operand(_)) || t >= text;
+        let same = |t: usize| is_number(t) || prompt.ids[t] == first.ids[t];
         if found == roles && !(0..roles.len()).all(same) {
             return Err(Error::PromptTokens {
                 style: template.style.clone(),
@@ -325,47 +408,4 @@ fn same_roles(template: &Template, prompts: &[(Prompt, Vec<Role>)]) -> Result<Ve
         }
     }
     Ok(roles.clone())
-}
-
-type Tokenized = Option<(String, Vec<u32>, Vec<Role>)>;
-
-/// The tokens of one prompt with their roles; `None` where an operand is not one token.
-fn tokenize(
-    template: &Template,
-    tokenizer: &Tokenizer,
-    bos: Option<u32>,
-    operands: &[i64],
-) -> Result<Tokenized, String> {
-    let rendered = template.render(operands);
-    let tokens = tokenizer.encode(&rendered.text)?;
-    let mut ids: Vec<u32> = bos.into_iter().collect();
-    let mut roles = vec![Role::Bos; ids.len()];
-    ids.extend(tokens.iter().map(|token| token.id));
-    roles.extend(tokens.iter().map(|_| Role::Text));
-    let start = ids.len() - tokens.len();
-    for (index, place) in rendered.places {
-        let mut touching = tokens
-            .iter()
-            .enumerate()
-            .filter(|(_, token)| token.bytes.start < place.end && place.start < token.bytes.end)
-            // The space that SentencePiece puts before a text stands for the text's first byte, too.
-            .filter(|(_, token)| !tokenizer.is_space(token.id));
-        // One token may hold the operand and white space around it, nothing else.
-        match (touching.next(), touching.next()) {
-            (Some((at, token)), None)
-                if token.bytes.start <= place.start
-                    && place.end <= token.bytes.end
-                    && tokenizer.numeral(operands[index]).contains(&token.id) =>
-            {
-                roles[start + at] = Role::Operand(index);
-            }
-            _ => return Ok(None),
-        }
-    }
-    match roles.last_mut() {
-        Some(role @ Role::Text) => *role = Role::Last,
-        // The operand swallowed the text behind it: its token would be the last one.
-        _ => return Ok(None),
-    }
-    Ok(Some((rendered.text, ids, roles)))
 }

@@ -26,9 +26,12 @@ impl About {
             let values = prompts.map(|&prompt| set.prompts[prompt].operands[i]);
             values.collect()
         };
-        let by_operand: Vec<Vec<i64>> = (0..set.template.operation.operands())
-            .map(operand)
-            .collect();
+        let operands = 0..set.template.operation.operands();
+        Self::of_operands(operands.map(operand).collect(), inference)
+    }
+
+    /// Prompts with these operands, `[operand][prompt]`.
+    pub fn of_operands(by_operand: Vec<Vec<i64>>, inference: Inference) -> Self {
         Self {
             inference,
             clusters: Clusters::of_operands(by_operand.clone()),

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 
 use super::order::in_order;
+use super::place::SetOfPrompts;
 use super::verdict::corrected;
+use super::whole::whole;
 use super::{
     Failure, HeadAttention, Kind, Line, Measurement, Outcome, OverDraws, PruningOrder, Row,
     over_draws, pooled,
@@ -37,6 +39,8 @@ pub struct Sweep {
     pub failures: Vec<Failure>,
     /// The templates together, where there are several styles: see [`pooled`].
     pub pools: Vec<Tested>,
+    /// Whole answers, where they have several tokens: see [`whole`].
+    pub whole: Vec<Tested>,
 }
 
 /// The cells of a template.
@@ -131,10 +135,11 @@ impl<'l> Findings<'l> {
         }
     }
 
-    /// The pooled measurements, which follow from the records and are in none.
+    /// The measurements that follow from the records and are in none: of whole answers, and pooled.
     pub fn pools(&self) -> impl Iterator<Item = &Measurement> {
-        let pools = self.sweeps.iter().flat_map(|sweep| &sweep.pools);
-        pools.map(|pool| &pool.m)
+        let sweeps = self.sweeps.iter();
+        let all = sweeps.flat_map(|sweep| sweep.whole.iter().chain(&sweep.pools));
+        all.map(|pool| &pool.m)
     }
 }
 
@@ -147,9 +152,9 @@ pub fn measured(lines: &[Line]) -> Vec<Measurement> {
     cells.collect()
 }
 
-/// The template of a measurement.
-fn template(m: &Measurement) -> (String, String) {
-    (m.subject.style.clone(), m.subject.operation.clone())
+/// The template of a measurement, and the numbers of its prompts.
+fn template(m: &Measurement) -> SetOfPrompts {
+    m.address().set()
 }
 
 impl Sweep {
@@ -171,7 +176,7 @@ impl Sweep {
         };
         let kind = lines.first().and_then(|line| line.place());
         let kind = kind.map_or(Kind::default(), |place| place.kind.clone());
-        let pools = pooled(&cells);
+        let (pools, whole) = (pooled(&cells), whole(&cells));
         let mut all = tested(cells);
         let mut groups: Vec<Group> = Vec::new();
         while let Some(first) = all.first().map(|cell| template(&cell.m)) {
@@ -187,6 +192,7 @@ impl Sweep {
             heads,
             failures,
             pools: tested(pools),
+            whole: tested(whole),
         }
     }
 

@@ -42,6 +42,8 @@ impl HeadAttention {
             sweep: &self.place.sweep,
             style: &self.style,
             operation: &self.operation,
+            shape: self.place.shape.as_ref(),
+            step: self.place.step,
             cell: &self.place.cell.name,
         }
     }

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::line::read_text;
+use super::place::OwnedAddress;
 use super::{Address, Line};
 use crate::{Error, Result};
 
@@ -17,8 +18,7 @@ const LINE_BEGINS: &[u8] = b"{\"schema\":";
 pub struct Journal {
     path: PathBuf,
     file: File,
-    /// By sweep, style, operation and name of the cell.
-    known: BTreeMap<[String; 4], Line>,
+    known: BTreeMap<OwnedAddress, Line>,
     /// Lines of which one is enough, whenever they come again.
     said: Vec<String>,
 }
@@ -69,7 +69,7 @@ impl Journal {
                 reason: "it says something else about a cell than an earlier line; remove one of the two".to_owned(),
             });
         }
-        match line.address().map(key) {
+        match line.address().map(|at| at.owned()) {
             // A whole template that failed is tried again; what is not defined on it stays so.
             _ if line.failed_as_a_whole() => self.said.push(line.text),
             Some(key) => {
@@ -82,7 +82,7 @@ impl Journal {
 
     /// A cell that was measured before.
     pub fn cell(&self, at: Address<'_>) -> Option<&Line> {
-        self.known.get(&key(at))
+        self.known.get(&at.owned())
     }
 
     /// Appends lines, at once; those that it has already are not repeated.
@@ -111,10 +111,6 @@ impl Journal {
             .and_then(|()| self.file.flush())
             .map_err(|e| Error::writing(&self.path, e))
     }
-}
-
-fn key(at: Address<'_>) -> [String; 4] {
-    [at.sweep, at.style, at.operation, at.cell].map(str::to_owned)
 }
 
 /// Opens or makes a file that no other program appends to.

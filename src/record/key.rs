@@ -1,33 +1,32 @@
 //! What a measurement is of, whatever the model and the run.
 
-use super::{Measurement, Subject};
+use super::Measurement;
 use crate::intervene::{Tail, Technique};
 use crate::measure::Part;
 
 /// What makes two cells the same in two runs, whatever the model.
-pub struct Key<'a>(&'a Subject);
+pub struct Key<'a>(&'a Measurement);
 
 /// What a cell is, whatever the model and the sweep.
 pub fn key(m: &Measurement) -> Key<'_> {
-    Key(&m.subject)
+    Key(m)
 }
 
 impl PartialEq for Key<'_> {
     fn eq(&self, other: &Self) -> bool {
-        let template = |key: &Self| (key.0.style.clone(), key.0.operation.clone());
-        let how = |key: &Self| (key.0.estimator, key.0.part, key.0.draw);
-        self.0.plan == other.0.plan
-            && self.0.ablation == other.0.ablation
-            && how(self) == how(other)
-            && template(self) == template(other)
+        let (here, there) = (&self.0.subject, &other.0.subject);
+        let how = |m: &Measurement| (m.subject.estimator, m.subject.part, m.subject.draw);
+        here.plan == there.plan
+            && here.ablation == there.ablation
+            && how(self.0) == how(other.0)
+            && self.0.address().set() == other.0.address().set()
     }
 }
 
 impl std::fmt::Display for Key<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self(subject) = self;
-        let (style, operation) = (&subject.style, &subject.operation);
-        write!(f, "{style} {operation} {}", subject.ablation)?;
+        let subject = &self.0.subject;
+        write!(f, "{} {}", self.0.address().template(), subject.ablation)?;
         let wait = subject.wait();
         match (subject.transfer(), &subject.plan.tail) {
             (Some(transfer), _) => write!(f, " AF1({wait}, {transfer})")?,

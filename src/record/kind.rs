@@ -29,6 +29,9 @@ impl Kind {
     /// Claims over several templates, which follow from the records.
     pub const POOLED: Self = Self::new("pooled");
 
+    /// Whole answers of several tokens, which follow from the records of their steps.
+    pub const WHOLE: Self = Self::new("whole");
+
     /// The kind of that name.
     pub const fn new(name: &'static str) -> Self {
         Self(Cow::Borrowed(name))

@@ -10,7 +10,7 @@ use super::{
 use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Head, Tail};
 use crate::measure::{Attended, Cell, Compared, Evaluation};
-use crate::prompt::{PromptSet, Tokenizer};
+use crate::prompt::{PromptSet, Step, Tokenizer};
 use crate::stats::{Inference, discordant};
 
 /// What all measurements of a run have in common.
@@ -63,7 +63,7 @@ struct Facts {
     base_correct: usize,
     all_prompts: usize,
     all_base_correct: usize,
-    constant_answer: i64,
+    constant_answer: Option<i64>,
     constant_correct: usize,
     p_base_above_constant: f64,
     prompts_sha256: String,
@@ -72,19 +72,26 @@ struct Facts {
 
 impl Facts {
     fn of(evaluation: &Evaluation, run: &Run<'_>, about: &About) -> Self {
-        let result = |prompt: usize| evaluation.set.prompts[prompt].result.unwrap_or_default();
-        let mut counts: BTreeMap<i64, usize> = BTreeMap::new();
-        for &prompt in &evaluation.evaluated {
-            *counts.entry(result(prompt)).or_insert(0) += 1;
+        let answer = answers(evaluation, run.tokenizer);
+        let mut counts: BTreeMap<&Constant, usize> = BTreeMap::new();
+        for answer in &answer {
+            *counts.entry(answer).or_insert(0) += 1;
         }
         // The best constant answer; the smallest of equals.
         let best = counts
             .iter()
             .max_by_key(|&(&answer, &count)| (count, std::cmp::Reverse(answer)));
-        let (constant_answer, constant_correct) = best.map_or((0, 0), |(&a, &count)| (a, count));
+        let constant: Vec<bool> = match best {
+            Some((best, _)) => answer.iter().map(|answer| answer == *best).collect(),
+            None => Vec::new(),
+        };
+        let (constant_answer, constant_correct) = match best {
+            Some((Constant::Number(number), &count)) => (Some(*number), count),
+            Some((Constant::Token(_), &count)) => (None, count),
+            None => (Some(0), 0),
+        };
         let evaluated = || evaluation.evaluated.iter();
         let base: Vec<bool> = evaluated().map(|&p| evaluation.base_correct(p)).collect();
-        let constant: Vec<bool> = evaluated().map(|&p| result(p) == constant_answer).collect();
         let texts: Vec<&str> = evaluation
             .evaluated
             .iter()
@@ -247,8 +254,37 @@ fn operands(
 ) -> Option<Vec<Vec<i64>>> {
     let of = |&prompt: &usize| evaluation.set.prompts[prompt].operands.clone();
     let is_af1 = matches!(compared.cell.plan.tail, Tail::Af1 { .. });
-    (run.experiment == Kind::AF1 && is_af1 && compared.reference.is_none())
+    let is_pooled = run.experiment == Kind::AF1 && is_af1;
+    // Of several tokens whole answers follow, prompt by prompt.
+    let has_steps = evaluation.set.numbers.shape.answer > 1;
+    ((is_pooled || has_steps) && compared.reference.is_none())
         .then(|| evaluation.evaluated.iter().map(of).collect())
+}
+
+/// A right answer that could be given to every prompt.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Constant {
+    /// It reads as a number.
+    Number(i64),
+    /// It does not, as a sign does not, or what ends an answer.
+    Token(u32),
+}
+
+/// The right answers of the evaluated prompts at their step.
+fn answers(evaluation: &Evaluation, tokenizer: &Tokenizer) -> Vec<Constant> {
+    let single = evaluation.set.numbers.shape.is_single();
+    let of = |&prompt: &usize| {
+        let prompt = &evaluation.set.prompts[prompt];
+        match (evaluation.set.numbers.step, prompt.answers.first()) {
+            (Step::At(0), _) if single => Constant::Number(prompt.result.unwrap_or_default()),
+            (Step::At(_), Some(&token)) => match tokenizer.decode(token).trim().parse() {
+                Ok(number) => Constant::Number(number),
+                Err(_) => Constant::Token(token),
+            },
+            (_, token) => Constant::Token(token.copied().unwrap_or(0)),
+        }
+    };
+    evaluation.evaluated.iter().map(of).collect()
 }
 
 /// What the unmodified model says where it is wrong, if it is wrong so often that the claim could not be about anything.

@@ -59,8 +59,8 @@ pub struct Counts {
     pub correct_given_base: usize,
     /// Evaluated prompts that the best constant answer gets right.
     pub constant_correct: usize,
-    /// That answer.
-    pub constant_answer: i64,
+    /// That answer, where it reads as a number: of numbers of several tokens the best constant token of the step.
+    pub constant_answer: Option<i64>,
     /// `correct` of AF1(W, 0); `None` where nothing is an AF1.
     pub empty_correct: Option<usize>,
     /// Prompts of the template that can be asked.
@@ -70,6 +70,14 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// The best constant answer, in words.
+    pub(super) fn always(&self) -> String {
+        match self.constant_answer {
+            Some(answer) => format!("always answering {answer}"),
+            None => "always answering the same".to_owned(),
+        }
+    }
+
     /// Right answers that only the unmodified model has.
     pub fn lost(&self) -> usize {
         self.base_correct.saturating_sub(self.correct_given_base)
@@ -196,8 +204,15 @@ impl Measurement {
             sweep: &self.place.sweep,
             style: &self.subject.style,
             operation: &self.subject.operation,
+            shape: self.place.shape.as_ref(),
+            step: self.place.step,
             cell: &self.place.cell.name,
         }
+    }
+
+    /// The operation, and where numbers have several tokens their shape and the step.
+    pub fn question(&self) -> String {
+        self.address().question()
     }
 
     /// The share of the model's right answers that are kept, as evidence about the target.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::line::read;
 use super::order::in_order;
+use super::place::{OwnedAddress, SetOfPrompts};
 use super::{Address, Line, Row};
 use crate::{Error, Result};
 
@@ -12,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Default)]
 struct Extent<'l> {
     /// The names of the cells of every template.
-    found: BTreeMap<(&'l str, &'l str), BTreeSet<&'l str>>,
+    found: BTreeMap<SetOfPrompts, BTreeSet<&'l str>>,
     /// The most cells of a template, and the most templates, that a run of it asked for.
     cells: usize,
     templates: Option<usize>,
@@ -22,7 +23,7 @@ struct Extent<'l> {
 
 impl<'l> Extent<'l> {
     fn add(&mut self, line: &'l Line, at: Address<'l>) {
-        let of_template = self.found.entry((at.style, at.operation)).or_default();
+        let of_template = self.found.entry(at.set()).or_default();
         match &line.row {
             // Pruning ends where nothing is left to prune.
             Row::Measured(m) if m.subject.pruning.is_some() => self.open = true,
@@ -87,10 +88,10 @@ pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
                 }
                 continue;
             };
-            let sweep = match sweeps.iter().position(|sweep| *sweep == known.sweep) {
+            let sweep = match sweeps.iter().position(|sweep| *sweep == known.at.sweep) {
                 Some(at) => at,
                 None => {
-                    sweeps.push(known.sweep.clone());
+                    sweeps.push(known.at.sweep.clone());
                     sweeps.len() - 1
                 }
             };
@@ -139,21 +140,14 @@ impl AsRef<Line> for Found {
 /// What is known of a cell: its measurement, or why there is none.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Known {
-    sweep: String,
-    style: String,
-    operation: String,
-    cell: String,
+    at: OwnedAddress,
     failed: bool,
 }
 
 impl Known {
     fn of(line: &Line) -> Option<Self> {
-        let at = line.address()?;
         Some(Self {
-            sweep: at.sweep.to_owned(),
-            style: at.style.to_owned(),
-            operation: at.operation.to_owned(),
-            cell: at.cell.to_owned(),
+            at: line.address()?.owned(),
             failed: line.failed(),
         })
     }
@@ -168,10 +162,9 @@ impl Known {
 
     /// That nothing of its template could be measured.
     fn failure_of_all(&self) -> Self {
-        Self {
-            cell: String::new(),
-            ..self.failure()
-        }
+        let mut failure = self.failure();
+        failure.at.cell = String::new();
+        failure
     }
 }
 
@@ -186,9 +179,11 @@ fn take(known: &mut Line, line: Line, path: &Path, number: usize) -> Result<()> 
             path: path.to_owned(),
             line: number,
             reason: format!(
-                "{:?} of {} {} in sweep {} is another one in an earlier file: the runs were not of the same program on the same \
+                "{:?} of {} in sweep {} is another one in an earlier file: the runs were not of the same program on the same \
                  kind of machine",
-                at.cell, at.style, at.operation, at.sweep
+                at.cell,
+                at.template(),
+                at.sweep
             ),
         });
     }

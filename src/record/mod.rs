@@ -26,6 +26,7 @@ mod row;
 mod said;
 mod subject;
 mod verdict;
+mod whole;
 mod wire;
 
 pub use comparison::{Change, Comparison, Pair};

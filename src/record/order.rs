@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use super::Line;
+use super::place::SetOfPrompts;
 
 /// Puts the lines of one sweep in order: templates as the run asked for them that asked for them first, cells as their experiment has
 /// them.
 pub(super) fn in_order<L: AsRef<Line>>(lines: &mut [L]) {
-    // By style and operation: the least index, then the first appearance.
-    let mut templates: BTreeMap<(String, String), (usize, usize)> = BTreeMap::new();
+    // The least index, then the first appearance.
+    let mut templates: BTreeMap<SetOfPrompts, (usize, usize)> = BTreeMap::new();
     for (i, line) in lines.iter().enumerate() {
         let line = line.as_ref();
         if let (Some(template), Some(place)) = (template(line), line.place()) {
@@ -24,7 +25,6 @@ pub(super) fn in_order<L: AsRef<Line>>(lines: &mut [L]) {
     });
 }
 
-fn template(line: &Line) -> Option<(String, String)> {
-    let at = line.address()?;
-    Some((at.style.to_owned(), at.operation.to_owned()))
+fn template(line: &Line) -> Option<SetOfPrompts> {
+    line.address().map(|at| at.set())
 }

@@ -55,8 +55,10 @@ fn judge(cells: &[&Measurement], all: &OverDraws) -> Verdict {
             false => "the model cannot do the task",
         };
         let reason = format!(
-            "{what}: {right}/{} right, always answering {} gets {}",
-            m.counts.prompts, m.counts.constant_answer, m.counts.constant_correct
+            "{what}: {right}/{} right, {} gets {}",
+            m.counts.prompts,
+            m.counts.always(),
+            m.counts.constant_correct
         );
         (Outcome::Inconclusive, reason)
     } else if all.high < claim && fails(many, right, claim, level) {

@@ -1,6 +1,7 @@
 //! Where a line stands: its sweep, its template and its cell there.
 
 use super::Kind;
+use crate::prompt::{Shape, Step};
 
 /// What a cell is called on a template, and where it stands among the others. Both follow from what is measured there, whatever else its
 /// sweep asks for: so a run takes up what an earlier one with other cells has measured.
@@ -31,6 +32,10 @@ pub struct Place {
     pub kind: Kind,
     /// The template's index among those that the run asked for which wrote the line.
     pub template: usize,
+    /// How many tokens the numbers of the prompts have; `None` where there are no prompts.
+    pub shape: Option<Shape>,
+    /// Where in the answer the prompts are asked.
+    pub step: Step,
     /// The cell.
     pub cell: CellName,
     /// Cells of a template that the run asked for which wrote the line; of all templates where `templates` is not known.
@@ -48,6 +53,74 @@ pub struct Address<'a> {
     pub style: &'a str,
     /// Its operation.
     pub operation: &'a str,
+    /// How many tokens the numbers have.
+    pub shape: Option<&'a Shape>,
+    /// Where in the answer the prompts are asked.
+    pub step: Step,
     /// The name of the cell; empty for a template that could not be evaluated.
     pub cell: &'a str,
+}
+
+/// As [`Address`], of a line that is not at hand.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct OwnedAddress {
+    /// The sweep.
+    pub sweep: String,
+    /// The template and the numbers of its prompts.
+    pub set: SetOfPrompts,
+    /// The name of the cell.
+    pub cell: String,
+}
+
+/// A template and the numbers of its prompts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct SetOfPrompts {
+    style: String,
+    operation: String,
+    shape: Option<Shape>,
+    step: Step,
+}
+
+impl Address<'_> {
+    /// The template and the numbers of its prompts.
+    pub(super) fn set(&self) -> SetOfPrompts {
+        SetOfPrompts {
+            style: self.style.to_owned(),
+            operation: self.operation.to_owned(),
+            shape: self.shape.cloned(),
+            step: self.step,
+        }
+    }
+
+    /// The same apart from its line.
+    pub(super) fn owned(&self) -> OwnedAddress {
+        OwnedAddress {
+            sweep: self.sweep.to_owned(),
+            set: self.set(),
+            cell: self.cell.to_owned(),
+        }
+    }
+
+    /// The template and the numbers of its prompts, in words: `calculate A+B`, and where numbers have several tokens `2+2=2 step 0`
+    /// behind it.
+    pub fn template(&self) -> String {
+        format!("{} {}", self.style, self.question())
+    }
+
+    /// The operation, and where numbers have several tokens their shape and the step.
+    pub fn question(&self) -> String {
+        match self
+            .shape
+            .filter(|shape| !shape.is_single() || self.step != Step::At(0))
+        {
+            Some(shape) => {
+                let shape = shape.words(self.operation);
+                match self.step {
+                    Step::Whole => format!("{} {shape} whole", self.operation),
+                    step => format!("{} {shape} step {step}", self.operation),
+                }
+            }
+            None => self.operation.to_owned(),
+        }
+    }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use super::measured::normalised;
 use super::{Answers, CellName, Counts, Kind, Measurement, Scores, Subject, Test, judge, tests};
 use crate::measure::Part;
-use crate::prompt::Operation;
+use crate::prompt::{Operation, Shape};
 use crate::stats::{Clusters, Inference, numbered};
 
 /// Pooled measurements of the subgraphs of `af1 run`: for every sweep, subgraph, ablation and masking with a verdict one for
@@ -15,7 +15,10 @@ use crate::stats::{Clusters, Inference, numbered};
 /// experiment is `pooled`. Templates whose records do not have the operands of their prompts are left out, and so is a pool of fewer
 /// than two styles.
 pub fn pooled(cells: &[Measurement]) -> Vec<Measurement> {
-    let of_af1 = |m: &&Measurement| m.place.kind == Kind::AF1 && m.experiment == Kind::AF1;
+    // Of several tokens the best constant token of a step is no answer that the operands tell.
+    let is_single = |m: &Measurement| m.place.shape.as_ref().is_none_or(Shape::is_single);
+    let of_af1 =
+        |m: &&Measurement| m.place.kind == Kind::AF1 && m.experiment == Kind::AF1 && is_single(m);
     let members: Vec<Member<'_>> = (cells.iter())
         .filter(of_af1)
         .filter(|m| m.subject.part == Part::All && judge(m).is_some())
@@ -28,7 +31,12 @@ pub fn pooled(cells: &[Measurement]) -> Vec<Measurement> {
             subject.ablation.clone(),
             subject.estimator,
         );
-        (m.place.sweep.clone(), what)
+        (
+            m.place.sweep.clone(),
+            what,
+            m.place.shape.clone(),
+            m.place.step,
+        )
     };
     let mut pools: Vec<Measurement> = Vec::new();
     let mut seen = Vec::new();
@@ -59,6 +67,19 @@ pub fn pooled(cells: &[Measurement]) -> Vec<Measurement> {
     pools
 }
 
+/// The operands of a measurement's prompts, which one of the cells on the same prompts has.
+pub(super) fn operands_of<'m>(
+    m: &'m Measurement,
+    cells: &'m [Measurement],
+) -> Option<&'m [Vec<i64>]> {
+    let same = |other: &&Measurement| {
+        other.answers.prompts_sha256 == m.answers.prompts_sha256
+            && other.address().set() == m.address().set()
+    };
+    let mut known = cells.iter().filter(same);
+    known.find_map(|other| other.answers.operands.as_deref())
+}
+
 /// A measurement with the answers and operands of its prompts.
 struct Member<'m> {
     m: &'m Measurement,
@@ -71,21 +92,7 @@ struct Member<'m> {
 
 impl<'m> Member<'m> {
     fn of(m: &'m Measurement, cells: &'m [Measurement]) -> Option<Self> {
-        let same = |other: &&Measurement| {
-            (
-                &other.subject.style,
-                &other.subject.operation,
-                &other.answers.prompts_sha256,
-            ) == (
-                &m.subject.style,
-                &m.subject.operation,
-                &m.answers.prompts_sha256,
-            )
-        };
-        let known = cells.iter().filter(same);
-        let operands = known
-            .filter_map(|other| other.answers.operands.as_deref())
-            .next()?;
+        let operands = operands_of(m, cells)?;
         let operation: Operation = m.subject.operation.parse().ok()?;
         let fits = |values: &Vec<i64>| values.len() == operation.operands();
         let answers = &m.answers;
@@ -100,7 +107,7 @@ impl<'m> Member<'m> {
         if lengths != [n; 4] || !operands.iter().all(fits) {
             return None;
         }
-        let constant = m.counts.constant_answer;
+        let constant = m.counts.constant_answer?;
         let is_constant = |values: &Vec<i64>| operation.evaluate(values) == Some(constant);
         Some(Self {
             m,
@@ -280,7 +287,7 @@ mod tests_of_pools {
                 base_correct: n,
                 correct: right,
                 correct_given_base: right,
-                constant_answer: 9,
+                constant_answer: Some(9),
                 constant_correct: 10,
                 empty_correct: Some(0),
                 ..Counts::default()

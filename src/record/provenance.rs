@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::prompt::KeyedBy;
+
 /// Under what a measurement was made. The fields are explained in the schema (module documentation).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -36,6 +38,7 @@ pub struct Provenance {
     pub limit: Option<usize>,
     pub contexts: usize,
     pub contexts_from: String,
+    pub key: KeyedBy,
     pub bos: Option<String>,
     pub bos_id: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

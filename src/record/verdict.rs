@@ -59,7 +59,7 @@ fn cannot_do_the_task(m: &Measurement) -> Option<Verdict> {
             m.counts.prompts,
             match m.experiment == Kind::POOLED {
                 true => "the best constant answer of every template".to_owned(),
-                false => format!("always answering {}", m.counts.constant_answer),
+                false => m.counts.always(),
             },
             m.counts.constant_correct,
             m.test.p_base_above_constant
@@ -271,7 +271,7 @@ mod tests {
                 correct: kept,
                 correct_given_base: kept,
                 constant_correct: constant,
-                constant_answer: 9,
+                constant_answer: Some(9),
                 empty_correct: k.map(|_| empty),
                 ..Counts::default()
             },

@@ -3,11 +3,13 @@
 
 mod batch;
 mod identity;
+mod numbers;
 mod request;
 mod run;
 mod shard;
 
 pub use batch::BatchSize;
+pub use numbers::AskedNumbers;
 pub use request::{Asked, Method, Request, selection};
 pub use run::{Study, Swept, joined};
 pub use shard::Shard;

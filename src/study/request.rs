@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{BatchSize, Shard};
+use super::{AskedNumbers, BatchSize, Shard};
 use crate::Result;
 use crate::intervene::Estimator;
 use crate::measure::Way;
@@ -36,6 +36,8 @@ pub struct Asked {
     pub operands: Option<Span>,
     /// The values that a result may have; those of the model's preset where it is `None`.
     pub results: Option<Span>,
+    /// How many tokens the numbers have, and where in the answer prompts are asked.
+    pub numbers: AskedNumbers,
     /// Contexts a token where there are three operands or more.
     pub contexts: usize,
     /// Which prompts are contexts.
@@ -52,6 +54,7 @@ impl Default for Asked {
             operations: Vec::new(),
             operands: None,
             results: None,
+            numbers: AskedNumbers::default(),
             contexts: 100,
             contexts_from: ContextsFrom::default(),
             seed: 42,

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::identity::{Identity, VERSION};
+use super::numbers::AskedNumbers;
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{self, Checked, Fronts, Way, preflight};
 use crate::model::Model;
-use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
+use crate::prompt::{Numbers, Operation, PromptSet, Selection, Step, Styles, Template};
 use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
 use crate::runtime::Engine;
 use crate::{Error, Result};
@@ -50,9 +51,10 @@ impl Study {
         let (model, engine) = load()?;
         let templates = request.asked.templates(&styles, &model)?;
         let selection = selection(&model, &request.asked);
+        let numbers = &request.asked.numbers;
         let sets = templates
             .into_iter()
-            .map(|template| build(template, &model, &selection));
+            .flat_map(|template| build_all(template, &model, &selection, numbers));
         let sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
         // One for all templates: it is a part of what a run is.
         let lengths = sets
@@ -62,7 +64,15 @@ impl Study {
             .method
             .batch
             .of(model.sizes, lengths.max().unwrap_or(1));
-        let provenance = provenance(&model, &engine, &styles, &selection, &request.method, batch);
+        let provenance = provenance(
+            &model,
+            &engine,
+            &styles,
+            &selection,
+            &request.asked,
+            &request.method,
+            batch,
+        );
         Ok(Self {
             request,
             model,
@@ -104,14 +114,16 @@ impl Study {
             &self.engine,
             &self.styles,
             &self.selection,
+            &self.request.asked,
             &method,
             self.batch,
         );
     }
 
-    /// The prompts of a template.
-    pub fn prompts(&self, template: Template) -> (Template, Result<PromptSet>) {
-        build(template, &self.model, &self.selection)
+    /// The prompts of a template, a set for every shape and step that is asked for.
+    pub fn prompts(&self, template: Template) -> Vec<(Template, Result<PromptSet>)> {
+        let numbers = &self.request.asked.numbers;
+        build_all(template, &self.model, &self.selection, numbers)
     }
 
     /// The prompts of the style's other operations that have the same roles at the same positions, in the order of the file,
@@ -124,7 +136,8 @@ impl Study {
             .position(|template| template.operation == set.template.operation);
         let next =
             (1..templates.len()).map(|i| &templates[(own.unwrap_or(0) + i) % templates.len()]);
-        let sets = next.map(|template| build(template.clone(), &self.model, &self.selection).1);
+        let sets = next
+            .map(|template| build(template.clone(), &self.model, &self.selection, &set.numbers).1);
         sets.filter_map(Result::ok)
             .filter(|other| other.roles == set.roles)
             .collect()
@@ -179,7 +192,12 @@ impl Study {
             failures: Vec::new(),
         };
         for (t, (template, set)) in sets.iter().enumerate() {
-            let todo = sweep.todo((t, template), self.request.shard, journal.as_ref());
+            let todo = sweep.todo(
+                (t, template),
+                &seats[t],
+                self.request.shard,
+                journal.as_ref(),
+            );
             if todo.is_empty() {
                 continue;
             }
@@ -195,7 +213,8 @@ impl Study {
             let evaluated = match set {
                 Ok(set) => self.template(sweep, &seats[t], set, &todo, &mut emit),
                 // Built again, there are none for the same reason.
-                Err(_) => self.prompts(template.clone()).1.map(drop),
+                Err(_) => (self.prompts(template.clone()).into_iter())
+                    .try_for_each(|(_, set)| set.map(drop)),
             };
             match evaluated {
                 Ok(()) => {}
@@ -327,10 +346,13 @@ impl<'a> Sweep<'a> {
 
     /// Where the lines of a template stand.
     fn seat(&self, study: &Study, template: usize) -> Seat {
+        let numbers = study.sets[template].1.as_ref().ok().map(|set| &set.numbers);
         Seat {
             sweep: self.identity.clone(),
             kind: self.experiment.kind(),
             template,
+            shape: numbers.map(|numbers| numbers.shape.clone()),
+            step: numbers.map_or(Step::default(), |numbers| numbers.step),
             cells: self.cells.iter().map(Vec::len).sum(),
             templates: study.sets.len(),
         }
@@ -340,6 +362,7 @@ impl<'a> Sweep<'a> {
     fn todo(
         &self,
         (t, template): (usize, &Template),
+        seat: &Seat,
         shard: super::Shard,
         journal: Option<&Journal>,
     ) -> Vec<(&'a dyn Unit, Todo)> {
@@ -349,6 +372,8 @@ impl<'a> Sweep<'a> {
                 sweep: &self.identity,
                 style: &template.style,
                 operation: &operation,
+                shape: seat.shape.as_ref(),
+                step: seat.step,
                 cell: &cell.name,
             })
         };
@@ -419,13 +444,37 @@ pub fn joined(lines: &[Line]) -> String {
         .collect()
 }
 
-/// The prompts of a template.
+/// The prompts of a template, a set for every shape and step that is asked for.
+fn build_all(
+    template: Template,
+    model: &Model,
+    selection: &Selection,
+    asked: &AskedNumbers,
+) -> Vec<(Template, Result<PromptSet>)> {
+    if asked.shapes.is_empty() && asked.steps.is_empty() {
+        let single = Numbers::single(template.operation.operands());
+        let built = build(template.clone(), model, selection, &single);
+        if !matches!(built.1, Err(Error::NoPrompts { .. })) {
+            return vec![built];
+        }
+    }
+    let all = asked.of(&template, model, selection);
+    let set = |numbers: Numbers| build(template.clone(), model, selection, &numbers);
+    match all {
+        Ok(all) => all.into_iter().map(set).collect(),
+        Err(error) => vec![(template, Err(error))],
+    }
+}
+
+/// The prompts of a template whose numbers have so many tokens.
 fn build(
     template: Template,
     model: &Model,
     selection: &Selection,
+    numbers: &Numbers,
 ) -> (Template, Result<PromptSet>) {
-    let set = PromptSet::build(&template, &model.tokenizer, model.bos(), selection);
+    let (tokenizer, bos) = (&model.tokenizer, model.bos());
+    let set = PromptSet::of_numbers(&template, tokenizer, bos, selection, numbers);
     let set = set.and_then(|set| fits(set, model));
     (template, set)
 }
@@ -448,6 +497,7 @@ fn provenance(
     engine: &Engine,
     styles: &Styles,
     selection: &Selection,
+    asked: &Asked,
     method: &Method,
     batch: usize,
 ) -> Provenance {
@@ -479,6 +529,7 @@ fn provenance(
         limit: Some(method.limit),
         contexts: selection.contexts,
         contexts_from: selection.contexts_from.name().to_owned(),
+        key: asked.numbers.keyed_by,
         bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
         bos_id: model.bos(),
         bos_rule: Some(model.front.rule.to_string()),

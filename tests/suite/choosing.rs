@@ -251,7 +251,6 @@ const EXPERIMENTS: usize = 10_000;
 /// transfer answers none, a constant one in ten.
 fn verdicts(n: usize) -> Vec<bool> {
     let verdict = |kept: usize| {
-        let faithfulness = Proportion::wilson(kept, n);
         let m = Measurement {
             counts: Counts {
                 prompts: n,

@@ -5,6 +5,7 @@ use std::path::Path;
 use rstest::rstest;
 use serde_json::Value;
 
+use super::fixtures::path;
 use super::program::{Words, af1, planted, stdout};
 
 /// Sums of a planted model that keeps all of them.
@@ -88,8 +89,8 @@ fn the_target_is_named_and_counts() {
 #[test]
 fn records_without_a_target_are_about_the_prompts() {
     let folder = tempfile::tempdir().unwrap();
-    let [now, before] = ["now.jsonl", "before.jsonl"].map(|name| folder.path().join(name));
-    run(&format!("--record {}", now.display()));
+    let before = folder.path().join("before.jsonl");
+    let now = path("records/schema-2/transfer.jsonl");
     let older = records(&std::fs::read_to_string(&now).unwrap())
         .into_iter()
         .map(|mut m| {

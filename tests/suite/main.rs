@@ -7,6 +7,7 @@ mod choices;
 mod choosing;
 mod compiled;
 mod devices;
+mod digits;
 mod experiments;
 mod export;
 mod fetching;

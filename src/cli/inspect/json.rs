@@ -234,6 +234,7 @@ fn name(role: Role) -> String {
         Role::Bos => "bos".to_owned(),
         Role::Operand(index) => Operation::letter(index).to_string(),
         Role::Text => "text".to_owned(),
+        Role::Answer => "answer".to_owned(),
         Role::Last => "last".to_owned(),
     }
 }

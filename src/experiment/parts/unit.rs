@@ -2,7 +2,7 @@
 
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{Evaluation, Request, prepare};
-use crate::prompt::PromptSet;
+use crate::prompt::{self, PromptSet, Step};
 use crate::record::{CellName, Failure, HeadAttention, Kind, Line, Measurement, Place, Row, Run};
 use crate::runtime::Engine;
 use crate::{Error, Result};
@@ -212,6 +212,10 @@ pub struct Seat {
     pub kind: Kind,
     /// The template's index among those that are asked for.
     pub template: usize,
+    /// How many tokens the numbers of its prompts have; `None` where there are no prompts.
+    pub shape: Option<prompt::Shape>,
+    /// Where in the answer they are asked.
+    pub step: Step,
     /// Cells of a template that are asked for.
     pub cells: usize,
     /// Templates that are asked for.
@@ -225,6 +229,8 @@ impl Seat {
             sweep: self.sweep.clone(),
             kind: self.kind.clone(),
             template: self.template,
+            shape: self.shape.clone(),
+            step: self.step,
             cell: cell.clone(),
             cells: Some(self.cells),
             templates: Some(self.templates),

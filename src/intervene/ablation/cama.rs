@@ -15,6 +15,6 @@ impl Ablation for Cama {
     }
 
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
-        from.of_token(place).map(Value::Mean)
+        from.of_key(place).map(Value::Mean)
     }
 }

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::estimate::random_at;
 use super::{Estimator, Means, Moments};
-use crate::prompt::PromptSet;
+use crate::prompt::{Key, PromptSet};
 use crate::{Error, Result};
 
 macro_rules! list {
@@ -145,9 +145,9 @@ pub fn names() -> Vec<&'static str> {
 }
 
 impl Source<'_> {
-    /// The token of an evaluated prompt.
-    fn token(&self, place: Place<'_>) -> u32 {
-        self.set.prompts[place.prompt].ids[place.position]
+    /// What the mean at a position of an evaluated prompt is conditioned on.
+    fn key(&self, place: Place<'_>) -> Key {
+        self.set.prompts[place.prompt].keys[place.position]
     }
 
     /// The mean that the estimator makes of a group of residuals, to which the evaluated prompt belongs if it is one of the
@@ -161,14 +161,14 @@ impl Source<'_> {
         }
     }
 
-    /// The mean over prompts with the same token at that position.
+    /// The mean over prompts with the same key at that position.
     ///
     /// # Errors
-    /// A token that no estimation prompt has there.
-    fn of_token(&self, place: Place<'_>) -> Result<Array1<f64>, String> {
-        let token = self.token(place);
+    /// A key that no estimation prompt has there.
+    fn of_key(&self, place: Place<'_>) -> Result<Array1<f64>, String> {
+        let token = self.set.prompts[place.prompt].ids[place.position];
         let key = || format!("token {token} at position {}", place.position);
-        let moments = self.means.of_token(place.position, token);
+        let moments = self.means.of_key(place.position, self.key(place));
         let moments = moments.ok_or_else(|| format!("no estimation prompt has {}", key()))?;
         self.estimate(moments, place)
             .ok_or_else(|| format!("no other prompt has {}", key()))

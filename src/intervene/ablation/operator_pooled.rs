@@ -19,9 +19,9 @@ impl Ablation for OperatorPooled {
     }
 
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
-        let mut sum = from.of_token(place)?;
+        let mut sum = from.of_key(place)?;
         let others = from.operations.iter();
-        let others = others.filter_map(|means| means.of_token(place.position, from.token(place)));
+        let others = others.filter_map(|means| means.of_key(place.position, from.key(place)));
         let mut count = 1.0;
         for moments in others {
             sum += &moments.mean();

@@ -4,6 +4,7 @@
 use rand::seq::SliceRandom;
 
 use super::{Ablation, Place, Source, Value};
+use crate::prompt::Key;
 
 /// The mean over prompts with another token at that position: the next one of a cycle of all tokens there, drawn by the seed.
 /// Where there is only one token, as in the text of a template, it is CAMA.
@@ -15,15 +16,15 @@ impl Ablation for ShuffledKey {
     }
 
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
-        let mut tokens: Vec<u32> = from.means.tokens(place.position).collect();
-        tokens.shuffle(&mut from.random(place.position, u64::from(u32::MAX)));
-        let own = from.token(place);
-        let at = tokens.iter().position(|&token| token == own);
-        // A token that no estimation prompt has is no part of the cycle: any other will do.
-        let other = tokens[at.map_or(0, |at| (at + 1) % tokens.len())];
-        match from.means.of_token(place.position, other) {
+        let mut keys: Vec<Key> = from.means.keys(place.position).collect();
+        keys.shuffle(&mut from.random(place.position, u64::from(u32::MAX)));
+        let own = from.key(place);
+        let at = keys.iter().position(|&key| key == own);
+        // A key that no estimation prompt has is no part of the cycle: any other will do.
+        let other = keys[at.map_or(0, |at| (at + 1) % keys.len())];
+        match from.means.of_key(place.position, other) {
             Some(moments) if other != own => Ok(Value::Mean(moments.mean().to_owned())),
-            _ => from.of_token(place).map(Value::Mean),
+            _ => from.of_key(place).map(Value::Mean),
         }
     }
 }

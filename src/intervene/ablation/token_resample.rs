@@ -16,13 +16,17 @@ impl Ablation for TokenResample {
     }
 
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
-        let (token, position) = (from.token(place), place.position);
-        match from.means.of_other_prompt(position, token, place.prompt) {
+        let position = place.position;
+        match from
+            .means
+            .of_other_prompt(position, from.key(place), place.prompt)
+        {
             Some(resid) => Ok(Value::Mean(resid.mapv(f64::from))),
             // As the mean of one prompt is its own residual there.
             None if from.estimator == Estimator::PlugIn => Ok(Value::Keep),
             None => Err(format!(
-                "no other prompt has token {token} at position {position}"
+                "no other prompt has token {} at position {position}",
+                from.set.prompts[place.prompt].ids[position]
             )),
         }
     }

@@ -22,9 +22,9 @@ impl Ablation for WrongOperator {
 
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
         let other = from.operations.first();
-        match other.and_then(|means| means.of_token(place.position, from.token(place))) {
+        match other.and_then(|means| means.of_key(place.position, from.key(place))) {
             Some(moments) => Ok(Value::Mean(moments.mean().to_owned())),
-            None => from.of_token(place).map(Value::Mean),
+            None => from.of_key(place).map(Value::Mean),
         }
     }
 }

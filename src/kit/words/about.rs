@@ -65,7 +65,7 @@ pub fn in_front(bos: Option<&str>, rule: Option<&str>) -> String {
 
 /// The name of a template.
 pub fn template(m: &Measurement) -> String {
-    format!("{} {}", m.subject.style, m.subject.operation)
+    m.address().template()
 }
 
 /// The name of a subgraph.
@@ -82,7 +82,7 @@ pub fn baseline(m: &Measurement) -> String {
     format!(
         "{} {}: base accuracy {}, best constant answer {}",
         m.subject.style,
-        m.subject.operation,
+        m.question(),
         base_accuracy(m),
         constant(m)
     )
@@ -274,7 +274,7 @@ pub fn counts(group: &Group) -> String {
             "{} {}{}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate{}); contexts a token: {} at \
              least, {} in the median{}; standard error of a mean: at most {:.0}% of it\n",
             m.subject.style,
-            m.subject.operation,
+            m.question(),
             part(m),
             m.counts.prompts,
             m.counts.all_prompts,

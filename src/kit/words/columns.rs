@@ -37,7 +37,7 @@ pub fn style<'a>(name: &str) -> Column<'a, Tested> {
 
 /// The operation.
 pub fn operation<'a>(name: &str) -> Column<'a, Tested> {
-    said(name, |m| m.subject.operation.clone())
+    said(name, Measurement::question)
 }
 
 /// The template.

@@ -1,4 +1,4 @@
-//! Claims over several templates together, below the table of each.
+//! Claims over several templates together, or over all tokens of the answers, below the table of each.
 
 use super::about::{af1, outcome};
 use super::columns::{
@@ -6,20 +6,33 @@ use super::columns::{
     transfer, verdicts, wait,
 };
 use crate::kit::{Block, Table};
-use crate::record::Tested;
+use crate::record::{Kind, Tested};
 use crate::stats::Inference;
 
-/// A row a pool: words, because no record has these numbers.
+/// A row a pool, or a template with its whole answers.
 fn table(pools: &[Tested]) -> Table {
+    let first = pools.first().map(|first| &first.m.experiment);
+    match first == Some(&Kind::WHOLE) {
+        true => rows(WHOLE.to_owned(), "style", pools),
+        false => rows(title(pools), "pooled over", pools),
+    }
+}
+
+/// What stands above the table of whole answers.
+const WHOLE: &str =
+    "whole answers: right where every token of the answer is, as greedy decoding has it";
+
+/// A row a measurement: words, because no record has these numbers.
+fn rows(title: String, over: &str, pools: &[Tested]) -> Table {
     let cells: Vec<&Tested> = pools.iter().collect();
-    let mut columns = vec![style("pooled over"), operation("op"), ablation()];
+    let mut columns = vec![style(over), operation("op"), ablation()];
     columns.extend(masking_of_several(&cells));
     columns.extend([wait(), transfer("transfer", "")]);
     columns.extend(base());
     columns.extend([accurate(), faithful()]);
     columns.extend(against_base());
     columns.extend(verdicts(&cells));
-    Table::of(title(pools), &columns, pools).in_words()
+    Table::of(title, &columns, pools).in_words()
 }
 
 /// How prompts of several styles are counted.
@@ -47,7 +60,7 @@ pub fn summary(pools: &[Tested]) -> Option<Block> {
         Some(format!(
             "{}, {}: {} {}: {}: {}",
             m.subject.style,
-            m.subject.operation,
+            m.question(),
             m.subject.ablation,
             af1(m),
             outcome(verdict.outcome),
@@ -67,7 +80,9 @@ pub fn detail(pools: &[Tested]) -> Option<Block> {
         let reason = m.test.verdict.as_ref().map_or("", |v| &v.reason);
         format!(
             "{}, {}, {}: {reason}",
-            m.subject.style, m.subject.operation, m.subject.ablation
+            m.subject.style,
+            m.question(),
+            m.subject.ablation
         )
     };
     let notes = pools.iter().map(note).collect();

@@ -5,6 +5,7 @@ mod interventions;
 mod sample;
 
 use std::collections::HashSet;
+use std::ops::Range;
 
 use ndarray::{ArrayView3, Axis, s};
 
@@ -112,29 +113,54 @@ fn roles(model: &Model, set: &PromptSet) -> Result<(), String> {
         if bos.is_some() && prompt.ids.get(1).copied() == bos {
             return wrong("begins with the beginning-of-sequence token twice".to_owned());
         }
+        let text = start..prompt.ids.len() - set.numbers.given();
         let tokens = model.tokenizer.encode(&prompt.text)?;
-        if !tokens
-            .iter()
-            .map(|token| token.id)
-            .eq(prompt.ids[start..].iter().copied())
-        {
+        let ids = tokens.iter().map(|token| token.id);
+        if !ids.eq(prompt.ids[text.clone()].iter().copied()) {
             return wrong("its tokens are not those of its text".to_owned());
         }
-        for (t, role) in set.roles.iter().enumerate() {
-            let Role::Operand(i) = role else { continue };
-            let found = model.tokenizer.decode(prompt.ids[t]);
-            if found.trim() != prompt.operands[*i].to_string() {
+        for (operand, positions) in operands(&set.roles) {
+            let read = positions
+                .clone()
+                .map(|t| model.tokenizer.decode(prompt.ids[t]));
+            let (found, expected) = (read.collect::<String>(), prompt.operands[operand]);
+            if found.trim() != expected.to_string() {
                 return wrong(format!(
-                    "position {t} should hold operand {}, but reads {found:?}",
-                    prompt.operands[*i]
+                    "positions {positions:?} should hold operand {expected}, but read {found:?}"
                 ));
             }
+        }
+        let given = prompt.ids[text.end..]
+            .iter()
+            .map(|&id| model.tokenizer.decode(id));
+        let (given, result) = (given.collect::<String>(), prompt.result.unwrap_or_default());
+        if !result.to_string().starts_with(&*given) && !given.is_empty() {
+            return wrong(format!(
+                "behind it stands {given:?}, which {result} does not begin with"
+            ));
         }
         if set.roles.last() != Some(&Role::Last) {
             return wrong("the last position is not where the answer is read".to_owned());
         }
     }
     Ok(())
+}
+
+/// The operands and the positions that each of them stands at, in order.
+fn operands(roles: &[Role]) -> Vec<(usize, Range<usize>)> {
+    let mut found: Vec<(usize, Range<usize>)> = Vec::new();
+    for (t, role) in roles.iter().enumerate() {
+        let Role::Operand(operand) = *role else {
+            continue;
+        };
+        match found.last_mut() {
+            Some((known, positions)) if *known == operand && positions.end == t => {
+                positions.end += 1
+            }
+            _ => found.push((operand, t..t + 1)),
+        }
+    }
+    found
 }
 
 /// Every mask that is used lets every query see itself and, unless it is there to hide it, position 0, and nothing after

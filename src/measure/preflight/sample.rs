@@ -109,16 +109,18 @@ impl Sample {
     }
 }
 
-/// A handful of prompts: one, for each of its operands another one with the same token there, so that its means have
+/// A handful of prompts: one, for every position of its numbers another one with the same key there, so that its means have
 /// contexts, and the last.
 fn some(set: &PromptSet) -> Vec<usize> {
     let asked = set.asked();
     let first = asked[asked.len() / 2];
     let mut chosen = BTreeSet::from([first, asked[asked.len() - 1]]);
-    let ids = |prompt: usize| &set.prompts[prompt].ids;
+    let of = |prompt: usize| &set.prompts[prompt];
+    let text = set.positions() - set.numbers.given();
     for t in 1..set.positions() {
-        if let Role::Operand(_) = set.roles[t] {
-            let shares = |&p: &usize| ids(p)[t] == ids(first)[t] && ids(p) != ids(first);
+        if matches!(set.roles[t], Role::Operand(_)) || t >= text {
+            let shares =
+                |&p: &usize| of(p).keys[t] == of(first).keys[t] && of(p).ids != of(first).ids;
             let other = asked.iter().copied().find(shares);
             chosen.extend(other.or_else(|| (0..set.len()).find(shares)));
         }

@@ -8,13 +8,16 @@ use super::super::{
     Place, Provenance, PruningOrder, Said, Scores, Subject, Test, Verdict, Wrong,
 };
 use super::bits::{bits_of_hex, hex_bits};
-use super::{SCHEMA, order};
+use super::{SCHEMA, order, shape};
 use crate::intervene::{Estimator, Head, Plan, Tail, Technique};
 use crate::measure::{Draw, Part};
+use crate::prompt::Step;
 use crate::stats::{Criterion, Design, Inference, Mean, Proportion};
 
 /// What the experiment of pooled rows is called.
 pub const POOLED: &str = "pooled";
+/// What the experiment of whole answers is called.
+pub const WHOLE: &str = "whole";
 
 /// A cell as it is written; its fields are explained in `schema.md`.
 #[derive(Serialize, Deserialize)]
@@ -34,6 +37,9 @@ pub struct Cell {
     model: String,
     style: String,
     operation: String,
+    shape: Option<String>,
+    #[cfg_attr(test, schemars(with = "String"))]
+    step: Step,
     ablation: String,
     masking: Option<String>,
     estimator: Estimator,
@@ -72,7 +78,7 @@ pub struct Cell {
     lost: usize,
     gained: usize,
     constant_correct: usize,
-    constant_answer: i64,
+    constant_answer: Option<i64>,
     empty_correct: Option<usize>,
     base_accuracy: f64,
     base_accuracy_low: f64,
@@ -170,6 +176,8 @@ impl From<&Measurement> for Cell {
             model: subject.model.clone(),
             style: subject.style.clone(),
             operation: subject.operation.clone(),
+            shape: shape(place, &subject.operation),
+            step: place.step,
             ablation: subject.ablation.clone(),
             masking: subject.masked_by(),
             estimator: subject.estimator,
@@ -258,6 +266,8 @@ impl TryFrom<Cell> for Measurement {
             place: Place {
                 sweep: line.sweep.clone(),
                 kind: line.sweep_kind.clone(),
+                shape: line.shape.as_deref().map(str::parse).transpose()?,
+                step: line.step,
                 template: line.order.first().copied().unwrap_or(0),
                 cell: CellName::new(line.order.get(1..).unwrap_or_default(), line.cell.clone()),
                 cells: line.cells,

@@ -8,8 +8,9 @@ use super::super::{
     self as record, Answer, CellName, Conclusion, Failure, HeadAttention, Judgement, Kind, Outcome,
     Place, Planted, Provenance, Recovered, Weight,
 };
-use super::{SCHEMA, order};
+use super::{SCHEMA, order, shape};
 use crate::intervene;
+use crate::prompt::Step;
 use crate::stats::Inference;
 
 /// What the experiment of an answer of a gate is called.
@@ -35,6 +36,9 @@ pub struct Head {
     model: String,
     style: String,
     operation: String,
+    shape: Option<String>,
+    #[cfg_attr(test, schemars(with = "String"))]
+    step: Step,
     inference: Inference,
     layers: usize,
     layer: usize,
@@ -58,6 +62,8 @@ impl From<&HeadAttention> for Head {
             model: a.model.clone(),
             style: a.style.clone(),
             operation: a.operation.clone(),
+            shape: shape(&a.place, &a.operation),
+            step: a.place.step,
             inference: a.inference,
             layers: a.layers,
             layer: a.head.layer,
@@ -69,12 +75,16 @@ impl From<&HeadAttention> for Head {
     }
 }
 
-impl From<Head> for HeadAttention {
-    fn from(line: Head) -> Self {
-        Self {
+impl TryFrom<Head> for HeadAttention {
+    type Error = String;
+
+    fn try_from(line: Head) -> Result<Self, String> {
+        Ok(Self {
             place: Place {
                 sweep: line.sweep,
                 kind: line.sweep_kind,
+                shape: line.shape.as_deref().map(str::parse).transpose()?,
+                step: line.step,
                 template: line.order.first().copied().unwrap_or(0),
                 cell: CellName::new(line.order.get(1..).unwrap_or_default(), line.cell.clone()),
                 cells: line.cells,
@@ -93,7 +103,7 @@ impl From<Head> for HeadAttention {
             prompts: line.prompts,
             weights: line.weights,
             provenance: line.provenance,
-        }
+        })
     }
 }
 
@@ -113,6 +123,9 @@ pub struct Failed {
     model: String,
     style: String,
     operation: String,
+    shape: Option<String>,
+    #[cfg_attr(test, schemars(with = "String"))]
+    step: Step,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ablation: Option<String>,
     error: String,
@@ -133,6 +146,8 @@ impl From<&Failure> for Failed {
             model: f.model.clone(),
             style: f.style.clone(),
             operation: f.operation.clone(),
+            shape: shape(&f.place, &f.operation),
+            step: f.place.step,
             ablation: f.ablation.clone(),
             error: f.error.clone(),
             exit_code: f.exit_code,
@@ -140,12 +155,16 @@ impl From<&Failure> for Failed {
     }
 }
 
-impl From<Failed> for Failure {
-    fn from(line: Failed) -> Self {
-        Self {
+impl TryFrom<Failed> for Failure {
+    type Error = String;
+
+    fn try_from(line: Failed) -> Result<Self, String> {
+        Ok(Self {
             place: Place {
                 sweep: line.sweep,
                 kind: line.sweep_kind,
+                shape: line.shape.as_deref().map(str::parse).transpose()?,
+                step: line.step,
                 template: line.order.first().copied().unwrap_or(0),
                 cell: CellName::new(line.order.get(1..).unwrap_or_default(), line.cell.clone()),
                 cells: line.cells,
@@ -158,7 +177,7 @@ impl From<Failed> for Failure {
             ablation: line.ablation,
             error: line.error,
             exit_code: line.exit_code,
-        }
+        })
     }
 }
 

@@ -36,6 +36,11 @@ fn order(place: &Place) -> Vec<usize> {
         .collect()
 }
 
+/// How many tokens the numbers have, in words.
+fn shape(place: &Place, operation: &str) -> Option<String> {
+    place.shape.as_ref().map(|shape| shape.words(operation))
+}
+
 fn text(line: &impl Serialize) -> String {
     serde_json::to_string(line).expect("a line is plain data")
 }
@@ -85,9 +90,11 @@ fn row(value: Value) -> Result<Row, String> {
         Some(lines::CONCLUSION) => {
             Row::Conclusion(Box::new(line::<lines::Concluded>(value)?.into()))
         }
-        Some(cell::POOLED) => Row::Pooled(Box::new(line::<cell::Cell>(value)?.try_into()?)),
-        _ if has("error") => Row::Failed(Box::new(line::<lines::Failed>(value)?.into())),
-        _ if has("weights") => Row::Attention(Box::new(line::<lines::Head>(value)?.into())),
+        Some(cell::POOLED | cell::WHOLE) => {
+            Row::Pooled(Box::new(line::<cell::Cell>(value)?.try_into()?))
+        }
+        _ if has("error") => Row::Failed(Box::new(line::<lines::Failed>(value)?.try_into()?)),
+        _ if has("weights") => Row::Attention(Box::new(line::<lines::Head>(value)?.try_into()?)),
         _ => Row::Measured(Box::new(line::<cell::Cell>(value)?.try_into()?)),
     })
 }

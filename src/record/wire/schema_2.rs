@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{SCHEMA, lines};
-use crate::prompt::ContextsFrom;
+use crate::prompt::{ContextsFrom, KeyedBy, Step};
 use crate::stats::{Inference, LEVEL};
 
 /// A line of schema 2 as one of this schema: the number of its cell becomes the cell's name and order, and fields that came later have the
@@ -21,6 +21,7 @@ pub fn upgraded(value: Value) -> Result<Value, String> {
     if let Some(Value::Object(provenance)) = line.get_mut("provenance") {
         // Every layer ran on whole prompts, and contexts were prompts that can be asked.
         fill(provenance, "masked", json!(true));
+        fill(provenance, "key", json!(KeyedBy::Span));
         fill(
             provenance,
             "contexts_from",
@@ -48,6 +49,15 @@ pub fn upgraded(value: Value) -> Result<Value, String> {
     line.insert("cell".to_owned(), json!(name));
     line.insert("order".to_owned(), json!([number, number]));
     line.insert("sweep_kind".to_owned(), json!(""));
+    // Every number was one token.
+    let operation = line.get("operation").and_then(Value::as_str);
+    let shape = operation
+        .map(|operation| format!("{operation}=1").replace(|c: char| c.is_ascii_alphabetic(), "1"));
+    line.insert(
+        "shape".to_owned(),
+        if whole { Value::Null } else { json!(shape) },
+    );
+    line.insert("step".to_owned(), json!(Step::At(0)));
     fill(&mut line, "cells", Value::Null);
     line.insert("templates".to_owned(), Value::Null);
     if line.contains_key("error") {

@@ -1,0 +1,193 @@
+//! The tokens of one prompt with their roles, and those of its answer.
+
+use std::sync::Arc;
+
+use super::set::{Numbers, Role};
+use super::shape::{Key, KeyedBy, MOST_TOKENS, Step};
+use super::{Template, Token, Tokenizer};
+
+/// A prompt's tokens.
+pub(super) struct Tokens {
+    /// The text, without a token before it.
+    pub text: String,
+    /// `[pos]`, with the token before the text.
+    pub ids: Vec<u32>,
+    /// `[pos]`.
+    pub roles: Vec<Role>,
+    /// `[pos]`.
+    pub keys: Vec<Key>,
+}
+
+/// The tokens of one prompt with their roles; `None` where an operand has not the tokens of the shape.
+///
+/// # Errors
+/// The tokenizer's own reason; a token that no key can be made of.
+pub(super) fn tokenize(
+    template: &Template,
+    tokenizer: &Tokenizer,
+    bos: Option<u32>,
+    operands: &[i64],
+    numbers: &Numbers,
+) -> Result<Option<Tokens>, String> {
+    let rendered = template.render(operands);
+    let tokens = tokenizer.encode(&rendered.text)?;
+    let mut ids: Vec<u32> = bos.into_iter().collect();
+    let mut roles = vec![Role::Bos; ids.len()];
+    ids.extend(tokens.iter().map(|token| token.id));
+    roles.extend(tokens.iter().map(|_| Role::Text));
+    let mut keys = ids
+        .iter()
+        .map(|id| key(&[*id]))
+        .collect::<Result<Vec<_>, _>>()?;
+    let start = ids.len() - tokens.len();
+    for (index, place) in rendered.places {
+        let count = numbers.shape.operands[index];
+        let touching: Vec<(usize, &Token)> = tokens
+            .iter()
+            .enumerate()
+            .filter(|(_, token)| token.bytes.start < place.end && place.start < token.bytes.end)
+            // The space that SentencePiece puts before a text stands for the text's first byte, too.
+            .filter(|(_, token)| !tokenizer.is_space(token.id))
+            .collect();
+        let (Some((first, begin)), Some((_, end))) = (touching.first(), touching.last()) else {
+            return Ok(None);
+        };
+        // The tokens may hold white space around the operand, nothing else.
+        let around = rendered.text.get(begin.bytes.start..end.bytes.end);
+        let holds = begin.bytes.start <= place.start
+            && place.end <= end.bytes.end
+            && around.is_some_and(|text| text.trim() == operands[index].to_string());
+        let is_numeral = || tokenizer.numeral(operands[index]).contains(&begin.id);
+        if touching.len() != count || !holds || (count == 1 && !is_numeral()) {
+            return Ok(None);
+        }
+        let span = start + first..start + first + count;
+        for at in span.clone() {
+            roles[at] = Role::Operand(index);
+            if numbers.keyed_by == KeyedBy::Span {
+                keys[at] = key(&ids[span.start..=at])?;
+            }
+        }
+    }
+    match roles.last_mut() {
+        Some(role @ Role::Text) => *role = Role::Last,
+        // The operand swallowed the text behind it: its token would be the last one.
+        _ => return Ok(None),
+    }
+    Ok(Some(Tokens {
+        text: rendered.text,
+        ids,
+        roles,
+        keys,
+    }))
+}
+
+impl Tokens {
+    /// Puts the first tokens of the answer behind the text: the next one is read at the last of them.
+    ///
+    /// # Errors
+    /// A token that no key can be made of.
+    pub fn give(&mut self, answer: &[Vec<u32>], keyed_by: KeyedBy) -> Result<(), String> {
+        let begin = self.ids.len();
+        for tokens in answer {
+            if let Some(last @ Role::Last) = self.roles.last_mut() {
+                *last = if self.ids.len() == begin {
+                    Role::Text
+                } else {
+                    Role::Answer
+                };
+            }
+            self.ids.push(tokens[0]);
+            self.roles.push(Role::Last);
+            let from = match keyed_by {
+                KeyedBy::Span => begin,
+                KeyedBy::Token => self.ids.len() - 1,
+            };
+            self.keys.push(key(&self.ids[from..])?);
+        }
+        Ok(())
+    }
+}
+
+fn key(tokens: &[u32]) -> Result<Key, String> {
+    Key::of(tokens).ok_or_else(|| {
+        format!("numbers of up to {MOST_TOKENS} tokens with ids below 2097151 can be asked, found {tokens:?}")
+    })
+}
+
+/// The answers of a template's prompts.
+pub(super) struct Answers<'a> {
+    template: &'a Template,
+    tokenizer: &'a Tokenizer,
+    numbers: &'a Numbers,
+    /// What ends an answer: the tokens that do not begin with a digit.
+    ends: Arc<[u32]>,
+}
+
+impl<'a> Answers<'a> {
+    /// Those of a template whose numbers have so many tokens.
+    pub fn new(template: &'a Template, tokenizer: &'a Tokenizer, numbers: &'a Numbers) -> Self {
+        let begins = |id: &u32| {
+            tokenizer
+                .decode(*id)
+                .starts_with(|c: char| c.is_ascii_digit())
+        };
+        let ends = match numbers.step {
+            Step::Stop => (0..tokenizer.len() as u32)
+                .filter(|id| !begins(id))
+                .collect(),
+            Step::At(_) | Step::Whole => Vec::new(),
+        };
+        Self {
+            template,
+            tokenizer,
+            numbers,
+            ends: ends.into(),
+        }
+    }
+
+    /// The right answer, token by token, each with those that read the same; empty where there is none, or where its first digit is
+    /// in one token with the end of the prompt.
+    ///
+    /// # Errors
+    /// The tokenizer's own reason.
+    pub fn of(&self, operands: &[i64], result: Option<i64>) -> Result<Vec<Vec<u32>>, String> {
+        let Some(result) = result else {
+            return Ok(Vec::new());
+        };
+        let numeral = self.tokenizer.numeral(result);
+        if self.numbers.given() == 0 {
+            if !numeral.is_empty() {
+                return Ok(vec![numeral.to_vec()]);
+            }
+            // How many tokens it has is of no use where one is asked for.
+            if self.numbers.shape.answer == 1 {
+                return Ok(Vec::new());
+            }
+        }
+        let prompt = self.template.render(operands).text;
+        let whole = self.tokenizer.encode(&format!("{prompt}{result}"))?;
+        let begins = self.tokenizer.encode(&prompt)?;
+        let apart = whole.len() > begins.len()
+            && whole.iter().zip(&begins).all(|(a, b)| a.id == b.id)
+            && whole[begins.len()].bytes.start >= prompt.len();
+        Ok(match apart {
+            true => whole[begins.len()..]
+                .iter()
+                .map(|token| vec![token.id])
+                .collect(),
+            false => Vec::new(),
+        })
+    }
+
+    /// What is right at the step that is asked, of an answer that has the tokens of the shape; nothing of one that has not.
+    pub fn right(&self, answer: &[Vec<u32>], fits: bool) -> Arc<[u32]> {
+        match self.numbers.step {
+            _ if !fits => Arc::from([]),
+            Step::At(step) => answer
+                .get(step)
+                .map_or(Arc::from([]), |tokens| tokens.as_slice().into()),
+            Step::Stop | Step::Whole => self.ends.clone(),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Numbers of several tokens: prompts by shape and step, and the keys of their means.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use af1::prompt::{
+    ContextsFrom, Key, KeyedBy, Numbers, PromptSet, Role, Selection, Shape, Step, Tokenizer, shapes,
+};
+use rstest::rstest;
+
+use super::fixtures::{path, template};
+
+/// A tokenizer that takes every digit apart.
+fn tokenizer() -> Tokenizer {
+    Tokenizer::read(&path("tokenizers/digits.json")).unwrap()
+}
+
+fn selection(operands: std::ops::RangeInclusive<i64>) -> Selection {
+    Selection {
+        operands,
+        results: 0..=198,
+        contexts: 100,
+        contexts_from: ContextsFrom::All,
+        seed: 42,
+    }
+}
+
+fn numbers(shape: &str, step: Step, keyed_by: KeyedBy) -> Numbers {
+    Numbers {
+        shape: shape.parse().unwrap(),
+        step,
+        keyed_by,
+    }
+}
+
+fn set(operation: &str, numbers: &Numbers) -> PromptSet {
+    let template = template("calculate", operation);
+    let (tokenizer, selection) = (tokenizer(), selection(8..=60));
+    PromptSet::of_numbers(&template, &tokenizer, Some(0), &selection, numbers).unwrap()
+}
+
+/// The token of a digit or a sign.
+fn token(tokenizer: &Tokenizer, text: &str) -> u32 {
+    tokenizer.id(text).unwrap()
+}
+
+/// Every prompt whose result is in range has one shape, and of each shape a set can be made.
+#[rstest]
+fn every_prompt_has_a_shape(#[values("A+B", "A-B")] operation: &str) {
+    let template = template("calculate", operation);
+    let found = shapes(&template, &tokenizer(), &selection(8..=60)).unwrap();
+    let mut expected: BTreeMap<Shape, usize> = BTreeMap::new();
+    let digits = |n: i64| n.to_string().len();
+    for a in 8..=60i64 {
+        for b in 8..=60i64 {
+            let result = if operation == "A+B" { a + b } else { a - b };
+            if (0..=198).contains(&result) {
+                let shape = Shape {
+                    operands: vec![digits(a), digits(b)],
+                    answer: digits(result),
+                };
+                *expected.entry(shape).or_insert(0) += 1;
+            }
+        }
+    }
+    assert_eq!(found, expected);
+    for (shape, count) in found {
+        for step in (0..shape.answer).map(Step::At).chain([Step::Stop]) {
+            let numbers = Numbers {
+                shape: shape.clone(),
+                step,
+                keyed_by: KeyedBy::Span,
+            };
+            let set = set(operation, &numbers);
+            assert_eq!(set.asked().len(), count, "{shape:?} {step}");
+            assert_eq!(set.numbers, numbers);
+        }
+    }
+}
+
+/// At every step the tokens of the right answer so far stand behind the text, and the next one is right.
+#[test]
+fn steps_give_the_answer_token_by_token() {
+    let tokenizer = tokenizer();
+    let id = |text: &str| token(&tokenizer, text);
+    let first = |step: Step| {
+        let set = set("A+B", &numbers("2+2=2", step, KeyedBy::Span));
+        let prompt = set
+            .prompts
+            .iter()
+            .find(|prompt| prompt.operands == [12, 34]);
+        (prompt.unwrap().clone(), set.roles)
+    };
+    let (zero, roles) = first(Step::At(0));
+    assert_eq!(&*zero.answers, [id("4")]);
+    let positions = |role: Role| roles.iter().filter(|found| **found == role).count();
+    assert_eq!(
+        (positions(Role::Operand(0)), positions(Role::Operand(1))),
+        (2, 2)
+    );
+    let (one, roles) = first(Step::At(1));
+    assert_eq!(
+        (&one.ids[..zero.ids.len()], one.ids.last()),
+        (&*zero.ids, Some(&id("4")))
+    );
+    assert_eq!(&*one.answers, [id("6")]);
+    assert_eq!(
+        (roles[zero.ids.len() - 1], roles.last()),
+        (Role::Text, Some(&Role::Last))
+    );
+    let (stop, roles) = first(Step::Stop);
+    assert_eq!(&stop.ids[zero.ids.len()..], [id("4"), id("6")]);
+    assert_eq!(roles[zero.ids.len()], Role::Answer);
+    // What follows is anything but a digit.
+    let digits: Vec<u32> = (0..=9).map(|digit| id(&digit.to_string())).collect();
+    assert_eq!(stop.answers.len(), tokenizer.len() - digits.len());
+    assert!(digits.iter().all(|digit| !stop.answers.contains(digit)));
+}
+
+/// Under `span` a digit of a number knows the digits before it, under `token` it does not; what is no number has its token for a key.
+#[rstest]
+fn keys_are_what_they_say(#[values(KeyedBy::Span, KeyedBy::Token)] keyed_by: KeyedBy) {
+    let set = set("A+B", &numbers("2+2=2", Step::Stop, keyed_by));
+    let (text, given) = (set.positions() - 2, 2);
+    for prompt in &set.prompts {
+        let mut begins = 0;
+        for (t, (&key, &id)) in prompt.keys.iter().zip(&prompt.ids).enumerate() {
+            let role = set.roles[t];
+            let continues = t > 0
+                && match role {
+                    Role::Operand(_) => set.roles[t - 1] == role,
+                    _ => t >= text + given - 1,
+                };
+            begins = if continues { begins } else { t };
+            let of = match keyed_by {
+                KeyedBy::Span => &prompt.ids[begins..=t],
+                KeyedBy::Token => &[id][..],
+            };
+            assert_eq!(Some(key), Key::of(of), "position {t} of {:?}", prompt.text);
+        }
+    }
+}
+
+/// Numbers of one token are the case that was always there.
+#[test]
+fn single_tokens_are_the_special_case() {
+    let template = template("calculate", "A+B");
+    let build = |numbers: &Numbers| {
+        let selection = selection(0..=9);
+        PromptSet::of_numbers(&template, &tokenizer(), Some(0), &selection, numbers).unwrap()
+    };
+    let single = Numbers::single(2);
+    let set = build(&single);
+    let plain = PromptSet::build(&template, &tokenizer(), Some(0), &selection(0..=9)).unwrap();
+    assert_eq!(set.prompts, plain.prompts);
+    let by_token = build(&Numbers {
+        keyed_by: KeyedBy::Token,
+        ..single
+    });
+    assert_eq!(set.prompts, by_token.prompts);
+    assert_eq!(set.asked().len(), 55);
+    assert!(
+        set.prompts
+            .iter()
+            .all(|p| p.asked() || p.answers == Arc::from([]))
+    );
+}
