@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use af1::intervene::{Estimator, Plan, ablation};
+use af1::measure::{Request, evaluate};
 use af1::prompt::{
     ContextsFrom, Key, KeyedBy, Numbers, PromptSet, Role, Selection, Shape, Step, Tokenizer, shapes,
 };
 use rstest::rstest;
+use serde_json::Value;
 
-use super::fixtures::{path, template};
+use super::fixtures::{path, smollm2, template};
 
 /// A tokenizer that takes every digit apart.
 fn tokenizer() -> Tokenizer {
@@ -164,4 +167,88 @@ fn single_tokens_are_the_special_case() {
             .iter()
             .all(|p| p.asked() || p.answers == Arc::from([]))
     );
+}
+
+/// What an independent implementation finds in SmolLM2, prompt by prompt: 900 sums of 10 to 39.
+#[rstest]
+#[case("0", KeyedBy::Span, Estimator::LeaveOneOut)]
+#[case("1", KeyedBy::Token, Estimator::PlugIn)]
+#[case("stop", KeyedBy::Span, Estimator::LeaveOneOut)]
+fn counts_equal_the_reference(
+    #[case] step: &str,
+    #[case] keyed_by: KeyedBy,
+    #[case] estimator: Estimator,
+) {
+    let text = std::fs::read_to_string(path("reference/digits.json")).unwrap();
+    let reference: Value = serde_json::from_str(&text).unwrap();
+    let find = |all: &Value, fits: &dyn Fn(&Value) -> bool| -> Value {
+        let mut all = all.as_array().unwrap().iter();
+        all.find(|one| fits(one))
+            .expect("the reference has it")
+            .clone()
+    };
+    let of_model = find(&reference["models"], &|model| model["name"] == "smollm2");
+    let of_step = find(&of_model["steps"], &|found| found["step"] == step);
+    let expected = find(&of_step["groups"], &|group| {
+        group["key"] == keyed_by.name() && group["estimator"] == estimator.name()
+    });
+    let loaded = smollm2();
+    let (model, engine) = &*loaded;
+    let template = template("calculate", "A+B");
+    let selection = Selection {
+        operands: 10..=39,
+        results: 0..=299,
+        ..selection(10..=39)
+    };
+    let numbers = numbers("2+2=2", step.parse().unwrap(), keyed_by);
+    let set = PromptSet::of_numbers(
+        &template,
+        &model.tokenizer,
+        model.bos(),
+        &selection,
+        &numbers,
+    );
+    let cells = expected["cells"].as_object().unwrap();
+    let plan = |name: &String| {
+        let numbers: Vec<usize> = name.split(' ').filter_map(|n| n.parse().ok()).collect();
+        Plan::af1(numbers[0], numbers[1])
+    };
+    let names: Vec<&String> = cells
+        .keys()
+        .filter(|name| name.starts_with("af1"))
+        .collect();
+    let plans: Vec<Plan> = names.iter().map(|name| plan(name)).collect();
+    let ablations = [ablation::CAMA];
+    let request = Request {
+        estimator,
+        ..Request::new(&plans, &ablations)
+    };
+    let found = evaluate(&mut engine.lock().unwrap(), set.unwrap(), &request).unwrap();
+    let evaluation = &found.evaluation;
+    assert_eq!(
+        evaluation.evaluated.len() as u64,
+        expected["evaluated"].as_u64().unwrap()
+    );
+    assert_eq!(
+        evaluation.base_right() as u64,
+        expected["base_right"].as_u64().unwrap()
+    );
+    for (name, cell) in names.iter().zip(&found.cells) {
+        let expected = &cells[*name];
+        // A bit a prompt, four a digit, the first the highest.
+        let digits = expected["bits"].as_str().unwrap().chars();
+        let digits: Vec<u32> = digits.map(|digit| digit.to_digit(16).unwrap()).collect();
+        let is_right = |prompt: usize| digits[prompt / 4] >> (3 - prompt % 4) & 1 == 1;
+        let right = evaluation.correct(cell);
+        let pairs = evaluation.evaluated.iter().zip(right);
+        let others = pairs
+            .filter(|&(&prompt, right)| right != is_right(prompt))
+            .count();
+        // Prompts whose two largest logits are nearly equal may fall either way.
+        let close = expected["close"].as_u64().unwrap() as usize;
+        assert!(
+            others <= close,
+            "{name}: {others} answers are others, {close} are close"
+        );
+    }
 }
