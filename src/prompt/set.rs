@@ -323,7 +323,7 @@ fn never_asked(numbers: &Numbers, template: &Template, excluded: Excluded) -> St
     };
     format!(
         "in this model's tokenizer an operand ({} prompts) or the answer ({}) is never {tokens}; try another range with --operands \
-         and --results, or another --shape (`af1 inspect` shows those that there are)",
+         and --results, or another --shape",
         excluded.operand, excluded.answer
     )
 }

@@ -4,6 +4,7 @@
 mod batch;
 mod identity;
 mod numbers;
+mod prompts;
 mod request;
 mod run;
 mod shard;

@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use super::identity::{Identity, VERSION};
-use super::numbers::AskedNumbers;
+use super::prompts::{build, build_all};
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{self, Checked, Fronts, Way, preflight};
 use crate::model::Model;
-use crate::prompt::{Numbers, Operation, PromptSet, Selection, Step, Styles, Template};
+use crate::prompt::{Operation, PromptSet, Selection, Step, Styles, Template};
 use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
 use crate::runtime::Engine;
 use crate::{Error, Result};
@@ -442,54 +442,6 @@ pub fn joined(lines: &[Line]) -> String {
         .iter()
         .map(|line| format!("{}\n", line.text))
         .collect()
-}
-
-/// The prompts of a template, a set for every shape and step that is asked for.
-fn build_all(
-    template: Template,
-    model: &Model,
-    selection: &Selection,
-    asked: &AskedNumbers,
-) -> Vec<(Template, Result<PromptSet>)> {
-    if asked.shapes.is_empty() && asked.steps.is_empty() {
-        let single = Numbers::single(template.operation.operands());
-        let built = build(template.clone(), model, selection, &single);
-        if !matches!(built.1, Err(Error::NoPrompts { .. })) {
-            return vec![built];
-        }
-    }
-    let all = asked.of(&template, model, selection);
-    let set = |numbers: Numbers| build(template.clone(), model, selection, &numbers);
-    match all {
-        Ok(all) => all.into_iter().map(set).collect(),
-        Err(error) => vec![(template, Err(error))],
-    }
-}
-
-/// The prompts of a template whose numbers have so many tokens.
-fn build(
-    template: Template,
-    model: &Model,
-    selection: &Selection,
-    numbers: &Numbers,
-) -> (Template, Result<PromptSet>) {
-    let (tokenizer, bos) = (&model.tokenizer, model.bos());
-    let set = PromptSet::of_numbers(&template, tokenizer, bos, selection, numbers);
-    let set = set.and_then(|set| fits(set, model));
-    (template, set)
-}
-
-/// Passes on prompts that fit the model's context.
-fn fits(set: PromptSet, model: &Model) -> Result<PromptSet> {
-    let context = model.sizes.context.unwrap_or(usize::MAX);
-    if set.positions() <= context {
-        return Ok(set);
-    }
-    Err(Error::Usage(format!(
-        "style {:?}: prompts of {} tokens do not fit the model's context of {context}",
-        set.template.style,
-        set.positions()
-    )))
 }
 
 fn provenance(

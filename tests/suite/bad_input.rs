@@ -573,8 +573,17 @@ fn ranges_without_prompts() {
         "0..=9",
         "--operation",
         "A-B",
+        "--shape",
     ];
-    refused(af1("").args(split), exit::NO_PROMPTS, &["never one token"]);
+    let shape = |shape: &str, parts: &[&str]| {
+        refused(af1("").args(split).arg(shape), exit::NO_PROMPTS, parts);
+    };
+    shape("1-1=1", &["never one token"]);
+    shape("3-3=3", &["never of the shape 3-3=3", "--shape"]);
+    let wrong = [("2-2", "no shape"), ("2-2-2=1", "operands")];
+    for (wrong, reason) in wrong {
+        refused(af1("").args(split).arg(wrong), exit::USAGE, &[reason]);
+    }
 }
 
 #[rstest]

@@ -1,0 +1,54 @@
+//! The prompts of templates, as they are asked for.
+
+use super::numbers::AskedNumbers;
+use crate::model::Model;
+use crate::prompt::{Numbers, PromptSet, Selection, Template};
+use crate::{Error, Result};
+
+/// The prompts of a template, a set for every shape and step that is asked for.
+pub(super) fn build_all(
+    template: Template,
+    model: &Model,
+    selection: &Selection,
+    asked: &AskedNumbers,
+) -> Vec<(Template, Result<PromptSet>)> {
+    if asked.shapes.is_empty() && asked.steps.is_empty() {
+        let single = Numbers::single(template.operation.operands());
+        let built = build(template.clone(), model, selection, &single);
+        if !matches!(built.1, Err(Error::NoPrompts { .. })) {
+            return vec![built];
+        }
+    }
+    let all = asked.of(&template, model, selection);
+    let set = |numbers: Numbers| build(template.clone(), model, selection, &numbers);
+    match all {
+        Ok(all) => all.into_iter().map(set).collect(),
+        Err(error) => vec![(template, Err(error))],
+    }
+}
+
+/// The prompts of a template whose numbers have so many tokens.
+pub(super) fn build(
+    template: Template,
+    model: &Model,
+    selection: &Selection,
+    numbers: &Numbers,
+) -> (Template, Result<PromptSet>) {
+    let (tokenizer, bos) = (&model.tokenizer, model.bos());
+    let set = PromptSet::of_numbers(&template, tokenizer, bos, selection, numbers);
+    let set = set.and_then(|set| fits(set, model));
+    (template, set)
+}
+
+/// Passes on prompts that fit the model's context.
+fn fits(set: PromptSet, model: &Model) -> Result<PromptSet> {
+    let context = model.sizes.context.unwrap_or(usize::MAX);
+    if set.positions() <= context {
+        return Ok(set);
+    }
+    Err(Error::Usage(format!(
+        "style {:?}: prompts of {} tokens do not fit the model's context of {context}",
+        set.template.style,
+        set.positions()
+    )))
+}
