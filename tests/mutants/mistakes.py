@@ -44,7 +44,7 @@ MUTANTS = [
     ),
     Mutant(
         "BOS forgotten",
-        "src/prompt/set.rs",
+        "src/prompt/tokens.rs",
         "let mut ids: Vec<u32> = bos.into_iter().collect();",
         "let mut ids: Vec<u32> = bos.into_iter().take(0).collect();",
         "preflight::a_sound_model_passes_with_every_ablation::style_2___calculate__",
@@ -66,9 +66,16 @@ MUTANTS = [
     Mutant(
         "means keyed by position only",
         "src/intervene/ablation/mod.rs",
-        "let moments = self.means.of_token(place.position, token);",
+        "let moments = self.means.of_key(place.position, self.key(place));",
         "let moments = Some(self.means.of_position(place.position));",
         "planted::what_was_planted_is_found::case_02::operation_1___A_B__",
+    ),
+    Mutant(
+        "a digit's key forgets the digits before it",
+        "src/prompt/tokens.rs",
+        "keys[at] = key(&ids[span.start..=at])?;",
+        "keys[at] = key(&ids[at..=at])?;",
+        "digits::keys_are_what_they_say::keyed_by_1_KeyedBy__Span",
     ),
     Mutant(
         "operator leak: means go on from one operation to the next",
