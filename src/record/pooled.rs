@@ -187,6 +187,8 @@ fn pool(members: &[&Member<'_>]) -> Option<Measurement> {
         1 => m.subject.operation.clone(),
         _ => format!("{operations} operations"),
     };
+    // Of several operations no shape can be written.
+    pooled.place.shape = None;
     pooled.place.cell = CellName::new([], name(&pooled.subject));
     pooled.counts = Counts {
         prompts: base.len(),
