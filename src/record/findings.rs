@@ -39,7 +39,7 @@ pub struct Sweep {
     pub failures: Vec<Failure>,
     /// The templates together, where there are several styles: see [`pooled`].
     pub pools: Vec<Tested>,
-    /// Whole answers, where they have several tokens: see [`whole`].
+    /// Whole answers, where they have several tokens: right where every step is.
     pub whole: Vec<Tested>,
 }
 
