@@ -79,7 +79,7 @@
 //! let Row::Measured(cama) = &lines[0].row else {
 //!     panic!("the first cell was measured");
 //! };
-//! let verdict = cama.verdict.as_ref().expect("AF1 has a verdict");
+//! let verdict = cama.test.verdict.as_ref().expect("AF1 has a verdict");
 //! assert_eq!(verdict.outcome, Outcome::Pass);
 //! println!("{}: {}", report::terminal(&lines), verdict.reason);
 //! # Ok(())
