@@ -335,7 +335,7 @@ def check(browser, page, values):
                 wrong.append(f"{key} is {value}, on the page {found}")
             if read != text:
                 wrong.append(f"{key} reads {text!r}, on the page {read!r}")
-    wrong += [f"{key} is on the page and in no record" for key in shown if key not in values and key[2] != "empty_correct"]
+    wrong += [f"{key} is on the page and in no record" for key in shown if key not in values and key[-1] != "empty_correct"]
     wrong += browser.evaluate(STRUCTURE)
     wrong += browser.evaluate(LABELS)
     browser.call("Accessibility.enable")
