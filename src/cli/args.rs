@@ -257,6 +257,17 @@ pub struct PromptArgs {
 }
 
 impl PromptArgs {
+    /// Refuses what a verb would not look at whose prompts have numbers of one token each.
+    pub fn check_single(&self, verb: &str) -> Result<()> {
+        match self.asked().numbers == AskedNumbers::default() {
+            true => Ok(()),
+            false => Err(Error::Usage(format!(
+                "--shape, --step and --key: `af1 {verb}` knows numbers of one token each; leave them out, or ask an experiment such as \
+                 `af1 run`"
+            ))),
+        }
+    }
+
     /// The prompts that are asked for.
     pub fn asked(&self) -> Asked {
         Asked {

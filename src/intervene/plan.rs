@@ -219,7 +219,8 @@ impl Plan {
 pub fn layer_range(first: usize, count: usize) -> String {
     match count {
         0 => "none".to_owned(),
-        _ => format!("{first}..={}", first + count - 1),
+        // A record may say anything.
+        _ => format!("{first}..={}", first.saturating_add(count - 1)),
     }
 }
 

@@ -46,7 +46,7 @@ impl<'l> Extent<'l> {
     fn missing(&self) -> Option<(usize, usize)> {
         let has = self.found.values().map(BTreeSet::len).sum();
         // Records of schema 2 count the cells of all templates together.
-        let all = self.cells * self.templates.unwrap_or(1);
+        let all = self.cells.saturating_mul(self.templates.unwrap_or(1));
         (!self.open && has < all).then_some((has, all))
     }
 }

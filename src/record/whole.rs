@@ -45,6 +45,13 @@ impl Bits {
 /// What a cell says of its prompts, by their operands; `None` where the records do not have these.
 fn bits<'m>(m: &'m Measurement, cells: &'m [Measurement]) -> Option<BTreeMap<&'m [i64], Bits>> {
     let operands = operands_of(m, cells)?;
+    let operation: Operation = m.subject.operation.parse().ok()?;
+    if operands
+        .iter()
+        .any(|values| values.len() != operation.operands())
+    {
+        return None;
+    }
     let (base, right) = (&m.answers.base, &m.answers.right);
     let empty = m.answers.empty.as_deref();
     let length = |bits: &[bool]| bits.len() == operands.len();
@@ -237,5 +244,9 @@ mod tests_of_whole_answers {
         let mut other = step(1, &[]);
         other.answers.operands = None;
         assert!(whole(&[step(0, &[]), other]).is_empty());
+        // Nor does a record whose operands are not those of its operation.
+        let mut wrong = step(1, &[]);
+        wrong.answers.operands = Some(vec![vec![1]; 100]);
+        assert!(whole(&[step(0, &[]), wrong]).is_empty());
     }
 }

@@ -2,8 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Model;
-use crate::prompt::{KeyedBy, Numbers, PromptSet, Selection, Shape, Step, Template, shapes};
+use crate::prompt::{KeyedBy, Numbers, Selection, Shape, Step, Template, Tokenizer, shapes};
 use crate::{Error, Result};
 
 /// Which shapes and steps are asked for.
@@ -18,23 +17,14 @@ pub struct AskedNumbers {
 }
 
 impl AskedNumbers {
-    /// The sets of prompts of a template.
+    /// The sets of prompts of these shapes.
     ///
     /// # Errors
-    /// A template without prompts; a step behind the answer of every shape.
-    pub fn of(
-        &self,
-        template: &Template,
-        model: &Model,
-        selection: &Selection,
-    ) -> Result<Vec<Numbers>> {
-        let shapes = match self.shapes.is_empty() {
-            true => vec![default_shape(template, model, selection)?],
-            false => self.fitting(template)?,
-        };
+    /// A step behind the answer of every shape.
+    pub(super) fn of(&self, shapes: &[Shape]) -> Result<Vec<Numbers>> {
         let mut all = Vec::new();
         for shape in shapes {
-            let steps = self.steps_of(&shape);
+            let steps = self.steps_of(shape);
             all.extend(steps.into_iter().map(|step| Numbers {
                 shape: shape.clone(),
                 step,
@@ -50,7 +40,7 @@ impl AskedNumbers {
     }
 
     /// The steps that are asked for of a shape, in order; the whole answers follow from all that give a token.
-    fn steps_of(&self, shape: &Shape) -> Vec<Step> {
+    pub(super) fn steps_of(&self, shape: &Shape) -> Vec<Step> {
         let asked: BTreeSet<Step> = self.steps.iter().copied().collect();
         let every = asked.is_empty() || asked.contains(&Step::Whole);
         let tokens = (0..shape.answer).map(Step::At);
@@ -62,7 +52,7 @@ impl AskedNumbers {
     }
 
     /// The shapes that are asked for and fit the template.
-    fn fitting(&self, template: &Template) -> Result<Vec<Shape>> {
+    pub(super) fn fitting(&self, template: &Template) -> Result<Vec<Shape>> {
         let fits = |shape: &&Shape| shape.fits(&template.operation);
         let fitting: Vec<Shape> = self.shapes.iter().filter(fits).cloned().collect();
         match fitting.is_empty() {
@@ -77,17 +67,17 @@ impl AskedNumbers {
     }
 }
 
-/// The shape of single tokens, or where there is no such prompt the one that most prompts have.
-fn default_shape(template: &Template, model: &Model, selection: &Selection) -> Result<Shape> {
-    let single = Shape::single(template.operation.operands());
-    let built = PromptSet::build(template, &model.tokenizer, model.bos(), selection);
-    if !matches!(built, Err(Error::NoPrompts { .. })) {
-        return Ok(single);
-    }
-    let found = shapes(template, &model.tokenizer, selection)?;
-    let most = found
-        .into_iter()
-        .max_by_key(|(shape, count)| (*count, std::cmp::Reverse(shape.clone())));
-    // Where there is none at all, the reason is that of single tokens.
-    Ok(most.map_or(single, |(shape, _)| shape))
+/// The shape that most prompts of a template have; `None` where no prompt has one.
+///
+/// # Errors
+/// Too many combinations to enumerate; the tokenizer's own reason.
+pub(super) fn most_frequent(
+    template: &Template,
+    tokenizer: &Tokenizer,
+    selection: &Selection,
+) -> Result<Option<Shape>> {
+    let found = shapes(template, tokenizer, selection)?.into_iter();
+    // The smallest of equals.
+    let most = found.max_by_key(|(shape, count)| (*count, std::cmp::Reverse(shape.clone())));
+    Ok(most.map(|(shape, _)| shape))
 }

@@ -1,6 +1,6 @@
 //! The prompts of templates, as they are asked for.
 
-use super::numbers::AskedNumbers;
+use super::numbers::{AskedNumbers, most_frequent};
 use crate::model::Model;
 use crate::prompt::{Numbers, PromptSet, Selection, Template};
 use crate::{Error, Result};
@@ -12,16 +12,27 @@ pub(super) fn build_all(
     selection: &Selection,
     asked: &AskedNumbers,
 ) -> Vec<(Template, Result<PromptSet>)> {
-    if asked.shapes.is_empty() && asked.steps.is_empty() {
-        let single = Numbers::single(template.operation.operands());
-        let built = build(template.clone(), model, selection, &single);
-        if !matches!(built.1, Err(Error::NoPrompts { .. })) {
-            return vec![built];
-        }
-    }
-    let all = asked.of(&template, model, selection);
     let set = |numbers: Numbers| build(template.clone(), model, selection, &numbers);
-    match all {
+    let shapes = match asked.shapes.is_empty() {
+        false => asked.fitting(&template),
+        true => {
+            let single = Numbers::single(template.operation.operands());
+            let built = set(single.clone());
+            match &built.1 {
+                Err(Error::NoPrompts { .. }) => {
+                    match most_frequent(&template, &model.tokenizer, selection) {
+                        // There is none at all, for the reason that single tokens have.
+                        Ok(None) => return vec![built],
+                        Ok(Some(shape)) => Ok(vec![shape]),
+                        Err(error) => Err(error),
+                    }
+                }
+                _ if asked.steps_of(&single.shape) == [single.step] => return vec![built],
+                _ => Ok(vec![single.shape]),
+            }
+        }
+    };
+    match shapes.and_then(|shapes| asked.of(&shapes)) {
         Ok(all) => all.into_iter().map(set).collect(),
         Err(error) => vec![(template, Err(error))],
     }

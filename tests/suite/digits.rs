@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use af1::error::exit;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::measure::{Request, evaluate};
 use af1::prompt::{
@@ -12,6 +13,7 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::fixtures::{path, smollm2, template};
+use super::program::planted;
 
 /// A tokenizer that takes every digit apart.
 fn tokenizer() -> Tokenizer {
@@ -251,4 +253,17 @@ fn counts_equal_the_reference(
             "{name}: {others} answers are others, {close} are close"
         );
     }
+}
+
+/// A verb that knows numbers of one token alone says so, and does not pass over what is asked for.
+#[rstest]
+#[case("inspect --shape 2+2=2")]
+#[case("inspect --step stop")]
+#[case("export --out nowhere --af1 3,2 --key token")]
+fn what_would_be_passed_over_is_refused(#[case] verb: &str) {
+    let mut run = planted(verb).run();
+    let output = run.output().unwrap();
+    assert_eq!(output.status.code(), Some(exit::USAGE.into()));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("numbers of one token each"), "{said}");
 }

@@ -40,6 +40,7 @@ impl Export {
                 "--af1 {wait},{transfer}: the model has {layers} layers; expected W below it and W + K at most as many"
             )));
         }
+        self.prompts.check_single("export")?;
         let selection = selection(&model, &self.prompts.asked());
         let set = PromptSet::build(&template, &model.tokenizer, model.bos(), &selection)?;
         let request = Request {

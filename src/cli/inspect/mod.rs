@@ -51,6 +51,7 @@ impl Inspect {
         let model = self.model.load()?;
         // The graph is built, so that every weight is checked.
         let graph = model.graph()?;
+        self.prompts.check_single("inspect")?;
         let selection = selection(&model, &self.prompts.asked());
         let mut first = None;
         let mut found = Vec::new();

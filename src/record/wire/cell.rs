@@ -461,5 +461,5 @@ fn count_of(layers: &str) -> Option<usize> {
     }
     let (first, last) = layers.split_once("..=")?;
     let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-    (last + 1).checked_sub(first)
+    last.checked_sub(first)?.checked_add(1)
 }
