@@ -1,27 +1,32 @@
 //! The self-check: every experiment on models whose answer is known by construction, compared with what was planted. Which
 //! models there are is [`crate::model`]'s business, how the rows are shown [`crate::report`]'s.
 
-use std::ops::RangeInclusive;
+mod asked;
+
+use std::sync::LazyLock;
 
 use serde::Serialize;
 
+use self::asked::{Asked, asked, styles};
+
 use crate::experiment::{Found, recover};
 use crate::fetch::Cache;
-use crate::intervene::{Head, Plan, ablation};
-use crate::measure::{Request, preflight, prepare, with_references};
+use crate::intervene::{Estimator, Head, Plan, ablation};
+use crate::measure::{Evaluation, Request, preflight, prepare, with_references};
 use crate::model::planted::{Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Preset, Supply};
-use crate::prompt::{ContextsFrom, Operation, PromptSet, Selection, Styles};
-use crate::record::{Checked, Kind, Outcome, Planted, Provenance, Recovered, Run, measure};
+use crate::prompt::{
+    ContextsFrom, KeyedBy, Numbers, Operation, PromptSet, Selection, Step, Styles, Template,
+};
+use crate::record::{
+    Address, Checked, Kind, Outcome, Planted, Provenance, Recovered, Run, measure,
+};
 use crate::runtime::{Engine, Placement, Runtime};
 use crate::stats::{Inference, LEVEL};
 use crate::{Error, Result};
 
 /// The faithfulness that is claimed.
 pub const CLAIM: f64 = 0.95;
-
-/// The values of the operands; few, so that the check is quick and every token still has many contexts.
-const OPERANDS: RangeInclusive<i64> = 0..=29;
 
 /// Prompts of a template on which the experiments look for what was planted; the verdict is on all of them, because a
 /// subgraph that keeps 90%, as in `planted-noisy`, must be seen to fail a claim of 95%.
@@ -33,7 +38,7 @@ const BATCH: usize = 256;
 /// The seed of the draw.
 const SEED: u64 = 42;
 
-/// One template of one planted model.
+/// One template of one planted model, at one step of its answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
     /// The model.
@@ -42,12 +47,19 @@ pub struct Row {
     pub style: String,
     /// The operation.
     pub operation: String,
+    /// How many tokens the numbers have, the step of the answer, and what means are conditioned on.
+    #[serde(skip)]
+    pub numbers: Numbers,
     /// The token in front of every prompt, if there is one.
     pub bos: Option<String>,
     /// What decided that, in words.
     pub bos_rule: String,
     /// What was planted; `None` where the model cannot do the task.
     pub planted: Option<Truth>,
+    /// How many of the prompts on which the experiments look are right by construction.
+    pub right_planted: usize,
+    /// The prompts, of all that can be asked, that are right and should not be, or the other way round.
+    pub unlike: usize,
     /// What the experiments find, without a hint.
     pub found: Found,
     /// The subgraph that is claimed, `(W, K)`.
@@ -70,9 +82,13 @@ impl Row {
             model: self.model.clone(),
             style: self.style.clone(),
             operation: self.operation.clone(),
+            shape: self.numbers.shape.clone(),
+            step: self.numbers.step,
+            key: self.numbers.keyed_by,
             bos: self.bos.clone(),
             bos_rule: self.bos_rule.clone(),
             planted: self.planted.as_ref().map(|truth| Planted {
+                base_correct: self.right_planted,
                 waits: truth.waits,
                 af1: truth.af1.map(pair),
                 knockouts: truth.knockouts.clone(),
@@ -96,6 +112,27 @@ impl Row {
         }
     }
 
+    /// The template, the step where numbers have several tokens, and before them the key of means where it is not the default one.
+    pub fn template(&self) -> String {
+        self.template_at(self.numbers.step)
+    }
+
+    /// The same at another step.
+    pub fn template_at(&self, step: Step) -> String {
+        let address = Address {
+            sweep: "",
+            style: &self.style,
+            operation: &self.operation,
+            shape: Some(&self.numbers.shape),
+            step,
+            cell: "",
+        };
+        match self.numbers.keyed_by {
+            KeyedBy::Span => address.template(),
+            KeyedBy::Token => format!("by token: {}", address.template()),
+        }
+    }
+
     /// The heads that were planted.
     pub fn planted_heads(&self) -> Vec<Head> {
         let heads = self.planted.iter().flat_map(|truth| &truth.heads);
@@ -116,12 +153,12 @@ impl Row {
             if let Some(planted) = self.kept_planted {
                 compare("answers kept", planted.to_string(), self.kept.to_string());
             }
-            let n = self.found.prompts;
             compare(
                 "right answers",
-                n.to_string(),
+                self.right_planted.to_string(),
                 self.found.base_correct.to_string(),
             );
+            compare("others than those", "0".into(), self.unlike.to_string());
             let waits = self.found.waits;
             compare(
                 "waits to",
@@ -151,10 +188,18 @@ impl Row {
 }
 
 /// The verdict that the claim AF1(W, K) deserves where this was planted.
-fn due(plant: &Plant, truth: Option<&Truth>, (wait, transfer): (usize, usize)) -> Outcome {
+fn due(
+    plant: &Plant,
+    truth: Option<&Truth>,
+    set: &PromptSet,
+    (wait, transfer): (usize, usize),
+) -> Outcome {
     let Some(truth) = truth else {
         return Outcome::Inconclusive;
     };
+    if one_answer_will_do(set) {
+        return Outcome::Inconclusive;
+    }
     let holds = truth.af1.is_some_and(|(waits, transfers)| {
         (1..=waits).contains(&wait)
             && wait + transfer >= waits + transfers
@@ -166,21 +211,22 @@ fn due(plant: &Plant, truth: Option<&Truth>, (wait, transfer): (usize, usize)) -
     }
 }
 
-/// The styles in which a planted model is checked: those of which its preset says something of its own.
-fn styles(preset: &Preset) -> &'static [&'static str] {
-    match preset.name {
-        // The only one in which the route depends on the style.
-        "planted-style" => &["symbolic", "python"],
-        // No style whose first operand is the first token can be asked.
-        "planted-no-bos" => &["calculate"],
-        _ => &["symbolic"],
-    }
+/// Whether one answer is right to every prompt, so that nothing shows that a model can do the task: behind a whole answer any token that
+/// begins with no digit is.
+fn one_answer_will_do(set: &PromptSet) -> bool {
+    let mut answers = set.prompts.iter().filter(|prompt| prompt.asked());
+    let Some(first) = answers.next() else {
+        return true;
+    };
+    let mut rest = answers.map(|prompt| &prompt.answers);
+    let of_all = |answer: &u32| rest.all(|answers| answers.contains(answer));
+    first.answers.first().is_some_and(of_all)
 }
 
 /// The operations that planted models are asked for.
 pub const OPERATIONS: [&str; 2] = ["A+B", "A-B"];
 
-/// Checks one planted model: a row for every template.
+/// Checks one planted model: a row for every template and step.
 ///
 /// # Errors
 /// The runtime's reason; preflight.
@@ -198,93 +244,116 @@ pub fn check(
         panic!("{} is not planted", preset.name);
     };
     let model = Model::load(preset.name, &BosChoice::Default, cache)?;
-    let mut engine = Engine::new(runtime, placement, &model)?;
+    let engine = Engine::new(runtime, placement, &model)?;
+    let mut subject = Subject {
+        preset,
+        plant: &plant,
+        model: &model,
+        engine,
+    };
     let mut rows = Vec::new();
     for style in styles(preset) {
         for operation in operations {
-            let row = check_template(preset, &plant, &model, &mut engine, style, operation)?;
-            rows.push(row);
+            let operation: Operation = operation.parse().expect("an operation");
+            let template = Styles::built_in()
+                .select(&[(*style).to_owned()], std::slice::from_ref(&operation))?
+                .remove(0);
+            for asked in asked(&plant, &operation) {
+                rows.push(subject.check(&template, asked)?);
+            }
         }
     }
     Ok(rows)
 }
 
-fn check_template(
-    preset: &Preset,
-    plant: &Plant,
-    model: &Model,
-    engine: &mut Engine,
-    style: &str,
-    operation: &str,
-) -> Result<Row> {
-    let operation: Operation = operation.parse().expect("an operation");
-    let template = Styles::built_in()
-        .select(&[style.to_owned()], &[operation])?
-        .remove(0);
-    let selection = Selection {
-        operands: OPERANDS,
-        results: preset.results.0..=preset.results.1,
-        contexts: 100,
-        contexts_from: ContextsFrom::All,
-        seed: SEED,
-    };
-    let bos = model.bos();
-    let set = PromptSet::build(&template, &model.tokenizer, bos, &selection)?;
-    let operation = set.template.operation.to_string();
-    let ablations = [ablation::CAMA];
-    let (wait, transfer) = preset.af1;
-    let claimed = Plan::af1(wait, transfer);
-    let plans = with_references(std::slice::from_ref(&claimed));
-    let request = Request {
-        seed: SEED,
-        batch: BATCH,
-        ..Request::new(&plans, &ablations)
-    };
-    preflight(engine, model, &set, &request)?;
-    let mut evaluation = prepare(engine, set.clone(), &request, &[wait])?;
-    let compared = evaluation.compare(engine, std::slice::from_ref(&claimed), &ablations)?;
-    let run = Run {
-        experiment: Kind::AF1,
-        estimator: request.estimator,
-        model: &model.name,
-        tokenizer: &model.tokenizer,
-        layers: model.sizes.layers,
-        guess: None,
-        claim: CLAIM,
-        level: LEVEL,
-        inference: Inference::Prompts,
-        provenance: &Provenance::default(),
-    };
-    let measured = measure(&evaluation, &run, compared.cells());
-    let verdict = measured.first().and_then(|m| m.test.verdict.as_ref());
-    let first_operands = evaluation
-        .evaluated
-        .iter()
-        .map(|&p| set.prompts[p].operands[0]);
-    let planted_to_keep = first_operands
-        .filter(|&first| plant.keeps(first as usize))
-        .count();
-    let noisy = matches!(plant.route, Route::Noisy { .. });
-    let request = Request {
-        limit: Some(LIMIT),
-        ..request
-    };
-    let found = recover(engine, set, &request, CLAIM)?;
-    let planted = plant.truth(style, CLAIM);
-    Ok(Row {
-        model: preset.name.to_owned(),
-        style: style.to_owned(),
-        operation,
-        bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
-        bos_rule: model.front.rule.to_string(),
-        found,
-        claim: preset.af1,
-        due: due(plant, planted.as_ref(), preset.af1),
-        verdict: verdict.map_or(Outcome::Inconclusive, |verdict| verdict.outcome),
-        kept_planted: noisy.then_some(planted_to_keep),
-        kept: measured.first().map_or(0, |m| m.counts.correct_given_base),
-        planted,
-    })
+/// A planted model that is checked.
+struct Subject<'a> {
+    preset: &'static Preset,
+    plant: &'a Plant,
+    model: &'a Model,
+    engine: Engine,
+}
+
+impl Subject<'_> {
+    fn check(&mut self, template: &Template, asked: Asked) -> Result<Row> {
+        let Asked { operands, numbers } = asked;
+        let (preset, model) = (self.preset, self.model);
+        let selection = Selection {
+            operands,
+            results: preset.results.0..=preset.results.1,
+            contexts: 100,
+            contexts_from: ContextsFrom::All,
+            seed: SEED,
+        };
+        let (tokenizer, bos) = (&model.tokenizer, model.bos());
+        let set = PromptSet::of_numbers(template, tokenizer, bos, &selection, &numbers)?;
+        let ablations = [ablation::CAMA];
+        let (wait, transfer) = preset.af1;
+        let claimed = [Plan::af1(wait, transfer)];
+        let plans = with_references(&claimed);
+        let request = Request {
+            seed: SEED,
+            batch: BATCH,
+            ..Request::new(&plans, &ablations)
+        };
+        preflight(&mut self.engine, model, &set, &request)?;
+        let mut evaluation = prepare(&mut self.engine, set.clone(), &request, &[wait])?;
+        let compared = evaluation.compare(&mut self.engine, &claimed, &ablations)?;
+        let run = self.run(request.estimator);
+        let measured = measure(&evaluation, &run, compared.cells());
+        let verdict = measured.first().and_then(|m| m.test.verdict.as_ref());
+        let planted = self.plant.truth(&template.style, numbers.keyed_by, CLAIM);
+        let right = |prompt: &usize| self.plant.is_right(&set, *prompt);
+        let unlike = (set.asked().into_iter())
+            .filter(|prompt| evaluation.base_correct(*prompt) != right(prompt));
+        let request = Request {
+            limit: Some(LIMIT),
+            ..request
+        };
+        let found = recover(&mut self.engine, set.clone(), &request, CLAIM)?;
+        Ok(Row {
+            model: preset.name.to_owned(),
+            style: template.style.clone(),
+            operation: template.operation.to_string(),
+            bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
+            bos_rule: model.front.rule.to_string(),
+            right_planted: found.evaluated.iter().copied().filter(right).count(),
+            unlike: unlike.count(),
+            found,
+            claim: preset.af1,
+            due: due(self.plant, planted.as_ref(), &set, preset.af1),
+            verdict: verdict.map_or(Outcome::Inconclusive, |verdict| verdict.outcome),
+            kept_planted: self.kept(&evaluation),
+            kept: measured.first().map_or(0, |m| m.counts.correct_given_base),
+            planted,
+            numbers,
+        })
+    }
+
+    /// What the measurements of the claim have in common.
+    fn run(&self, estimator: Estimator) -> Run<'_> {
+        static PROVENANCE: LazyLock<Provenance> = LazyLock::new(Provenance::default);
+        Run {
+            experiment: Kind::AF1,
+            estimator,
+            model: &self.model.name,
+            tokenizer: &self.model.tokenizer,
+            layers: self.model.sizes.layers,
+            guess: None,
+            claim: CLAIM,
+            level: LEVEL,
+            inference: Inference::Prompts,
+            provenance: &PROVENANCE,
+        }
+    }
+
+    /// How many answers the claim keeps by construction, where that is neither all nor few.
+    fn kept(&self, evaluation: &Evaluation) -> Option<usize> {
+        let first = |prompt: &usize| evaluation.set.prompts[*prompt].operands[0] as usize;
+        let kept = evaluation.evaluated.iter().map(first);
+        let kept = kept.filter(|&first| self.plant.keeps(first));
+        matches!(self.plant.route, Route::Noisy { .. }).then(|| kept.count())
+    }
 }
 
 /// Passes if every row is as planted.
@@ -297,10 +366,9 @@ pub fn judge(rows: &[Row]) -> Result<()> {
         if !differences.is_empty() {
             return Err(Error::Selfcheck {
                 reason: format!(
-                    "{}, {} {}: {}",
+                    "{}, {}: {}",
                     row.model,
-                    row.style,
-                    row.operation,
+                    row.template(),
                     differences.join("; ")
                 ),
             });

@@ -12,9 +12,12 @@
 //! each of the layers `wait .. wait + transfer` the last token fetches a share of the frequencies of both operands, and in
 //! the first of them the operation's signs. Two more layers compute. An answer for which one share is missing scores
 //! below a default token, so all of these layers are needed. The other routes are variations; see [`Route`].
+//!
+//! Models that take every digit for a token are written from the same layers ([`Digits`]).
 
 mod channel;
 mod circuit;
+mod digits;
 mod folder;
 mod layer;
 mod number;
@@ -24,5 +27,6 @@ mod tokenizer;
 mod truth;
 mod wording;
 
+pub use digits::Digits;
 pub use plant::{LATER, LEAK, Plant, Route};
 pub use truth::Truth;

@@ -1,6 +1,6 @@
 //! Built-in models: what is fetched or made by name, and the settings under which a model is known.
 
-use super::planted::{Plant, Route};
+use super::planted::{Digits, Plant, Route};
 use super::supply::{QWEN, SMOLLM2};
 use super::{Expected, Supply};
 
@@ -32,9 +32,9 @@ pub struct Preset {
 /// SmolLM2's GGUF metadata names `<|im_start|>` as its beginning-of-sequence token, because the file is of the chat
 /// model; `<|endoftext|>` is what separated documents in pretraining, so that is what these prompts begin with.
 ///
-/// Of every planted model AF1(3, 2) is claimed. It is true in `planted-af1`, `planted-operator`, `planted-heads` and `planted-no-bos`, and in
-/// `planted-style` for some styles; see [`Route`] for why it is not in the others.
-pub const PRESETS: [Preset; 19] = [
+/// Of every planted model AF1(3, 2) is claimed. It is true in `planted-af1`, `planted-operator`, `planted-heads` and `planted-no-bos`, in
+/// `planted-style` for some styles, and in models of digits but `planted-digits-relay`; see [`Route`] for why it is not in the others.
+pub const PRESETS: [Preset; 27] = [
     Preset {
         name: "qwen2.5-coder-0.5b-instruct",
         supply: Supply::File(QWEN),
@@ -74,6 +74,14 @@ pub const PRESETS: [Preset; 19] = [
         styles: &["calculate", "verbal"],
         ..planted("planted-no-bos", 8, 3, 2, Route::NoBos)
     },
+    digits("planted-digits", 2, Digits::Together, true),
+    digits("planted-digits-no-bos", 2, Digits::Together, false),
+    digits("planted-digits-apart", 2, Digits::Apart, true),
+    digits("planted-digits-apart-no-bos", 2, Digits::Apart, false),
+    digits("planted-digits-relay", 3, Digits::Relay, true),
+    digits("planted-digits-relay-no-bos", 3, Digits::Relay, false),
+    digits("planted-digits-copy", 2, Digits::Copy, true),
+    digits("planted-digits-copy-no-bos", 2, Digits::Copy, false),
     planted("planted-leak", 8, 3, 2, Route::Leak),
     planted("planted-weak", 8, 3, 2, Route::Weak),
     planted("planted-constant", 8, 3, 2, Route::Constant),
@@ -176,6 +184,24 @@ const fn planted(
         styles: &["symbolic", "python"],
         operands: (0, 99),
         results: (0, 198),
+    }
+}
+
+/// A planted model that takes every digit for a token; operands of two digits whose sums have two, too. Without a token in front the
+/// styles are as those of `planted-no-bos`.
+const fn digits(name: &'static str, transfer: usize, by: Digits, bos: bool) -> Preset {
+    let preset = Preset {
+        operands: (10, 49),
+        results: (0, 98),
+        ..planted(name, 9, 3, transfer, Route::Digits { by, bos })
+    };
+    match bos {
+        true => preset,
+        false => Preset {
+            bos: None,
+            styles: &["calculate", "verbal"],
+            ..preset
+        },
     }
 }
 

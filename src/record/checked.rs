@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Provenance};
 use crate::intervene::Head;
+use crate::prompt::{KeyedBy, Shape, Step};
 use crate::stats::Inference;
 
 /// What a gate says about one condition of a claim.
@@ -56,6 +57,12 @@ pub struct Checked {
     pub style: String,
     /// The operation.
     pub operation: String,
+    /// How many tokens the numbers have.
+    pub shape: Shape,
+    /// Where in the answer the prompts are asked.
+    pub step: Step,
+    /// What means are conditioned on.
+    pub key: KeyedBy,
     /// The token in front of every prompt, if there is one.
     pub bos: Option<String>,
     /// What decided that, in words.
@@ -83,6 +90,8 @@ pub struct Checked {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Planted {
+    /// Prompts of those on which the experiments look that the unmodified model answers correctly.
+    pub base_correct: usize,
     /// The last boundary to which all tokens can wait.
     pub waits: usize,
     /// The AF1 with the longest wait and the fewest transfer layers, `[W, K]`.

@@ -14,7 +14,10 @@ use crate::stats::Criterion;
 /// What the experiments find on a template.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Found {
-    /// Evaluated prompts.
+    /// The indices of the evaluated prompts.
+    #[serde(skip)]
+    pub evaluated: Vec<usize>,
+    /// How many they are.
     pub prompts: usize,
     /// Those that the unmodified model answers correctly.
     pub base_correct: usize,
@@ -85,6 +88,7 @@ pub fn recover(
     Ok(Found {
         prompts: evaluation.evaluated.len(),
         base_correct: base_correct.count(),
+        evaluated: evaluation.evaluated,
         waits,
         af1,
         knockouts,

@@ -2,11 +2,32 @@
 
 use super::number::FEATURES;
 
-/// Width of the residual stream.
-pub const D_MODEL: usize = 128;
+/// A residual stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Stream {
+    /// Its width.
+    pub channels: usize,
+    /// The large constant in [`CONSTANT`].
+    pub large: f64,
+}
 
-/// The large constant in the residual stream.
-pub const LARGE: f64 = 100.0;
+impl Stream {
+    /// How a channel is scaled by the norms: the constant to about `sqrt(channels)`, everything else in proportion.
+    pub fn normed(self, channel: usize) -> f64 {
+        let constant = (self.channels as f64).sqrt();
+        match channel {
+            CONSTANT => constant,
+            _ => constant / self.large,
+        }
+    }
+}
+
+/// The stream where every number is one token.
+pub const STREAM: Stream = Stream {
+    channels: 128,
+    large: 100.0,
+};
+
 pub const CONSTANT: usize = 0;
 pub const IS_NUMBER: usize = 1;
 pub const IS_OPERATION: usize = 2;
@@ -41,15 +62,6 @@ pub const DIFFERENCE: usize = NUMBER + 7 * FEATURES;
 pub const LOST: usize = SUM;
 pub const CARRIED: usize = DIFFERENCE;
 
-/// How a channel is scaled by the norms: the constant to about `sqrt(d_model)`, everything else in proportion.
-pub fn normed(channel: usize) -> f64 {
-    let constant = (D_MODEL as f64).sqrt();
-    match channel {
-        CONSTANT => constant,
-        _ => constant / LARGE,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +69,7 @@ mod tests {
     #[test]
     fn channels_do_not_overlap() {
         let end = DIFFERENCE + FEATURES;
-        assert!(end <= D_MODEL && IS_LATER < NUMBER);
+        assert!(end <= STREAM.channels && IS_LATER < NUMBER);
         // Relay copies both as one block.
         assert_eq!(SUM + FEATURES, DIFFERENCE);
         assert_eq!(SIGNED[1] + FEATURES / 2, RESULT);

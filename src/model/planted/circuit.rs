@@ -5,14 +5,22 @@ use rand_chacha::ChaCha8Rng;
 
 use super::channel::{
     self, CARRIED, CONSTANT, FETCHED_PICK, FETCHED_SIGNS, IS_BOS, IS_LAST, IS_LATER, IS_MARKER,
-    IS_NUMBER, IS_OPERATION, LOST, NUMBER, OPERANDS, PICK, ROLE, SIGNS,
+    IS_NUMBER, IS_OPERATION, LOST, NUMBER, OPERANDS, PICK, ROLE, SIGNS, STREAM,
 };
-use super::layer::{HEADS, Layer, Mix, block, nobody, number};
+use super::digits;
+use super::layer::{HEADS, Junk, Layer, Mix, block, nobody, number};
 use super::number::{FEATURES, LEAKED};
 use super::plant::{LATER, LEAK, Plant, Route};
 
+/// What tokens mix while they wait.
+const JUNK: Junk = Junk {
+    from: NUMBER,
+    to: channel::JUNK,
+    count: FEATURES,
+};
+
 /// The contents of a head by which the token `who` fetches from the tokens `key`, and everybody else nothing.
-fn fetch(who: Mix, key: Mix) -> [(Mix, Mix); 2] {
+pub fn fetch(who: Mix, key: Mix) -> [(Mix, Mix); 2] {
     [(who, key), nobody()]
 }
 
@@ -32,6 +40,9 @@ fn signs() -> impl Iterator<Item = (usize, usize)> {
 impl Plant {
     /// The layers with their circuit.
     pub(super) fn circuit(&self) -> Vec<Layer> {
+        if let Route::Digits { by, .. } = self.route {
+            return digits::circuit(self, by);
+        }
         let mut layers = self.waiting();
         match self.route {
             Route::TwoHop => self.hop_twice(&mut layers),
@@ -62,7 +73,7 @@ impl Plant {
     /// All layers, of which those before `wait` tell numbers apart and mix what nothing reads.
     fn waiting(&self) -> Vec<Layer> {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
-        let mut layers: Vec<Layer> = (0..self.layers).map(|_| Layer::new()).collect();
+        let mut layers: Vec<Layer> = (0..self.layers).map(|_| Layer::new(STREAM)).collect();
         // A number sees the beginning and all numbers up to itself with the same weight; everything else sees the
         // beginning only.
         layers[0].head(
@@ -76,7 +87,7 @@ impl Plant {
         for (i, layer) in layers[..self.wait].iter_mut().enumerate() {
             // Alternating signs keep the junk small, however many layers wait; unequal sizes keep it from cancelling.
             let size = random.random_range(0.5..1.0);
-            layer.distract(if i % 2 == 0 { size } else { -size }, &mut random);
+            layer.distract(if i % 2 == 0 { size } else { -size }, JUNK, &mut random);
         }
         layers
     }

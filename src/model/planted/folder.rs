@@ -6,11 +6,13 @@ use ndarray::Array2;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-use super::channel::D_MODEL;
+use super::channel::{STREAM, Stream};
+use super::digits;
+use super::digits::Digits;
 use super::layer::{D_HEAD, D_MLP, HEADS};
 use super::number::FREQUENCIES;
 use super::plant::{LATER, LEAK, Plant, Route};
-use super::tokenizer::{BOS, tokenizer, vocabulary};
+use super::tokenizer::{self, BOS};
 use super::wording::Wording;
 use crate::model::family::architecture::Description;
 use crate::model::family::base::describe;
@@ -30,10 +32,18 @@ impl Plant {
     pub fn write(&self, folder: &Path) -> Result<()> {
         self.check();
         let wording = Wording::built_in();
-        let vocabulary = vocabulary(&wording);
+        let apart = matches!(self.route, Route::Digits { .. });
+        let vocabulary = match apart {
+            true => digits::vocabulary(&wording),
+            false => tokenizer::vocabulary(&wording),
+        };
+        let tokenizer = match apart {
+            true => digits::tokenizer(&vocabulary),
+            false => tokenizer::tokenizer(&vocabulary),
+        };
         let config = Config::new(
             self.layers,
-            [D_MODEL, HEADS, D_HEAD, D_MLP],
+            [self.stream().channels, HEADS, D_HEAD, D_MLP],
             vocabulary.len(),
         );
         let Description { names, .. } = describe(&Llama, &config, folder)?;
@@ -45,10 +55,10 @@ impl Plant {
             "config.json",
             &serde_json::to_value(&config).expect("a configuration is plain data"),
         )?;
-        put("tokenizer.json", &tokenizer(&vocabulary))?;
+        put("tokenizer.json", &tokenizer)?;
         put(
             "tokenizer_config.json",
-            &json!({ "bos_token": BOS, "add_bos_token": self.route != Route::NoBos }),
+            &json!({ "bos_token": BOS, "add_bos_token": self.has_bos() }),
         )?;
 
         let tensors: Vec<(String, Vec<usize>, Vec<u8>)> = self
@@ -76,8 +86,19 @@ impl Plant {
             .map_err(|e| Error::caching(&path, std::io::Error::other(e)))
     }
 
+    /// Its residual stream.
+    fn stream(&self) -> Stream {
+        match self.route {
+            Route::Digits { .. } => digits::STREAM,
+            _ => STREAM,
+        }
+    }
+
     /// Checks that the route has room.
     fn check(&self) {
+        if let Route::Digits { by, .. } = self.route {
+            self.check_digits(by);
+        }
         let most = FREQUENCIES.len();
         assert!(
             self.wait >= 1 && (1..=most).contains(&self.transfer),
@@ -96,7 +117,25 @@ impl Plant {
             apart,
             "the later route begins where the earlier one is over"
         );
-        assert!(self.layers >= self.least_layers(), "two layers compute");
+        assert!(
+            self.layers >= self.least_layers(),
+            "the route takes more layers"
+        );
+    }
+
+    /// Checks that a route of digits has room.
+    fn check_digits(&self, by: Digits) {
+        let assembles = by == Digits::Apart || self.wait > digits::ASSEMBLY;
+        assert!(assembles, "the digits come together while all tokens wait");
+        let transfers = match by {
+            Digits::Together | Digits::Copy => 1..=2,
+            Digits::Apart => 2..=2,
+            Digits::Relay => 3..=usize::MAX,
+        };
+        assert!(
+            transfers.contains(&self.transfer),
+            "the route of digits transfers in {transfers:?} layers"
+        );
     }
 
     /// All weights by name, norms as matrices of one row.
@@ -106,7 +145,7 @@ impl Plant {
         wording: &Wording,
         names: &WeightNames,
     ) -> Vec<(String, Array2<f64>)> {
-        let ones = || Array2::ones((1, D_MODEL));
+        let ones = || Array2::ones((1, self.stream().channels));
         let (embed, unembed) = self.tables(vocabulary, wording);
         let mut tensors = vec![
             (names.embed.clone(), embed),

@@ -6,7 +6,7 @@ use ndarray::Array2;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::channel::{self, D_MODEL, normed};
+use super::channel::{self, Stream};
 use super::number::{FEATURES, FREQUENCIES};
 
 /// Number of query heads.
@@ -20,8 +20,23 @@ pub const D_MLP: usize = 256;
 const SHARPNESS: f64 = 40.0;
 /// The large argument of SiLU.
 const BIAS: f64 = 20.0;
+/// How far from where a gate opens its mixes are when all of them are 1. Together they fall short of that where one is a mean over
+/// several values.
+const MARGIN: f64 = 0.25;
+
 /// A weighted sum of channels.
 pub type Mix = Vec<(usize, f64)>;
+
+/// What tokens mix while they wait, and where nothing reads it.
+#[derive(Clone, Copy)]
+pub struct Junk {
+    /// The first channel of a number that is mixed.
+    pub from: usize,
+    /// The first channel that it is mixed into.
+    pub to: usize,
+    /// How many channels.
+    pub count: usize,
+}
 
 /// The weights of a layer, `[out, in]`.
 pub struct Layer {
@@ -32,14 +47,16 @@ pub struct Layer {
     pub gate: Array2<f64>,
     pub up: Array2<f64>,
     pub down: Array2<f64>,
+    stream: Stream,
     units: usize,
 }
 
 impl Layer {
-    /// A layer that adds nothing.
-    pub fn new() -> Self {
-        let (d, h) = (D_MODEL, HEADS * D_HEAD);
+    /// A layer that adds nothing to a residual stream.
+    pub fn new(stream: Stream) -> Self {
+        let (d, h) = (stream.channels, HEADS * D_HEAD);
         Self {
+            stream,
             query: Array2::zeros((h, d)),
             key: Array2::zeros((h, d)),
             value: Array2::zeros((h, d)),
@@ -64,14 +81,14 @@ impl Layer {
             // From the slowest rotary pair on: it turns by a hundredth of a radian over a prompt.
             let row = head * D_HEAD + D_HEAD / 2 - 1 - i;
             for &(channel, weight) in query {
-                self.query[[row, channel]] += weight * sharp / normed(channel);
+                self.query[[row, channel]] += weight * sharp / self.stream.normed(channel);
             }
             for &(channel, weight) in key {
-                self.key[[row, channel]] += weight * sharp / normed(channel);
+                self.key[[row, channel]] += weight * sharp / self.stream.normed(channel);
             }
         }
         for (i, (from, to)) in moves.enumerate() {
-            self.value[[head * D_HEAD + i, from]] += 1.0 / normed(from);
+            self.value[[head * D_HEAD + i, from]] += 1.0 / self.stream.normed(from);
             self.output[[to, head * D_HEAD + i]] += 1.0;
         }
     }
@@ -81,12 +98,53 @@ impl Layer {
         for (sign, with_a) in [(1.0, true), (-1.0, false)] {
             let unit = self.units;
             self.units += 1;
-            self.gate[[unit, channel::CONSTANT]] = BIAS / normed(channel::CONSTANT);
+            self.gate[[unit, channel::CONSTANT]] = BIAS / self.stream.normed(channel::CONSTANT);
             if with_a {
-                self.gate[[unit, a]] += 1.0 / normed(a);
+                self.gate[[unit, a]] += 1.0 / self.stream.normed(a);
             }
-            self.up[[unit, b]] = 1.0 / normed(b);
+            self.up[[unit, b]] = 1.0 / self.stream.normed(b);
             self.down[[out, unit]] += sign * weight;
+        }
+    }
+
+    /// A unit: the channel `up`, times SiLU of the mix `gate`, into the channels `out`.
+    fn unit(&mut self, gate: &Mix, up: usize, out: &Mix) {
+        let unit = self.units;
+        self.units += 1;
+        for &(channel, weight) in gate {
+            self.gate[[unit, channel]] += weight / self.stream.normed(channel);
+        }
+        self.up[[unit, up]] += 1.0 / self.stream.normed(up);
+        for &(channel, weight) in out {
+            self.down[[channel, unit]] += weight;
+        }
+    }
+
+    /// Adds `out` where so many mixes that are at most 1 are all 1, and nothing where they are together less by [`MARGIN`].
+    pub fn all_of(&mut self, mixes: &[Mix], out: &Mix) {
+        let steep = BIAS / MARGIN;
+        let threshold = mixes.len() as f64 - MARGIN;
+        let mut gate = vec![(channel::CONSTANT, -steep * threshold)];
+        gate.extend(
+            mixes
+                .iter()
+                .flatten()
+                .map(|&(c, weight)| (c, steep * weight)),
+        );
+        let out: Mix = out.iter().map(|&(c, weight)| (c, weight / BIAS)).collect();
+        self.unit(&gate, channel::CONSTANT, &out);
+    }
+
+    /// Adds `out`, times the channel `at`, where the channel `of` is `threshold + width` or more, and nothing where it is
+    /// `threshold - width` or less.
+    pub fn above(&mut self, of: usize, threshold: f64, width: f64, at: usize, out: &Mix) {
+        let steep = BIAS / width;
+        // The difference of two units that are straight lines from where they open.
+        for (sign, opens) in [(1.0, threshold - width), (-1.0, threshold + width)] {
+            let gate = vec![(of, steep), (channel::CONSTANT, -steep * opens)];
+            let size = sign / (2.0 * BIAS);
+            let out: Mix = out.iter().map(|&(c, weight)| (c, size * weight)).collect();
+            self.unit(&gate, at, &out);
         }
     }
 
@@ -140,26 +198,23 @@ impl Layer {
         }
     }
 
-    /// Every token but the last mixes the features of the numbers before it into the junk channels, with that weight,
-    /// and the MLP stirs these.
-    pub fn distract(&mut self, weight: f64, random: &mut ChaCha8Rng) {
+    /// Every token but the last mixes what the numbers before it are into channels that nothing reads, with that weight, and
+    /// the MLP stirs these.
+    pub fn distract(&mut self, weight: f64, junk: Junk, random: &mut ChaCha8Rng) {
+        let Junk { from, to, count } = junk;
         let but_last = vec![(channel::CONSTANT, 1.0), (channel::IS_LAST, -1.0)];
         let contents = [(but_last, vec![(channel::IS_NUMBER, 1.0)]), nobody()];
-        self.head(
-            1,
-            &contents,
-            (0..FEATURES).map(|i| (channel::NUMBER + i, channel::JUNK + i)),
-        );
-        for i in 0..FEATURES {
-            self.output[[channel::JUNK + i, D_HEAD + i]] *= weight;
+        self.head(1, &contents, block(from, to, 0..count));
+        for i in 0..count {
+            self.output[[to + i, D_HEAD + i]] *= weight;
         }
         for unit in D_MLP - 40..D_MLP {
-            for d in 0..D_MODEL {
+            for d in 0..self.stream.channels {
                 self.gate[[unit, d]] = random.random_range(-0.3..0.3);
             }
-            for i in 0..FEATURES {
-                self.up[[unit, channel::JUNK + i]] = random.random_range(-1.0..1.0);
-                self.down[[channel::JUNK + i, unit]] = random.random_range(-0.1..0.1);
+            for i in 0..count {
+                self.up[[unit, to + i]] = random.random_range(-1.0..1.0);
+                self.down[[to + i, unit]] = random.random_range(-0.1..0.1);
             }
         }
     }

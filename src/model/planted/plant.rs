@@ -4,6 +4,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::digits::Digits;
 use super::layer::HEADS;
 use super::number::{FREQUENCIES, LEAKED, LOW_FREQUENCY};
 use crate::file::{Sha256, sha256_bytes};
@@ -66,6 +67,14 @@ pub enum Route {
     Weak,
     /// There is no route: the answer is always the same number.
     Constant,
+    /// By digits, each of which is a token.
+    Digits {
+        /// How they come together.
+        by: Digits,
+        /// Whether the tokenizer puts a token before a text. Without one the words that open texts are the beginning, as in
+        /// [`Route::NoBos`].
+        bos: bool,
+    },
 }
 
 /// By how many layers [`Route::Style`] is later in some styles.
@@ -78,6 +87,11 @@ pub const LEAK: usize = 1;
 const CODE: &[&str] = &[
     include_str!("channel.rs"),
     include_str!("circuit.rs"),
+    include_str!("digits.rs"),
+    include_str!("digits/channel.rs"),
+    include_str!("digits/circuit.rs"),
+    include_str!("digits/table.rs"),
+    include_str!("digits/tokenizer.rs"),
     include_str!("folder.rs"),
     include_str!("layer.rs"),
     include_str!("number.rs"),
@@ -92,8 +106,17 @@ const CODE: &[&str] = &[
 impl Plant {
     /// The fewest layers in which the route has room.
     pub fn least_layers(&self) -> usize {
-        let later = if self.route == Route::Style { LATER } else { 0 };
-        self.wait + self.transfer + later + 2
+        let after = match self.route {
+            Route::Style => LATER + 2,
+            Route::Digits { by, .. } => by.layers_after(),
+            _ => 2,
+        };
+        self.wait + self.transfer + after
+    }
+
+    /// Whether the tokenizer puts a token before a text.
+    pub(super) fn has_bos(&self) -> bool {
+        !matches!(self.route, Route::NoBos | Route::Digits { bos: false, .. })
     }
 
     /// A hash of everything that decides what is written: this plant, the code that writes it, and the styles whose words
@@ -152,7 +175,13 @@ mod tests {
     #[test]
     fn the_fingerprint_is_of_all_the_code_that_writes() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/model/planted");
-        for file in std::fs::read_dir(folder).expect("the folder").flatten() {
+        let folders = [folder.to_owned(), format!("{folder}/digits")];
+        let files = folders.map(|folder| std::fs::read_dir(folder).expect("the folder").flatten());
+        for file in files
+            .into_iter()
+            .flatten()
+            .filter(|file| file.path().is_file())
+        {
             let text = std::fs::read_to_string(file.path()).expect("a file of code");
             let name = file.file_name();
             // What experiments must find is not written.

@@ -2,15 +2,16 @@
 
 use ndarray::Array2;
 
-use super::channel::{self, D_MODEL, LARGE, normed};
+use super::channel::{self, STREAM};
+use super::digits;
 use super::number::{FREQUENCIES, NUMBERS, features};
 use super::plant::{Plant, Route};
 use super::tokenizer::{BOS, DEFAULT};
 use super::wording::Wording;
 
 /// The logit of the right answer, and of the token that is answered otherwise: five of six frequencies are not enough.
-const ANSWER_LOGIT: f64 = 60.0;
-const DEFAULT_LOGIT: f64 = 55.0;
+pub const ANSWER_LOGIT: f64 = 60.0;
+pub const DEFAULT_LOGIT: f64 = 55.0;
 
 /// The answers that a weak model can give: the best constant answers, so that it is no better than a constant.
 const WEAK_ANSWERS: [usize; 2] = [0, 100];
@@ -27,10 +28,13 @@ impl Plant {
         vocabulary: &[String],
         wording: &Wording,
     ) -> (Array2<f64>, Array2<f64>) {
-        let shape = (vocabulary.len(), D_MODEL);
+        if let Route::Digits { bos, .. } = self.route {
+            return digits::tables(vocabulary, wording, bos);
+        }
+        let shape = (vocabulary.len(), STREAM.channels);
         let (mut embed, mut unembed) = (Array2::zeros(shape), Array2::zeros(shape));
         for (id, token) in vocabulary.iter().enumerate() {
-            embed[[id, channel::CONSTANT]] = LARGE;
+            embed[[id, channel::CONSTANT]] = STREAM.large;
             if let Ok(number) = token.parse::<usize>() {
                 embed[[id, channel::IS_NUMBER]] = 1.0;
                 if number < NUMBERS {
@@ -45,7 +49,7 @@ impl Plant {
                     for (i, feature) in features(number, self.frequencies()).enumerate() {
                         embed[[id, own + i]] = feature;
                         unembed[[id, channel::RESULT + i]] =
-                            feature * scale / normed(channel::RESULT);
+                            feature * scale / STREAM.normed(channel::RESULT);
                     }
                 }
             }
@@ -78,7 +82,7 @@ impl Plant {
                 _ => (DEFAULT, DEFAULT_LOGIT),
             };
             if token == default {
-                unembed[[id, channel::CONSTANT]] = logit / normed(channel::CONSTANT);
+                unembed[[id, channel::CONSTANT]] = logit / STREAM.normed(channel::CONSTANT);
             }
         }
         (embed, unembed)

@@ -1,4 +1,4 @@
-//! The tokenizer of planted models: every number and every word is one token.
+//! The tokenizer of planted models: every number and every word is one token. Where every digit is one, see [`super::digits`].
 
 use serde_json::{Value, json};
 
@@ -22,6 +22,11 @@ pub fn vocabulary(wording: &Wording) -> Vec<String> {
 
 /// `tokenizer.json`, which splits as [`super::wording`] does.
 pub fn tokenizer(vocabulary: &[String]) -> Value {
+    split(vocabulary, json!({ "Regex": "[0-9]+|[A-Za-z]+|." }))
+}
+
+/// `tokenizer.json` of a vocabulary of whatever the pattern splits texts into.
+pub fn split(vocabulary: &[String], pattern: Value) -> Value {
     let vocab: serde_json::Map<String, Value> = vocabulary
         .iter()
         .enumerate()
@@ -34,7 +39,7 @@ pub fn tokenizer(vocabulary: &[String]) -> Value {
         "added_tokens": [],
         "normalizer": null,
         "pre_tokenizer": {
-            "type": "Split", "pattern": { "Regex": "[0-9]+|[A-Za-z]+|." }, "behavior": "Isolated", "invert": false
+            "type": "Split", "pattern": pattern, "behavior": "Isolated", "invert": false
         },
         "post_processor": null,
         "decoder": null,

@@ -2,8 +2,10 @@
 
 use serde::Serialize;
 
+use super::digits::{ASSEMBLY, Digits};
 use super::plant::{LATER, LEAK, Plant, Route};
 use super::wording::Wording;
+use crate::prompt::{KeyedBy, PromptSet};
 
 /// What experiments must find in a planted model.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -22,9 +24,9 @@ pub struct Truth {
 }
 
 impl Plant {
-    /// What experiments must find in prompts of a style if a subgraph holds from the faithfulness `claim` on; `None` where
-    /// the model cannot do the task.
-    pub fn truth(&self, style: &str, claim: f64) -> Option<Truth> {
+    /// What experiments must find in prompts of a style, with means keyed in that way, if a subgraph holds from the faithfulness `claim`
+    /// on; `None` where the model cannot do the task.
+    pub fn truth(&self, style: &str, keyed_by: KeyedBy, claim: f64) -> Option<Truth> {
         let last = self.wait + self.transfer - 1;
         let later = self.route == Route::Style && Wording::built_in().is_marked(style);
         let wait = self.wait + if later { LATER } else { 0 };
@@ -76,6 +78,50 @@ impl Plant {
                 ..direct
             }),
             Route::Weak | Route::Constant => None,
+            Route::Digits { by, .. } => Some(self.truth_of_digits(by, keyed_by)),
         }
+    }
+
+    /// The same at every step of an answer by digits. What step it is, the last token sees in layer 0.
+    fn truth_of_digits(&self, by: Digits, keyed_by: KeyedBy) -> Truth {
+        let last = self.wait + self.transfer - 1;
+        let fetches = match by {
+            Digits::Relay => last..last + 1,
+            Digits::Together | Digits::Apart | Digits::Copy => self.wait..last + 1,
+        };
+        let knows_its_number = keyed_by == KeyedBy::Span || by == Digits::Apart;
+        let holds = knows_its_number && by != Digits::Relay;
+        let mut heads = Vec::new();
+        for layer in self.wait..last + 1 {
+            let signs = (layer == self.wait).then_some(2);
+            let of = [Some(0), signs, Some(3)].into_iter().flatten();
+            heads.extend(of.map(|head| (layer, head)));
+        }
+        Truth {
+            waits: if knows_its_number {
+                self.wait
+            } else {
+                ASSEMBLY
+            },
+            af1: holds.then_some((self.wait, self.transfer)),
+            knockouts: std::iter::once(0).chain(fetches).collect(),
+            heads: if holds { heads } else { Vec::new() },
+            faithful: if holds { 1.0 } else { 0.0 },
+        }
+    }
+
+    /// Whether the model is right about a prompt of two-digit operands, or of operands of one token, by construction; of models that can
+    /// do the task.
+    pub fn is_right(&self, set: &PromptSet, prompt: usize) -> bool {
+        let Route::Digits { by, .. } = self.route else {
+            return true;
+        };
+        let prompt = &set.prompts[prompt];
+        let said = by.says(&set.template.operation, &prompt.operands);
+        let at = |number: Option<i64>| {
+            let digits = number.map(|number| number.to_string());
+            digits.and_then(|digits| digits.bytes().nth(set.numbers.given()))
+        };
+        at(said) == at(prompt.result)
     }
 }

@@ -10,7 +10,7 @@ use super::super::{
 };
 use super::{SCHEMA, order, shape};
 use crate::intervene;
-use crate::prompt::Step;
+use crate::prompt::{KeyedBy, Step};
 use crate::stats::Inference;
 
 /// What the experiment of an answer of a gate is called.
@@ -243,6 +243,10 @@ pub struct Checked {
     model: String,
     style: String,
     operation: String,
+    shape: String,
+    #[cfg_attr(test, schemars(with = "String"))]
+    step: Step,
+    key: KeyedBy,
     bos: Option<String>,
     bos_rule: String,
     planted: Option<Planted>,
@@ -263,6 +267,9 @@ impl From<&record::Checked> for Checked {
             experiment: SELFCHECK.to_owned(),
             model: row.model,
             style: row.style,
+            shape: row.shape.words(&row.operation),
+            step: row.step,
+            key: row.key,
             operation: row.operation,
             bos: row.bos,
             bos_rule: row.bos_rule,
@@ -278,12 +285,17 @@ impl From<&record::Checked> for Checked {
     }
 }
 
-impl From<Checked> for record::Checked {
-    fn from(line: Checked) -> Self {
-        Self {
+impl TryFrom<Checked> for record::Checked {
+    type Error = String;
+
+    fn try_from(line: Checked) -> Result<Self, String> {
+        Ok(Self {
             model: line.model,
             style: line.style,
             operation: line.operation,
+            shape: line.shape.parse()?,
+            step: line.step,
+            key: line.key,
             bos: line.bos,
             bos_rule: line.bos_rule,
             planted: line.planted,
@@ -294,7 +306,7 @@ impl From<Checked> for record::Checked {
             kept_planted: line.kept_planted,
             kept: line.kept,
             differences: line.differences,
-        }
+        })
     }
 }
 

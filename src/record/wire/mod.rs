@@ -86,7 +86,9 @@ fn row(value: Value) -> Result<Row, String> {
     let has = |field: &str| value.get(field).is_some();
     Ok(match kind {
         Some(lines::GATE) => Row::Gate(Box::new(line::<lines::Gated>(value)?.into())),
-        Some(lines::SELFCHECK) => Row::Selfcheck(Box::new(line::<lines::Checked>(value)?.into())),
+        Some(lines::SELFCHECK) => {
+            Row::Selfcheck(Box::new(line::<lines::Checked>(value)?.try_into()?))
+        }
         Some(lines::CONCLUSION) => {
             Row::Conclusion(Box::new(line::<lines::Concluded>(value)?.into()))
         }

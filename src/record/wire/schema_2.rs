@@ -28,6 +28,9 @@ pub fn upgraded(value: Value) -> Result<Value, String> {
             json!(ContextsFrom::Answerable.name()),
         );
     }
+    if experiment == lines::SELFCHECK {
+        checked(&mut line);
+    }
     if [lines::SELFCHECK, lines::CONCLUSION].contains(&&*experiment) {
         return Ok(Value::Object(line));
     }
@@ -49,10 +52,7 @@ pub fn upgraded(value: Value) -> Result<Value, String> {
     line.insert("cell".to_owned(), json!(name));
     line.insert("order".to_owned(), json!([number, number]));
     line.insert("sweep_kind".to_owned(), json!(""));
-    // Every number was one token.
-    let operation = line.get("operation").and_then(Value::as_str);
-    let shape = operation
-        .map(|operation| format!("{operation}=1").replace(|c: char| c.is_ascii_alphabetic(), "1"));
+    let shape = shape(&line);
     line.insert(
         "shape".to_owned(),
         if whole { Value::Null } else { json!(shape) },
@@ -66,6 +66,25 @@ pub fn upgraded(value: Value) -> Result<Value, String> {
         measured(&mut line);
     }
     Ok(Value::Object(line))
+}
+
+/// The shape of prompts: every number was one token.
+fn shape(line: &Map<String, Value>) -> Option<String> {
+    let operation = line.get("operation").and_then(Value::as_str)?;
+    Some(format!("{operation}=1").replace(|c: char| c.is_ascii_alphabetic(), "1"))
+}
+
+/// What lines of the self-check had not: every planted model that can do the task was always right.
+fn checked(line: &mut Map<String, Value>) {
+    let shape = shape(line);
+    fill(line, "shape", json!(shape));
+    fill(line, "step", json!(Step::At(0)));
+    fill(line, "key", json!(KeyedBy::Span));
+    let prompts = line.get("found").and_then(|found| found.get("prompts"));
+    let prompts = prompts.cloned().unwrap_or_default();
+    if let Some(Value::Object(planted)) = line.get_mut("planted") {
+        fill(planted, "base_correct", prompts);
+    }
 }
 
 /// What lines of cells had not, early in schema 2.

@@ -32,7 +32,7 @@ pub fn heading(runtime_version: &str, device: &Placement, rows: &[Row]) -> Block
     Block::Text(text)
 }
 
-/// A table with two lines for every template, those that say the same joined. Where all is as planted the second line
+/// A table with two lines for every template and step, those that say the same joined. Where all is as planted the second line
 /// repeats the first.
 pub fn summary(rows: &[Row]) -> Vec<Block> {
     let wrong = rows.iter().filter(|row| !row.differences().is_empty());
@@ -50,9 +50,27 @@ pub fn summary(rows: &[Row]) -> Vec<Block> {
 
 /// Templates of a model that say the same.
 struct Joined<'r> {
-    model: &'r str,
-    templates: String,
+    rows: Vec<&'r Row>,
     lines: [[String; 6]; 2],
+}
+
+impl Joined<'_> {
+    /// The templates, the steps of each together.
+    fn templates(&self) -> String {
+        let mut text = String::new();
+        let mut last: Option<&Row> = None;
+        for &row in &self.rows {
+            let same =
+                last.is_some_and(|last| last.template_at(row.numbers.step) == row.template());
+            text += &match last {
+                Some(_) if same => format!(" {}", row.numbers.step),
+                Some(_) => format!(", {}", row.template()),
+                None => row.template(),
+            };
+            last = Some(row);
+        }
+        text
+    }
 }
 
 fn table(rows: &[Row]) -> Table {
@@ -70,15 +88,17 @@ fn table(rows: &[Row]) -> Table {
     ];
     let mut all: Vec<Joined<'_>> = Vec::new();
     for row in rows {
-        let template = format!("{} {}", row.style, row.operation);
         let lines = lines(row);
-        match all.last_mut() {
-            Some(last) if last.model == row.model && last.lines == lines => {
-                last.templates += &format!(", {template}");
-            }
-            _ => all.push(Joined {
-                model: &row.model,
-                templates: template,
+        let same = |joined: &&mut Joined<'_>| {
+            let alike = |other: &&Row| {
+                other.model == row.model && other.numbers.keyed_by == row.numbers.keyed_by
+            };
+            joined.lines == lines && joined.rows.iter().all(alike)
+        };
+        match all.iter_mut().find(same) {
+            Some(joined) => joined.rows.push(row),
+            None => all.push(Joined {
+                rows: vec![row],
                 lines,
             }),
         }
@@ -88,9 +108,11 @@ fn table(rows: &[Row]) -> Table {
         first.into_iter().chain(rest.map(Cell::words)).collect()
     };
     let both = |joined: Joined<'_>| {
+        let model = joined.rows.first().map_or("", |row| &row.model);
+        let templates = joined.templates();
         let [planted, found] = joined.lines;
         [
-            row([joined.model, &joined.templates, "planted"], planted),
+            row([model, &templates, "planted"], planted),
             row(["", "", "found"], found),
         ]
     };
@@ -114,10 +136,8 @@ fn lines(row: &Row) -> [[String; 6]; 2] {
     };
     let verdict = |v: Outcome| outcome(v).to_owned();
     let found = &row.found;
-    let base = format!(
-        "{:.2}",
-        found.base_correct as f64 / found.prompts.max(1) as f64
-    );
+    let share = |right: usize| format!("{:.2}", right as f64 / found.prompts.max(1) as f64);
+    let base = share(found.base_correct);
     let Some(truth) = &row.planted else {
         // What is found in the few answers that happen to be right says nothing.
         let mut planted = [const { String::new() }; 6];
@@ -131,7 +151,7 @@ fn lines(row: &Row) -> [[String; 6]; 2] {
     let names = |heads: &[Head]| list(heads.iter().map(ToString::to_string).collect());
     [
         [
-            "1.00".to_owned(),
+            share(row.right_planted),
             format!("W = {}", truth.waits),
             af1(truth.af1),
             list(truth.knockouts.iter().map(usize::to_string).collect()),
@@ -164,6 +184,11 @@ pub fn recorded<'l>(lines: &'l [Line]) -> Table {
         column("model", |check: &Checked| check.model.clone()),
         column("style", |check: &Checked| check.style.clone()),
         column("operation", |check: &Checked| check.operation.clone()),
+        column("tokens", |check: &Checked| {
+            check.shape.words(&check.operation)
+        }),
+        column("step", |check: &Checked| check.step.to_string()),
+        column("key", |check: &Checked| check.key.name().to_owned()),
         column("verdict due", |check: &Checked| check.due.to_string()),
         column("verdict found", |check: &Checked| check.verdict.to_string()),
         column("differences", differences),
