@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use self::asked::{Asked, asked, styles};
 
-use crate::experiment::{Found, recover};
+use crate::experiment::{Found, recover_on};
 use crate::fetch::Cache;
 use crate::intervene::{Estimator, Head, Plan, ablation};
 use crate::measure::{Evaluation, Request, preflight, prepare, with_references};
@@ -28,8 +28,7 @@ use crate::{Error, Result};
 /// The faithfulness that is claimed.
 pub const CLAIM: f64 = 0.95;
 
-/// Prompts of a template on which the experiments look for what was planted; the verdict is on all of them, because a
-/// subgraph that keeps 90%, as in `planted-noisy`, must be seen to fail a claim of 95%.
+/// Prompts of a template that are evaluated: enough for a verdict, and few, so that the check is quick.
 const LIMIT: usize = 150;
 
 /// Prompts in a batch.
@@ -291,13 +290,20 @@ impl Subject<'_> {
         let (wait, transfer) = preset.af1;
         let claimed = [Plan::af1(wait, transfer)];
         let plans = with_references(&claimed);
+        let limit = match self.plant.route {
+            // A subgraph that keeps 90% must be seen to fail a claim of 95%.
+            Route::Noisy { .. } => None,
+            _ => Some(LIMIT),
+        };
         let request = Request {
+            limit,
             seed: SEED,
             batch: BATCH,
             ..Request::new(&plans, &ablations)
         };
         preflight(&mut self.engine, model, &set, &request)?;
-        let mut evaluation = prepare(&mut self.engine, set.clone(), &request, &[wait])?;
+        let boundaries: Vec<usize> = (0..=self.engine.layers()).collect();
+        let mut evaluation = prepare(&mut self.engine, set.clone(), &request, &boundaries)?;
         let compared = evaluation.compare(&mut self.engine, &claimed, &ablations)?;
         let run = self.run(request.estimator);
         let measured = measure(&evaluation, &run, compared.cells());
@@ -305,12 +311,9 @@ impl Subject<'_> {
         let planted = self.plant.truth(&template.style, numbers.keyed_by, CLAIM);
         let right = |prompt: &usize| self.plant.is_right(&set, *prompt);
         let unlike = (set.asked().into_iter())
-            .filter(|prompt| evaluation.base_correct(*prompt) != right(prompt));
-        let request = Request {
-            limit: Some(LIMIT),
-            ..request
-        };
-        let found = recover(&mut self.engine, set.clone(), &request, CLAIM)?;
+            .filter(|prompt| evaluation.base_correct(*prompt) != right(prompt))
+            .count();
+        let found = recover_on(&mut self.engine, &mut evaluation, CLAIM)?;
         Ok(Row {
             model: preset.name.to_owned(),
             style: template.style.clone(),
@@ -318,7 +321,7 @@ impl Subject<'_> {
             bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
             bos_rule: model.front.rule.to_string(),
             right_planted: found.evaluated.iter().copied().filter(right).count(),
-            unlike: unlike.count(),
+            unlike,
             found,
             claim: preset.af1,
             due: due(self.plant, planted.as_ref(), &set, preset.af1),

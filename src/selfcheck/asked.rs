@@ -10,7 +10,9 @@ use crate::prompt::{KeyedBy, Numbers, Operation, Shape, Step};
 const OPERANDS: RangeInclusive<i64> = 0..=29;
 /// The same of two digits, for sums and for differences, of which few have two digits.
 const SUMMANDS: RangeInclusive<i64> = 10..=29;
-const DIFFERING: RangeInclusive<i64> = 10..=49;
+const DIFFERING: RangeInclusive<i64> = 10..=31;
+/// Differences where many are wrong.
+const DIFFERING_WRONGLY: RangeInclusive<i64> = 10..=49;
 
 /// The styles in which a planted model is checked: those of which its preset says something of its own.
 pub fn styles(preset: &Preset) -> &'static [&'static str] {
@@ -40,8 +42,9 @@ pub fn asked(plant: &Plant, operation: &Operation) -> Vec<Asked> {
             numbers: Numbers::single(operation.operands()),
         }];
     };
-    let operands = match operation.evaluate(&[1, 1]) {
-        Some(0) => DIFFERING,
+    let operands = match (operation.evaluate(&[1, 1]), by) {
+        (Some(0), Digits::Copy) => DIFFERING_WRONGLY,
+        (Some(0), _) => DIFFERING,
         _ => SUMMANDS,
     };
     let keys: &[KeyedBy] = match by {

@@ -63,14 +63,21 @@ fn main() {
 
 /// Few prompts of a planted model.
 fn planted(model: &str, style: &str) -> String {
-    format!("--model {model} --style {style} --operation A+B --operands 0..=4")
+    few(model, style, 0)
+}
+
+/// The same with operands from `first` on.
+fn few(model: &str, style: &str, first: i64) -> String {
+    let last = first + 4;
+    format!("--model {model} --style {style} --operation A+B --operands {first}..={last}")
 }
 
 /// The commands, but for the device.
 fn commands() -> Vec<String> {
     let of_preset = PRESETS.iter().filter_map(|preset| match preset.supply {
         Supply::Planted(_) => {
-            let few = planted(preset.name, preset.styles[0]);
+            // Where digits are tokens the operands have two.
+            let few = few(preset.name, preset.styles[0], preset.operands.0);
             Some(format!("run {few}"))
         }
         _ => None,

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use af1::model::planted::{Plant, Truth};
 use af1::model::{Preset, Supply};
+use af1::prompt::KeyedBy;
 use af1::record::{HeadAttention, Line, Measurement, Outcome, PruningOrder, Row};
 use af1::selfcheck::CLAIM;
 use af1::stats::Criterion;
@@ -32,7 +33,7 @@ fn truth(model: &str) -> (Plant, Truth) {
     let Supply::Planted(plant) = Preset::named(model).unwrap().supply else {
         panic!("{model} is planted");
     };
-    let truth = plant.truth("symbolic", CLAIM).unwrap();
+    let truth = plant.truth("symbolic", KeyedBy::Span, CLAIM).unwrap();
     (plant, truth)
 }
 

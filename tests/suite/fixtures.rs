@@ -8,9 +8,11 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use af1::fetch::Cache;
-use af1::model::planted::Plant;
+use af1::model::planted::{Plant, Route};
 use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
-use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles, Template};
+use af1::prompt::{
+    ContextsFrom, KeyedBy, Numbers, PromptSet, Selection, Step, Styles, Template, shapes,
+};
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 
 pub use files::{json, path};
@@ -99,6 +101,52 @@ pub fn planted_models() -> Vec<(&'static Preset, Plant)> {
     let models: Vec<_> = PRESETS.iter().filter_map(planted).collect();
     assert!(!models.is_empty());
     models
+}
+
+/// Prompts of a planted model with operands up to `most`. Where digits are tokens there are sets of every shape and step, of operands of two
+/// digits whose sums have two or three.
+pub fn few(
+    model: &Model,
+    plant: &Plant,
+    style: &str,
+    operation: &str,
+    most: i64,
+) -> Vec<PromptSet> {
+    let template = template(style, operation);
+    match plant.route {
+        Route::Digits { .. } => every_step(model, &template, 44..=56),
+        _ => vec![build(model, &template, 0..=most, 0..=198)],
+    }
+}
+
+/// The prompts of a template that can be asked, a set for every shape and step.
+pub fn every_step(
+    model: &Model,
+    template: &Template,
+    operands: RangeInclusive<i64>,
+) -> Vec<PromptSet> {
+    let selection = Selection {
+        operands,
+        results: 0..=198,
+        contexts: 100,
+        contexts_from: ContextsFrom::Answerable,
+        seed: 42,
+    };
+    let shapes = shapes(template, &model.tokenizer, &selection).unwrap();
+    assert!(shapes.len() > 1, "{shapes:?}");
+    let steps = shapes.into_keys().flat_map(|shape| {
+        let steps = (0..shape.answer).map(Step::At).chain([Step::Stop]);
+        steps.map(move |step| Numbers {
+            shape: shape.clone(),
+            step,
+            keyed_by: KeyedBy::Span,
+        })
+    });
+    let set = |numbers| {
+        let (tokenizer, bos) = (&model.tokenizer, model.bos());
+        PromptSet::of_numbers(template, tokenizer, bos, &selection, &numbers).unwrap()
+    };
+    steps.map(set).collect()
 }
 
 /// The folders of small models of every family that the program knows, by their names: the family, and what is special about some.

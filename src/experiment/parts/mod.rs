@@ -13,6 +13,6 @@ pub use choosing::{Discovered, choose, discover, keeps_most, needed_layers, shar
 pub use entry::{Around, Ask, Entry, Given};
 pub use plans::{Plans, knockout_windows, knockouts_upward, subgraphs, waiting};
 pub use pruning::{Order, Pruning, fairness, random_sets};
-pub use recover::{Found, recover};
+pub use recover::{Found, recover, recover_on};
 pub use unit::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
 pub use view::{View, kinds};

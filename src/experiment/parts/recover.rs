@@ -6,7 +6,7 @@ use super::choosing::{discover, needed_layers};
 use super::pruning::{Order, Pruning};
 use crate::Result;
 use crate::intervene::{Head, Tail, ablation};
-use crate::measure::{Request, prepare};
+use crate::measure::{Evaluation, Request, prepare};
 use crate::prompt::PromptSet;
 use crate::runtime::Engine;
 use crate::stats::Criterion;
@@ -31,8 +31,7 @@ pub struct Found {
     pub heads: Vec<Head>,
 }
 
-/// Runs the waiting sweep, the grid, the knock-outs and, where an AF1 is found, head pruning, with CAMA. A subgraph holds
-/// if its faithfulness, by the point estimate, is at least `claim`: what was planted is exact. The plans and ablations of the request are not used.
+/// Looks on a template with CAMA, as [`recover_on`] does. The plans and ablations of the request are not used.
 ///
 /// # Errors
 /// As [`crate::measure::evaluate`].
@@ -42,29 +41,31 @@ pub fn recover(
     request: &Request<'_>,
     claim: f64,
 ) -> Result<Found> {
-    let layers = engine.layers();
+    let boundaries: Vec<usize> = (0..=engine.layers()).collect();
+    let mut evaluation = prepare(engine, set, request, &boundaries)?;
+    recover_on(engine, &mut evaluation, claim)
+}
+
+/// Runs the waiting sweep, the grid, the knock-outs and, where an AF1 is found, head pruning, with CAMA, on an evaluation that was
+/// prepared at every boundary. A subgraph holds if its faithfulness, by the point estimate, is at least `claim`: what was planted is exact.
+///
+/// # Errors
+/// The runtime's reason; NaN or infinity; an interrupt.
+pub fn recover_on(engine: &mut Engine, evaluation: &mut Evaluation, claim: f64) -> Result<Found> {
     let cama = ablation::CAMA;
     let nothing = ablation::IDENTITY;
-    let boundaries: Vec<usize> = (0..=layers).collect();
-    let mut evaluation = prepare(engine, set, request, &boundaries)?;
-    let discovered = discover(
-        engine,
-        &mut evaluation,
-        cama,
-        claim,
-        Criterion::PointEstimate,
-    )?;
+    let discovered = discover(engine, evaluation, cama, claim, Criterion::PointEstimate)?;
     let (waits, af1) = (discovered.waits, discovered.holds);
     let knockouts = match waits {
         None => Vec::new(),
-        Some(_) => needed_layers(engine, &mut evaluation, nothing)?,
+        Some(_) => needed_layers(engine, evaluation, nothing)?,
     };
 
     let mut heads = Vec::new();
     if let Some((wait, transfer)) = af1 {
         let mut pruning = Pruning::new(wait, transfer, engine.heads(), Order::Greedy);
         let mut cells = Vec::new();
-        while let Some(plan) = pruning.next(engine, &mut evaluation, cama)? {
+        while let Some(plan) = pruning.next(engine, evaluation, cama)? {
             cells.extend(evaluation.sweep(engine, &[plan], &[cama])?);
         }
         let fewest = cells
@@ -88,7 +89,7 @@ pub fn recover(
     Ok(Found {
         prompts: evaluation.evaluated.len(),
         base_correct: base_correct.count(),
-        evaluated: evaluation.evaluated,
+        evaluated: evaluation.evaluated.clone(),
         waits,
         af1,
         knockouts,
