@@ -13,7 +13,7 @@ use crate::experiment::{Found, recover_on};
 use crate::fetch::Cache;
 use crate::intervene::{Estimator, Head, Plan, ablation};
 use crate::measure::{Evaluation, Request, preflight, prepare, with_references};
-use crate::model::planted::{Plant, Route, Truth};
+use crate::model::planted::{Digits, Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Preset, Supply};
 use crate::prompt::{
     ContextsFrom, KeyedBy, Numbers, Operation, PromptSet, Selection, Step, Styles, Template,
@@ -30,6 +30,8 @@ pub const CLAIM: f64 = 0.95;
 
 /// Prompts of a template that are evaluated: enough for a verdict, and few, so that the check is quick.
 const LIMIT: usize = 150;
+/// The same where all answers are right.
+const FEW: usize = 80;
 
 /// Prompts in a batch.
 const BATCH: usize = 256;
@@ -293,6 +295,8 @@ impl Subject<'_> {
         let limit = match self.plant.route {
             // A subgraph that keeps 90% must be seen to fail a claim of 95%.
             Route::Noisy { .. } => None,
+            // There are many steps, and only a model that drops carries is wrong about some prompts.
+            Route::Digits { by, .. } if by != Digits::Copy => Some(FEW),
             _ => Some(LIMIT),
         };
         let request = Request {
@@ -301,7 +305,10 @@ impl Subject<'_> {
             batch: BATCH,
             ..Request::new(&plans, &ablations)
         };
-        preflight(&mut self.engine, model, &set, &request)?;
+        // The other steps and keys are of the same template.
+        if numbers.step == Step::At(0) && numbers.keyed_by == KeyedBy::Span {
+            preflight(&mut self.engine, model, &set, &request)?;
+        }
         let boundaries: Vec<usize> = (0..=self.engine.layers()).collect();
         let mut evaluation = prepare(&mut self.engine, set.clone(), &request, &boundaries)?;
         let compared = evaluation.compare(&mut self.engine, &claimed, &ablations)?;
