@@ -30,6 +30,9 @@ const JUNK: Junk = Junk {
     count: TEN,
 };
 
+/// How large it is: what means take away must show beside the large constant.
+const JUNK_SIZE: f64 = 5.0;
+
 /// The layers with their circuit.
 pub fn circuit(plant: &Plant, by: Digits) -> Vec<Layer> {
     let mut layers = waiting(plant);
@@ -81,7 +84,8 @@ fn waiting(plant: &Plant) -> Vec<Layer> {
     for (i, layer) in layers[..plant.wait].iter_mut().enumerate() {
         // As where numbers are one token.
         let size = random.random_range(0.5..1.0);
-        layer.distract(if i % 2 == 0 { size } else { -size }, JUNK, &mut random);
+        let size = JUNK_SIZE * if i % 2 == 0 { size } else { -size };
+        layer.distract(size, JUNK, &mut random);
     }
     count(&mut layers[0]);
     layers
