@@ -24,6 +24,7 @@ mod split;
 mod streams;
 mod sweep;
 mod tables;
+mod tree;
 
 pub use agreement::Difference;
 pub use apart::apart;
