@@ -82,8 +82,9 @@ impl Prefix {
         end: usize,
     ) -> Result<(Captured, Tensor)> {
         let len = self.len();
-        let own = ids.slice(s![.., len..]).to_owned();
-        let rows: Vec<&[i64]> = own.outer_iter().map(|row| row.to_slice().expect("a row")).collect();
+        let own = ids.slice(s![.., len..]).mapv(|id| id as u32);
+        let rows: Vec<Vec<u32>> = own.outer_iter().map(|row| row.to_vec()).collect();
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
         let mut trees = Trees::new(len, ids.ncols(), &rows)?;
         let (captured, stream) = self.run(engine, &mut trees, &rows, (capture, end))?;
         let every: Vec<usize> = (0..rows.len()).collect();
@@ -92,7 +93,10 @@ impl Prefix {
             (boundary, trees.spread(nodes.view(), &every, 0..tokens))
         };
         let last = trees.spread(stream.view()?, &every, tokens - 1..tokens);
-        Ok((captured.into_iter().map(spread).collect(), Tensor::from_f32(last)?))
+        Ok((
+            captured.into_iter().map(spread).collect(),
+            Tensor::from_f32(last)?,
+        ))
     }
 
     /// Runs the layers `0 .. end` of the unmodified model on trees of the tokens after these, which `prompts` gives; returns the streams
@@ -104,12 +108,12 @@ impl Prefix {
         &self,
         engine: &mut Engine,
         trees: &mut Trees,
-        prompts: &[&[i64]],
+        prompts: &[&[u32]],
         (capture, end): (&[usize], usize),
     ) -> Result<(Captured, Tensor)> {
         let mask = Mask::Causal;
         trees.include(&mask)?;
-        let ids = trees.each(|prompt, t| prompts[prompt][t]);
+        let ids = trees.each(|prompt, t| i64::from(prompts[prompt][t]));
         let mut captured = Captured::new();
         let mut stream = engine.embed_at(ids, trees.positions())?;
         for layer in 0..=end {

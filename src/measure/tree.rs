@@ -133,6 +133,23 @@ impl Trees {
         out
     }
 
+    /// Of the prompts that end at different nodes the first of each, and for every prompt which of these it ends with.
+    pub fn lasts(&self) -> (Vec<usize>, Vec<usize>) {
+        let mut known: HashMap<(usize, Option<usize>), usize> = HashMap::new();
+        let mut firsts = Vec::new();
+        let which = self.paths.iter().enumerate().map(|(prompt, path)| {
+            let next = known.len();
+            let end = (path.tree, path.nodes.last().copied());
+            let which = *known.entry(end).or_insert(next);
+            if which == next {
+                firsts.push(prompt);
+            }
+            which
+        });
+        let which = which.collect();
+        (firsts, which)
+    }
+
     /// The positions of the nodes, `[tree, node]`.
     pub fn positions(&self) -> Array2<i64> {
         self.each(|_, t| (self.first + t) as i64)
@@ -240,10 +257,7 @@ mod tests {
     fn a_token_sees_its_own_branch() {
         let prompts: [&[u32]; 2] = [&[5, 6], &[5, 7]];
         let trees = Trees::new(1, 3, &prompts).unwrap();
-        assert_eq!(
-            allowed(&trees, &Mask::Causal, 0),
-            ["xx..", "xxx.", "xx.x"]
-        );
+        assert_eq!(allowed(&trees, &Mask::Causal, 0), ["xx..", "xxx.", "xx.x"]);
         assert_eq!(
             allowed(&trees, &Mask::Knockout, 0),
             ["xx..", "x.x.", "x..x"]
@@ -254,8 +268,9 @@ mod tests {
     fn streams_come_back_where_they_were() {
         let prompts: [&[u32]; 3] = [&[1, 2, 3], &[1, 2, 4], &[1, 5, 3]];
         let trees = Trees::new(0, 3, &prompts).unwrap();
-        let streams =
-            Array3::from_shape_fn((3, 3, 2), |(b, t, i)| (prompts[b][t] * 10 + i as u32) as f32);
+        let streams = Array3::from_shape_fn((3, 3, 2), |(b, t, i)| {
+            (prompts[b][t] * 10 + i as u32) as f32
+        });
         let nodes = trees.gather(streams.view());
         assert_eq!(trees.spread(nodes.view(), &[0, 1, 2], 0..3), streams);
         let last = trees.spread(nodes.view(), &[2, 0], 2..3);

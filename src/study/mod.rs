@@ -5,9 +5,11 @@ mod batch;
 mod identity;
 mod numbers;
 mod prompts;
+mod provenance;
 mod request;
 mod run;
 mod shard;
+mod steps;
 
 pub use batch::BatchSize;
 pub use numbers::AskedNumbers;

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::identity::{Identity, VERSION};
 use super::prompts::{build, build_all};
+use super::provenance::provenance;
+use super::steps::{Steps, Wanted};
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
-use crate::intervene::{Ablation, Plan};
-use crate::measure::{self, Checked, Fronts, Way, preflight};
+use crate::measure::{self, Checked, Fronts, preflight};
 use crate::model::Model;
 use crate::prompt::{Operation, PromptSet, Selection, Step, Styles, Template};
 use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
@@ -191,15 +192,32 @@ impl Study {
             lines: Vec::new(),
             failures: Vec::new(),
         };
-        for (t, (template, set)) in sets.iter().enumerate() {
-            let todo = sweep.todo(
-                (t, template),
+        let of_template = |t: usize| {
+            sweep.todo(
+                (t, &sets[t].0),
                 &seats[t],
                 self.request.shard,
                 journal.as_ref(),
-            );
+            )
+        };
+        let todos: Vec<Vec<(&dyn Unit, Todo)>> = (0..sets.len()).map(of_template).collect();
+        let mut steps = Steps::default();
+        for (t, (template, set)) in sets.iter().enumerate() {
+            let todo = &todos[t];
             if todo.is_empty() {
                 continue;
+            }
+            if !steps.holds(t) {
+                let shape = shape(&self.engine);
+                steps = Steps::of(sets, t, |t| {
+                    let other = || {
+                        sets[t]
+                            .1
+                            .as_ref()
+                            .map_or(Vec::new(), |set| self.other_operations(set))
+                    };
+                    Wanted::of(&todos[t], shape, other)
+                });
             }
             let mut take = |lines: &[Line], new: bool| -> Result<()> {
                 if let (Some(journal), true) = (&mut *journal, new) {
@@ -211,7 +229,15 @@ impl Study {
             };
             let mut emit = Emit { take: &mut take };
             let evaluated = match set {
-                Ok(set) => self.template(sweep, &seats[t], set, &todo, &mut emit),
+                Ok(set) => {
+                    let at = At {
+                        sets,
+                        template: t,
+                        set,
+                        seat: &seats[t],
+                    };
+                    self.template(sweep, at, &steps, todo, &mut emit)
+                }
                 // Built again, there are none for the same reason.
                 Err(_) => (self.prompts(template.clone()).into_iter())
                     .try_for_each(|(_, set)| set.map(drop)),
@@ -247,56 +273,48 @@ impl Study {
         }
     }
 
-    /// Measures the units of one template that are still to be measured.
+    /// Measures the units of a template that are still to be measured.
     fn template(
         &mut self,
         sweep: &Sweep<'_>,
-        seat: &Seat,
-        set: &PromptSet,
+        at: At<'_>,
+        steps: &Steps,
         todo: &[(&dyn Unit, Todo)],
         emit: &mut Emit<'_>,
     ) -> Result<()> {
-        if todo.iter().all(|(_, todo)| todo.is_done()) {
-            return todo
-                .iter()
-                .try_for_each(|(_, todo)| emit.known(&todo.known));
-        }
-        let shape = shape(&self.engine);
-        let pending = || todo.iter().filter(|(_, todo)| !todo.is_done());
-        let mut asked: Vec<&'static dyn Ablation> = Vec::new();
-        for ablation in pending().flat_map(|(unit, _)| unit.ablations()) {
-            if asked.iter().all(|known| known.name() != ablation.name()) {
-                asked.push(ablation);
-            }
-        }
-        let operations = match asked.iter().any(|ablation| ablation.needs_operations()) {
-            true => self.other_operations(set),
-            false => Vec::new(),
-        };
-        asked.retain(|ablation| !ablation.needs_operations() || !operations.is_empty());
-        let plans: Vec<Plan> = pending().flat_map(|(unit, _)| unit.plans(shape)).collect();
-        let waits: BTreeSet<usize> = plans.iter().map(|plan| plan.wait).collect();
-        let waits: Vec<usize> = waits.into_iter().collect();
         let method = self.request.method;
-        let request = measure::Request {
+        let how = measure::Request {
             estimator: method.estimator,
             limit: Some(method.limit),
             seed: self.request.asked.seed,
             batch: self.batch,
             way: method.way,
-            operations: &operations,
-            ..measure::Request::new(&plans, &asked)
+            ..measure::Request::new(&[], &[])
         };
+        let At {
+            sets,
+            template,
+            set,
+            seat,
+        } = at;
+        let Some(wanted) = steps.wanted(template) else {
+            return todo
+                .iter()
+                .try_for_each(|(_, todo)| emit.known(&todo.known));
+        };
+        let request = wanted.request(&how);
         let checked = preflight(&mut self.engine, &self.model, set, &request)?;
         warn(&set.template, checked);
         let run = run_of(&self.model, &method, sweep.experiment, &self.provenance);
+        let mut first_pass = |engine: &mut Engine| steps.take(engine, sets, template, &how);
         let mut bench = Workbench {
             engine: &mut self.engine,
             set,
             request,
-            waits: &waits,
+            waits: &wanted.waits,
             run: &run,
             seat,
+            first_pass: &mut first_pass,
             evaluation: None,
         };
         for (unit, todo) in todo {
@@ -307,6 +325,19 @@ impl Study {
         }
         Ok(())
     }
+}
+
+/// A template of a study.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    /// All of them, with their prompts.
+    sets: &'a [(Template, Result<PromptSet>)],
+    /// Its index.
+    template: usize,
+    /// Its prompts.
+    set: &'a PromptSet,
+    /// Where its lines stand.
+    seat: &'a Seat,
 }
 
 /// An experiment as a sweep over the templates of a study.
@@ -442,48 +473,4 @@ pub fn joined(lines: &[Line]) -> String {
         .iter()
         .map(|line| format!("{}\n", line.text))
         .collect()
-}
-
-fn provenance(
-    model: &Model,
-    engine: &Engine,
-    styles: &Styles,
-    selection: &Selection,
-    asked: &Asked,
-    method: &Method,
-    batch: usize,
-) -> Provenance {
-    let (runtime, placement) = (engine.runtime(), engine.placement());
-    let provider = placement.provider_library.as_deref();
-    Provenance {
-        crate_version: env!("CARGO_PKG_VERSION").to_owned(),
-        model_sha256: model.hash.to_string(),
-        graph_sha256: engine.graph_hash().to_string(),
-        tokenizer_sha256: model.tokenizer.hash().to_string(),
-        styles_sha256: styles.hash().to_string(),
-        runtime: "onnxruntime".to_owned(),
-        runtime_version: runtime.version().to_owned(),
-        runtime_sha256: runtime.hash().to_string(),
-        device: placement.to_string(),
-        provider_sha256: provider
-            .and_then(|library| runtime.provider_hash(library))
-            .map(|hash| hash.to_string()),
-        tf32: placement.tf32,
-        mapped_weights: placement.mapped == Some(true),
-        providers: engine.providers().clone(),
-        dtype: model.precision.dtype().to_string(),
-        threads: runtime.threads(),
-        batch,
-        masked: method.way == Way::Masked || !engine.takes_keys_values(),
-        seed: selection.seed,
-        operands: [*selection.operands.start(), *selection.operands.end()],
-        results: [*selection.results.start(), *selection.results.end()],
-        limit: Some(method.limit),
-        contexts: selection.contexts,
-        contexts_from: selection.contexts_from.name().to_owned(),
-        key: asked.numbers.keyed_by,
-        bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
-        bos_id: model.bos(),
-        bos_rule: Some(model.front.rule.to_string()),
-    }
 }

@@ -140,6 +140,8 @@ pub struct Workbench<'a> {
     pub run: &'a Run<'a>,
     /// Where the lines of the template stand.
     pub seat: &'a Seat,
+    /// Makes the first pass over the template, which steps of the same answer share.
+    pub first_pass: &'a mut dyn FnMut(&mut Engine) -> Result<Evaluation>,
     /// The template after the first pass, once a unit has needed it.
     pub evaluation: Option<Evaluation>,
 }
@@ -151,9 +153,7 @@ impl<'a> Workbench<'a> {
     /// As [`prepare`].
     pub fn prepared(&mut self) -> Result<(&mut Engine, &mut Evaluation)> {
         if self.evaluation.is_none() {
-            let set = self.set.clone();
-            let prepared = prepare(self.engine, set, &self.request, self.waits)?;
-            self.evaluation = Some(prepared);
+            self.evaluation = Some((self.first_pass)(self.engine)?);
         }
         let evaluation = self.evaluation.as_mut().expect("it was just made");
         Ok((self.engine, evaluation))
