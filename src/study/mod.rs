@@ -8,6 +8,7 @@ mod prompts;
 mod request;
 mod run;
 mod shard;
+mod under;
 
 pub use batch::BatchSize;
 pub use numbers::AskedNumbers;

@@ -90,18 +90,17 @@ impl Study {
         &self.request
     }
 
-    /// A template by its style and operation.
+    /// A template by its style and operation, with the model's chat template around it if it wants that.
     ///
     /// # Errors
-    /// The styles do not have it.
+    /// The styles do not have it; a chat template that cannot be used.
     pub fn template_of(&self, style: &str, operation: &Operation) -> Result<Template> {
         let found = self
             .styles
             .select(&[style.to_owned()], std::slice::from_ref(operation))?;
-        Ok(found
-            .into_iter()
-            .next()
-            .expect("a template for what was selected, or an error"))
+        let found = found.first();
+        self.model
+            .framed(found.expect("a template for what was selected, or an error"))
     }
 
     /// Asks for other prompts of the same file of styles, and measures and judges otherwise, from here on.
@@ -137,7 +136,8 @@ impl Study {
         let next =
             (1..templates.len()).map(|i| &templates[(own.unwrap_or(0) + i) % templates.len()]);
         let sets = next
-            .map(|template| build(template.clone(), &self.model, &self.selection, &set.numbers).1);
+            .filter_map(|template| self.model.framed(template).ok())
+            .map(|template| build(template, &self.model, &self.selection, &set.numbers).1);
         sets.filter_map(Result::ok)
             .filter(|other| other.roles == set.roles)
             .collect()
@@ -289,7 +289,8 @@ impl Study {
         };
         let checked = preflight(&mut self.engine, &self.model, set, &request)?;
         warn(&set.template, checked);
-        let run = run_of(&self.model, &method, sweep.experiment, &self.provenance);
+        let provenance = self.provenance_of(set);
+        let run = run_of(&self.model, &method, sweep.experiment, &provenance);
         let mut bench = Workbench {
             engine: &mut self.engine,
             set,
@@ -461,6 +462,9 @@ fn provenance(
         graph_sha256: engine.graph_hash().to_string(),
         tokenizer_sha256: model.tokenizer.hash().to_string(),
         styles_sha256: styles.hash().to_string(),
+        chat_template_sha256: (model.chat.template())
+            .filter(|_| styles.chat())
+            .map(|chat| chat.hash().to_string()),
         runtime: "onnxruntime".to_owned(),
         runtime_version: runtime.version().to_owned(),
         runtime_sha256: runtime.hash().to_string(),
