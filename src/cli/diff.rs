@@ -58,9 +58,7 @@ impl Diff {
         }
         let text = match format {
             super::args::Format::Table => report::text(&report::diff(&study.model.name, &rows)),
-            super::args::Format::Json => {
-                report::diff_lines(&study.model.name, &rows, &provenance)
-            }
+            super::args::Format::Json => report::diff_lines(&study.model.name, &rows, &provenance),
         };
         deliver(out.as_deref(), &text)?;
         match rows.iter().find(|row| !row.same()) {

@@ -438,7 +438,8 @@ mod tests {
     #[test]
     fn what_begins_an_answer_is_of_a_chat() {
         let of = |keys: &str| {
-            let text = format!("[[style]]\nid = 's'\n{keys}\n[style.templates]\n'A+B' = '{{A}}+{{B}}'\n");
+            let text =
+                format!("[[style]]\nid = 's'\n{keys}\n[style.templates]\n'A+B' = '{{A}}+{{B}}'\n");
             parse(&text).map(|styles| styles.all()[0].templates[0].frame.clone())
         };
         let prefill = || "It is ".to_owned();

@@ -138,7 +138,10 @@ impl Asked {
             None => self.named().to_vec(),
         };
         let chosen = styles.select(&chosen, &self.operations)?;
-        chosen.iter().map(|template| model.framed(template)).collect()
+        chosen
+            .iter()
+            .map(|template| model.framed(template))
+            .collect()
     }
 }
 

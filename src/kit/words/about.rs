@@ -31,7 +31,13 @@ pub fn heading(sweep: &Sweep) -> Block {
         intervals(sweep.measurements())
     );
     let fronts = fronts(sweep.measurements().map(|m| &m.provenance));
-    before(&fronts, &m.subject.model, m.subject.layers, &m.provenance, &about)
+    before(
+        &fronts,
+        &m.subject.model,
+        m.subject.layers,
+        &m.provenance,
+        &about,
+    )
 }
 
 /// What stands in front of prompts, where chats and plain texts are asked together each of it.

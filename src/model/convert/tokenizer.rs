@@ -57,7 +57,10 @@ pub fn add_chat(gguf: &Gguf, config: &mut serde_json::Value) {
     let Some(template) = gguf.get("tokenizer.chat_template").and_then(Value::as_str) else {
         return;
     };
-    let tokens = gguf.get(TOKENS).and_then(Value::as_array).unwrap_or_default();
+    let tokens = gguf
+        .get(TOKENS)
+        .and_then(Value::as_array)
+        .unwrap_or_default();
     for (name, key) in NAMED {
         let id = gguf.get(key).and_then(Value::as_usize);
         if let Some(token) = id.and_then(|id| tokens.get(id)?.as_str()) {

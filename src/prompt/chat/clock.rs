@@ -37,7 +37,11 @@ pub fn strftime(format: &str) -> Result<String, String> {
             Some('F') => "2024-07-26",
             Some('T') => "12:00:00",
             Some('%') => "%",
-            _ => return Err(format!("{format:?} asks for a part of a date that is not known")),
+            _ => {
+                return Err(format!(
+                    "{format:?} asks for a part of a date that is not known"
+                ));
+            }
         };
         text += match bare {
             // Of "00" one zero stays.
@@ -56,7 +60,10 @@ mod tests {
     fn dates_are_written_as_python_writes_them() {
         let of = |format| strftime(format).unwrap();
         assert_eq!(of("%d %b %Y"), "26 Jul 2024");
-        assert_eq!(of("%A, %B %d, %y: %-m/%-d %H:%M:%S 100%%"), "Friday, July 26, 24: 7/26 12:00:00 100%");
+        assert_eq!(
+            of("%A, %B %d, %y: %-m/%-d %H:%M:%S 100%%"),
+            "Friday, July 26, 24: 7/26 12:00:00 100%"
+        );
         assert_eq!(of("%-M"), "0");
         for format in ["%", "%-", "%Q", "%é"] {
             assert!(strftime(format).is_err(), "{format}");

@@ -115,25 +115,42 @@ fn said(chat: &ChatTemplate, error: &Error) -> String {
     let mut innermost = error;
     while let Some(found) = cause {
         if let Some(Refusal(message)) = found.downcast_ref() {
-            let message = shown(message);
-            return format!("the chat template {place} refuses the prompt: {message:?}; take a style without chat = true");
+            return format!(
+                "the chat template {place} refuses the prompt: \"{}\"; take a style without chat = true",
+                shown(message)
+            );
         }
         innermost = found.downcast_ref().unwrap_or(innermost);
         cause = found.source();
     }
     if innermost.kind() == ErrorKind::OutOfFuel {
-        return format!("the chat template {place} does not come to an end within {FUEL} steps: {REMEDY}");
+        return format!(
+            "the chat template {place} does not come to an end within {FUEL} steps: {REMEDY}"
+        );
     }
-    let line = innermost.line().map_or(String::new(), |line| format!(" in line {line}"));
-    let detail = innermost.detail().map_or(String::new(), |detail| format!(": {}", shown(detail)));
-    format!("the chat template {place} cannot be used{line}: {}{detail}; {REMEDY}", innermost.kind())
+    let line = innermost
+        .line()
+        .map_or(String::new(), |line| format!(" in line {line}"));
+    let detail = innermost
+        .detail()
+        .map_or(String::new(), |detail| format!(": {}", shown(detail)));
+    format!(
+        "the chat template {place} cannot be used{line}: {}{detail}; {REMEDY}",
+        innermost.kind()
+    )
 }
 
-/// A text that may be long and may hold anything, as it is shown.
+/// A text that may be long and may hold anything, as it is shown: characters that would move the cursor are spelt out.
 fn shown(text: &str) -> String {
-    let mut shown: String = text.chars().take(MOST_SAID).collect();
-    if shown.len() < text.len() {
-        shown += "...";
+    let mut shown = String::new();
+    for (at, c) in text.chars().enumerate() {
+        if at == MOST_SAID {
+            return shown + "...";
+        }
+        match c {
+            '"' | '\'' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
     }
     shown
 }

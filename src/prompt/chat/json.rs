@@ -9,11 +9,19 @@ use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 struct OneLine;
 
 impl Formatter for OneLine {
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+    fn begin_array_value<W: ?Sized + io::Write>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         separate(to, first)
     }
 
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, to: &mut W, first: bool) -> io::Result<()> {
+    fn begin_object_key<W: ?Sized + io::Write>(
+        &mut self,
+        to: &mut W,
+        first: bool,
+    ) -> io::Result<()> {
         separate(to, first)
     }
 
@@ -41,7 +49,9 @@ pub fn dumps(value: &impl Serialize, indent: Option<usize>) -> Result<String, St
     let written = match indent {
         None => value.serialize(&mut Serializer::with_formatter(&mut bytes, OneLine)),
         Some(indent) if indent > MOST_INDENT => {
-            return Err(format!("tojson: an indentation of {indent} is wider than {MOST_INDENT}"));
+            return Err(format!(
+                "tojson: an indentation of {indent} is wider than {MOST_INDENT}"
+            ));
         }
         Some(indent) => {
             let spaces = " ".repeat(indent);

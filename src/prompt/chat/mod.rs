@@ -175,6 +175,3 @@ fn split(text: &str, marks: &[char]) -> Vec<Piece> {
     }
     pieces
 }
-
-#[cfg(test)]
-mod tests;

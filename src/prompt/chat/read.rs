@@ -64,10 +64,15 @@ impl Chat {
 
 fn of_file(file: &Path, config: &Value) -> Result<ChatTemplate, String> {
     let place = file.display().to_string();
-    let unread = |reason: String| format!("the chat template {place} cannot be read: {reason}; {REMEDY}");
-    let size = std::fs::metadata(file).map_err(|e| unread(e.to_string()))?.len();
+    let unread =
+        |reason: String| format!("the chat template {place} cannot be read: {reason}; {REMEDY}");
+    let size = std::fs::metadata(file)
+        .map_err(|e| unread(e.to_string()))?
+        .len();
     if size > MOST_BYTES as u64 {
-        return Err(unread(format!("it has {size} bytes, expected {MOST_BYTES} at most")));
+        return Err(unread(format!(
+            "it has {size} bytes, expected {MOST_BYTES} at most"
+        )));
     }
     let text = std::fs::read_to_string(file).map_err(|e| unread(e.to_string()))?;
     ChatTemplate::new(place, &text, tokens(config))
