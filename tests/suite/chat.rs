@@ -228,7 +228,7 @@ fn what_templates_are_written_in(#[case] template: &str, #[case] expected: Optio
 #[case("hello", &["leaves operand A out"])]
 #[case("{{ messages[0].content }}", &["writes nothing behind an operand"])]
 #[case("{{ messages[0].content | replace('45', 'XLV') }}.", &["other words around other numbers"])]
-#[case("{{ messages[0].content }}{{ 'x' * 300000 }}", &["writes 300003 bytes", "262144 at most"])]
+#[case("{{ messages[0].content }}{{ 'x' * 300000 }}", &["writes 300007 bytes", "262144 at most"])]
 #[case("{{ strftime_now('%\u{1b}') }}{{ messages[0].content }}.", &["part of a date", r"%\\u{1b}"])]
 fn templates_that_cannot_be_used(#[case] template: &str, #[case] parts: &[&str]) {
     let folder = folder_of(&[("chat_template.jinja", template)]);
