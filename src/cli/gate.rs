@@ -152,7 +152,7 @@ impl Gate {
             found.lines.push(report::gate_line(
                 &study.model.name,
                 &answer,
-                &study.provenance,
+                &study.provenance_of_first(),
             ));
             found.lines.extend(measured);
             found.answers.push(answer);
@@ -163,7 +163,12 @@ impl Gate {
 
     /// Delivers the answers in every way that was asked for.
     fn show(&self, study: &Study, outcome: Outcome, lines: &[Line]) -> Result<()> {
-        let document = report::gate(&study.model.name, &study.provenance, outcome, lines);
+        let document = report::gate(
+            &study.model.name,
+            &study.provenance_of_first(),
+            outcome,
+            lines,
+        );
         let text = match self.output.format {
             Format::Table => report::text(&document),
             Format::Json => joined(lines),

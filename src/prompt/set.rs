@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::shape::{Key, KeyedBy, Shape, Step};
 use super::tokens::{Answers, tokenize};
-use super::{Template, Tokenizer};
+use super::{Frame, Template, Tokenizer};
 use crate::{Error, Result};
 
 /// Which prompts of a template are taken.
@@ -176,7 +176,8 @@ impl PromptSet {
     /// Makes the prompts of a template whose numbers have so many tokens.
     ///
     /// # Errors
-    /// Too many combinations to enumerate; no prompt that can be asked; prompts of different lengths or roles.
+    /// Too many combinations to enumerate; no prompt that can be asked; prompts of different lengths or roles; a template that wants a
+    /// chat template around it and has none.
     pub fn of_numbers(
         template: &Template,
         tokenizer: &Tokenizer,
@@ -184,6 +185,13 @@ impl PromptSet {
         selection: &Selection,
         numbers: &Numbers,
     ) -> Result<Self> {
+        if let Frame::Wanted { .. } = template.frame {
+            return Err(Error::Chat {
+                style: template.style.clone(),
+                reason: "no chat template was put around it; call Chat::frame on the template before its prompts are made"
+                    .to_owned(),
+            });
+        }
         let mut universe = universe(template, selection)?;
         let none = |reason: String| Error::NoPrompts {
             style: template.style.clone(),

@@ -91,18 +91,17 @@ impl Study {
         &self.request
     }
 
-    /// A template by its style and operation.
+    /// A template by its style and operation, with the model's chat template around it if it wants that.
     ///
     /// # Errors
-    /// The styles do not have it.
+    /// The styles do not have it; a chat template that cannot be used.
     pub fn template_of(&self, style: &str, operation: &Operation) -> Result<Template> {
         let found = self
             .styles
             .select(&[style.to_owned()], std::slice::from_ref(operation))?;
-        Ok(found
-            .into_iter()
-            .next()
-            .expect("a template for what was selected, or an error"))
+        let found = found.first();
+        self.model
+            .framed(found.expect("a template for what was selected, or an error"))
     }
 
     /// Asks for other prompts of the same file of styles, and measures and judges otherwise, from here on.
@@ -138,7 +137,8 @@ impl Study {
         let next =
             (1..templates.len()).map(|i| &templates[(own.unwrap_or(0) + i) % templates.len()]);
         let sets = next
-            .map(|template| build(template.clone(), &self.model, &self.selection, &set.numbers).1);
+            .filter_map(|template| self.model.framed(template).ok())
+            .map(|template| build(template, &self.model, &self.selection, &set.numbers).1);
         sets.filter_map(Result::ok)
             .filter(|other| other.roles == set.roles)
             .collect()
@@ -305,7 +305,8 @@ impl Study {
         let request = wanted.request(&how);
         let checked = preflight(&mut self.engine, &self.model, set, &request)?;
         warn(&set.template, checked);
-        let run = run_of(&self.model, &method, sweep.experiment, &self.provenance);
+        let provenance = self.provenance_of(set);
+        let run = run_of(&self.model, &method, sweep.experiment, &provenance);
         let mut first_pass = |engine: &mut Engine| steps.take(engine, sets, template, &how);
         let mut bench = Workbench {
             engine: &mut self.engine,

@@ -1,5 +1,6 @@
 //! What is found of a model, before it is rendered.
 
+use super::chat::Written;
 use super::numbers::Numbers;
 use crate::graph::{Graph, Weight};
 use crate::measure::Fronts;
@@ -42,6 +43,8 @@ pub struct Prompts {
     pub roles: Vec<Role>,
     /// The text of one of them.
     pub example: String,
+    /// The same as the chat template writes it, if one stands around the text.
+    pub chat: Option<Written>,
 }
 
 /// What a model answers on a template with something else in front.
@@ -62,13 +65,15 @@ impl Found {
 
 impl Prompts {
     /// What is found of prompts, of which there is one at least.
-    pub fn of(set: &PromptSet) -> Self {
+    pub fn of(model: &Model, set: &PromptSet) -> Self {
         let asked = set.asked();
+        let example = asked[asked.len() / 2];
         Self {
             asked: asked.len(),
             excluded: set.excluded,
             roles: set.roles.clone(),
-            example: set.prompts[asked[asked.len() / 2]].text.clone(),
+            example: set.prompts[example].text.clone(),
+            chat: Written::of(model, set, example),
         }
     }
 }

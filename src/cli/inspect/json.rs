@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::chat::Written;
 use super::found::{Found, OtherFront, Templated};
 use super::numbers::Numbers;
 use crate::file::Sha256;
@@ -88,6 +89,8 @@ enum PromptsWire<'a> {
         positions: usize,
         roles: Vec<String>,
         example: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        chat: Option<&'a Written>,
     },
     None {
         error: &'a str,
@@ -196,6 +199,7 @@ impl<'a> TemplateWire<'a> {
                     positions: prompts.roles.len(),
                     roles: prompts.roles.iter().map(|role| name(*role)).collect(),
                     example: &prompts.example,
+                    chat: prompts.chat.as_ref(),
                 },
                 Err(error) => PromptsWire::None { error },
             },
@@ -229,7 +233,8 @@ impl<'a> DecoderWire<'a> {
     }
 }
 
-fn name(role: Role) -> String {
+/// The name of a role.
+pub(super) fn name(role: Role) -> String {
     match role {
         Role::Bos => "bos".to_owned(),
         Role::Operand(index) => Operation::letter(index).to_string(),

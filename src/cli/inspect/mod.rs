@@ -1,5 +1,6 @@
 //! `af1 inspect`: what a model is, and which prompts it can be asked.
 
+mod chat;
 mod contract;
 mod found;
 mod json;
@@ -18,7 +19,7 @@ use crate::Result;
 use crate::file::check_writable;
 use crate::measure::fronts;
 use crate::model::{Expected, Model};
-use crate::prompt::{PromptSet, Styles};
+use crate::prompt::{Frame, PromptSet, Styles};
 use crate::runtime::Engine;
 use crate::study::selection;
 
@@ -56,13 +57,18 @@ impl Inspect {
         let mut first = None;
         let mut found = Vec::new();
         for template in &templates {
-            let set = PromptSet::build(template, &model.tokenizer, model.bos(), &selection);
+            let set = model.framed(template).and_then(|template| {
+                PromptSet::build(&template, &model.tokenizer, model.bos(), &selection)
+            });
             found.push(Templated {
                 style: template.style.clone(),
                 operation: template.operation.clone(),
-                prompts: set.as_ref().map(Prompts::of).map_err(|e| e.to_string()),
+                prompts: (set.as_ref())
+                    .map(|set| Prompts::of(&model, set))
+                    .map_err(|e| e.to_string()),
             });
-            first = first.or(set.ok());
+            // What stands in front of a chat is not to be chosen.
+            first = first.or(set.ok().filter(|set| set.template.frame == Frame::Plain));
         }
         let found = Found {
             front: first.map(|set| self.other_front(&model, &set)),

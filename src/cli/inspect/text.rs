@@ -17,12 +17,13 @@ pub fn text(found: &Found) -> String {
         None => "no token".to_owned(),
     };
     format!(
-        "{kind}\nbefore every prompt: {bos} ({})\n{}model SHA-256 {}\n\n{}\n\n{}{}{}",
+        "{kind}\nbefore every prompt: {bos} ({})\n{}model SHA-256 {}\n\n{}\n\n{}{}{}{}",
         model.front.rule,
         found.front.as_ref().map_or(String::new(), other_front),
         model.hash,
         found.numbers,
         templates(&found.templates),
+        chats(&found.templates),
         model.preset.map_or(String::new(), of_preset),
         found.expected.as_ref().map_or(String::new(), of_expected),
     )
@@ -65,7 +66,10 @@ fn templates(all: &[Templated]) -> String {
                     prompts.roles.len(),
                 ];
                 row.extend(numbers.map(|n| n.to_string()));
-                row.push(format!("{:?}", prompts.example));
+                row.push(match prompts.chat {
+                    None => format!("{:?}", prompts.example),
+                    Some(_) => "a chat, see below".to_owned(),
+                });
             }
             Err(reason) => {
                 row.extend([(); 4].map(|()| String::new()));
@@ -79,6 +83,19 @@ fn templates(all: &[Templated]) -> String {
         "{table}\n{usable} of {} templates can be asked\n",
         all.len()
     )
+}
+
+/// A prompt of every template that a chat template stands around.
+fn chats(all: &[Templated]) -> String {
+    let written = all.iter().filter_map(|template| {
+        let prompts = template.prompts.as_ref().ok()?;
+        let chat = prompts.chat.as_ref()?;
+        Some(format!(
+            "\n{} {}: {chat}\n",
+            template.style, template.operation
+        ))
+    });
+    written.collect()
 }
 
 fn of_preset(preset: &Preset) -> String {

@@ -30,14 +30,31 @@ pub fn heading(sweep: &Sweep) -> Block {
         m.provenance.contexts_from,
         intervals(sweep.measurements())
     );
-    under(&m.subject.model, m.subject.layers, &m.provenance, &about)
+    let fronts = fronts(sweep.measurements().map(|m| &m.provenance));
+    before(
+        &fronts,
+        &m.subject.model,
+        m.subject.layers,
+        &m.provenance,
+        &about,
+    )
+}
+
+/// What stands in front of prompts, where chats and plain texts are asked together each of it.
+pub fn fronts<'p>(all: impl IntoIterator<Item = &'p Provenance>) -> String {
+    distinct(all.into_iter().map(front)).join(" or ")
 }
 
 /// The model, the runtime, the prompts, and what else is to be said of all numbers.
 pub fn under(model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
+    before(&front(p), model, layers, p, about)
+}
+
+/// As [`under`], with `fronts` before the prompts.
+fn before(fronts: &str, model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
     Block::Text(format!(
         "{model}, {layers} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}, {} before every prompt; {about}",
+         operands {}..={}, results {}..={}, {fronts} before every prompt; {about}",
         p.dtype,
         p.runtime_version,
         p.ran_on(),
@@ -45,7 +62,6 @@ pub fn under(model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
         p.operands[1],
         p.results[0],
         p.results[1],
-        front(p),
     ))
 }
 
