@@ -140,7 +140,7 @@ fn in_trees(
     let end = engine.layers();
     for chunk in order.chunks(batch) {
         let here: Vec<&[u32]> = chunk.iter().map(|&p| rows[p]).collect();
-        let mut trees = Trees::new(len, first.positions(), &here)?;
+        let mut trees = Trees::new(len, first.positions(), &here);
         let (captured, stream) = prefix.run(engine, &mut trees, &here, (boundaries, end))?;
         for (set, pass) in passes.iter_mut().enumerate() {
             let in_set = chunk.iter().enumerate();

@@ -85,7 +85,7 @@ impl Prefix {
         let own = ids.slice(s![.., len..]).mapv(|id| id as u32);
         let rows: Vec<Vec<u32>> = own.outer_iter().map(|row| row.to_vec()).collect();
         let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
-        let mut trees = Trees::new(len, ids.ncols(), &rows)?;
+        let mut trees = Trees::new(len, ids.ncols(), &rows);
         let (captured, stream) = self.run(engine, &mut trees, &rows, (capture, end))?;
         let every: Vec<usize> = (0..rows.len()).collect();
         let tokens = own.ncols();

@@ -39,7 +39,7 @@ pub fn run_plans(
     let rows = numbered(replaced);
     let rows: Vec<&[usize]> = rows.iter().map(Vec::as_slice).collect();
     let pos = replaced.len_of(Axis(1));
-    let mut trees = Trees::new(0, pos, &rows)?;
+    let mut trees = Trees::new(0, pos, &rows);
     let start = Tensor::from_f32(trees.gather(replaced.view()))?;
     let (firsts, which) = trees.lasts();
     for (i, plan) in plans.iter().enumerate() {

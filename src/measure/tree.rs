@@ -26,7 +26,8 @@ pub struct Trees {
     paths: Vec<Path>,
     /// Nodes of the largest tree: the others are filled up.
     width: usize,
-    positions: Tensor,
+    /// The positions of the nodes, as the runtime has them once a mask is included.
+    positions: Option<Tensor>,
     biases: HashMap<Mask, Tensor>,
 }
 
@@ -46,10 +47,7 @@ struct Path {
 impl Trees {
     /// The trees of prompts, each given by what stands at its positions from `first` on, equal where it is the same; prompts whose
     /// beginnings are alike stand side by side. `pos` is the number of tokens in a prompt of which masks speak.
-    ///
-    /// # Errors
-    /// The runtime cannot allocate the positions.
-    pub fn new<T: Copy + Eq + Hash>(first: usize, pos: usize, prompts: &[&[T]]) -> Result<Self> {
+    pub fn new<T: Copy + Eq + Hash>(first: usize, pos: usize, prompts: &[&[T]]) -> Self {
         let mut trees: Vec<Vec<Node>> = Vec::new();
         let mut paths = Vec::new();
         let mut known: HashMap<(Option<usize>, T), usize> = HashMap::new();
@@ -75,19 +73,15 @@ impl Trees {
             paths.push(Path { tree, nodes });
         }
         let width = trees.iter().map(Vec::len).max().unwrap_or(0);
-        let position = |(tree, node): (usize, usize)| {
-            let of = trees[tree].get(node).map_or(0, |node| node.of.1);
-            (first + of) as i64
-        };
-        Ok(Self {
-            positions: Tensor::from_i64(Array2::from_shape_fn((trees.len(), width), position))?,
+        Self {
             first,
             pos,
             trees,
             paths,
             width,
+            positions: None,
             biases: HashMap::new(),
-        })
+        }
     }
 
     /// What `of` says of the token that each node stands for, `[tree, node]`; of the first one where a tree is filled up.
@@ -161,6 +155,9 @@ impl Trees {
     /// # Errors
     /// The runtime cannot allocate them.
     pub fn include(&mut self, mask: &Mask) -> Result<()> {
+        if self.positions.is_none() {
+            self.positions = Some(Tensor::from_i64(self.positions())?);
+        }
         if !self.biases.contains_key(mask) {
             let bias = Tensor::from_f32(self.bias(mask))?;
             self.biases.insert(mask.clone(), bias);
@@ -210,13 +207,14 @@ impl Trees {
         past: Option<&KeysValues>,
         mask: &Mask,
     ) -> Result<Tensor> {
-        let own = engine.keys_values(layer, stream, &self.positions)?;
+        let positions = self.positions.as_ref().expect("a mask is included");
+        let own = engine.keys_values(layer, stream, positions)?;
         let seen = match past {
             Some(past) => engine.after(past, &own)?,
             None => own,
         };
         let bias = &self.biases[mask];
-        engine.attend(layer, stream, &self.positions, &seen, bias)
+        engine.attend(layer, stream, positions, &seen, bias)
     }
 }
 
@@ -239,16 +237,18 @@ mod tests {
     #[test]
     fn what_begins_alike_is_one_node() {
         let prompts: [&[u32]; 4] = [&[5, 6, 9], &[5, 7, 9], &[5, 7, 8, 1], &[4, 7, 9]];
-        let trees = Trees::new(2, 5, &prompts).unwrap();
-        assert_eq!(trees.trees[0].len(), 9);
+        let trees = Trees::new(2, 6, &prompts);
         let ids = trees.each(|prompt, t| prompts[prompt][t]);
+        assert_eq!(ids.row(0).to_vec(), [5, 6, 9, 7, 9, 8, 1, 4, 7, 9]);
         assert_eq!(
-            ids.into_raw_vec_and_offset().0,
-            [5, 6, 9, 7, 9, 8, 1, 4, 7, 9][..9 + 1]
-                .to_vec()
-                .into_iter()
-                .take(trees.width)
-                .collect::<Vec<u32>>()
+            trees.positions().row(0).to_vec(),
+            [2, 3, 4, 3, 4, 4, 5, 2, 3, 4]
+        );
+        assert_eq!(trees.lasts(), (vec![0, 1, 2, 3], vec![0, 1, 2, 3]));
+        let again: [&[u32]; 3] = [&[5, 6], &[5, 7], &[5, 6]];
+        assert_eq!(
+            Trees::new(0, 2, &again).lasts(),
+            (vec![0, 1], vec![0, 1, 0])
         );
     }
 
@@ -256,7 +256,7 @@ mod tests {
     #[test]
     fn a_token_sees_its_own_branch() {
         let prompts: [&[u32]; 2] = [&[5, 6], &[5, 7]];
-        let trees = Trees::new(1, 3, &prompts).unwrap();
+        let trees = Trees::new(1, 3, &prompts);
         assert_eq!(allowed(&trees, &Mask::Causal, 0), ["xx..", "xxx.", "xx.x"]);
         assert_eq!(
             allowed(&trees, &Mask::Knockout, 0),
@@ -267,7 +267,7 @@ mod tests {
     #[test]
     fn streams_come_back_where_they_were() {
         let prompts: [&[u32]; 3] = [&[1, 2, 3], &[1, 2, 4], &[1, 5, 3]];
-        let trees = Trees::new(0, 3, &prompts).unwrap();
+        let trees = Trees::new(0, 3, &prompts);
         let streams = Array3::from_shape_fn((3, 3, 2), |(b, t, i)| {
             (prompts[b][t] * 10 + i as u32) as f32
         });
@@ -283,10 +283,10 @@ mod tests {
     fn trees_are_bounded() {
         let all: Vec<Vec<u32>> = (0..100).map(|i| vec![0, i, i, i]).collect();
         let prompts: Vec<&[u32]> = all.iter().map(Vec::as_slice).collect();
-        let trees = Trees::new(0, 4, &prompts).unwrap();
+        let trees = Trees::new(0, 4, &prompts);
         assert!(trees.trees.len() > 1 && trees.width <= WIDTH);
         let long = vec![7u32; WIDTH + 9];
-        let trees = Trees::new(0, long.len(), &[&long, &long]).unwrap();
+        let trees = Trees::new(0, long.len(), &[&long, &long]);
         assert_eq!((trees.trees.len(), trees.width), (2, WIDTH + 9));
     }
 }
