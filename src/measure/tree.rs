@@ -11,7 +11,8 @@ use crate::Result;
 use crate::intervene::{BLOCKED, Mask};
 use crate::runtime::{Engine, KeysValues, Tensor};
 
-/// Tokens of a tree at most, so that what a token does not see stays a small part of its attention. A longer prompt is a tree alone.
+/// Tokens of a tree, or a few more, so that what a token does not see stays a small part of its attention. A longer prompt is a tree
+/// alone.
 const WIDTH: usize = 192;
 
 /// The trees of a batch of prompts.
@@ -48,30 +49,12 @@ impl Trees {
     /// The trees of prompts, each given by what stands at its positions from `first` on, equal where it is the same; prompts whose
     /// beginnings are alike stand side by side. `pos` is the number of tokens in a prompt of which masks speak.
     pub fn new<T: Copy + Eq + Hash>(first: usize, pos: usize, prompts: &[&[T]]) -> Self {
-        let mut trees: Vec<Vec<Node>> = Vec::new();
-        let mut paths = Vec::new();
-        let mut known: HashMap<(Option<usize>, T), usize> = HashMap::new();
-        for (prompt, tokens) in prompts.iter().enumerate() {
-            let full = |nodes: &Vec<Node>| nodes.len() + tokens.len() > WIDTH;
-            if trees.last().is_none_or(full) {
-                trees.push(Vec::new());
-                known.clear();
-            }
-            let tree = trees.len() - 1;
-            let mut parent = None;
-            let mut nodes = Vec::with_capacity(tokens.len());
-            for (t, &token) in tokens.iter().enumerate() {
-                let next = trees[tree].len();
-                let node = *known.entry((parent, token)).or_insert(next);
-                if node == next {
-                    let of = (prompt, t);
-                    trees[tree].push(Node { parent, of });
-                }
-                nodes.push(node);
-                parent = Some(node);
-            }
-            paths.push(Path { tree, nodes });
-        }
+        // Trees of about one size, because the smaller ones are filled up.
+        let whole: usize = grown(prompts, usize::MAX).0.iter().map(Vec::len).sum();
+        let longest = prompts.iter().map(|tokens| tokens.len()).max().unwrap_or(0);
+        // With room for what a tree begins with that was in the one before.
+        let most = whole.div_ceil(whole.div_ceil(WIDTH).max(1)) + 2 * longest;
+        let (trees, paths) = grown(prompts, most);
         let width = trees.iter().map(Vec::len).max().unwrap_or(0);
         Self {
             first,
@@ -218,6 +201,35 @@ impl Trees {
     }
 }
 
+/// Trees of at most `most` nodes, or of one prompt, and where the prompts are in them.
+fn grown<T: Copy + Eq + Hash>(prompts: &[&[T]], most: usize) -> (Vec<Vec<Node>>, Vec<Path>) {
+    let mut trees: Vec<Vec<Node>> = Vec::new();
+    let mut paths = Vec::new();
+    let mut known: HashMap<(Option<usize>, T), usize> = HashMap::new();
+    for (prompt, tokens) in prompts.iter().enumerate() {
+        let full = |nodes: &Vec<Node>| nodes.len().saturating_add(tokens.len()) > most;
+        if trees.last().is_none_or(full) {
+            trees.push(Vec::new());
+            known.clear();
+        }
+        let tree = trees.len() - 1;
+        let mut parent = None;
+        let mut nodes = Vec::with_capacity(tokens.len());
+        for (t, &token) in tokens.iter().enumerate() {
+            let next = trees[tree].len();
+            let node = *known.entry((parent, token)).or_insert(next);
+            if node == next {
+                let of = (prompt, t);
+                trees[tree].push(Node { parent, of });
+            }
+            nodes.push(node);
+            parent = Some(node);
+        }
+        paths.push(Path { tree, nodes });
+    }
+    (trees, paths)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,15 +290,17 @@ mod tests {
         assert_eq!(trees.positions().row(0).to_vec(), [0, 1, 2, 2, 1, 2]);
     }
 
-    /// A tree ends before it is too large, and a longer prompt is one alone.
+    /// A tree ends before it is too large, all are of about one size, and a longer prompt is one alone.
     #[test]
     fn trees_are_bounded() {
         let all: Vec<Vec<u32>> = (0..100).map(|i| vec![0, i, i, i]).collect();
         let prompts: Vec<&[u32]> = all.iter().map(Vec::as_slice).collect();
         let trees = Trees::new(0, 4, &prompts);
-        assert!(trees.trees.len() > 1 && trees.width <= WIDTH);
+        assert!(trees.trees.len() > 1 && trees.width <= WIDTH + 8);
+        assert!(trees.trees.iter().all(|tree| tree.len() + 16 > trees.width));
+        // What is the same is one branch, however long it is.
         let long = vec![7u32; WIDTH + 9];
         let trees = Trees::new(0, long.len(), &[&long, &long]);
-        assert_eq!((trees.trees.len(), trees.width), (2, WIDTH + 9));
+        assert_eq!((trees.trees.len(), trees.width), (1, WIDTH + 9));
     }
 }
