@@ -17,7 +17,7 @@ pub use front::{Bos, Front, Rule, Stated};
 pub use operation::Operation;
 pub use set::{ContextsFrom, Excluded, Numbers, Prompt, PromptSet, Role, Selection};
 pub use shape::{Key, KeyedBy, MOST_TOKENS, Shape, Step};
-pub use shapes::shapes;
+pub use shapes::{Shapes, shapes};
 pub use span::Span;
 pub use style::{Piece, Rendered, Style, Styles, Template};
 pub use tokenizer::{Splitter, Token, Tokenizer};

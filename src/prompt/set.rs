@@ -259,6 +259,15 @@ impl PromptSet {
         })
     }
 
+    /// The template and what its prompts ask, in words: `calculate A+B`, and where a number has several tokens `2+2=2 step 0` behind it.
+    pub fn name(&self) -> String {
+        let Template {
+            style, operation, ..
+        } = &self.template;
+        let question = (self.numbers.shape).question(&operation.to_string(), self.numbers.step);
+        format!("{style} {question}")
+    }
+
     /// The indices of the prompts that are asked, in ascending order.
     pub fn asked(&self) -> Vec<usize> {
         (0..self.len())

@@ -10,7 +10,8 @@ mod run;
 mod shard;
 
 pub use batch::BatchSize;
-pub use numbers::AskedNumbers;
+pub use numbers::{AskedNumbers, Because};
+pub use prompts::build_all;
 pub use request::{Asked, Method, Request, selection};
 pub use run::{Study, Swept, joined};
 pub use shard::Shard;

@@ -288,7 +288,7 @@ impl Study {
             ..measure::Request::new(&plans, &asked)
         };
         let checked = preflight(&mut self.engine, &self.model, set, &request)?;
-        warn(&set.template, checked);
+        warn(set, checked);
         let run = run_of(&self.model, &method, sweep.experiment, &self.provenance);
         let mut bench = Workbench {
             engine: &mut self.engine,
@@ -429,10 +429,9 @@ fn run_of<'a>(
 }
 
 /// Says loudly if the model would rather be asked with something else in front.
-fn warn(template: &Template, checked: Checked) {
+fn warn(set: &PromptSet, checked: Checked) {
     if let Some(fronts) = checked.fronts.filter(Fronts::other_is_better) {
-        let (style, operation) = (&template.style, &template.operation);
-        eprintln!("WARNING: {style} {operation}: {fronts}");
+        eprintln!("WARNING: {}: {fronts}", set.name());
     }
 }
 
