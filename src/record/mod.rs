@@ -54,4 +54,5 @@ pub use row::Row;
 pub use said::{Hint, MOST_SAID, Said, Wrong};
 pub use subject::{PruningOrder, Subject};
 pub use verdict::{Tests, after_holm, judge, tests};
+pub use whole::whole;
 pub use wire::SCHEMA;
