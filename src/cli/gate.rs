@@ -12,7 +12,7 @@ use crate::file::{check_writable, write_atomically};
 use crate::gate::{self, Answer, Judgement, Undefined};
 use crate::prompt::{PromptSet, Shape, Template};
 use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
-use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, joined};
+use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, joined, values};
 use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
@@ -273,24 +273,18 @@ impl Ready {
         let Some(set) = self.sets.iter().find_map(|(_, set)| set.as_ref().ok()) else {
             return;
         };
-        let asked = set.asked();
-        let evaluated = asked.len().min(self.claim.limit as usize);
-        let values = |operand: usize| {
-            let values = asked.iter().map(|&prompt| set.prompts[prompt].operands[operand]);
-            values.collect::<BTreeSet<i64>>().len()
-        };
-        let values = (0..self.claim.operation.operands()).map(values).min();
+        let asked = set.asked().len();
+        let evaluated = asked.min(self.claim.limit as usize);
+        let values = values(set);
         eprintln!(
-            "claim {number}: {} has {} prompts, of which {evaluated} are evaluated at most",
-            self.claim.question(),
-            asked.len()
+            "claim {number}: {} has {asked} prompts, of which {evaluated} are evaluated at most",
+            self.claim.question()
         );
         for need in self.claim.needs(has_baseline) {
-            if !need.is_met(evaluated, values.unwrap_or(0)) {
+            if !need.is_met(evaluated, values) {
                 eprintln!(
-                    "WARNING: claim {number} cannot pass: {}; there are {evaluated} prompts with {} values of an operand",
-                    need.words,
-                    values.unwrap_or(0)
+                    "WARNING: claim {number} cannot pass: {}; there are {evaluated} prompts with {values} values of an operand",
+                    need.words
                 );
             }
         }
