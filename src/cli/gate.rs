@@ -260,7 +260,9 @@ struct Ready {
 impl Ready {
     /// A claim with these prompts; where there are none it stays as the file has it.
     fn of(claim: &gate::Claim, sets: Vec<(Template, Result<PromptSet>)>) -> Self {
-        let mut shapes = sets.iter().filter_map(|(_, set)| Some(&set.as_ref().ok()?.numbers.shape));
+        let mut shapes = sets
+            .iter()
+            .filter_map(|(_, set)| Some(&set.as_ref().ok()?.numbers.shape));
         let claim = match shapes.next() {
             Some(shape) => claim.clone().about(shape),
             None => claim.clone(),

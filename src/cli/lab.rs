@@ -112,7 +112,10 @@ impl Lab {
         }
         // Verdicts of maps and curves are no claims.
         let is_shown = |entry: &&Entry| entry.view.kind() == experiment.kind();
-        let claims = ALL.iter().find(is_shown).is_some_and(|entry| entry.view.claims());
+        let claims = ALL
+            .iter()
+            .find(is_shown)
+            .is_some_and(|entry| entry.view.claims());
         if let Some(few) = claims.then(|| out_of_reach(&self.study)).flatten() {
             eprintln!("{few}");
         }

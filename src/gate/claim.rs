@@ -113,7 +113,10 @@ impl Claim {
 
     /// The steps at which prompts are asked; none for all that give a token of the answer.
     pub fn steps(&self) -> Vec<Step> {
-        self.step.into_iter().filter(|step| *step != Step::Whole).collect()
+        self.step
+            .into_iter()
+            .filter(|step| *step != Step::Whole)
+            .collect()
     }
 
     /// Whether it is about whole answers of several tokens, which follow from the steps.

@@ -181,7 +181,10 @@ impl ClaimWire {
         let shape: Option<Shape> = problems.value(shape.map_err(|p| format!("shape {p}")), None);
         let step = self.step.as_ref().map(StepWire::checked).transpose();
         let step = problems.value(step, None);
-        let key = self.key.as_deref().map_or(Ok(KeyedBy::default()), str::parse);
+        let key = self
+            .key
+            .as_deref()
+            .map_or(Ok(KeyedBy::default()), str::parse);
         let key = problems.value(key.map_err(|p| format!("key {p}")), KeyedBy::default());
         problems.fit(operation.as_ref(), shape.as_ref(), step);
         Some(Claim {

@@ -1,6 +1,7 @@
 //! Prompts: operations, styles, templates, tokenization, and sets of prompts with roles. Nothing here knows a model's
 //! weights or runs anything; the `tokenizers` crate is used here only.
 
+mod carry;
 mod dependence;
 mod front;
 mod operation;
@@ -12,6 +13,7 @@ mod style;
 mod tokenizer;
 mod tokens;
 
+pub use carry::Carry;
 pub use dependence::Dependence;
 pub use front::{Bos, Front, Rule, Stated};
 pub use operation::Operation;

@@ -159,6 +159,15 @@ impl KeyedBy {
     /// Both, the default first.
     pub const ALL: [Self; 2] = [Self::Span, Self::Token];
 
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Span => Self::Token,
+            Self::Token => Self::Span,
+        }
+    }
+
     /// The name, on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {

@@ -39,11 +39,7 @@ const MOST_LOOKED_AT: usize = 100_000;
 ///
 /// # Errors
 /// Too many combinations to enumerate; the tokenizer's own reason.
-pub fn shapes(
-    template: &Template,
-    tokenizer: &Tokenizer,
-    selection: &Selection,
-) -> Result<Shapes> {
+pub fn shapes(template: &Template, tokenizer: &Tokenizer, selection: &Selection) -> Result<Shapes> {
     let fail = |reason: String| Error::NoPrompts {
         style: template.style.clone(),
         operation: template.operation.to_string(),
@@ -83,8 +79,8 @@ fn shape_of(
     let tokens = tokenizer.encode(&text)?;
     let tokens = || tokens.iter().filter(|token| !tokenizer.is_space(token.id));
     let inside = |place: &std::ops::Range<usize>| {
-        let touching = tokens()
-            .filter(|token| token.bytes.start < place.end && place.start < token.bytes.end);
+        let touching =
+            tokens().filter(|token| token.bytes.start < place.end && place.start < token.bytes.end);
         touching.count()
     };
     let mut counts = vec![0; operands.len()];

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::about::About;
 use super::measured::normalised;
 use super::pooled::operands_of;
+use super::strata::Classes;
 use super::{Answers, Counts, Kind, Measurement, Paired, Scores, Test, judge, tests};
 use crate::prompt::{Operation, Shape, Step};
 use crate::stats::discordant;
@@ -28,7 +29,11 @@ pub fn whole(cells: &[Measurement]) -> Vec<Measurement> {
 
 /// Whole answers against those of the cell to which the first step was compared, if they are of the same prompts. The difference has no
 /// interval.
-fn pair(m: &Measurement, whole: &Measurement, all: &[(&Measurement, Measurement)]) -> Option<Paired> {
+fn pair(
+    m: &Measurement,
+    whole: &Measurement,
+    all: &[(&Measurement, Measurement)],
+) -> Option<Paired> {
     let reference = m.paired.as_ref()?;
     let is_reference = |other: &&Measurement| {
         let (here, there) = (&whole.subject, &other.subject);
@@ -39,7 +44,10 @@ fn pair(m: &Measurement, whole: &Measurement, all: &[(&Measurement, Measurement)
             && whole.place.shape == other.place.shape
             && whole.answers.operands == other.answers.operands
     };
-    let other = all.iter().map(|(_, other)| other).find(is_reference)?;
+    let compared_with_none = all.iter().filter(|(first, _)| first.paired.is_none());
+    let other = compared_with_none
+        .map(|(_, other)| other)
+        .find(is_reference)?;
     let (here, there) = (&whole.answers.right, &other.answers.right);
     let pairs = here.iter().copied().zip(there.iter().copied());
     let (only_here, only_there) = discordant(pairs);
@@ -149,7 +157,10 @@ fn of(m: &Measurement, cells: &[Measurement]) -> Option<Measurement> {
     let column = |i: usize| all.keys().map(|values| values[i]).collect();
     let by_operand = (0..operation.operands()).map(column).collect();
     let about = About::of_operands(by_operand, m.test.inference);
-    Some(measured(m, &all, &about, constant, &is_constant))
+    let classes = Classes::of_whole(&operation, all.keys().copied());
+    let mut whole = measured(m, &all, &about, constant, &is_constant);
+    whole.strata = classes.strata(&whole.answers.base, &whole.answers.right);
+    Some(whole)
 }
 
 fn measured(
@@ -313,7 +324,11 @@ mod tests_of_whole_answers {
         // Only the mean is right on 2, only CAMA on 3 to 8.
         assert_eq!((paired.only_here, paired.only_there), (1, 6));
         assert!((paired.accuracy_difference + 0.05).abs() < 1e-12);
-        assert!((paired.p - 0.125).abs() < 1e-12, "two-sided, of 7: {}", paired.p);
+        assert!(
+            (paired.p - 0.125).abs() < 1e-12,
+            "two-sided, of 7: {}",
+            paired.p
+        );
         assert_eq!(paired.accuracy_difference_low, None);
     }
 

@@ -68,6 +68,12 @@ impl AskedNumbers {
     }
 }
 
+/// How many tokens the numbers of a template have; one each where it has no prompts.
+pub(super) fn shape_or_single(shape: Option<&Shape>, template: &Template) -> Shape {
+    let single = || Shape::single(template.operation.operands());
+    shape.cloned().unwrap_or_else(single)
+}
+
 /// Why prompts of a shape are asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Because {

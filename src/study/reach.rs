@@ -31,12 +31,16 @@ pub fn out_of_reach(study: &Study) -> Option<String> {
         }
     }
     let most = few.iter().map(|set| prompts(set)).max()?;
-    let named = few.iter().map(|set| format!("{} has {} prompts", template(set), prompts(set)));
+    let named = few
+        .iter()
+        .map(|set| format!("{} has {} prompts", template(set), prompts(set)));
     let named = match few.len() {
         0..=MOST_NAMED => named.collect::<Vec<_>>().join(", "),
         count => format!("{count} templates have at most {most} prompts each"),
     };
-    let takes = needed.map_or("more than 10000 right answers".to_owned(), |needed| needed.to_string());
+    let takes = needed.map_or("more than 10000 right answers".to_owned(), |needed| {
+        needed.to_string()
+    });
     Some(format!(
         "no verdict can be a pass where a template has so few prompts: a claim of {claim} about {about} takes {takes} at least, and {named}; \
          widen --operands and --results, or raise --limit"
@@ -49,7 +53,11 @@ fn template(set: &PromptSet) -> String {
     let shape = &set.numbers.shape;
     match shape.is_single() {
         true => format!("{} {operation}", set.template.style),
-        false => format!("{} {operation} {}", set.template.style, shape.words(&operation)),
+        false => format!(
+            "{} {operation} {}",
+            set.template.style,
+            shape.words(&operation)
+        ),
     }
 }
 
@@ -57,7 +65,9 @@ fn template(set: &PromptSet) -> String {
 pub fn values(set: &PromptSet) -> usize {
     let asked = set.asked();
     let values = |operand: usize| {
-        let values = asked.iter().map(|&prompt| set.prompts[prompt].operands[operand]);
+        let values = asked
+            .iter()
+            .map(|&prompt| set.prompts[prompt].operands[operand]);
         values.collect::<BTreeSet<i64>>().len()
     };
     let operands = set.template.operation.operands();

@@ -90,7 +90,10 @@ impl Templated {
     pub fn asked(&self) -> Vec<&Prompts> {
         let mut asked: Vec<&Prompts> = Vec::new();
         for set in self.sets.iter().flatten() {
-            if asked.iter().all(|known| known.numbers.shape != set.numbers.shape) {
+            if asked
+                .iter()
+                .all(|known| known.numbers.shape != set.numbers.shape)
+            {
                 asked.push(set);
             }
         }

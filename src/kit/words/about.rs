@@ -6,7 +6,7 @@ use crate::kit::Block;
 use crate::measure::Part;
 use crate::prompt::Operation;
 use crate::record::{Group, Measurement, Outcome, Provenance, Sweep, Tested};
-use crate::stats::Inference;
+use crate::stats::{Inference, Proportion};
 
 /// The values in order of appearance, each once.
 pub fn distinct<T: PartialEq>(all: impl IntoIterator<Item = T>) -> Vec<T> {
@@ -162,6 +162,11 @@ fn is_census(m: &Measurement) -> bool {
     operands.is_ok_and(|count| count <= 2)
         && m.counts.prompts == m.counts.all_prompts
         && m.counts.excluded == 0
+}
+
+/// A share with its interval.
+pub fn proportion_of(share: Proportion) -> String {
+    proportion(share.successes, share.trials, (share.low, share.high))
 }
 
 /// The accuracy under the intervention.

@@ -5,6 +5,7 @@ pub mod columns;
 pub mod number;
 pub mod pooled;
 mod said;
+pub mod strata;
 
 pub use said::said;
 
