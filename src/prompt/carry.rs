@@ -124,16 +124,16 @@ mod tests {
     fn classes_are_what_they_say() {
         use Carry::{Cascading, None, Other, Tens};
         for (a, b, sum, difference) in [
-            (12, 34, None, Tens),
+            (12, 34, None, None),
             (34, 12, None, None),
-            (18, 25, Tens, None),
+            (18, 25, Tens, Tens),
             (25, 18, Tens, Tens),
             (60, 50, Other, None),
             (75, 68, Other, Tens),
             (45, 55, Cascading, None),
             (99, 1, Cascading, None),
             (100, 1, None, Cascading),
-            (505, 606, Other, Other),
+            (505, 606, Other, None),
             (0, 0, None, None),
         ] {
             assert_eq!(carry("A+B", &[a, b]), Some(sum), "{a} + {b}");
@@ -144,7 +144,7 @@ mod tests {
         }
         assert_eq!(carry("A+B+C", &[9, 9, 9]), Some(Tens));
         // Two are carried, where one would be without what is carried in.
-        assert_eq!(carry("A+B+C", &[69, 69, 59]), Some(Cascading));
+        assert_eq!(carry("A+B+C", &[69, 69, 69]), Some(Cascading));
         assert_eq!(carry("A+B-C", &[1, 2, 3]), Option::None);
         assert_eq!(carry("A*B", &[12, 34]), Option::None);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Study;
 use crate::prompt::PromptSet;
-use crate::stats::Needed;
+use crate::stats::{Inference, Needed};
 
 /// More templates than this are counted and not named.
 const MOST_NAMED: usize = 4;
@@ -31,9 +31,18 @@ pub fn out_of_reach(study: &Study) -> Option<String> {
         }
     }
     let most = few.iter().map(|set| prompts(set)).max()?;
-    let named = few
-        .iter()
-        .map(|set| format!("{} has {} prompts", template(set), prompts(set)));
+    let of_values = |set: &PromptSet| match method.inference {
+        Inference::Prompts => String::new(),
+        Inference::Operands => format!(" with {} values of an operand", values(set)),
+    };
+    let named = few.iter().map(|set| {
+        format!(
+            "{} has {} prompts{}",
+            template(set),
+            prompts(set),
+            of_values(set)
+        )
+    });
     let named = match few.len() {
         0..=MOST_NAMED => named.collect::<Vec<_>>().join(", "),
         count => format!("{count} templates have at most {most} prompts each"),

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use af1::error::exit;
+use af1::stats::Proportion;
 use rstest::rstest;
 
 use super::fixtures::path;
@@ -329,8 +330,7 @@ fn what_cannot_be_evaluated_is_no_pass() {
 fn whole_answers_and_steps_are_claimed() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("gate.toml");
-    let claim = "[[claim]]\nstyle = \"calculate\"\noperation = \"A+B\"\nwait = 20\ntransfer = 6\nfaithful = 0.5\nbetter_than = [\"zero\"]\n\
-                 right_answers = 901\n";
+    let claim = "[[claim]]\nstyle = \"calculate\"\noperation = \"A+B\"\nwait = 20\ntransfer = 6\nfaithful = 0.5\nright_answers = 901\n";
     let ranges = "operands = \"10..=39\"\nresults = \"0..=299\"\n";
     let step = "step = 1\nkey = \"token\"\nshape = \"2+2=2\"\n";
     std::fs::write(&config, format!("{ranges}{claim}{claim}{step}")).unwrap();
@@ -379,19 +379,19 @@ fn whole_answers_and_steps_are_claimed() {
             found.unwrap()["reason"].as_str().unwrap().to_owned()
         };
         let count = |bits: &[bool]| bits.iter().filter(|bit| **bit).count();
-        let base = format!("only {}: ", count(&base));
-        assert!(
-            reason("right answers of the model").starts_with(&base),
-            "{answer}"
-        );
+        let only = format!("only {}: ", count(&base));
+        let enough = reason("right answers of the model");
+        assert!(enough.starts_with(&only), "{enough}");
         // Rounding may decide where two logits are nearly equal: the reference names one such prompt at most.
-        let found = reason("than with zero");
-        let found: usize = found.split(' ').next().unwrap().parse().unwrap();
-        assert!(
-            found.abs_diff(count(&right)) <= 1,
-            "{found} of {}: {answer}",
-            count(&right)
-        );
+        let kept = count(&both(&base, &right));
+        let said = reason("faithful at least");
+        let begins = |kept: usize| {
+            let low = Proportion::wilson(kept, count(&base)).low;
+            said.contains(&format!(
+                "the interval begins at {low:.3}, the claim is 0.5"
+            ))
+        };
+        assert!((kept - 1..=kept + 1).any(begins), "{kept}: {said}");
     }
 }
 
