@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use super::fixtures::{path, smollm2, template};
 use super::gate::Reference;
-use super::program::{af1, planted, stdout};
+use super::program::{Words, af1, planted, stdout};
 
 /// A tokenizer that takes every digit apart.
 fn tokenizer() -> Tokenizer {
@@ -440,4 +440,57 @@ fn carries_are_strata_of_records() {
     }
     let page = stdout(af1("report --format html").arg(&record));
     assert!(page.contains("by carry: what is carried") && page.contains("by digit: "));
+}
+
+/// `alternatives` have a row for the other key, which is what is found where that key is asked for; the table says the key of each row.
+#[rstest]
+#[case("span", "token")]
+#[case("token", "span")]
+fn alternatives_have_the_other_key(#[case] key: &str, #[case] other: &str) {
+    let model = super::tokenizers::with("digits");
+    let program = |verb: &str, key: &str| {
+        let mut run = af1(verb);
+        run.arg("--model").arg(model.path());
+        run.words(&format!("--style calculate --operation A+B --operands 8..=25 --shape 2+2=2 --wait 1 --transfer 1 --key {key}"));
+        run
+    };
+    let cells = |text: String| -> Vec<Value> {
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["ablation"] == "cama" && line["masking"] == "abp")
+            .collect()
+    };
+    let beside = cells(stdout(program("alternatives --format json", key)));
+    let alone = cells(stdout(program("run --ablation cama --format json", other)));
+    for step in ["0", "1"] {
+        let of = |all: &[Value]| -> Vec<Value> {
+            all.iter()
+                .filter(|line| line["step"] == step)
+                .cloned()
+                .collect()
+        };
+        let (beside, alone) = (of(&beside), of(&alone));
+        let [own, there] = &beside[..] else {
+            panic!("{beside:?}");
+        };
+        assert_eq!(
+            (&own["provenance"]["key"], &there["provenance"]["key"]),
+            (&key.into(), &other.into())
+        );
+        assert_eq!(there["paired"]["ablation"], "cama");
+        assert_eq!(there["answers"], alone[0]["answers"]);
+        for field in ["logit_difference", "kl_divergence"] {
+            let value = |line: &Value| line[field].as_f64().unwrap();
+            let apart = (value(there) - value(&alone[0])).abs();
+            assert!(apart < 1e-6, "{field} is apart by {apart}");
+            // The keys are not the same: 12 and 22 share a token, and not a number.
+            assert!((value(there) - value(own)).abs() > 1e-6, "{field} of {own}");
+        }
+    }
+    let table = stdout(program("alternatives", key));
+    assert!(table.contains("| keyed by |"), "{table}");
+    // A claim is about the key that is asked for alone.
+    assert_eq!(table.matches("cama AF1(1, 1): ").count(), 2, "{table}");
 }

@@ -220,13 +220,17 @@ pub fn notes(sweep: &Sweep) -> String {
 /// The reasons of the verdicts on what is claimed.
 fn reasons(group: &Group) -> String {
     let cells = || group.cells.iter().map(|cell| &cell.m);
-    // The claim is about the first ablation, CAMA by default, and masking; the others are there for comparison.
+    // The claim is about the first ablation, CAMA by default, masking and key; the others are there for comparison.
     let first = (
         &group.first().subject.ablation,
         cells().find_map(|m| m.subject.masking()),
+        group.first().provenance.key,
     );
+    let technique = |m: &'_ Measurement| (m.subject.masking(), m.provenance.key);
+    let is_first =
+        |m: &&Measurement| m.subject.ablation == *first.0 && technique(m) == (first.1, first.2);
     let mut text = String::new();
-    for m in cells().filter(|m| (&m.subject.ablation, m.subject.masking()) == first) {
+    for m in cells().filter(is_first) {
         let (Some(verdict), Some(_)) = (&m.test.verdict, m.subject.transfer()) else {
             continue;
         };
