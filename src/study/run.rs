@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::identity::{Identity, VERSION};
+use super::numbers::shape_or_single;
 use super::prompts::{build, build_all};
 use super::provenance::provenance;
 use super::steps::{Steps, Wanted};
@@ -304,7 +305,7 @@ impl Study {
         };
         let request = wanted.request(&how);
         let checked = preflight(&mut self.engine, &self.model, set, &request)?;
-        warn(&set.template, checked);
+        warn(set, checked);
         let provenance = self.provenance_of(set);
         let run = run_of(&self.model, &method, sweep.experiment, &provenance);
         let mut first_pass = |engine: &mut Engine| steps.take(engine, sets, template, &how);
@@ -378,14 +379,18 @@ impl<'a> Sweep<'a> {
 
     /// Where the lines of a template stand.
     fn seat(&self, study: &Study, template: usize) -> Seat {
-        let numbers = study.sets[template].1.as_ref().ok().map(|set| &set.numbers);
+        let (asked, set) = &study.sets[template];
+        let numbers = set.as_ref().ok().map(|set| &set.numbers);
+        let shape = shape_or_single(numbers.map(|numbers| &numbers.shape), asked);
+        let units = self.units.iter().zip(&self.cells);
+        let of_template = units.filter(|(unit, _)| unit.applies(&shape));
         Seat {
             sweep: self.identity.clone(),
             kind: self.experiment.kind(),
             template,
             shape: numbers.map(|numbers| numbers.shape.clone()),
             step: numbers.map_or(Step::default(), |numbers| numbers.step),
-            cells: self.cells.iter().map(Vec::len).sum(),
+            cells: of_template.map(|(_, cells)| cells.len()).sum(),
             templates: study.sets.len(),
         }
     }
@@ -411,7 +416,9 @@ impl<'a> Sweep<'a> {
         };
         let units = self.units.iter().map(|unit| &**unit);
         let units = units.zip(&self.cells).enumerate();
-        let of_shard = units.filter(|(u, _)| shard.takes(t * self.units.len() + u));
+        let shape = shape_or_single(seat.shape.as_ref(), template);
+        let of_shard = units
+            .filter(|(u, (unit, _))| unit.applies(&shape) && shard.takes(t * self.units.len() + u));
         let todo = |(_, (unit, cells)): (usize, (&'a dyn Unit, &Vec<CellName>))| {
             let known = cells.iter().filter_map(known);
             let known = known.map(|line| line.clone().of_template(t)).collect();
@@ -461,10 +468,9 @@ fn run_of<'a>(
 }
 
 /// Says loudly if the model would rather be asked with something else in front.
-fn warn(template: &Template, checked: Checked) {
+fn warn(set: &PromptSet, checked: Checked) {
     if let Some(fronts) = checked.fronts.filter(Fronts::other_is_better) {
-        let (style, operation) = (&template.style, &template.operation);
-        eprintln!("WARNING: {style} {operation}: {fronts}");
+        eprintln!("WARNING: {}: {fronts}", set.name());
     }
 }
 

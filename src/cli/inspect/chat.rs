@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::json::name;
+use super::found::name;
 use crate::file::Sha256;
 use crate::model::Model;
 use crate::prompt::{Frame, PromptSet, Role};

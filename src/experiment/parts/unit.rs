@@ -43,6 +43,11 @@ pub trait Unit {
     /// The plans that preflight is to try; their boundaries are those at which the unit needs means.
     fn plans(&self, shape: Shape) -> Vec<Plan>;
 
+    /// Whether there is something to measure on prompts whose numbers have so many tokens; if not, a template has none of its cells.
+    fn applies(&self, _: &prompt::Shape) -> bool {
+        true
+    }
+
     /// Whether it reads or changes what attention has computed.
     fn cuts_attention(&self) -> bool {
         false

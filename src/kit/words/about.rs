@@ -6,7 +6,7 @@ use crate::kit::Block;
 use crate::measure::Part;
 use crate::prompt::Operation;
 use crate::record::{Group, Measurement, Outcome, Provenance, Sweep, Tested};
-use crate::stats::Inference;
+use crate::stats::{Inference, Proportion};
 
 /// The values in order of appearance, each once.
 pub fn distinct<T: PartialEq>(all: impl IntoIterator<Item = T>) -> Vec<T> {
@@ -180,6 +180,11 @@ fn is_census(m: &Measurement) -> bool {
         && m.counts.excluded == 0
 }
 
+/// A share with its interval.
+pub fn proportion_of(share: Proportion) -> String {
+    proportion(share.successes, share.trials, (share.low, share.high))
+}
+
 /// The accuracy under the intervention.
 pub fn accuracy(m: &Measurement) -> String {
     proportion(
@@ -231,13 +236,17 @@ pub fn notes(sweep: &Sweep) -> String {
 /// The reasons of the verdicts on what is claimed.
 fn reasons(group: &Group) -> String {
     let cells = || group.cells.iter().map(|cell| &cell.m);
-    // The claim is about the first ablation, CAMA by default, and masking; the others are there for comparison.
+    // The claim is about the first ablation, CAMA by default, masking and key; the others are there for comparison.
     let first = (
         &group.first().subject.ablation,
         cells().find_map(|m| m.subject.masking()),
+        group.first().provenance.key,
     );
+    let technique = |m: &'_ Measurement| (m.subject.masking(), m.provenance.key);
+    let is_first =
+        |m: &&Measurement| m.subject.ablation == *first.0 && technique(m) == (first.1, first.2);
     let mut text = String::new();
-    for m in cells().filter(|m| (&m.subject.ablation, m.subject.masking()) == first) {
+    for m in cells().filter(is_first) {
         let (Some(verdict), Some(_)) = (&m.test.verdict, m.subject.transfer()) else {
             continue;
         };
