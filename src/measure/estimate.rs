@@ -45,6 +45,8 @@ pub struct Run<'a> {
     pub waits: &'a [usize],
     /// Of the draws.
     pub seed: u64,
+    /// As in [`super::Request::boundaries`].
+    pub boundaries: usize,
     /// Prompts in a batch; halved until the memory of the device is enough.
     pub batch: usize,
 }
@@ -173,8 +175,9 @@ impl Estimated {
         let own = set.positions() - shared;
         let shape = (split.evaluated.len(), own, engine.d_model());
         let one = shape.0 * shape.1 * shape.2 * size_of::<f32>();
-        // As if every boundary were asked for: a part of a sweep must not sum in another order than the whole.
-        let keep = sheet.wanted && one * (engine.layers() + 1) * sets <= KEPT_BYTES;
+        // As if every boundary of the sweep were asked for: a part of it must not sum in another order than the whole.
+        let boundaries = run.waits.len().max(run.boundaries);
+        let keep = sheet.wanted && one * boundaries * sets <= KEPT_BYTES;
         let empty = |&wait: &usize| (wait, Array3::zeros(shape));
         let new = |&wait: &usize| {
             let means = Means::new(set.positions(), engine.d_model(), run.seed);

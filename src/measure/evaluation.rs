@@ -174,6 +174,7 @@ pub fn prepare_steps(
     let mut run = Run {
         waits,
         seed: first.map_or(0, |request| request.seed),
+        boundaries: first.map_or(0, |request| request.boundaries),
         batch: first.map_or(1, |request| request.batch),
     };
     let estimated = match sheets.iter().any(|sheet| sheet.wanted) {
@@ -309,6 +310,7 @@ fn of_operations(
         let mut run = Run {
             waits,
             seed: request.seed,
+            boundaries: request.boundaries,
             batch: request.batch,
         };
         let estimated = estimate(engine, &[sheet], &mut run)?;

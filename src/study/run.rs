@@ -9,6 +9,7 @@ use super::provenance::provenance;
 use super::steps::{Steps, Wanted};
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
+use crate::intervene::Plan;
 use crate::measure::{self, Checked, Fronts, preflight};
 use crate::model::Model;
 use crate::prompt::{Operation, PromptSet, Selection, Step, Styles, Template};
@@ -290,6 +291,7 @@ impl Study {
             seed: self.request.asked.seed,
             batch: self.batch,
             way: method.way,
+            boundaries: sweep.boundaries,
             ..measure::Request::new(&[], &[])
         };
         let At {
@@ -349,6 +351,8 @@ struct Sweep<'a> {
     identity: String,
     /// The cells of each unit on a template.
     cells: Vec<Vec<CellName>>,
+    /// The number of boundaries of all units.
+    boundaries: usize,
 }
 
 impl<'a> Sweep<'a> {
@@ -372,6 +376,10 @@ impl<'a> Sweep<'a> {
         Self {
             identity: identity.digest(),
             cells: units.iter().map(|unit| unit.cells(shape)).collect(),
+            boundaries: {
+                let plans: Vec<Plan> = units.iter().flat_map(|unit| unit.plans(shape)).collect();
+                measure::boundaries(&plans).len()
+            },
             experiment,
             units,
         }
