@@ -31,7 +31,7 @@ pub mod exit {
     pub const RECORD: u8 = 17;
     /// A gate's file claims nothing that can be tested.
     pub const GATE: u8 = 18;
-    /// A style file cannot be used.
+    /// A style file cannot be used, or the chat template of the model that it asks for.
     pub const STYLE: u8 = 20;
     /// A prompt does not have its template's length, or its tokens beside the operands.
     pub const PROMPT_LENGTH: u8 = 21;
@@ -149,6 +149,14 @@ pub enum Error {
     Style {
         /// The style file.
         path: PathBuf,
+        /// What is wrong, where, and what to do.
+        reason: String,
+    },
+    /// A style is asked in the model's chat template, and that cannot be.
+    #[error("style {style:?} says chat = true: {reason}")]
+    Chat {
+        /// The style.
+        style: String,
         /// What is wrong, where, and what to do.
         reason: String,
     },
@@ -382,7 +390,7 @@ impl Error {
             Self::UnsupportedTensorType { .. } => exit::UNSUPPORTED_TENSOR_TYPE,
             Self::UnsupportedModel { .. } => exit::UNSUPPORTED_MODEL,
             Self::TokenizerMismatch { .. } => exit::TOKENIZER_MISMATCH,
-            Self::Style { .. } => exit::STYLE,
+            Self::Style { .. } | Self::Chat { .. } => exit::STYLE,
             Self::PromptLength { .. } | Self::PromptTokens { .. } => exit::PROMPT_LENGTH,
             Self::NoPrompts { .. } => exit::NO_PROMPTS,
             Self::RuntimeLibrary { .. } => exit::RUNTIME_LIBRARY,

@@ -52,14 +52,13 @@ impl Diff {
             )));
         }
         let mut rows = Vec::new();
+        let provenance = study.provenance_of_first();
         for (_, set) in std::mem::take(&mut study.sets) {
             self.template(&mut study, set?, &mut rows)?;
         }
         let text = match format {
             super::args::Format::Table => report::text(&report::diff(&study.model.name, &rows)),
-            super::args::Format::Json => {
-                report::diff_lines(&study.model.name, &rows, &study.provenance)
-            }
+            super::args::Format::Json => report::diff_lines(&study.model.name, &rows, &provenance),
         };
         deliver(out.as_deref(), &text)?;
         match rows.iter().find(|row| !row.same()) {

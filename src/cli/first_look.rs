@@ -9,10 +9,21 @@ use crate::Result;
 use crate::experiment::Ask;
 use crate::model::{CONTRAST, PRESETS};
 
+/// The operands and the results that are asked for who asks for none: so many sums of two digits that a verdict is decided, and so few
+/// that it takes a minute.
+const SPANS: [&str; 2] = ["10..=39", "0..=299"];
+
 /// The table of an experiment, and what stands around it; `contrast` says whether its options ask for nothing of one's own.
-pub fn run(common: Common, own: &dyn Ask, contrast: bool) -> Result<()> {
+pub fn run(mut common: Common, own: &dyn Ask, contrast: bool) -> Result<()> {
     if !contrast || asks_for_something(&common) {
         return table(common, own, true, true);
+    }
+    if asks_for_no_numbers(&common) {
+        let [operands, results] = SPANS.map(|span| span.parse().expect("a range"));
+        common.prompts.operands = Some(operands);
+        common.prompts.results = Some(results);
+        common.prompts.style = vec![PRESETS[0].styles[0].to_owned()];
+        common.prompts.operation = vec!["A+B".parse().expect("an operation")];
     }
     let apart = common.output.format == Format::Table;
     let beside = of_contrast(&common);
@@ -36,6 +47,16 @@ fn asks_for_something(common: &Common) -> bool {
         || prompts.styles.is_some()
         || !prompts.style.is_empty()
         || output.out.is_some()
+}
+
+/// Whether nothing is said of the numbers in prompts.
+fn asks_for_no_numbers(common: &Common) -> bool {
+    let prompts = &common.prompts;
+    prompts.operation.is_empty()
+        && prompts.operands.is_none()
+        && prompts.results.is_none()
+        && prompts.shape.is_empty()
+        && prompts.step.is_empty()
 }
 
 /// The same for the model that is shown beside the first one.

@@ -1,5 +1,6 @@
 //! `af1 gate`: claims about a model, tested; the exit code is the answer.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -9,9 +10,9 @@ use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::{check_files, deliver, print};
 use crate::file::{check_writable, write_atomically};
 use crate::gate::{self, Answer, Judgement, Undefined};
-use crate::prompt::Shape;
+use crate::prompt::{PromptSet, Shape, Template};
 use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
-use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, joined};
+use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, joined, values};
 use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
@@ -86,20 +87,27 @@ impl Gate {
     fn answered(&self, gate: &gate::Gate, baseline: Option<&[Measurement]>) -> Result<()> {
         // What a claim takes is known before anything is measured.
         for (i, claim) in gate.claims.iter().enumerate() {
-            for needs in claim.needs(baseline.is_some()) {
-                eprintln!("claim {}: {needs}", i + 1);
+            for need in claim.needs(baseline.is_some()) {
+                eprintln!("claim {}: {}", i + 1, need.words);
             }
         }
         check_files(self.output.out.as_deref(), self.record.as_deref())?;
         let request = Request {
-            asked: self.asked(gate, &gate.claims[0]),
+            asked: Asked {
+                // The prompts of every claim are made when it is known to fit the model.
+                numbers: single(&gate.claims[0]),
+                ..self.asked(gate, &gate.claims[0])
+            },
             method: self.method(gate, &gate.claims[0]),
             record: self.record.clone(),
             ..Request::default()
         };
         let mut study = Study::open(request, || self.model.engine())?;
-        self.check(gate, &study)?;
-        let found = self.ask_all(&mut study, gate, baseline)?;
+        let ready = self.check(gate, &mut study)?;
+        for (i, ready) in ready.iter().enumerate() {
+            ready.say(i + 1, baseline.is_some());
+        }
+        let found = self.ask_all(&mut study, gate, ready, baseline)?;
         if let Some(record) = &self.record {
             Journal::open(record)?.append(&found.lines)?;
         }
@@ -112,14 +120,11 @@ impl Gate {
         exit_by(outcome, &found.answers)
     }
 
-    /// All that is wrong with the claims about this model, before any of them is measured.
-    fn check(&self, gate: &gate::Gate, study: &Study) -> Result<()> {
-        let mut wrong = Vec::new();
+    /// The claims with their prompts, or all that is wrong with them about this model, before any of them is measured.
+    fn check(&self, gate: &gate::Gate, study: &mut Study) -> Result<Vec<Ready>> {
+        let (mut wrong, mut ready) = (Vec::new(), Vec::new());
         let layers = study.model.sizes.layers;
         for (i, claim) in gate.claims.iter().enumerate() {
-            if let Err(error) = study.template_of(&claim.style, &claim.operation) {
-                wrong.push(format!("claim {}: {error}", i + 1));
-            }
             if !claim.af1().fits(layers) {
                 wrong.push(format!(
                     "claim {}: wait {} and transfer {}, but the model has {layers} layers",
@@ -128,9 +133,24 @@ impl Gate {
                     claim.transfer
                 ));
             }
+            let template = match study.template_of(&claim.style, &claim.operation) {
+                Ok(template) => template,
+                Err(error) => {
+                    wrong.push(format!("claim {}: {error}", i + 1));
+                    continue;
+                }
+            };
+            study.ask_for(self.asked(gate, claim), self.method(gate, claim));
+            let sets = study.prompts(template);
+            let usage = sets.iter().find_map(|(_, set)| match set {
+                Err(error @ Error::Usage(_)) => Some(error.to_string()),
+                _ => None,
+            });
+            wrong.extend(usage.map(|error| format!("claim {}: {error}", i + 1)));
+            ready.push(Ready::of(claim, sets));
         }
         match wrong.is_empty() {
-            true => Ok(()),
+            true => Ok(ready),
             false => Err(Error::Gate {
                 path: self.config.clone(),
                 reason: wrong.join("; "),
@@ -143,16 +163,19 @@ impl Gate {
         &self,
         study: &mut Study,
         gate: &gate::Gate,
+        all: Vec<Ready>,
         baseline: Option<&[Measurement]>,
     ) -> Result<Found> {
+        let baseline = baseline.map(with_whole);
         let mut found = Found::default();
-        for claim in &gate.claims {
-            study.ask_for(self.asked(gate, claim), self.method(gate, claim));
-            let (answer, measured, error) = ask(study, claim, baseline)?;
+        for Ready { claim, sets } in all {
+            study.ask_for(self.asked(gate, &claim), self.method(gate, &claim));
+            study.sets = sets;
+            let (answer, measured, error) = ask(study, &claim, baseline.as_deref())?;
             found.lines.push(report::gate_line(
                 &study.model.name,
                 &answer,
-                &study.provenance,
+                &study.provenance_of_first(),
             ));
             found.lines.extend(measured);
             found.answers.push(answer);
@@ -163,7 +186,12 @@ impl Gate {
 
     /// Delivers the answers in every way that was asked for.
     fn show(&self, study: &Study, outcome: Outcome, lines: &[Line]) -> Result<()> {
-        let document = report::gate(&study.model.name, &study.provenance, outcome, lines);
+        let document = report::gate(
+            &study.model.name,
+            &study.provenance_of_first(),
+            outcome,
+            lines,
+        );
         let text = match self.output.format {
             Format::Table => report::text(&document),
             Format::Json => joined(lines),
@@ -196,10 +224,10 @@ impl Gate {
             style: styles,
             operands: claim.operands.clone(),
             results: claim.results.clone(),
-            // A claim is about one answer a prompt.
             numbers: AskedNumbers {
-                shapes: vec![Shape::single(claim.operation.operands())],
-                ..AskedNumbers::default()
+                shapes: claim.shape.iter().cloned().collect(),
+                steps: claim.steps(),
+                keyed_by: claim.key,
             },
             seed: gate.seed,
             ..Asked::default()
@@ -218,6 +246,67 @@ impl Gate {
             ..Method::default()
         }
     }
+}
+
+/// Numbers of one token each.
+fn single(claim: &gate::Claim) -> AskedNumbers {
+    AskedNumbers {
+        shapes: vec![Shape::single(claim.operation.operands())],
+        ..AskedNumbers::default()
+    }
+}
+
+/// A claim whose shape and step are known, with its prompts.
+struct Ready {
+    claim: gate::Claim,
+    sets: Vec<(Template, Result<PromptSet>)>,
+}
+
+impl Ready {
+    /// A claim with these prompts; where there are none it stays as the file has it.
+    fn of(claim: &gate::Claim, sets: Vec<(Template, Result<PromptSet>)>) -> Self {
+        let mut shapes = sets
+            .iter()
+            .filter_map(|(_, set)| Some(&set.as_ref().ok()?.numbers.shape));
+        let claim = match shapes.next() {
+            Some(shape) => claim.clone().about(shape),
+            None => claim.clone(),
+        };
+        Self { claim, sets }
+    }
+
+    /// Says how many prompts there are, and which conditions cannot pass with so few.
+    fn say(&self, number: usize, has_baseline: bool) {
+        let Some(set) = self.sets.iter().find_map(|(_, set)| set.as_ref().ok()) else {
+            return;
+        };
+        let asked = set.asked().len();
+        let evaluated = asked.min(self.claim.limit as usize);
+        let values = values(set);
+        eprintln!(
+            "claim {number}: {} has {asked} prompts, of which {evaluated} are evaluated at most",
+            self.claim.question()
+        );
+        for need in self.claim.needs(has_baseline) {
+            if !need.is_met(evaluated, values) {
+                eprintln!(
+                    "WARNING: claim {number} cannot pass: {}; there are {evaluated} prompts with {values} values of an operand",
+                    need.words
+                );
+            }
+        }
+    }
+}
+
+/// The cells of earlier runs, and the whole answers that follow from those of each sweep.
+fn with_whole(cells: &[Measurement]) -> Vec<Measurement> {
+    let mut all = cells.to_vec();
+    let sweeps: BTreeSet<&str> = cells.iter().map(|m| &*m.place.sweep).collect();
+    for sweep in sweeps {
+        let of_sweep = cells.iter().filter(|m| m.place.sweep == sweep);
+        all.extend(record::whole(&of_sweep.cloned().collect::<Vec<_>>()));
+    }
+    all
 }
 
 /// What was found about all claims.
@@ -253,11 +342,12 @@ fn ask(
     claim: &gate::Claim,
     baseline: Option<&[Measurement]>,
 ) -> Result<(Answer, Vec<Line>, Option<Error>)> {
-    let template = study.template_of(&claim.style, &claim.operation)?;
-    study.sets = study.prompts(template);
     let swept = study.run(claim, |_| Ok(()))?;
     let (lines, failures) = (swept.lines, swept.failures);
-    let cells = record::measured(&lines);
+    let cells = match claim.is_whole() {
+        true => record::whole(&record::measured(&lines)),
+        false => record::measured(&lines),
+    };
     let undefined = lines.iter().filter_map(|line| match &line.row {
         Row::Failed(failure) => Some(Undefined {
             ablation: failure.ablation.clone()?,

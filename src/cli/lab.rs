@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::args::{Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs};
 use super::output::{check_files, deliver, print};
-use crate::experiment::{Ask, Experiment, Given};
+use crate::experiment::{ALL, Ask, Entry, Experiment, Given};
 use crate::record::Line;
 use crate::selfcheck;
-use crate::study::{Request, Shard, Study, joined};
+use crate::study::{Request, Shard, Study, joined, out_of_reach};
 use crate::{Result, report};
 
 /// What all experiments ask for.
@@ -109,6 +109,15 @@ impl Lab {
         let mut text = self.control_text();
         if out.is_none() {
             print(&std::mem::take(&mut text))?;
+        }
+        // Verdicts of maps and curves are no claims.
+        let is_shown = |entry: &&Entry| entry.view.kind() == experiment.kind();
+        let claims = ALL
+            .iter()
+            .find(is_shown)
+            .is_some_and(|entry| entry.view.claims());
+        if let Some(few) = claims.then(|| out_of_reach(&self.study)).flatten() {
+            eprintln!("{few}");
         }
         let stream = format == Format::Json && out.is_none();
         let mut came_out = false;

@@ -16,7 +16,7 @@ use crate::kit::words::columns::{
     normalised, operation, shares, shown, style, subgraph, technique, template, transfer, verdicts,
     wait,
 };
-use crate::kit::words::{OUTCOMES, SEE_TABLE, about, claimed, pooled};
+use crate::kit::words::{OUTCOMES, SEE_TABLE, about, claimed, pooled, strata};
 use crate::kit::{Block, Drawing, Figure, Map, Table};
 use crate::model::Preset;
 use crate::record::{Kind, Measurement, Sweep, Tested};
@@ -122,6 +122,7 @@ impl View for Shown {
             Block::Note(notes(&sweep)),
         ];
         blocks.extend(pooled::summary(&sweep.whole));
+        blocks.extend(strata::summary(&sweep));
         blocks.extend(pooled::summary(&sweep.pools));
         blocks.extend(necessity::tables(&knocked));
         blocks
@@ -145,6 +146,7 @@ impl View for Shown {
         let table = Table::of("AF1 subgraphs", &columns, sweep.cells());
         blocks.extend([Block::Table(table), Block::Note(all_counts(sweep))]);
         blocks.extend(pooled::detail(&sweep.whole));
+        blocks.extend(strata::detail(sweep));
         blocks.extend(pooled::detail(&sweep.pools));
         blocks
     }

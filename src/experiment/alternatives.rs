@@ -3,9 +3,11 @@
 use clap::Args;
 
 use super::parts::options::OneSubgraph;
-use super::parts::{Ask, Entry, Experiment, Given, Plans, Unit, View};
+use super::parts::{
+    Ask, Emit, Entry, Experiment, Given, Plans, Shape, Todo, Unit, View, Workbench,
+};
 use crate::Result;
-use crate::intervene::{Plan, Technique, ablation, masking};
+use crate::intervene::{Ablation, Plan, Technique, ablation, masking};
 use crate::kit::words::about::{
     NOTHING_TO_KEEP, af1, baseline, faithfulness, heading, notes, template,
 };
@@ -15,8 +17,10 @@ use crate::kit::words::columns::{
 };
 use crate::kit::words::number::{interval, p_value, signed};
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
-use crate::kit::{Block, Cell, Drawing, Estimate, Figure, Table, Value, column};
-use crate::record::{Group, Kind, Measurement, Sweep, Tested};
+use crate::kit::{Block, Cell, Column, Drawing, Estimate, Figure, Table, Value, column};
+use crate::measure::{Compared, Request, prepare};
+use crate::prompt;
+use crate::record::{CellName, Group, Kind, Measurement, Provenance, Run, Sweep, Tested, measure};
 use crate::stats::LEVEL;
 
 /// The kind of its records.
@@ -78,7 +82,89 @@ impl Experiment for Alternatives {
                 plans: masked.collect(),
                 ablations: vec![ablation::CAMA],
             }),
+            Box::new(OtherKey(Plans {
+                plans: vec![self.af1.clone()],
+                ablations: vec![ablation::CAMA],
+            })),
         ]
+    }
+}
+
+/// CAMA whose means have another key than the one that is asked for, where a number has several tokens. Where it has one both are the same.
+struct OtherKey(Plans);
+
+impl OtherKey {
+    /// Its only plan.
+    fn plan(&self) -> &Plan {
+        &self.0.plans[0]
+    }
+
+    /// Its only cell: it stands behind CAMA under the key that is asked for.
+    fn cell(&self) -> CellName {
+        let mut order = self.plan().order().to_vec();
+        order.extend([0, 1]);
+        CellName::new(
+            order,
+            format!("{} by cama under the other key", self.plan().words()),
+        )
+    }
+}
+
+impl Unit for OtherKey {
+    fn words(&self) -> String {
+        self.0.words()
+    }
+
+    fn ablations(&self) -> Vec<&'static dyn Ablation> {
+        self.0.ablations()
+    }
+
+    fn cells(&self, _: Shape) -> Vec<CellName> {
+        vec![self.cell()]
+    }
+
+    fn plans(&self, shape: Shape) -> Vec<Plan> {
+        self.0.plans(shape)
+    }
+
+    fn applies(&self, shape: &prompt::Shape) -> bool {
+        !shape.is_single()
+    }
+
+    fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
+        let Plans { plans, ablations } = &self.0;
+        let (engine, evaluation) = bench.prepared()?;
+        let here = evaluation.compare(engine, plans, ablations)?;
+        let key = bench.set.numbers.keyed_by.other();
+        let request = Request {
+            plans,
+            ablations,
+            operations: &[],
+            ..bench.request
+        };
+        let set = bench.set.keyed(key);
+        let mut there = prepare(bench.engine, set, &request, &[self.plan().wait])?;
+        let compared = there.compare(bench.engine, plans, ablations)?;
+        // Under the other key a mean may be defined for other prompts; then the two cells are not of the same ones.
+        let asked = bench.evaluation.as_ref();
+        let same = asked.is_some_and(|asked| asked.evaluated == there.evaluated);
+        let reference = here.cells().next().filter(|_| same);
+        let cells = compared.cells().map(|cell| Compared {
+            reference: reference.map(|reference| reference.cell),
+            ..cell
+        });
+        let provenance = Provenance {
+            key,
+            ..bench.run.provenance.clone()
+        };
+        let run = Run {
+            experiment: bench.run.experiment.clone(),
+            provenance: &provenance,
+            ..*bench.run
+        };
+        let measured = measure(&there, &run, cells).into_iter();
+        let lines = measured.map(|m| bench.line(m, &self.cell()));
+        emit.whole(lines.collect(), todo)
     }
 }
 
@@ -135,6 +221,9 @@ impl View for Shown {
             let worse = others.iter().filter(is_worse).count();
             let rest = others.iter().filter(|cell| !is_worse(cell));
             let name = |cell: &&Tested| match cell.m.subject.ablation == m.subject.ablation {
+                _ if cell.m.provenance.key != m.provenance.key => {
+                    format!("keyed by {}", cell.m.provenance.key.name())
+                }
                 true => cell.m.subject.masked_by().unwrap_or_default(),
                 false => cell.m.subject.ablation.clone(),
             };
@@ -169,8 +258,9 @@ fn table(group: &Group) -> Table {
     let mut columns = vec![
         said("replaced by", |m| m.subject.ablation.clone()),
         said("masked by", masking),
-        faithful(),
     ];
+    columns.extend(keyed_of_several(group));
+    columns.push(faithful());
     columns.extend(against_base());
     columns.extend([
         accurate(),
@@ -191,10 +281,16 @@ fn columns(group: &Group) -> Columns<'_> {
         Some(p) => field(m, name, p_value(p), Some(Value::Real(p))),
         None => Cell::words(""),
     };
-    let mut columns = joined([technique(), shares(), against_base()]);
+    let keyed: Columns<'_> = keyed_of_several(group).into_iter().collect();
+    let mut columns = joined([technique(), keyed, shares(), against_base()]);
+    let first = &group.first().place.cell;
     columns.extend([
-        column("accuracy difference", |cell: &Tested| {
-            difference(&cell.m).unwrap_or_else(|| Cell::words("the reference"))
+        column("accuracy difference", move |cell: &Tested| {
+            let word = match cell.m.place.cell == *first {
+                true => "the reference",
+                false => "of other prompts",
+            };
+            difference(&cell.m).unwrap_or_else(|| Cell::words(word))
         }),
         column("p", move |Tested { m, .. }: &Tested| {
             known(m, "paired.p", m.paired.as_ref().map(|paired| paired.p))
@@ -208,6 +304,26 @@ fn columns(group: &Group) -> Columns<'_> {
     columns.push(verdict());
     columns.extend(after_holm(&cells, |cell| cell.in_template));
     columns
+}
+
+/// What means are conditioned on, where rows differ in it.
+fn keyed_of_several<'a>(group: &Group) -> Option<Column<'a, Tested>> {
+    let key = |m: &Measurement| m.provenance.key.name().to_owned();
+    let first = group.first().provenance.key;
+    let several = group
+        .cells
+        .iter()
+        .any(|cell| cell.m.provenance.key != first);
+    several.then(|| said("keyed by", key))
+}
+
+/// The row in words: what replaces, what masks, and the key of means where it is another one than the first row's.
+fn row_in_words(m: &Measurement, first: &Measurement) -> String {
+    let words = both(&m.subject.ablation, m.subject.masked_by().as_deref());
+    match m.provenance.key == first.provenance.key {
+        true => words,
+        false => format!("{words}, keyed by {}", m.provenance.key.name()),
+    }
 }
 
 /// The difference of accuracies from the reference; `None` of the reference itself.
@@ -238,10 +354,7 @@ fn figure(group: &Group) -> Option<Figure> {
             low: paired.accuracy_difference_low,
             high: paired.accuracy_difference_high,
         };
-        Some((
-            both(&m.subject.ablation, m.subject.masked_by().as_deref()),
-            difference,
-        ))
+        Some((row_in_words(m, group.first()), difference))
     };
     let rows: Vec<(String, Estimate)> = cells().filter_map(row).collect();
     let reference = cells().find_map(|m| m.paired.as_ref())?;

@@ -11,7 +11,7 @@ use crate::kit::words::about::{
     accuracy, af1 as subgraph_name, base_accuracy, constant, distinct, empty_accuracy,
     faithfulness, gained, heading, lost, notes, outcome, verdict,
 };
-use crate::kit::words::pooled;
+use crate::kit::words::{pooled, strata};
 use crate::kit::{Block, Column, Table, column};
 use crate::record::{Group, Kind, Measurement, Sweep, Tested};
 
@@ -104,6 +104,7 @@ impl View for Shown {
             Block::Note(notes(sweep)),
         ];
         blocks.extend(pooled::summary(&sweep.whole));
+        blocks.extend(strata::summary(sweep));
         blocks.extend(pooled::summary(&sweep.pools));
         blocks
     }

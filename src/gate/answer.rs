@@ -65,6 +65,7 @@ pub fn answer(
 mod tests {
     use super::*;
     use crate::intervene::ablation;
+    use crate::prompt::KeyedBy;
     use crate::stats::Inference;
     use Outcome::{Fail, Inconclusive, Pass};
 
@@ -95,6 +96,9 @@ mod tests {
             limit: 1000,
             operands: None,
             results: None,
+            shape: None,
+            step: None,
+            key: KeyedBy::Span,
         };
         let answer = answer(&claim, &[], &[], Some(&[]));
         assert_eq!(answer.outcome, Inconclusive);

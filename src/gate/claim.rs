@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use super::condition;
+use super::condition::{self, Need};
 use crate::experiment::{Experiment, Plans, Unit};
 use crate::intervene::{Ablation, Plan, ablation};
-use crate::prompt::{Operation, Span};
+use crate::prompt::{KeyedBy, Operation, Shape, Span, Step};
 use crate::record::Kind;
 use crate::stats::Inference;
 
@@ -32,7 +32,7 @@ pub struct Claim {
     pub right_answers: usize,
     /// By how much an accuracy may fall below that of a baseline.
     pub baseline_margin: f64,
-    /// The share of the prompts in the ranges that must be askable: their operands and answers are single tokens.
+    /// The share of the prompts in the ranges that must be askable: they have the shape.
     pub coverage: f64,
     /// The level of every test, at most [`LEVEL`](crate::stats::LEVEL).
     pub level: f64,
@@ -44,6 +44,12 @@ pub struct Claim {
     pub operands: Option<Span>,
     /// The values of results.
     pub results: Option<Span>,
+    /// How many tokens the numbers have; where it is `None` one each, or the most frequent shape where no prompt has such numbers.
+    pub shape: Option<Shape>,
+    /// Which step of the answers it is about; where it is `None` whole answers, which are the only step where an answer is one token.
+    pub step: Option<Step>,
+    /// What means are conditioned on.
+    pub key: KeyedBy,
 }
 
 /// What a claim is about is measured as an experiment: its AF1 with CAMA and with what it is to be better than, and its knock-out.
@@ -90,8 +96,46 @@ impl Claim {
         Plan::knockout(self.wait, self.transfer)
     }
 
-    /// What its conditions take at least, in words: with fewer prompts they can only fail or stay undecided.
-    pub fn needs(&self, has_baseline: bool) -> Vec<String> {
+    /// The claim about prompts of this shape, where that is known.
+    #[must_use]
+    pub fn about(self, shape: &Shape) -> Self {
+        let step = match self.step {
+            None | Some(Step::Whole) if shape.answer == 1 => Step::At(0),
+            None => Step::Whole,
+            Some(step) => step,
+        };
+        Self {
+            shape: Some(shape.clone()),
+            step: Some(step),
+            ..self
+        }
+    }
+
+    /// The steps at which prompts are asked; none for all that give a token of the answer.
+    pub fn steps(&self) -> Vec<Step> {
+        self.step
+            .into_iter()
+            .filter(|step| *step != Step::Whole)
+            .collect()
+    }
+
+    /// Whether it is about whole answers of several tokens, which follow from the steps.
+    pub fn is_whole(&self) -> bool {
+        self.step == Some(Step::Whole)
+    }
+
+    /// The template, and where numbers have several tokens their shape and the step.
+    pub fn question(&self) -> String {
+        let operation = self.operation.to_string();
+        let question = match (&self.shape, self.step) {
+            (Some(shape), Some(step)) => shape.question(&operation, step),
+            _ => operation,
+        };
+        format!("{} {question}", self.style)
+    }
+
+    /// What its conditions take at least: with fewer prompts they can only fail or stay undecided.
+    pub fn needs(&self, has_baseline: bool) -> Vec<Need> {
         let conditions = condition::ALL.iter();
         conditions
             .flat_map(|condition| condition.needs(self, has_baseline))
@@ -104,11 +148,14 @@ impl fmt::Display for Claim {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} {} AF1({}, {}){}",
-            self.style,
-            self.operation,
+            "{} AF1({}, {}){}{}",
+            self.question(),
             self.wait,
             self.transfer,
+            match self.key {
+                KeyedBy::Span => "",
+                KeyedBy::Token => ", keyed by token",
+            },
             match self.inference {
                 Inference::Prompts => "",
                 Inference::Operands => ", about other operands",

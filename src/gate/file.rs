@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::{Claim, Gate};
 use crate::intervene::{Ablation, Estimator, ablation};
-use crate::prompt::{Operation, Span};
+use crate::prompt::{KeyedBy, Operation, Shape, Span, Step};
 use crate::stats::{Inference, LEVEL};
 use crate::{Error, Result};
 
@@ -21,6 +21,7 @@ struct GateWire {
     seed: Option<u64>,
     operands: Option<String>,
     results: Option<String>,
+    key: Option<String>,
     coverage: Option<f64>,
     styles: Option<PathBuf>,
     #[serde(default)]
@@ -50,6 +51,27 @@ struct ClaimWire {
     limit: Option<u32>,
     operands: Option<String>,
     results: Option<String>,
+    shape: Option<String>,
+    step: Option<StepWire>,
+    key: Option<String>,
+}
+
+/// A step: how many tokens of the answer stand before it, or a word.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StepWire {
+    Number(i64),
+    Word(String),
+}
+
+impl StepWire {
+    fn checked(&self) -> Result<Step, String> {
+        let found = match self {
+            Self::Number(number) => number.to_string().parse(),
+            Self::Word(word) => word.parse(),
+        };
+        found.map_err(|problem: String| format!("step {problem}"))
+    }
 }
 
 /// Most of the prompts that are asked for, where the file says nothing.
@@ -127,6 +149,7 @@ impl ClaimWire {
             coverage: self.coverage.or(all.coverage),
             operands: self.operands.or_else(|| all.operands.clone()),
             results: self.results.or_else(|| all.results.clone()),
+            key: self.key.or_else(|| all.key.clone()),
             ..self
         }
     }
@@ -154,6 +177,16 @@ impl ClaimWire {
         });
         let better_than = problems.others(&self.better_than);
         let operation: Option<Operation> = problems.some(self.operation.parse());
+        let shape = self.shape.as_deref().map(str::parse).transpose();
+        let shape: Option<Shape> = problems.value(shape.map_err(|p| format!("shape {p}")), None);
+        let step = self.step.as_ref().map(StepWire::checked).transpose();
+        let step = problems.value(step, None);
+        let key = self
+            .key
+            .as_deref()
+            .map_or(Ok(KeyedBy::default()), str::parse);
+        let key = problems.value(key.map_err(|p| format!("key {p}")), KeyedBy::default());
+        problems.fit(operation.as_ref(), shape.as_ref(), step);
         Some(Claim {
             style: self.style,
             operation: operation?,
@@ -171,6 +204,9 @@ impl ClaimWire {
             limit,
             operands,
             results,
+            shape,
+            step,
+            key,
         })
     }
 
@@ -226,6 +262,26 @@ impl Problems {
     fn span(&mut self, field: &str, text: Option<&str>) -> Option<Span> {
         let found = text?.parse();
         self.some(found.map_err(|problem: String| format!("{field} {problem}")))
+    }
+
+    /// Whether there can be prompts of the shape, and such a step of their answers.
+    fn fit(&mut self, operation: Option<&Operation>, shape: Option<&Shape>, step: Option<Step>) {
+        let (Some(operation), Some(shape)) = (operation, shape) else {
+            return;
+        };
+        let words = shape.words(&operation.to_string());
+        self.unless(shape.fits(operation), || {
+            format!(
+                "shape {words}: expected as many operands as {operation} has, {}",
+                operation.operands()
+            )
+        });
+        if let Some(Step::At(step)) = step {
+            self.unless(step < shape.answer, || {
+                let answer = shape.answer;
+                format!("step {step}: an answer of the shape {words} has {answer} tokens, so its steps are below {answer}")
+            });
+        }
     }
 
     /// The ablations that CAMA is claimed to be better than.

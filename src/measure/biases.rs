@@ -1,6 +1,7 @@
 //! The masks for prompts of one length, as the runtime keeps them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 
 use ndarray::{Array4, ArrayView3, Axis, CowArray, Ix3};
 
@@ -18,7 +19,7 @@ pub struct Biases {
     /// batch that runs.
     pub(super) outputs: BTreeMap<usize, Array4<f32>>,
     /// The tokens that all prompts begin with, if they are run once.
-    prefix: Option<Prefix>,
+    prefix: Option<Rc<Prefix>>,
 }
 
 impl Biases {
@@ -55,14 +56,19 @@ impl Biases {
         if len > 0 && engine.takes_keys_values() {
             let first = set.ids(&[0]);
             let ids = first.slice(ndarray::s![.., ..len]).to_owned();
-            self.prefix = Some(Prefix::new(engine, ids)?);
+            self.prefix = Some(Rc::new(Prefix::new(engine, ids)?));
         }
         Ok(())
     }
 
     /// The tokens that all prompts begin with, if they are run once.
     pub(super) fn prefix(&self) -> Option<&Prefix> {
-        self.prefix.as_ref()
+        self.prefix.as_deref()
+    }
+
+    /// As [`Self::share`] with the tokens that another one shares, which must begin these prompts, too.
+    pub(super) fn share_those_of(&mut self, other: &Self) {
+        self.prefix.clone_from(&other.prefix);
     }
 
     /// Tokens in a prompt.

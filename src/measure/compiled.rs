@@ -336,7 +336,12 @@ impl Compiled<'_> {
         let at = self.positions_of_rows()?;
         let mut others = self.rows.others.clone();
         for layer in wait..wait + layers {
-            let made = self.others(layer, &mut others, &at, &bias)?;
+            // Behind the last transfer layer nobody looks at them.
+            let made = match layer + 1 < wait + layers {
+                true => self.others(layer, &mut others, &at, &bias)?,
+                false if self.rows.positions.is_empty() => None,
+                false => Some(self.engine.keys_values(layer, &others, &at)?),
+            };
             let stream = trunk.last().expect("it begins with one").clone();
             let next = self.peek(layer, &stream, made.as_ref(), &Mask::Peek(self.by))?;
             trunk.push(Rc::new(next));

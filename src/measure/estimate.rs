@@ -7,13 +7,14 @@ use ndarray::{Array2, Array3, Axis};
 use super::biases::Biases;
 use super::captured::Captured;
 use super::forward::{captured_forward, check_finite, not_finite};
+use super::nest::{Nest, side_by_side};
 use super::prefix::Prefix;
-use super::request::Request;
 use super::scores::unmodified;
 use super::split::Split;
+use super::tree::Trees;
 use crate::intervene::Means;
 use crate::prompt::PromptSet;
-use crate::runtime::Engine;
+use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result, progress};
 
 /// Captured residuals are kept from the first pass to the second up to this size; above, they are computed again.
@@ -29,19 +30,43 @@ pub struct Estimated {
     pub kept: Option<Captured>,
 }
 
-/// Runs every prompt once; split the batch until the memory of the device is enough.
+/// One of the sets of prompts that are run at once.
+pub struct Sheet<'a> {
+    pub set: &'a PromptSet,
+    pub split: &'a Split,
+    pub biases: &'a Biases,
+    /// Whether it is asked for; if not, its prompts are run for what the others have in common with them alone.
+    pub wanted: bool,
+}
+
+/// How the sets are run.
+pub struct Run<'a> {
+    /// The boundaries at which means are asked for.
+    pub waits: &'a [usize],
+    /// Of the draws.
+    pub seed: u64,
+    /// As in [`super::Request::boundaries`].
+    pub boundaries: usize,
+    /// Prompts in a batch; halved until the memory of the device is enough.
+    pub batch: usize,
+}
+
+/// Runs every prompt once: of sets of which one goes on the other, what they have in common once. What comes of each that is wanted is
+/// in its place.
+///
+/// # Errors
+/// The runtime's reason; NaN or infinity; an interrupt.
 pub fn estimate(
     engine: &mut Engine,
-    set: &PromptSet,
-    split: &Split,
-    waits: &[usize],
-    biases: &Biases,
-    request: &mut Request<'_>,
-) -> Result<Estimated> {
+    sheets: &[Sheet<'_>],
+    run: &mut Run<'_>,
+) -> Result<Vec<Option<Estimated>>> {
+    let most = sheets.iter().map(|sheet| sheet.set.len()).max();
+    let most = most.unwrap_or(0);
     loop {
-        match estimate_in_batches(engine, set, split, waits, biases, request) {
-            Err(Error::OutOfMemory { .. }) if request.batch.min(set.len()) > 1 => {
-                request.batch = request.batch.min(set.len()) / 2;
+        match estimate_in_batches(engine, sheets, run) {
+            Err(Error::OutOfMemory { .. }) if run.batch.min(most) > 1 => {
+                run.batch = run.batch.min(most) / 2;
             }
             other => return other,
         }
@@ -51,97 +76,160 @@ pub fn estimate(
 /// Runs every prompt once.
 fn estimate_in_batches(
     engine: &mut Engine,
-    set: &PromptSet,
-    split: &Split,
-    waits: &[usize],
-    biases: &Biases,
-    request: &Request<'_>,
-) -> Result<Estimated> {
-    let label = format!("{} {}: means", set.template.style, set.template.operation);
-    let bar = progress::steps(&label, set.len().div_ceil(request.batch) as u64);
-    let mut boundaries = waits.to_vec();
+    sheets: &[Sheet<'_>],
+    run: &Run<'_>,
+) -> Result<Vec<Option<Estimated>>> {
+    let mut boundaries = run.waits.to_vec();
     boundaries.push(engine.layers());
-    let mut pass = Pass {
-        set,
-        split,
-        biases,
-        boundaries,
-        found: Estimated::nothing(engine, set, split, waits, biases, request.seed),
+    let pass = |sheet| Pass {
+        sheet,
+        boundaries: &boundaries,
+        found: Estimated::nothing(engine, sheet, sheets.len(), run),
     };
+    let mut passes: Vec<Pass<'_>> = sheets.iter().map(pass).collect();
+    let sets: Vec<&PromptSet> = sheets.iter().map(|sheet| sheet.set).collect();
+    let prefix = sheets.first().and_then(|sheet| sheet.biases.prefix());
+    match (prefix, Nest::of(&sets)) {
+        (Some(prefix), Some(nest)) => in_trees(engine, &mut passes, prefix, &nest, run.batch)?,
+        _ => {
+            for pass in passes.iter_mut().filter(|pass| pass.sheet.wanted) {
+                one_by_one(engine, pass, run.batch)?;
+            }
+        }
+    }
+    let found = |pass: Pass<'_>| pass.sheet.wanted.then_some(pass.found);
+    Ok(passes.into_iter().map(found).collect())
+}
+
+/// What the progress bar of a pass over a set says.
+fn label(set: &PromptSet) -> String {
+    format!("{} {}: means", set.template.style, set.template.operation)
+}
+
+/// Runs a set by itself.
+fn one_by_one(engine: &mut Engine, pass: &mut Pass<'_>, batch: usize) -> Result<()> {
+    let (set, biases) = (pass.sheet.set, pass.sheet.biases);
+    let bar = progress::steps(&label(set), set.len().div_ceil(batch) as u64);
     let all: Vec<usize> = (0..set.len()).collect();
-    for prompts in all.chunks(request.batch) {
-        let captured = pass.run(engine, prompts)?;
-        pass.keep(prompts, captured);
+    for prompts in all.chunks(batch) {
+        let ids = set.ids(prompts);
+        let (captured, logits) = captured_forward(engine, ids, biases, pass.boundaries)?;
+        pass.take(engine, prompts, captured, &logits)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok(pass.found)
+    Ok(())
+}
+
+/// Runs sets of which one goes on the other: of every prompt of the first set the longest one, all others on the way.
+fn in_trees(
+    engine: &mut Engine,
+    passes: &mut [Pass<'_>],
+    prefix: &Prefix,
+    nest: &Nest,
+    batch: usize,
+) -> Result<()> {
+    let first = passes[0].sheet.set;
+    let len = prefix.len();
+    let own = |p: usize| -> &[u32] {
+        let (set, prompt) = nest.longest(p);
+        &passes[set].sheet.set.prompts[prompt].ids[len..]
+    };
+    let rows: Vec<&[u32]> = (0..first.len()).map(own).collect();
+    let order = side_by_side(&rows);
+    let bar = progress::steps(&label(first), first.len().div_ceil(batch) as u64);
+    let boundaries = passes[0].boundaries;
+    let end = engine.layers();
+    for chunk in order.chunks(batch) {
+        let here: Vec<&[u32]> = chunk.iter().map(|&p| rows[p]).collect();
+        let mut trees = Trees::new(len, first.positions(), &here);
+        let (captured, stream) = prefix.run(engine, &mut trees, &here, (boundaries, end))?;
+        for (set, pass) in passes.iter_mut().enumerate() {
+            let in_set = chunk.iter().enumerate();
+            let in_set = in_set.filter_map(|(row, &p)| Some((row, nest.prompt(set, p)?)));
+            let (rows, prompts): (Vec<usize>, Vec<usize>) = in_set.unzip();
+            if !pass.sheet.wanted || prompts.is_empty() {
+                continue;
+            }
+            let tokens = pass.sheet.set.positions() - len;
+            let last = trees.spread(stream.view()?, &rows, tokens - 1..tokens);
+            let logits = engine.logits(&Tensor::from_f32(last)?)?;
+            let captured = captured
+                .iter()
+                .map(|(&boundary, nodes)| (boundary, trees.spread(nodes.view(), &rows, 0..tokens)));
+            pass.take(engine, &prompts, captured.collect(), &logits)?;
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    Ok(())
 }
 
 impl Estimated {
-    /// What is known before any prompt was run, with room for all of it.
-    fn nothing(
-        engine: &Engine,
-        set: &PromptSet,
-        split: &Split,
-        waits: &[usize],
-        biases: &Biases,
-        seed: u64,
-    ) -> Self {
+    /// What is known before any prompt was run, with room for all of it; so many sets share the memory.
+    fn nothing(engine: &Engine, sheet: &Sheet<'_>, sets: usize, run: &Run<'_>) -> Self {
+        let Sheet {
+            set, split, biases, ..
+        } = *sheet;
         let shared = biases.prefix().map_or(0, Prefix::len);
         let own = set.positions() - shared;
         let shape = (split.evaluated.len(), own, engine.d_model());
         let one = shape.0 * shape.1 * shape.2 * size_of::<f32>();
-        // As if every boundary were asked for: a part of a sweep must not sum in another order than the whole.
-        let keep = one * (engine.layers() + 1) <= KEPT_BYTES;
+        // As if every boundary of the sweep were asked for: a part of it must not sum in another order than the whole.
+        let boundaries = run.waits.len().max(run.boundaries);
+        let keep = sheet.wanted && one * boundaries * sets <= KEPT_BYTES;
         let empty = |&wait: &usize| (wait, Array3::zeros(shape));
         let new = |&wait: &usize| {
-            let means = Means::new(set.positions(), engine.d_model(), seed);
+            let means = Means::new(set.positions(), engine.d_model(), run.seed);
             (wait, means)
         };
         Self {
-            base: Vec::with_capacity(set.len()),
-            logit_difference: Vec::with_capacity(set.len()),
+            base: vec![0; set.len()],
+            logit_difference: vec![0.0; set.len()],
             last: Array2::zeros((shape.0, shape.2)),
-            means: waits.iter().map(new).collect(),
-            kept: keep.then(|| waits.iter().map(empty).collect()),
+            means: run.waits.iter().map(new).collect(),
+            kept: keep.then(|| run.waits.iter().map(empty).collect()),
         }
     }
 }
 
 /// A run over all prompts of a set.
 struct Pass<'a> {
-    set: &'a PromptSet,
-    split: &'a Split,
-    biases: &'a Biases,
+    sheet: &'a Sheet<'a>,
     /// The boundaries at which streams are captured, the end of the model the last.
-    boundaries: Vec<usize>,
+    boundaries: &'a [usize],
     found: Estimated,
 }
 
 impl Pass<'_> {
-    /// Runs a batch, takes down what the model answers, and returns the captured streams.
-    fn run(&mut self, engine: &mut Engine, prompts: &[usize]) -> Result<Captured> {
-        let (set, biases) = (self.set, self.biases);
-        let ids = set.ids(prompts);
-        let (captured, logits) = captured_forward(engine, ids.clone(), biases, &self.boundaries)?;
+    /// Takes down what the model answers to a batch, from the streams that were captured and the logits, `[batch, vocab]`.
+    fn take(
+        &mut self,
+        engine: &mut Engine,
+        prompts: &[usize],
+        captured: Captured,
+        logits: &Tensor,
+    ) -> Result<()> {
+        let (set, biases) = (self.sheet.set, self.sheet.biases);
         let answers = prompts.iter().map(|&p| &*set.prompts[p].answers);
         let answers: Vec<&[u32]> = answers.collect();
-        let said = unmodified(engine, &logits, &answers)?;
+        let said = unmodified(engine, logits, &answers)?;
         let suspect = said.is_none().then(|| logits.view()).transpose()?;
+        let ids = set.ids(prompts);
         check_finite(engine, set, ids, biases, (&captured, suspect))?;
         let said =
             said.ok_or_else(|| not_finite(set, crate::graph::LOGITS.to_owned(), f32::NAN))?;
-        for (predicted, difference) in said {
-            self.found.base.push(predicted);
-            self.found.logit_difference.push(difference);
+        for (&prompt, (predicted, difference)) in prompts.iter().zip(said) {
+            self.found.base[prompt] = predicted;
+            self.found.logit_difference[prompt] = difference;
         }
-        Ok(captured)
+        self.keep(prompts, captured);
+        Ok(())
     }
 
     /// Adds the captured streams of a batch to the means, and keeps those of the evaluated prompts.
     fn keep(&mut self, prompts: &[usize], captured: Captured) {
-        let (split, found) = (self.split, &mut self.found);
+        let (split, found) = (self.sheet.split, &mut self.found);
         let rows: Vec<usize> = (0..prompts.len())
             .filter(|&row| split.estimation[prompts[row]])
             .collect();
@@ -152,10 +240,12 @@ impl Pass<'_> {
         // Boundary by boundary, each given back before the next is kept.
         for (boundary, resid) in captured {
             if let Some(means) = found.means.get_mut(&boundary) {
-                let whole = self.biases.whole(boundary, resid.view());
+                let whole = self.sheet.biases.whole(boundary, resid.view());
                 match rows.len() == prompts.len() {
-                    true => means.push(self.set, &chosen, whole.view()),
-                    false => means.push(self.set, &chosen, whole.select(Axis(0), &rows).view()),
+                    true => means.push(self.sheet.set, &chosen, whole.view()),
+                    false => {
+                        means.push(self.sheet.set, &chosen, whole.select(Axis(0), &rows).view())
+                    }
                 }
             }
             let mut kept = (found.kept.as_mut()).and_then(|kept| kept.get_mut(&boundary));

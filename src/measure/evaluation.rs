@@ -7,7 +7,8 @@ use ndarray::{Array2, Array3};
 use super::biases::Biases;
 use super::captured::Captured;
 use super::cell::Cell;
-use super::estimate::estimate;
+use super::estimate::{Estimated, Run, Sheet, estimate};
+use super::nest::Nest;
 use super::request::{Draw, Part, Request, Way};
 use super::scores::References;
 use super::split::{Split, others};
@@ -106,6 +107,16 @@ impl Evaluation {
     }
 }
 
+/// One of the steps of an answer that go through the first pass at once.
+pub struct Asked<'a> {
+    /// Its prompts.
+    pub set: &'a PromptSet,
+    /// What is asked of them; the number of prompts in a batch is that of the first step.
+    pub request: Request<'a>,
+    /// Whether it is evaluated; if not, it is run for what the others have in common with it alone.
+    pub wanted: bool,
+}
+
 /// The first pass: the unmodified model's answers, and the means at the boundaries `waits`.
 ///
 /// # Errors
@@ -116,62 +127,161 @@ pub fn prepare(
     request: &Request<'_>,
     waits: &[usize],
 ) -> Result<Evaluation> {
-    let split = Split::new(&set, request)?;
-    if split.evaluated.is_empty() {
-        return Err(Error::NoPrompts {
-            style: set.template.style.clone(),
-            operation: set.template.operation.to_string(),
-            reason: format!(
-                "the {} estimator has no mean for any of the {} prompts; take more prompts or another --estimator",
-                request.estimator.name(),
-                set.asked().len()
-            ),
-        });
+    let one = Asked {
+        set: &set,
+        request: *request,
+        wanted: true,
+    };
+    let mut made = prepare_steps(engine, &[one], waits)?;
+    made.pop().flatten().expect("one that is wanted")
+}
+
+/// As [`prepare`], of several steps of the same prompts in their order: every token that steps have in common is run once. Each that is
+/// wanted has its result, or its own error, in its place.
+///
+/// # Errors
+/// The runtime's reason; NaN or infinity; an interrupt.
+pub fn prepare_steps(
+    engine: &mut Engine,
+    steps: &[Asked<'_>],
+    waits: &[usize],
+) -> Result<Vec<Option<Result<Evaluation>>>> {
+    let splits = steps.iter().map(|step| split(step.set, &step.request));
+    let splits: Vec<Result<Split>> = splits.collect();
+    let sets: Vec<&PromptSet> = steps.iter().map(|step| step.set).collect();
+    let nested = Nest::of(&sets).is_some();
+    let mut biases: Vec<Biases> = Vec::new();
+    for step in steps {
+        let mut own = Biases::new(step.set.positions())?;
+        match biases.first() {
+            _ if step.request.way == Way::Masked => {}
+            Some(first) if nested => own.share_those_of(first),
+            _ => own.share(engine, step.set)?,
+        }
+        biases.push(own);
     }
-    let mut biases = Biases::new(set.positions())?;
-    if request.way == Way::Compiled {
-        biases.share(engine, &set)?;
+    let of_steps = steps.iter().zip(&splits).zip(&biases);
+    let sheets = of_steps.filter_map(|((step, split), biases)| {
+        Some(Sheet {
+            set: step.set,
+            split: split.as_ref().ok()?,
+            biases,
+            wanted: step.wanted,
+        })
+    });
+    let sheets: Vec<Sheet<'_>> = sheets.collect();
+    let first = steps.first().map(|step| step.request);
+    let mut run = Run {
+        waits,
+        seed: first.map_or(0, |request| request.seed),
+        boundaries: first.map_or(0, |request| request.boundaries),
+        batch: first.map_or(1, |request| request.batch),
+    };
+    let estimated = match sheets.iter().any(|sheet| sheet.wanted) {
+        true => estimate(engine, &sheets, &mut run)?,
+        false => sheets.iter().map(|_| None).collect(),
+    };
+    let batch = run.batch;
+    let mut estimated = estimated.into_iter();
+    let mut made = Vec::new();
+    for ((step, split), biases) in steps.iter().zip(splits).zip(biases) {
+        let split = match split {
+            Err(error) => {
+                made.push(step.wanted.then_some(Err(error)));
+                continue;
+            }
+            Ok(split) => split,
+        };
+        let Some(first) = estimated.next().flatten() else {
+            made.push(None);
+            continue;
+        };
+        let mut request = Request {
+            batch,
+            ..step.request
+        };
+        let operations = of_operations(engine, waits, &mut request)?;
+        let parts = Parts {
+            split,
+            first,
+            operations,
+            biases,
+        };
+        made.push(Some(Ok(Evaluation::new(step.set.clone(), &request, parts))));
     }
-    let mut request = Request { ..*request };
-    let first = estimate(engine, &set, &split, waits, &biases, &mut request)?;
-    let operations = of_operations(engine, waits, &mut request)?;
-    let base_logit_difference = split.evaluated.iter().map(|&p| first.logit_difference[p]);
-    let estimation: Vec<&[i64]> = (set.prompts.iter().zip(&split.estimation))
-        .filter_map(|(prompt, estimation)| estimation.then_some(&*prompt.operands))
-        .collect();
-    let sample = set.drawn || estimation.len() < set.len();
-    let dependence = Dependence::of(&estimation, sample);
-    let contexts = first
-        .means
-        .iter()
-        .map(|(&wait, means)| (wait, means.contexts()))
-        .collect();
-    Ok(Evaluation {
-        base_logit_difference: base_logit_difference.collect(),
-        part: request.part,
-        mixed: split.mixed,
-        draw: request.draw,
-        operations,
-        last: first.last,
-        references: BTreeMap::new(),
-        head_means: None,
-        seed: request.seed,
-        base: first.base,
-        others: others(&split.estimation, request.seed),
-        estimation: split.estimation,
-        undefined: split.undefined,
-        degenerate: split.degenerate,
-        evaluated: split.evaluated,
-        contexts,
-        dependence,
-        means: first.means,
-        kept: first.kept,
-        estimator: request.estimator,
-        batch: request.batch,
-        way: request.way,
-        biases,
-        set,
+    Ok(made)
+}
+
+/// Which prompts of a set are evaluated.
+///
+/// # Errors
+/// None of them has a mean.
+fn split(set: &PromptSet, request: &Request<'_>) -> Result<Split> {
+    let split = Split::new(set, request)?;
+    if !split.evaluated.is_empty() {
+        return Ok(split);
+    }
+    Err(Error::NoPrompts {
+        style: set.template.style.clone(),
+        operation: set.template.operation.to_string(),
+        reason: format!(
+            "the {} estimator has no mean for any of the {} prompts; take more prompts or another --estimator",
+            request.estimator.name(),
+            set.asked().len()
+        ),
     })
+}
+
+/// What an evaluation is made of.
+struct Parts {
+    split: Split,
+    first: Estimated,
+    operations: BTreeMap<usize, Vec<Means>>,
+    biases: Biases,
+}
+
+impl Evaluation {
+    fn new(set: PromptSet, request: &Request<'_>, parts: Parts) -> Self {
+        let Parts {
+            split,
+            first,
+            operations,
+            biases,
+        } = parts;
+        let base_logit_difference = split.evaluated.iter().map(|&p| first.logit_difference[p]);
+        let estimation: Vec<&[i64]> = (set.prompts.iter().zip(&split.estimation))
+            .filter_map(|(prompt, estimation)| estimation.then_some(&*prompt.operands))
+            .collect();
+        let sample = set.drawn || estimation.len() < set.len();
+        let dependence = Dependence::of(&estimation, sample);
+        let contexts = (first.means.iter()).map(|(&wait, means)| (wait, means.contexts()));
+        Self {
+            base_logit_difference: base_logit_difference.collect(),
+            part: request.part,
+            mixed: split.mixed,
+            draw: request.draw,
+            operations,
+            last: first.last,
+            references: BTreeMap::new(),
+            head_means: None,
+            seed: request.seed,
+            base: first.base,
+            others: others(&split.estimation, request.seed),
+            contexts: contexts.collect(),
+            estimation: split.estimation,
+            undefined: split.undefined,
+            degenerate: split.degenerate,
+            evaluated: split.evaluated,
+            dependence,
+            means: first.means,
+            kept: first.kept,
+            estimator: request.estimator,
+            batch: request.batch,
+            way: request.way,
+            biases,
+            set,
+        }
+    }
 }
 
 /// By boundary, the means of other operations, if an ablation needs them.
@@ -191,8 +301,25 @@ fn of_operations(
         if request.way == Way::Compiled {
             biases.share(engine, other)?;
         }
-        let estimated = estimate(engine, other, &every, waits, &biases, request)?;
-        for (wait, means) in estimated.means {
+        let sheet = Sheet {
+            set: other,
+            split: &every,
+            biases: &biases,
+            wanted: true,
+        };
+        let mut run = Run {
+            waits,
+            seed: request.seed,
+            boundaries: request.boundaries,
+            batch: request.batch,
+        };
+        let estimated = estimate(engine, &[sheet], &mut run)?;
+        request.batch = run.batch;
+        let means = estimated
+            .into_iter()
+            .flatten()
+            .flat_map(|found| found.means);
+        for (wait, means) in means {
             operations.entry(wait).or_default().push(means);
         }
     }

@@ -8,7 +8,7 @@ use super::forward::base_forward;
 use super::scores::first_maximum;
 use crate::Result;
 use crate::model::Model;
-use crate::prompt::{Bos, PromptSet, Role, Rule};
+use crate::prompt::{Bos, Frame, PromptSet, Role, Rule};
 use crate::runtime::Engine;
 use crate::stats::{discordant, mcnemar_greater};
 
@@ -70,11 +70,15 @@ impl std::fmt::Display for Fronts {
 }
 
 /// Asks a handful of a template's prompts with the token that stands in front of them and without, or, where there is none,
-/// without it and with the model's beginning-of-sequence token; `None` where there is no such token.
+/// without it and with the model's beginning-of-sequence token; `None` where there is no such token, and where a chat template writes
+/// what stands in front, as the model was trained.
 ///
 /// # Errors
 /// The runtime's reason; an interrupt.
 pub fn fronts(engine: &mut Engine, model: &Model, set: &PromptSet) -> Result<Option<Fronts>> {
+    if set.template.frame == Frame::Chat {
+        return Ok(None);
+    }
     let own = model.front.bos.clone();
     let named = || {
         let token = model.named_bos.clone()?;

@@ -3,6 +3,7 @@
 use ndarray::{Array2, Array3, ArrayView3, Axis, Ix3, Ix4, s};
 
 use super::captured::Captured;
+use super::tree::Trees;
 use crate::Result;
 use crate::interrupt::interrupted;
 use crate::intervene::Mask;
@@ -68,8 +69,8 @@ impl Prefix {
         whole
     }
 
-    /// Runs the layers `0 .. end` of the unmodified model on prompts that begin with these tokens; returns the streams of the
-    /// tokens after these at the boundaries `capture`, and `resid[end]`.
+    /// Runs the layers `0 .. end` of the unmodified model on prompts that begin with these tokens, `[batch, pos]`; returns the streams
+    /// of the tokens after these at the boundaries `capture`, and `resid[end]` of the last tokens, `[batch, 1, d_model]`.
     ///
     /// # Errors
     /// The runtime's reason; an interrupt.
@@ -80,22 +81,48 @@ impl Prefix {
         capture: &[usize],
         end: usize,
     ) -> Result<(Captured, Tensor)> {
-        let (batch, pos) = ids.dim();
         let len = self.len();
-        let positions = positions(batch, len..pos)?;
-        let bias = Mask::Causal.bias(1, pos);
-        let bias = Tensor::from_f32(bias.slice(s![.., .., len.., ..]).to_owned())?;
+        let own = ids.slice(s![.., len..]).mapv(|id| id as u32);
+        let rows: Vec<Vec<u32>> = own.outer_iter().map(|row| row.to_vec()).collect();
+        let rows: Vec<&[u32]> = rows.iter().map(Vec::as_slice).collect();
+        let mut trees = Trees::new(len, ids.ncols(), &rows);
+        let (captured, stream) = self.run(engine, &mut trees, &rows, (capture, end))?;
+        let every: Vec<usize> = (0..rows.len()).collect();
+        let tokens = own.ncols();
+        let spread = |(boundary, nodes): (usize, Array3<f32>)| {
+            (boundary, trees.spread(nodes.view(), &every, 0..tokens))
+        };
+        let last = trees.spread(stream.view()?, &every, tokens - 1..tokens);
+        Ok((
+            captured.into_iter().map(spread).collect(),
+            Tensor::from_f32(last)?,
+        ))
+    }
+
+    /// Runs the layers `0 .. end` of the unmodified model on trees of the tokens after these, which `prompts` gives; returns the streams
+    /// of their nodes, `[tree, node, d_model]`, at the boundaries `capture`, and `resid[end]`.
+    ///
+    /// # Errors
+    /// The runtime's reason; an interrupt.
+    pub fn run(
+        &self,
+        engine: &mut Engine,
+        trees: &mut Trees,
+        prompts: &[&[u32]],
+        (capture, end): (&[usize], usize),
+    ) -> Result<(Captured, Tensor)> {
+        let mask = Mask::Causal;
+        trees.include(&mask)?;
+        let ids = trees.each(|prompt, t| i64::from(prompts[prompt][t]));
         let mut captured = Captured::new();
-        let mut stream = engine.embed(ids.slice(s![.., len..]).to_owned(), len)?;
+        let mut stream = engine.embed_at(ids, trees.positions())?;
         for layer in 0..=end {
             if capture.contains(&layer) {
                 captured.insert(layer, stream.view::<Ix3>()?.to_owned());
             }
             if layer < end {
                 interrupted()?;
-                let own = engine.keys_values(layer, &stream, &positions)?;
-                let seen = engine.after(&self.caches[layer], &own)?;
-                stream = engine.attend(layer, &stream, &positions, &seen, &bias)?;
+                stream = trees.layer(engine, layer, &stream, Some(&self.caches[layer]), &mask)?;
             }
         }
         Ok((captured, stream))

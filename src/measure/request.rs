@@ -26,6 +26,9 @@ pub struct Request<'a> {
     pub batch: usize,
     /// How plans are run.
     pub way: Way,
+    /// The number of boundaries of the whole sweep of which these plans may be a part: what is kept in memory, and so is not computed
+    /// again, is the same for each of its parts. If it is 0, the boundaries of these plans are all.
+    pub boundaries: usize,
     /// Which of the prompts are evaluated.
     pub part: Part,
     /// Means over fewer contexts than there are; over all where it is `None`.
@@ -46,6 +49,7 @@ impl<'a> Request<'a> {
             seed: 42,
             batch: 64,
             way: Way::default(),
+            boundaries: 0,
             part: Part::All,
             draw: None,
             operations: &[],

@@ -10,6 +10,7 @@ use super::evaluation::{Evaluation, prepare};
 use super::forward::{first_broken, not_finite, run_plans};
 use super::request::{Request, Way, boundaries};
 use super::scores::{Logits, References, Seen, all_finite, scores};
+use super::shared;
 use crate::interrupt::interrupted;
 use crate::intervene::ablation::Ablation;
 use crate::intervene::{Cut, Plan};
@@ -213,19 +214,30 @@ impl Evaluation {
         let compiles = |i: &usize| {
             self.way == Way::Compiled && compiled::compiles(engine, plans[*i], &self.biases)
         };
-        let (compiled, masked): (Vec<usize>, Vec<usize>) =
+        let (compiled, others): (Vec<usize>, Vec<usize>) =
             (0..plans.len()).partition(|i| compiles(i));
+        let shares = |i: &usize| {
+            self.way == Way::Compiled && shared::shares(engine, plans[*i], &self.biases)
+        };
+        let (sharing, masked): (Vec<usize>, Vec<usize>) = others.into_iter().partition(shares);
         let of = |chosen: &[usize]| -> Vec<&Plan> { chosen.iter().map(|&i| plans[i]).collect() };
         let biases = &self.biases;
-        let broken = compiled::run_plans(
-            engine,
-            replaced.view(),
-            &of(&compiled),
-            biases,
-            |engine, i, logits| done(engine, compiled[i], logits),
-        )?;
-        if broken.is_some() || masked.is_empty() {
-            return Ok(broken.map(|i| compiled[i]));
+        let whole = replaced.view();
+        let broken =
+            compiled::run_plans(engine, whole, &of(&compiled), biases, |engine, i, of| {
+                done(engine, compiled[i], of)
+            })?;
+        if let Some(i) = broken {
+            return Ok(Some(compiled[i]));
+        }
+        let broken = shared::run_plans(engine, &replaced, &of(&sharing), |engine, i, logits| {
+            done(engine, sharing[i], logits)
+        })?;
+        if let Some(i) = broken {
+            return Ok(Some(sharing[i]));
+        }
+        if masked.is_empty() {
+            return Ok(None);
         }
         let stream = Tensor::from_f32(replaced)?;
         let broken = run_plans(engine, stream, &of(&masked), biases, |engine, i, logits| {

@@ -13,7 +13,7 @@ use super::{ModelSpec, Preset, Sizes, Store, Supply, WeightNames, Weights};
 use crate::fetch::{Cache, HubModel};
 use crate::file::Sha256;
 use crate::graph::{Graph, Precision};
-use crate::prompt::{Bos, Front, Rule, Stated, Tokenizer};
+use crate::prompt::{Bos, Chat, Frame, Front, Rule, Stated, Template, Tokenizer};
 use crate::{Error, Result};
 
 /// Which beginning-of-sequence token the user wants.
@@ -80,6 +80,8 @@ pub struct Model {
     pub tokenizer: Tokenizer,
     /// What stands in front of every prompt.
     pub front: Front,
+    /// What its files put around a user's message.
+    pub chat: Chat,
     /// The name of its beginning-of-sequence token, whether that stands in front of prompts or not.
     pub named_bos: Option<String>,
     /// The precision in which it is computed.
@@ -114,6 +116,7 @@ impl Pieces {
             path,
             tokenizer,
             stated,
+            chat,
         } = tokenized;
         let named = stated.bos_token.as_deref();
         check_tokenizer(&path, &tokenizer, sizes, named, bos)?;
@@ -134,6 +137,7 @@ impl Pieces {
             source,
             tokenizer,
             front,
+            chat,
             named_bos,
             precision: Precision::default(),
             preset,
@@ -147,6 +151,7 @@ struct Tokenized {
     path: PathBuf,
     tokenizer: Tokenizer,
     stated: Stated,
+    chat: Chat,
 }
 
 impl Model {
@@ -232,6 +237,7 @@ impl Model {
         let tokenized = Tokenized {
             path: path.to_owned(),
             tokenizer,
+            chat: Chat::of_gguf(&tokenizer_config, path),
             stated: Stated::parse(tokenizer_config).expect("this program wrote it"),
         };
         let sizes = spec.sizes();
@@ -331,6 +337,22 @@ impl Model {
         self.front.bos.as_ref().map(|bos| bos.id)
     }
 
+    /// A template as this model is asked it: with its chat template around the text, if the style wants that.
+    ///
+    /// # Errors
+    /// As [`Chat::frame`]; a choice by the user of what stands in front, which a chat template writes itself.
+    pub fn framed(&self, template: &Template) -> Result<Template> {
+        match (&template.frame, self.front.rule) {
+            (Frame::Wanted { .. }, Rule::Asked) => Err(Error::Chat {
+                style: template.style.clone(),
+                reason: "the chat template writes itself what stands in front of a prompt; leave out --bos, or take a style without \
+                         chat = true"
+                    .to_owned(),
+            }),
+            _ => self.chat.frame(template),
+        }
+    }
+
     /// The folder that holds its files.
     pub fn folder(&self) -> &Path {
         match &self.source {
@@ -422,6 +444,7 @@ impl Tokenized {
             tokenizer: Tokenizer::read(&path)?,
             path,
             stated: Stated::read(folder)?,
+            chat: Chat::of_folder(folder),
         })
     }
 }

@@ -37,6 +37,8 @@ pub enum Rule {
     GgufFlag,
     /// A GGUF file without that key: what llama.cpp does with its kind of tokenizer.
     GgufKind,
+    /// The model's chat template, which writes it or leaves it out.
+    ChatTemplate,
     /// Nothing says that there is a token.
     Silence,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Rule {
             Self::Flag => "add_bos_token in tokenizer_config.json",
             Self::GgufFlag => "tokenizer.ggml.add_bos_token",
             Self::GgufKind => "llama.cpp's default for this tokenizer",
+            Self::ChatTemplate => "the chat template",
             Self::Silence => "the tokenizer adds none",
         })
     }

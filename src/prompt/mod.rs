@@ -1,6 +1,8 @@
 //! Prompts: operations, styles, templates, tokenization, and sets of prompts with roles. Nothing here knows a model's
-//! weights or runs anything; the `tokenizers` crate is used here only.
+//! weights or runs anything; the crates `tokenizers` and `minijinja` are used here only.
 
+mod carry;
+mod chat;
 mod dependence;
 mod front;
 mod operation;
@@ -12,12 +14,14 @@ mod style;
 mod tokenizer;
 mod tokens;
 
+pub use carry::Carry;
+pub use chat::{Chat, ChatTemplate};
 pub use dependence::Dependence;
 pub use front::{Bos, Front, Rule, Stated};
 pub use operation::Operation;
 pub use set::{ContextsFrom, Excluded, Numbers, Prompt, PromptSet, Role, Selection};
 pub use shape::{Key, KeyedBy, MOST_TOKENS, Shape, Step};
-pub use shapes::shapes;
+pub use shapes::{Shapes, shapes};
 pub use span::Span;
-pub use style::{Piece, Rendered, Style, Styles, Template};
+pub use style::{Frame, Piece, Rendered, Style, Styles, Template};
 pub use tokenizer::{Splitter, Token, Tokenizer};

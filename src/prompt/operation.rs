@@ -47,6 +47,25 @@ impl Operation {
     }
 }
 
+impl Operation {
+    /// The terms of a sum, each with its sign; `None` where something is multiplied or divided.
+    ///
+    /// # Panics
+    /// If `operands` has another length than [`Self::operands`].
+    pub fn terms(&self, operands: &[i64]) -> Option<Vec<i64>> {
+        assert_eq!(operands.len(), self.operands(), "one value an operand");
+        let mut terms = vec![operands[0]];
+        for (&operator, &value) in self.operators.iter().zip(&operands[1..]) {
+            terms.push(match operator {
+                b'+' => value,
+                b'-' => value.checked_neg()?,
+                _ => return None,
+            });
+        }
+        Some(terms)
+    }
+}
+
 impl FromStr for Operation {
     type Err = String;
 

@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::shape::{Key, KeyedBy, Shape, Step};
 use super::tokens::{Answers, tokenize};
-use super::{Template, Tokenizer};
+use super::{Frame, Template, Tokenizer};
 use crate::{Error, Result};
 
 /// Which prompts of a template are taken.
@@ -176,7 +176,8 @@ impl PromptSet {
     /// Makes the prompts of a template whose numbers have so many tokens.
     ///
     /// # Errors
-    /// Too many combinations to enumerate; no prompt that can be asked; prompts of different lengths or roles.
+    /// Too many combinations to enumerate; no prompt that can be asked; prompts of different lengths or roles; a template that wants a
+    /// chat template around it and has none.
     pub fn of_numbers(
         template: &Template,
         tokenizer: &Tokenizer,
@@ -184,6 +185,13 @@ impl PromptSet {
         selection: &Selection,
         numbers: &Numbers,
     ) -> Result<Self> {
+        if let Frame::Wanted { .. } = template.frame {
+            return Err(Error::Chat {
+                style: template.style.clone(),
+                reason: "no chat template was put around it; call Chat::frame on the template before its prompts are made"
+                    .to_owned(),
+            });
+        }
         let mut universe = universe(template, selection)?;
         let none = |reason: String| Error::NoPrompts {
             style: template.style.clone(),
@@ -259,6 +267,15 @@ impl PromptSet {
         })
     }
 
+    /// The template and what its prompts ask, in words: `calculate A+B`, and where a number has several tokens `2+2=2 step 0` behind it.
+    pub fn name(&self) -> String {
+        let Template {
+            style, operation, ..
+        } = &self.template;
+        let question = (self.numbers.shape).question(&operation.to_string(), self.numbers.step);
+        format!("{style} {question}")
+    }
+
     /// The indices of the prompts that are asked, in ascending order.
     pub fn asked(&self) -> Vec<usize> {
         (0..self.len())
@@ -290,6 +307,40 @@ impl PromptSet {
         (0..self.positions().saturating_sub(1))
             .take_while(same)
             .count()
+    }
+
+    /// The same prompts with means that are conditioned otherwise.
+    #[must_use]
+    pub fn keyed(&self, keyed_by: KeyedBy) -> Self {
+        let mut set = self.clone();
+        set.numbers.keyed_by = keyed_by;
+        let begins = match keyed_by {
+            KeyedBy::Span => self.begins(),
+            KeyedBy::Token => (0..self.positions()).collect(),
+        };
+        for prompt in &mut set.prompts {
+            let key = |(t, &begin): (usize, &usize)| Key::of(&prompt.ids[begin..=t]);
+            let keys: Option<Vec<Key>> = begins.iter().enumerate().map(key).collect();
+            prompt.keys = keys.expect("tokens that have keys have one together, too, in a number");
+        }
+        set
+    }
+
+    /// Where the number begins that stands at each position; the position itself where none does.
+    fn begins(&self) -> Vec<usize> {
+        let given = self.positions() - self.numbers.given();
+        let mut begins: Vec<usize> = (0..self.positions()).collect();
+        let mut t = 0;
+        while t < given {
+            let tokens = match self.roles[t] {
+                Role::Operand(operand) => self.numbers.shape.operands[operand],
+                _ => 1,
+            };
+            begins[t..t + tokens].fill(t);
+            t += tokens;
+        }
+        begins[given..].fill(given);
+        begins
     }
 
     /// Some of the prompts, in that order.

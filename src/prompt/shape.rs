@@ -40,6 +40,18 @@ impl Shape {
         format!("{}={}", left.collect::<String>(), self.answer)
     }
 
+    /// What prompts of the shape ask at a step, in words: the operation, and where a number has several tokens `2+2=2 step 0` behind it.
+    pub fn question(&self, operation: &str, step: Step) -> String {
+        if self.is_single() && step == Step::At(0) {
+            return operation.to_owned();
+        }
+        let shape = self.words(operation);
+        match step {
+            Step::Whole => format!("{operation} {shape} whole"),
+            step => format!("{operation} {shape} step {step}"),
+        }
+    }
+
     /// Whether it is a shape of the operation.
     pub fn fits(&self, operation: &Operation) -> bool {
         self.operands.len() == operation.operands()
@@ -146,6 +158,15 @@ pub enum KeyedBy {
 impl KeyedBy {
     /// Both, the default first.
     pub const ALL: [Self; 2] = [Self::Span, Self::Token];
+
+    /// The other one.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::Span => Self::Token,
+            Self::Token => Self::Span,
+        }
+    }
 
     /// The name, on the command line and in records.
     pub fn name(self) -> &'static str {

@@ -37,6 +37,22 @@ pub struct Template {
     pub operation: Operation,
     /// The text, the style's prefix included.
     pub pieces: Vec<Piece>,
+    /// What stands around the text.
+    pub frame: Frame,
+}
+
+/// What stands around the text of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// Nothing: it is asked as it is, behind the token that the tokenizer puts before a text.
+    Plain,
+    /// The model's chat template, which is still to be put there ([`super::Chat::frame`]).
+    Wanted {
+        /// How the answer begins, behind the assistant's header.
+        prefill: String,
+    },
+    /// The model's chat template, whose words are in the pieces. Nothing stands before it that it does not write itself.
+    Chat,
 }
 
 /// A part of a template.
@@ -71,6 +87,9 @@ struct StyleWire {
     id: String,
     #[serde(default)]
     prefix: String,
+    #[serde(default)]
+    chat: bool,
+    prefill: Option<String>,
     templates: toml::Table,
 }
 
@@ -122,7 +141,7 @@ impl Styles {
             let mut templates: Vec<Template> = Vec::new();
             for (operation, text) in &wire.templates {
                 let parsed = match text.as_str() {
-                    Some(text) => template(&wire.id, operation, &wire.prefix, text),
+                    Some(text) => template(&wire, operation, text),
                     None => Err("expected a string".to_owned()),
                 };
                 match parsed {
@@ -135,6 +154,13 @@ impl Styles {
                         wire.id
                     )),
                 }
+            }
+            if wire.prefill.is_some() && !wire.chat {
+                problems.push(format!(
+                    "style {:?} has a prefill, which begins the answer in a chat; add chat = true, or put its text at the end of the \
+                     templates",
+                    wire.id
+                ));
             }
             if wire.templates.is_empty() {
                 problems.push(format!("style {:?} has no templates", wire.id));
@@ -163,6 +189,12 @@ impl Styles {
     /// The SHA-256 of the file.
     pub fn hash(&self) -> &Sha256 {
         &self.hash
+    }
+
+    /// Whether one of them is asked in the model's chat template.
+    pub fn chat(&self) -> bool {
+        let mut templates = self.styles.iter().flat_map(|style| &style.templates);
+        templates.any(|template| template.frame != Frame::Plain)
     }
 
     /// All styles, in the order of the file.
@@ -230,11 +262,11 @@ impl Styles {
     }
 }
 
-fn template(style: &str, operation: &str, prefix: &str, text: &str) -> Result<Template, String> {
+fn template(style: &StyleWire, operation: &str, text: &str) -> Result<Template, String> {
     let operation: Operation = operation.parse()?;
     let mut pieces = Vec::new();
-    if !prefix.is_empty() {
-        pieces.push(Piece::Text(prefix.to_owned()));
+    if !style.prefix.is_empty() {
+        pieces.push(Piece::Text(style.prefix.clone()));
     }
     pieces.extend(parse_pieces(text, &operation)?);
     for index in 0..operation.operands() {
@@ -245,7 +277,8 @@ fn template(style: &str, operation: &str, prefix: &str, text: &str) -> Result<Te
             ));
         }
     }
-    if let Some(Piece::Operand(index)) = pieces.last() {
+    // Behind the text of a chat stands what the chat template writes there.
+    if let (Some(Piece::Operand(index)), false) = (pieces.last(), style.chat) {
         let letter = Operation::letter(*index);
         return Err(format!(
             "{text:?} ends with {{{letter}}}: the last token must be the same in every prompt, because the answer is \
@@ -253,9 +286,15 @@ fn template(style: &str, operation: &str, prefix: &str, text: &str) -> Result<Te
         ));
     }
     Ok(Template {
-        style: style.to_owned(),
+        style: style.id.clone(),
         operation,
         pieces,
+        frame: match style.chat {
+            false => Frame::Plain,
+            true => Frame::Wanted {
+                prefill: style.prefill.clone().unwrap_or_default(),
+            },
+        },
     })
 }
 
@@ -394,6 +433,26 @@ mod tests {
         let message = parse(&text).unwrap_err().to_string();
         assert!(message.starts_with("my.toml: style \"mine\""), "{message}");
         assert!(message.contains(expected), "{message}");
+    }
+
+    #[test]
+    fn what_begins_an_answer_is_of_a_chat() {
+        let of = |keys: &str| {
+            let text =
+                format!("[[style]]\nid = 's'\n{keys}\n[style.templates]\n'A+B' = '{{A}}+{{B}}'\n");
+            parse(&text).map(|styles| styles.all()[0].templates[0].frame.clone())
+        };
+        let prefill = || "It is ".to_owned();
+        let wanted = |prefill| Frame::Wanted { prefill };
+        assert_eq!(of("chat = true").unwrap(), wanted(String::new()));
+        let both = of("chat = true\nprefill = 'It is '").unwrap();
+        assert_eq!(both, wanted(prefill()));
+        for keys in ["prefill = 'It is '", "chat = false\nprefill = ''"] {
+            let message = of(keys).unwrap_err().to_string();
+            assert!(message.contains("add chat = true"), "{message}");
+        }
+        let message = of("").unwrap_err().to_string();
+        assert!(message.contains("ends with {B}"), "{message}");
     }
 
     #[test]

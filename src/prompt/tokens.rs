@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::set::{Numbers, Role};
 use super::shape::{Key, KeyedBy, MOST_TOKENS, Step};
-use super::{Template, Token, Tokenizer};
+use super::{Frame, Template, Token, Tokenizer};
 
 /// A prompt's tokens.
 pub(super) struct Tokens {
@@ -31,10 +31,15 @@ pub(super) fn tokenize(
 ) -> Result<Option<Tokens>, String> {
     let rendered = template.render(operands);
     let tokens = tokenizer.encode(&rendered.text)?;
-    let mut ids: Vec<u32> = bos.into_iter().collect();
+    // A chat template writes itself what stands in front.
+    let written = template.frame == Frame::Chat;
+    let mut ids: Vec<u32> = bos.filter(|_| !written).into_iter().collect();
     let mut roles = vec![Role::Bos; ids.len()];
     ids.extend(tokens.iter().map(|token| token.id));
     roles.extend(tokens.iter().map(|_| Role::Text));
+    if written && bos.is_some() && ids.first().copied() == bos {
+        roles[0] = Role::Bos;
+    }
     let mut keys = ids
         .iter()
         .map(|id| key(&[*id]))

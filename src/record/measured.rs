@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::about::About;
+use super::strata::Classes;
 use super::{
     Answers, ContextCounts, Counts, HeadAttention, Kind, Measurement, Paired, Place, Provenance,
     Scores, Subject, Test, Weight, Wrong, judge, tests,
@@ -67,6 +68,7 @@ struct Facts {
     constant_correct: usize,
     p_base_above_constant: f64,
     prompts_sha256: String,
+    classes: Classes,
     wrong: Wrong,
 }
 
@@ -107,6 +109,7 @@ impl Facts {
             constant_answer,
             constant_correct,
             p_base_above_constant: about.greater(&base, &constant),
+            classes: Classes::of(evaluation, run.tokenizer),
             wrong: wrong(evaluation, base_correct, run),
             base_correct,
             base,
@@ -152,6 +155,7 @@ impl Facts {
                 p_fail: None,
                 verdict: None,
             },
+            strata: self.classes.strata(&self.base, &right),
             answers: Answers {
                 prompts_sha256: self.prompts_sha256.clone(),
                 base: self.base.clone(),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Address, Kind, OverDraws, Place, Provenance, Subject, Verdict, Wrong};
+use super::{Address, Kind, OverDraws, Place, Provenance, Stratum, Subject, Verdict, Wrong};
 use crate::stats::{Criterion, Design, Evidence, Inference, Mean, Proportion};
 
 /// What a cell of a sweep says. How it is written is explained in the schema (module documentation).
@@ -22,6 +22,8 @@ pub struct Measurement {
     pub test: Test,
     /// The answers of single prompts.
     pub answers: Answers,
+    /// The prompts by what is carried, and by the digit that is right; none where every number is one token.
+    pub strata: Vec<Stratum>,
     /// What the means are over.
     pub contexts: ContextCounts,
     /// What the unmodified model says where it is too often wrong for the claim.

@@ -14,8 +14,8 @@ use crate::{Error, Result};
 struct Extent<'l> {
     /// The names of the cells of every template.
     found: BTreeMap<SetOfPrompts, BTreeSet<&'l str>>,
-    /// The most cells of a template, and the most templates, that a run of it asked for.
-    cells: usize,
+    /// The most cells of each template, and the most templates, that a run of it asked for.
+    cells: BTreeMap<SetOfPrompts, usize>,
     templates: Option<usize>,
     /// Whether some template has no number of cells that is known before it is measured.
     open: bool,
@@ -37,7 +37,8 @@ impl<'l> Extent<'l> {
             _ => self.open = true,
         }
         if let Some(place) = line.place() {
-            self.cells = self.cells.max(place.cells.unwrap_or(0));
+            let cells = self.cells.entry(at.set()).or_default();
+            *cells = (*cells).max(place.cells.unwrap_or(0));
             self.templates = self.templates.max(place.templates);
         }
     }
@@ -45,8 +46,17 @@ impl<'l> Extent<'l> {
     /// How many cells there are, and how many there should be, where some are missing.
     fn missing(&self) -> Option<(usize, usize)> {
         let has = self.found.values().map(BTreeSet::len).sum();
-        // Records of schema 2 count the cells of all templates together.
-        let all = self.cells.saturating_mul(self.templates.unwrap_or(1));
+        let most = self.cells.values().max().copied().unwrap_or(0);
+        let all = match self.templates {
+            // Records of schema 2 count the cells of all templates together.
+            None => most,
+            // Of a template without a line it is not known how many it has: at most as many as another.
+            Some(templates) => {
+                let unseen = templates.saturating_sub(self.cells.len());
+                let seen: usize = self.cells.values().sum();
+                seen.saturating_add(unseen.saturating_mul(most))
+            }
+        };
         (!self.open && has < all).then_some((has, all))
     }
 }

@@ -109,17 +109,8 @@ impl Address<'_> {
 
     /// The operation, and where numbers have several tokens their shape and the step.
     pub fn question(&self) -> String {
-        match self
-            .shape
-            .filter(|shape| !shape.is_single() || self.step != Step::At(0))
-        {
-            Some(shape) => {
-                let shape = shape.words(self.operation);
-                match self.step {
-                    Step::Whole => format!("{} {shape} whole", self.operation),
-                    step => format!("{} {shape} step {step}", self.operation),
-                }
-            }
+        match self.shape {
+            Some(shape) => shape.question(self.operation, self.step),
             None => self.operation.to_owned(),
         }
     }

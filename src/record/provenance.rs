@@ -17,6 +17,8 @@ pub struct Provenance {
     pub graph_sha256: String,
     pub tokenizer_sha256: String,
     pub styles_sha256: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chat_template_sha256: Option<String>,
     pub runtime: String,
     pub runtime_version: String,
     pub runtime_sha256: String,

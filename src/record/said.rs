@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::prompt::{Piece, PromptSet, Tokenizer};
+use crate::prompt::{Frame, Piece, PromptSet, Tokenizer};
 
 /// A wrong next token.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ impl Wrong {
             _ => "",
         };
         let hint = match end.ends_with(char::is_whitespace) {
+            // The end is the chat template's, and no style can change it.
+            _ if set.template.frame == Frame::Chat => None,
             // Without its white space the template would end with an operand.
             true if end.trim_end().is_empty() => None,
             true => most(space).then_some(Hint::DropSpace),

@@ -5,18 +5,71 @@ use std::collections::BTreeMap;
 use super::about::About;
 use super::measured::normalised;
 use super::pooled::operands_of;
-use super::{Answers, Counts, Kind, Measurement, Scores, Test, judge, tests};
+use super::strata::Classes;
+use super::{Answers, Counts, Kind, Measurement, Paired, Scores, Test, judge, tests};
 use crate::prompt::{Operation, Shape, Step};
+use crate::stats::discordant;
 
 /// For every cell that was measured at every step of the answers, one for the whole answers; none where an answer is one token. Only
-/// prompts count that were evaluated at every step, and whose operands the records have.
+/// prompts count that were evaluated at every step, and whose operands the records have. The cells are those of one sweep.
 pub fn whole(cells: &[Measurement]) -> Vec<Measurement> {
     let first = |m: &&Measurement| m.place.step == Step::At(0) && several(m).is_some();
-    cells
+    let mut found: Vec<(&Measurement, Measurement)> = cells
         .iter()
         .filter(first)
-        .filter_map(|m| of(m, cells))
-        .collect()
+        .filter_map(|m| Some((m, of(m, cells)?)))
+        .collect();
+    let pairs = found.iter().map(|(m, whole)| pair(m, whole, &found));
+    let pairs: Vec<Option<Paired>> = pairs.collect();
+    for ((_, whole), paired) in found.iter_mut().zip(pairs) {
+        whole.paired = paired;
+    }
+    found.into_iter().map(|(_, whole)| whole).collect()
+}
+
+/// Whole answers against those of the cell to which the first step was compared, if they are of the same prompts. The difference has no
+/// interval.
+fn pair(
+    m: &Measurement,
+    whole: &Measurement,
+    all: &[(&Measurement, Measurement)],
+) -> Option<Paired> {
+    let reference = m.paired.as_ref()?;
+    let is_reference = |other: &&Measurement| {
+        let (here, there) = (&whole.subject, &other.subject);
+        there.ablation == reference.ablation
+            && there.masked_by() == reference.masking
+            && (here.plan.wait, &here.plan.tail) == (there.plan.wait, &there.plan.tail)
+            && (&here.style, &here.operation) == (&there.style, &there.operation)
+            && whole.place.shape == other.place.shape
+            && whole.answers.operands == other.answers.operands
+    };
+    let compared_with_none = all.iter().filter(|(first, _)| first.paired.is_none());
+    let other = compared_with_none
+        .map(|(_, other)| other)
+        .find(is_reference)?;
+    let (here, there) = (&whole.answers.right, &other.answers.right);
+    let pairs = here.iter().copied().zip(there.iter().copied());
+    let (only_here, only_there) = discordant(pairs);
+    let by_operand = columns(whole.answers.operands.as_deref()?.iter());
+    let about = About::of_operands(by_operand, whole.test.inference);
+    Some(Paired {
+        ablation: reference.ablation.clone(),
+        masking: reference.masking.clone(),
+        only_here,
+        only_there,
+        p: about.different(here, there),
+        accuracy_difference: (only_here as f64 - only_there as f64)
+            / whole.counts.prompts.max(1) as f64,
+        ..Paired::default()
+    })
+}
+
+/// The values of every operand, of prompts with as many each.
+fn columns<'a>(prompts: impl Iterator<Item = &'a Vec<i64>> + Clone) -> Vec<Vec<i64>> {
+    let operands = prompts.clone().next().map_or(0, Vec::len);
+    let column = |i: usize| prompts.clone().map(|values| values[i]).collect();
+    (0..operands).map(column).collect()
 }
 
 /// The shape of a measurement whose answers have several tokens.
@@ -104,7 +157,10 @@ fn of(m: &Measurement, cells: &[Measurement]) -> Option<Measurement> {
     let column = |i: usize| all.keys().map(|values| values[i]).collect();
     let by_operand = (0..operation.operands()).map(column).collect();
     let about = About::of_operands(by_operand, m.test.inference);
-    Some(measured(m, &all, &about, constant, &is_constant))
+    let classes = Classes::of_whole(&operation, all.keys().copied());
+    let mut whole = measured(m, &all, &about, constant, &is_constant);
+    whole.strata = classes.strata(&whole.answers.base, &whole.answers.right);
+    Some(whole)
 }
 
 fn measured(
@@ -236,6 +292,44 @@ mod tests_of_whole_answers {
             (Some(29), 10)
         );
         assert_eq!(m.test.verdict.as_ref().unwrap().outcome, Outcome::Pass);
+    }
+
+    /// A cell that is compared with another one at the first step is compared with it in whole answers.
+    #[test]
+    fn whole_answers_are_compared_as_their_steps_are() {
+        let other = |m: Measurement| {
+            let mut other = m;
+            other.place.cell = CellName::new([1], "another cell");
+            other.subject.ablation = "mean".into();
+            other.paired = Some(Paired {
+                ablation: "cama".into(),
+                masking: other.subject.masked_by(),
+                ..Paired::default()
+            });
+            other
+        };
+        let cama = |mut m: Measurement| {
+            m.subject.ablation = "cama".into();
+            m
+        };
+        let cells = [
+            cama(step(0, &[1])),
+            cama(step(1, &[2])),
+            other(step(0, &[1, 3, 4])),
+            other(step(1, &[5, 6, 7, 8])),
+        ];
+        let found = whole(&cells);
+        assert_eq!(found[0].paired, None);
+        let paired = found[1].paired.as_ref().unwrap();
+        // Only the mean is right on 2, only CAMA on 3 to 8.
+        assert_eq!((paired.only_here, paired.only_there), (1, 6));
+        assert!((paired.accuracy_difference + 0.05).abs() < 1e-12);
+        assert!(
+            (paired.p - 0.125).abs() < 1e-12,
+            "two-sided, of 7: {}",
+            paired.p
+        );
+        assert_eq!(paired.accuracy_difference_low, None);
     }
 
     #[test]

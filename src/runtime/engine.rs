@@ -177,6 +177,14 @@ impl Engine {
     /// The runtime's reason.
     pub fn embed(&mut self, ids: Array2<i64>, first: usize) -> Result<Tensor> {
         let positions = Array2::from_shape_fn(ids.dim(), |(_, t)| (first + t) as i64);
+        self.embed_at(ids, positions)
+    }
+
+    /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids` at the positions `positions`, each `[batch, pos]`.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    pub fn embed_at(&mut self, ids: Array2<i64>, positions: Array2<i64>) -> Result<Tensor> {
         let (ids, positions) = (Tensor::from_i64(ids)?, Tensor::from_i64(positions)?);
         let inputs = [(INPUT_IDS, &ids), (POSITION_IDS, &positions)];
         let [stream] = self.embed.run(&inputs, [&resid(0)])?;

@@ -5,12 +5,17 @@ mod batch;
 mod identity;
 mod numbers;
 mod prompts;
+mod provenance;
+mod reach;
 mod request;
 mod run;
 mod shard;
+mod steps;
 
 pub use batch::BatchSize;
-pub use numbers::AskedNumbers;
+pub use numbers::{AskedNumbers, Because};
+pub use prompts::build_all;
+pub use reach::{out_of_reach, values};
 pub use request::{Asked, Method, Request, selection};
 pub use run::{Study, Swept, joined};
 pub use shard::Shard;

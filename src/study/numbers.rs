@@ -1,8 +1,9 @@
 //! How many tokens the numbers of prompts have, as they are asked for.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
-use crate::prompt::{KeyedBy, Numbers, Selection, Shape, Step, Template, Tokenizer, shapes};
+use crate::prompt::{KeyedBy, Numbers, Shape, Step, Template};
 use crate::{Error, Result};
 
 /// Which shapes and steps are asked for.
@@ -67,17 +68,42 @@ impl AskedNumbers {
     }
 }
 
-/// The shape that most prompts of a template have; `None` where no prompt has one.
-///
-/// # Errors
-/// Too many combinations to enumerate; the tokenizer's own reason.
-pub(super) fn most_frequent(
-    template: &Template,
-    tokenizer: &Tokenizer,
-    selection: &Selection,
-) -> Result<Option<Shape>> {
-    let found = shapes(template, tokenizer, selection)?.into_iter();
-    // The smallest of equals.
-    let most = found.max_by_key(|(shape, count)| (*count, std::cmp::Reverse(shape.clone())));
-    Ok(most.map(|(shape, _)| shape))
+/// How many tokens the numbers of a template have; one each where it has no prompts.
+pub(super) fn shape_or_single(shape: Option<&Shape>, template: &Template) -> Shape {
+    let single = || Shape::single(template.operation.operands());
+    shape.cloned().unwrap_or_else(single)
+}
+
+/// Why prompts of a shape are asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Because {
+    /// The user asks for the shape.
+    Asked,
+    /// The template has prompts whose numbers are one token each.
+    Single,
+    /// It has none, and no other shape has more prompts.
+    MostFrequent,
+}
+
+impl Because {
+    /// Why prompts of this shape are asked, where these numbers are asked for.
+    pub fn of(asked: &AskedNumbers, shape: &Shape) -> Self {
+        match asked.shapes.is_empty() {
+            false => Self::Asked,
+            true if shape.is_single() => Self::Single,
+            true => Self::MostFrequent,
+        }
+    }
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Asked => "--shape asks for it",
+            Self::Single => "it is asked by default, because every number is one token",
+            Self::MostFrequent => {
+                "it is asked by default, because no prompt has numbers of one token each and no other shape has more prompts"
+            }
+        })
+    }
 }

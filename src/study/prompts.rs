@@ -1,12 +1,12 @@
 //! The prompts of templates, as they are asked for.
 
-use super::numbers::{AskedNumbers, most_frequent};
+use super::numbers::AskedNumbers;
 use crate::model::Model;
-use crate::prompt::{Numbers, PromptSet, Selection, Template};
+use crate::prompt::{Numbers, PromptSet, Selection, Template, shapes};
 use crate::{Error, Result};
 
-/// The prompts of a template, a set for every shape and step that is asked for.
-pub(super) fn build_all(
+/// The prompts of a template, a set for every shape and step that is asked for, or why there are none.
+pub fn build_all(
     template: Template,
     model: &Model,
     selection: &Selection,
@@ -20,7 +20,8 @@ pub(super) fn build_all(
             let built = set(single.clone());
             match &built.1 {
                 Err(Error::NoPrompts { .. }) => {
-                    match most_frequent(&template, &model.tokenizer, selection) {
+                    let found = shapes(&template, &model.tokenizer, selection);
+                    match found.map(|found| found.most_frequent().cloned()) {
                         // There is none at all, for the reason that single tokens have.
                         Ok(None) => return vec![built],
                         Ok(Some(shape)) => Ok(vec![shape]),

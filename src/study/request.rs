@@ -127,17 +127,21 @@ impl Asked {
         }
     }
 
-    /// The templates that are asked for of a model.
+    /// The templates that are asked for of a model, with its chat template around those that want it.
     ///
     /// # Errors
-    /// A style or an operation that the file does not have.
+    /// A style or an operation that the file does not have; a chat template that cannot be used.
     pub fn templates(&self, styles: &Styles, model: &Model) -> Result<Vec<Template>> {
         let preset = model.preset.filter(|_| !self.is_own());
         let chosen = match preset {
             Some(preset) => preset.styles.iter().map(|&id| id.to_owned()).collect(),
             None => self.named().to_vec(),
         };
-        styles.select(&chosen, &self.operations)
+        let chosen = styles.select(&chosen, &self.operations)?;
+        chosen
+            .iter()
+            .map(|template| model.framed(template))
+            .collect()
     }
 }
 

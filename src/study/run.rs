@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use super::identity::{Identity, VERSION};
+use super::numbers::shape_or_single;
 use super::prompts::{build, build_all};
+use super::provenance::provenance;
+use super::steps::{Steps, Wanted};
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
-use crate::intervene::{Ablation, Plan};
-use crate::measure::{self, Checked, Fronts, Way, preflight};
+use crate::intervene::Plan;
+use crate::measure::{self, Checked, Fronts, preflight};
 use crate::model::Model;
 use crate::prompt::{Operation, PromptSet, Selection, Step, Styles, Template};
 use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
@@ -90,18 +93,17 @@ impl Study {
         &self.request
     }
 
-    /// A template by its style and operation.
+    /// A template by its style and operation, with the model's chat template around it if it wants that.
     ///
     /// # Errors
-    /// The styles do not have it.
+    /// The styles do not have it; a chat template that cannot be used.
     pub fn template_of(&self, style: &str, operation: &Operation) -> Result<Template> {
         let found = self
             .styles
             .select(&[style.to_owned()], std::slice::from_ref(operation))?;
-        Ok(found
-            .into_iter()
-            .next()
-            .expect("a template for what was selected, or an error"))
+        let found = found.first();
+        self.model
+            .framed(found.expect("a template for what was selected, or an error"))
     }
 
     /// Asks for other prompts of the same file of styles, and measures and judges otherwise, from here on.
@@ -137,7 +139,8 @@ impl Study {
         let next =
             (1..templates.len()).map(|i| &templates[(own.unwrap_or(0) + i) % templates.len()]);
         let sets = next
-            .map(|template| build(template.clone(), &self.model, &self.selection, &set.numbers).1);
+            .filter_map(|template| self.model.framed(template).ok())
+            .map(|template| build(template, &self.model, &self.selection, &set.numbers).1);
         sets.filter_map(Result::ok)
             .filter(|other| other.roles == set.roles)
             .collect()
@@ -191,15 +194,32 @@ impl Study {
             lines: Vec::new(),
             failures: Vec::new(),
         };
-        for (t, (template, set)) in sets.iter().enumerate() {
-            let todo = sweep.todo(
-                (t, template),
+        let of_template = |t: usize| {
+            sweep.todo(
+                (t, &sets[t].0),
                 &seats[t],
                 self.request.shard,
                 journal.as_ref(),
-            );
+            )
+        };
+        let todos: Vec<Vec<(&dyn Unit, Todo)>> = (0..sets.len()).map(of_template).collect();
+        let mut steps = Steps::default();
+        for (t, (template, set)) in sets.iter().enumerate() {
+            let todo = &todos[t];
             if todo.is_empty() {
                 continue;
+            }
+            if !steps.holds(t) {
+                let shape = shape(&self.engine);
+                steps = Steps::of(sets, t, |t| {
+                    let other = || {
+                        sets[t]
+                            .1
+                            .as_ref()
+                            .map_or(Vec::new(), |set| self.other_operations(set))
+                    };
+                    Wanted::of(&todos[t], shape, other)
+                });
             }
             let mut take = |lines: &[Line], new: bool| -> Result<()> {
                 if let (Some(journal), true) = (&mut *journal, new) {
@@ -211,7 +231,15 @@ impl Study {
             };
             let mut emit = Emit { take: &mut take };
             let evaluated = match set {
-                Ok(set) => self.template(sweep, &seats[t], set, &todo, &mut emit),
+                Ok(set) => {
+                    let at = At {
+                        sets,
+                        template: t,
+                        set,
+                        seat: &seats[t],
+                    };
+                    self.template(sweep, at, &steps, todo, &mut emit)
+                }
                 // Built again, there are none for the same reason.
                 Err(_) => (self.prompts(template.clone()).into_iter())
                     .try_for_each(|(_, set)| set.map(drop)),
@@ -247,56 +275,50 @@ impl Study {
         }
     }
 
-    /// Measures the units of one template that are still to be measured.
+    /// Measures the units of a template that are still to be measured.
     fn template(
         &mut self,
         sweep: &Sweep<'_>,
-        seat: &Seat,
-        set: &PromptSet,
+        at: At<'_>,
+        steps: &Steps,
         todo: &[(&dyn Unit, Todo)],
         emit: &mut Emit<'_>,
     ) -> Result<()> {
-        if todo.iter().all(|(_, todo)| todo.is_done()) {
-            return todo
-                .iter()
-                .try_for_each(|(_, todo)| emit.known(&todo.known));
-        }
-        let shape = shape(&self.engine);
-        let pending = || todo.iter().filter(|(_, todo)| !todo.is_done());
-        let mut asked: Vec<&'static dyn Ablation> = Vec::new();
-        for ablation in pending().flat_map(|(unit, _)| unit.ablations()) {
-            if asked.iter().all(|known| known.name() != ablation.name()) {
-                asked.push(ablation);
-            }
-        }
-        let operations = match asked.iter().any(|ablation| ablation.needs_operations()) {
-            true => self.other_operations(set),
-            false => Vec::new(),
-        };
-        asked.retain(|ablation| !ablation.needs_operations() || !operations.is_empty());
-        let plans: Vec<Plan> = pending().flat_map(|(unit, _)| unit.plans(shape)).collect();
-        let waits: BTreeSet<usize> = plans.iter().map(|plan| plan.wait).collect();
-        let waits: Vec<usize> = waits.into_iter().collect();
         let method = self.request.method;
-        let request = measure::Request {
+        let how = measure::Request {
             estimator: method.estimator,
             limit: Some(method.limit),
             seed: self.request.asked.seed,
             batch: self.batch,
             way: method.way,
-            operations: &operations,
-            ..measure::Request::new(&plans, &asked)
+            boundaries: sweep.boundaries,
+            ..measure::Request::new(&[], &[])
         };
+        let At {
+            sets,
+            template,
+            set,
+            seat,
+        } = at;
+        let Some(wanted) = steps.wanted(template) else {
+            return todo
+                .iter()
+                .try_for_each(|(_, todo)| emit.known(&todo.known));
+        };
+        let request = wanted.request(&how);
         let checked = preflight(&mut self.engine, &self.model, set, &request)?;
-        warn(&set.template, checked);
-        let run = run_of(&self.model, &method, sweep.experiment, &self.provenance);
+        warn(set, checked);
+        let provenance = self.provenance_of(set);
+        let run = run_of(&self.model, &method, sweep.experiment, &provenance);
+        let mut first_pass = |engine: &mut Engine| steps.take(engine, sets, template, &how);
         let mut bench = Workbench {
             engine: &mut self.engine,
             set,
             request,
-            waits: &waits,
+            waits: &wanted.waits,
             run: &run,
             seat,
+            first_pass: &mut first_pass,
             evaluation: None,
         };
         for (unit, todo) in todo {
@@ -309,6 +331,19 @@ impl Study {
     }
 }
 
+/// A template of a study.
+#[derive(Clone, Copy)]
+struct At<'a> {
+    /// All of them, with their prompts.
+    sets: &'a [(Template, Result<PromptSet>)],
+    /// Its index.
+    template: usize,
+    /// Its prompts.
+    set: &'a PromptSet,
+    /// Where its lines stand.
+    seat: &'a Seat,
+}
+
 /// An experiment as a sweep over the templates of a study.
 struct Sweep<'a> {
     experiment: &'a dyn Experiment,
@@ -316,6 +351,8 @@ struct Sweep<'a> {
     identity: String,
     /// The cells of each unit on a template.
     cells: Vec<Vec<CellName>>,
+    /// The number of boundaries of all units.
+    boundaries: usize,
 }
 
 impl<'a> Sweep<'a> {
@@ -339,6 +376,10 @@ impl<'a> Sweep<'a> {
         Self {
             identity: identity.digest(),
             cells: units.iter().map(|unit| unit.cells(shape)).collect(),
+            boundaries: {
+                let plans: Vec<Plan> = units.iter().flat_map(|unit| unit.plans(shape)).collect();
+                measure::boundaries(&plans).len()
+            },
             experiment,
             units,
         }
@@ -346,14 +387,18 @@ impl<'a> Sweep<'a> {
 
     /// Where the lines of a template stand.
     fn seat(&self, study: &Study, template: usize) -> Seat {
-        let numbers = study.sets[template].1.as_ref().ok().map(|set| &set.numbers);
+        let (asked, set) = &study.sets[template];
+        let numbers = set.as_ref().ok().map(|set| &set.numbers);
+        let shape = shape_or_single(numbers.map(|numbers| &numbers.shape), asked);
+        let units = self.units.iter().zip(&self.cells);
+        let of_template = units.filter(|(unit, _)| unit.applies(&shape));
         Seat {
             sweep: self.identity.clone(),
             kind: self.experiment.kind(),
             template,
             shape: numbers.map(|numbers| numbers.shape.clone()),
             step: numbers.map_or(Step::default(), |numbers| numbers.step),
-            cells: self.cells.iter().map(Vec::len).sum(),
+            cells: of_template.map(|(_, cells)| cells.len()).sum(),
             templates: study.sets.len(),
         }
     }
@@ -379,7 +424,9 @@ impl<'a> Sweep<'a> {
         };
         let units = self.units.iter().map(|unit| &**unit);
         let units = units.zip(&self.cells).enumerate();
-        let of_shard = units.filter(|(u, _)| shard.takes(t * self.units.len() + u));
+        let shape = shape_or_single(seat.shape.as_ref(), template);
+        let of_shard = units
+            .filter(|(u, (unit, _))| unit.applies(&shape) && shard.takes(t * self.units.len() + u));
         let todo = |(_, (unit, cells)): (usize, (&'a dyn Unit, &Vec<CellName>))| {
             let known = cells.iter().filter_map(known);
             let known = known.map(|line| line.clone().of_template(t)).collect();
@@ -429,10 +476,9 @@ fn run_of<'a>(
 }
 
 /// Says loudly if the model would rather be asked with something else in front.
-fn warn(template: &Template, checked: Checked) {
+fn warn(set: &PromptSet, checked: Checked) {
     if let Some(fronts) = checked.fronts.filter(Fronts::other_is_better) {
-        let (style, operation) = (&template.style, &template.operation);
-        eprintln!("WARNING: {style} {operation}: {fronts}");
+        eprintln!("WARNING: {}: {fronts}", set.name());
     }
 }
 
@@ -442,48 +488,4 @@ pub fn joined(lines: &[Line]) -> String {
         .iter()
         .map(|line| format!("{}\n", line.text))
         .collect()
-}
-
-fn provenance(
-    model: &Model,
-    engine: &Engine,
-    styles: &Styles,
-    selection: &Selection,
-    asked: &Asked,
-    method: &Method,
-    batch: usize,
-) -> Provenance {
-    let (runtime, placement) = (engine.runtime(), engine.placement());
-    let provider = placement.provider_library.as_deref();
-    Provenance {
-        crate_version: env!("CARGO_PKG_VERSION").to_owned(),
-        model_sha256: model.hash.to_string(),
-        graph_sha256: engine.graph_hash().to_string(),
-        tokenizer_sha256: model.tokenizer.hash().to_string(),
-        styles_sha256: styles.hash().to_string(),
-        runtime: "onnxruntime".to_owned(),
-        runtime_version: runtime.version().to_owned(),
-        runtime_sha256: runtime.hash().to_string(),
-        device: placement.to_string(),
-        provider_sha256: provider
-            .and_then(|library| runtime.provider_hash(library))
-            .map(|hash| hash.to_string()),
-        tf32: placement.tf32,
-        mapped_weights: placement.mapped == Some(true),
-        providers: engine.providers().clone(),
-        dtype: model.precision.dtype().to_string(),
-        threads: runtime.threads(),
-        batch,
-        masked: method.way == Way::Masked || !engine.takes_keys_values(),
-        seed: selection.seed,
-        operands: [*selection.operands.start(), *selection.operands.end()],
-        results: [*selection.results.start(), *selection.results.end()],
-        limit: Some(method.limit),
-        contexts: selection.contexts,
-        contexts_from: selection.contexts_from.name().to_owned(),
-        key: asked.numbers.keyed_by,
-        bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
-        bos_id: model.bos(),
-        bos_rule: Some(model.front.rule.to_string()),
-    }
 }

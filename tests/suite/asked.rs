@@ -165,3 +165,41 @@ fn records_name_the_rule_and_the_contexts() {
         }
     }
 }
+
+/// A claim that no verdict can reach is said to be one before anything is measured, where verdicts are claims.
+#[rstest]
+#[case(
+    "run",
+    "0..=4",
+    Some("73 right answers at least, and symbolic A+B has 25 prompts")
+)]
+#[case(
+    "reproduce --wait 3 --transfer 2",
+    "0..=4",
+    Some("symbolic A+B has 25 prompts")
+)]
+#[case("run --limit 30", "0..=9", Some("symbolic A+B has 30 prompts"))]
+#[case("run --claim 0.8", "0..=4", None)]
+#[case("run", "0..=9", None)]
+#[case(
+    "run --inference operands",
+    "0..=9",
+    Some("72 right answers over 72 values of every operand")
+)]
+#[case("waiting --wait 3", "0..=4", None)]
+fn what_is_out_of_reach_is_said_first(
+    #[case] verb: &str,
+    #[case] operands: &str,
+    #[case] expected: Option<&str>,
+) {
+    let output = planted(verb).operands(operands).run().output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let line = said
+        .lines()
+        .find(|line| line.starts_with("no verdict can be a pass"));
+    match expected {
+        Some(part) => assert!(line.is_some_and(|line| line.contains(part)), "{said}"),
+        None => assert_eq!(line, None, "{said}"),
+    }
+}

@@ -25,7 +25,7 @@ fn tolerance() -> f32 {
     af1::measure::same_up_to(af1::graph::Precision::F32)
 }
 
-/// AF1 with every kind of tail that can be compiled, and one that cannot.
+/// Plans with every kind of tail, and with maskings that can be compiled and that cannot.
 fn plans(wait: usize, transfer: usize, layers: usize) -> Vec<Plan> {
     let head = |layer, head| Head { layer, head };
     let first = BTreeSet::from([head(wait, 0), head(wait, 2)]);
@@ -34,6 +34,8 @@ fn plans(wait: usize, transfer: usize, layers: usize) -> Vec<Plan> {
     plans.push(Plan::af1(wait, layers - wait));
     plans.push(Plan::pruned(wait, transfer, first));
     plans.push(Plan::pruned(wait, transfer, later));
+    plans.extend([0, wait, layers].map(Plan::waiting));
+    plans.extend([0, wait].map(|from| Plan::knockout(from, 2)));
     for name in ["no-sink", "value-zero"] {
         plans.push(Plan::af1(wait, transfer).with(Technique::named(name).unwrap()));
     }
@@ -137,6 +139,8 @@ fn family_answers_the_same_compiled(family: &str) {
     let set = build(&model, &template("symbolic", "A+B"), 0..=9, 0..=19);
     let of = |wait, transfer| Plan::af1(wait, transfer);
     let mut plans = vec![of(0, 0), of(0, 1), of(0, 2), of(1, 0), of(1, 1)];
+    plans.extend([0, 1, model.sizes.layers].map(Plan::waiting));
+    plans.push(Plan::knockout(0, 1));
     for name in ["no-sink", "value-zero"] {
         plans.push(of(0, 1).with(Technique::named(name).unwrap()));
     }

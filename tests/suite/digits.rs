@@ -13,7 +13,8 @@ use rstest::rstest;
 use serde_json::Value;
 
 use super::fixtures::{path, smollm2, template};
-use super::program::planted;
+use super::gate::Reference;
+use super::program::{Words, af1, planted, stdout};
 
 /// A tokenizer that takes every digit apart.
 fn tokenizer() -> Tokenizer {
@@ -68,8 +69,10 @@ fn every_prompt_has_a_shape(#[values("A+B", "A-B")] operation: &str) {
             }
         }
     }
-    assert_eq!(found, expected);
-    for (shape, count) in found {
+    assert_eq!(found.counts, expected);
+    let all = expected.values().sum();
+    assert_eq!((found.looked_at, found.of), (all, all));
+    for (shape, count) in found.counts {
         for step in (0..shape.answer).map(Step::At).chain([Step::Stop]) {
             let numbers = Numbers {
                 shape: shape.clone(),
@@ -144,6 +147,21 @@ fn keys_are_what_they_say(#[values(KeyedBy::Span, KeyedBy::Token)] keyed_by: Key
             assert_eq!(Some(key), Key::of(of), "position {t} of {:?}", prompt.text);
         }
     }
+}
+
+/// The same prompts under the other key have the keys of prompts that are made with it.
+#[rstest]
+fn keys_are_changed_afterwards(
+    #[values("2+2=2", "1+2=2", "2+2=3")] shape: &str,
+    #[values(Step::At(0), Step::At(1), Step::Stop)] step: Step,
+    #[values(KeyedBy::Span, KeyedBy::Token)] keyed_by: KeyedBy,
+) {
+    let made = set("A+B", &numbers(shape, step, keyed_by));
+    let other = set("A+B", &numbers(shape, step, keyed_by.other())).keyed(keyed_by);
+    assert_eq!(
+        (&made.prompts, &made.numbers),
+        (&other.prompts, &other.numbers)
+    );
 }
 
 /// Numbers of one token are the case that was always there.
@@ -255,10 +273,93 @@ fn counts_equal_the_reference(
     }
 }
 
+/// `af1 inspect` counts the prompts of every shape, says which one is asked and why, and shows an example of every step with what stands
+/// where.
+#[rstest]
+#[case("", "", "2+2=2", &["0", "1"], "no other shape has more prompts")]
+#[case("--shape 2+1=2 --step 1,stop --key token", "token", "2+1=2", &["1", "stop"], "--shape asks for it")]
+fn inspect_shows_shapes_and_steps(
+    #[case] words: &str,
+    #[case] key: &str,
+    #[case] shape: &str,
+    #[case] steps: &[&str],
+    #[case] because: &str,
+) {
+    let program = "inspect --model smollm2-135m-instruct --style calculate --operation A+B --operands 8..=39 --results 0..=299";
+    let json = stdout(af1(&format!("{program} {words} --format json")));
+    let found: Value = serde_json::from_str(&json).unwrap();
+    let template = &found["templates"][0];
+    // 8 and 9 are one token each, 10 to 39 are two; every sum has two.
+    let (one, two) = (2, 30);
+    let counts = [
+        ("1+1=2", one * one),
+        ("1+2=2", one * two),
+        ("2+1=2", two * one),
+        ("2+2=2", two * two),
+    ];
+    let shapes = template["shapes"]["of"].as_array().unwrap();
+    assert_eq!(shapes.len(), counts.len());
+    for (found, (words, count)) in shapes.iter().zip(counts) {
+        assert_eq!(
+            (&found["shape"], &found["prompts"]),
+            (&words.into(), &count.into())
+        );
+        let asked = found["asked"].as_str().unwrap_or_default();
+        assert_eq!(asked.contains(because), words == shape, "{found}");
+    }
+    assert_eq!(template["shapes"]["prompts"], 32 * 32);
+    let found = template["steps"].as_array().unwrap();
+    let names: Vec<&str> = found
+        .iter()
+        .map(|step| step["step"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, steps);
+    let count = counts.iter().find(|(words, _)| *words == shape).unwrap().1;
+    for step in found {
+        assert_eq!(
+            (&step["shape"], &step["prompts"]),
+            (&shape.into(), &count.into())
+        );
+        assert_eq!(step["key"], if key.is_empty() { "span" } else { key });
+        let of = |role: &str| -> String {
+            let tokens = step["tokens"].as_array().unwrap().iter();
+            let tokens = tokens.filter(|token| token["role"] == role);
+            tokens
+                .map(|token| token["text"].as_str().unwrap())
+                .collect()
+        };
+        let [a, b]: [i64; 2] = ["A", "B"].map(|role| of(role).parse().unwrap());
+        let sum = (a + b).to_string();
+        assert_eq!(step["example"], format!("Calculate: {a} + {b} = "));
+        let (given, right) = match step["step"].as_str().unwrap() {
+            "stop" => (&*sum, None),
+            step => (
+                &sum[..step.parse().unwrap()],
+                Some(&sum[step.parse::<usize>().unwrap()..][..1]),
+            ),
+        };
+        // The last token of what is given is where the next one is read; without any it is the text's last.
+        let (so_far, last) = given.split_at(given.len().saturating_sub(1));
+        assert_eq!(of("answer"), so_far);
+        assert_eq!(of("last"), if last.is_empty() { " " } else { last });
+        assert_eq!(of("bos"), "<|endoftext|>");
+        match right {
+            Some(right) => assert_eq!(step["right"], serde_json::json!([right])),
+            None => assert_eq!(step["right"], Value::Null),
+        }
+    }
+    let text = stdout(af1(&format!("{program} {words}")));
+    for part in [
+        because,
+        "last \"",
+        &format!("A+B {shape} step {}", steps[0]),
+    ] {
+        assert!(text.contains(part), "no {part:?} in {text}");
+    }
+}
+
 /// A verb that knows numbers of one token alone says so, and does not pass over what is asked for.
 #[rstest]
-#[case("inspect --shape 2+2=2")]
-#[case("inspect --step stop")]
 #[case("export --out nowhere --af1 3,2 --key token")]
 fn what_would_be_passed_over_is_refused(#[case] verb: &str) {
     let mut run = planted(verb).run();
@@ -266,4 +367,130 @@ fn what_would_be_passed_over_is_refused(#[case] verb: &str) {
     assert_eq!(output.status.code(), Some(exit::USAGE.into()));
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("numbers of one token each"), "{said}");
+}
+
+/// Records count the prompts of every class of carries, at every step and of whole answers; tables show them. What is carried is found here
+/// by adding digit by digit, and what is right is what an independent implementation found.
+#[test]
+fn carries_are_strata_of_records() {
+    let program = "run --model smollm2-135m-instruct --style calculate --operation A+B --operands 10..=39 --results 0..=299 \
+                   --wait 20 --transfer 6 --ablation cama";
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("digits.jsonl");
+    let mut run = af1(program);
+    let table = stdout(run.arg("--record").arg(&record));
+    let lines = stdout(af1("report --format json").arg(&record));
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let lines: Vec<Value> = lines.filter(|line| line.get("strata").is_some()).collect();
+    let steps: Vec<&str> = lines
+        .iter()
+        .map(|line| line["step"].as_str().unwrap())
+        .collect();
+    assert_eq!(steps, ["0", "1", "whole"]);
+    let bits = Reference::of_smollm2();
+    let both = |of: &dyn Fn(&str) -> Vec<bool>, step: &str| match step {
+        "whole" => of("0").iter().zip(of("1")).map(|(a, b)| *a && b).collect(),
+        step => of(step),
+    };
+    let prompts: Vec<(i64, i64)> = (10..40)
+        .flat_map(|a| (10..40).map(move |b| (a, b)))
+        .collect();
+    for line in &lines {
+        let step = line["step"].as_str().unwrap();
+        let base = both(&|step| bits.base(step), step);
+        let right = both(&|step| bits.af1(step, "span"), step);
+        let mut expected: BTreeMap<String, [usize; 4]> = BTreeMap::new();
+        for (i, (a, b)) in prompts.iter().enumerate() {
+            // No sum of these has a third digit, so that only the units can carry.
+            let carry = if a % 10 + b % 10 > 9 { "tens" } else { "none" };
+            let sum = (a + b).to_string();
+            let digit = match step {
+                "1" => &sum[1..],
+                _ => &sum[..1],
+            };
+            let counts = [true, base[i], right[i], base[i] && right[i]];
+            for class in [carry, digit] {
+                let all = expected.entry(class.to_owned()).or_default();
+                all.iter_mut()
+                    .zip(counts)
+                    .for_each(|(n, counts)| *n += usize::from(counts));
+            }
+        }
+        let strata = line["strata"].as_array().unwrap();
+        assert_eq!(strata.len(), expected.len(), "{line}");
+        for stratum in strata {
+            let class = stratum.get("carry").or(stratum.get("digit")).unwrap();
+            let expected = expected[class.as_str().unwrap()];
+            let fields = ["prompts", "base_correct", "correct", "correct_given_base"];
+            let found = fields.map(|field| stratum[field].as_u64().unwrap() as usize);
+            // The reference names one prompt at most whose answer rounding may decide.
+            let apart: usize = found.iter().zip(expected).map(|(a, b)| a.abs_diff(b)).sum();
+            assert!(
+                found[..2] == expected[..2] && apart <= 2,
+                "{step} {class}: {found:?}, {expected:?}"
+            );
+        }
+    }
+    let shown = stdout(af1("report").arg(&record));
+    for text in [&table, &shown] {
+        assert!(text.contains("by carry: what is carried"), "{text}");
+        assert!(text.contains("A+B 2+2=2 whole"), "{text}");
+    }
+    let page = stdout(af1("report --format html").arg(&record));
+    assert!(page.contains("by carry: what is carried") && page.contains("by digit: "));
+}
+
+/// `alternatives` have a row for the other key, which is what is found where that key is asked for; the table says the key of each row.
+#[rstest]
+#[case("span", "token")]
+#[case("token", "span")]
+fn alternatives_have_the_other_key(#[case] key: &str, #[case] other: &str) {
+    let model = super::tokenizers::with("digits");
+    let program = |verb: &str, key: &str| {
+        let mut run = af1(verb);
+        run.arg("--model").arg(model.path());
+        run.words(&format!("--style calculate --operation A+B --operands 8..=25 --shape 2+2=2 --wait 1 --transfer 1 --key {key}"));
+        run
+    };
+    let cells = |text: String| -> Vec<Value> {
+        let lines = text
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines
+            .filter(|line| line["ablation"] == "cama" && line["masking"] == "abp")
+            .collect()
+    };
+    let beside = cells(stdout(program("alternatives --format json", key)));
+    let alone = cells(stdout(program("run --ablation cama --format json", other)));
+    for step in ["0", "1"] {
+        let of = |all: &[Value]| -> Vec<Value> {
+            all.iter()
+                .filter(|line| line["step"] == step)
+                .cloned()
+                .collect()
+        };
+        let (beside, alone) = (of(&beside), of(&alone));
+        let [own, there] = &beside[..] else {
+            panic!("{beside:?}");
+        };
+        assert_eq!(
+            (&own["provenance"]["key"], &there["provenance"]["key"]),
+            (&key.into(), &other.into())
+        );
+        assert_eq!(there["paired"]["ablation"], "cama");
+        assert_eq!(there["answers"], alone[0]["answers"]);
+        for field in ["logit_difference", "kl_divergence"] {
+            let value = |line: &Value| line[field].as_f64().unwrap();
+            let apart = (value(there) - value(&alone[0])).abs();
+            assert!(apart < 1e-6, "{field} is apart by {apart}");
+            // The keys are not the same: 12 and 22 share a token, and not a number.
+            assert!((value(there) - value(own)).abs() > 1e-6, "{field} of {own}");
+        }
+    }
+    let table = stdout(program("alternatives", key));
+    assert!(table.contains("| keyed by |"), "{table}");
+    // A claim is about the key that is asked for alone.
+    assert_eq!(table.matches("cama AF1(1, 1): ").count(), 2, "{table}");
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use af1::error::exit;
+use af1::stats::Proportion;
 use rstest::rstest;
 
 use super::fixtures::path;
@@ -161,6 +162,12 @@ fn a_baseline_is_held() {
     &["level 0.2", "limit 0", "estimator \"best\"", "claim 1: ", "not an operation", "transfer 0", "no sample can show 1", "\"cama\"", "\"nothing\"", "necessity_drop 1.5", "baseline_margin 0"])]
 #[case("[[claim]]\nstyle = \"symbolic\"\nfaithfull = 0.9\n", &["unknown field `faithfull`"])]
 #[case("operands = \"9..=0\"\n[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["claim 1: operands \"9..=0\" is an empty range"])]
+#[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nshape = \"2+2\"\nstep = 7\nkey = \"digit\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n",
+    &["claim 1: shape \"2+2\" is no shape", "step \"7\" is no step", "key \"digit\" is no key of means"])]
+#[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nshape = \"2+2=2\"\nstep = 2\nwait = 3\ntransfer = 2\nfaithful = 0.9\n\
+    [[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nshape = \"2+2+2=2\"\nstep = \"whole\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n",
+    &["claim 1: step 2: an answer of the shape 2+2=2 has 2 tokens", "claim 2: shape", "as many operands as A+B has, 2"])]
+#[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nstep = 1\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["claim 1: ", "no answer of the shapes that are asked for has so many tokens"])]
 #[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nresults = \"none\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["claim 1: results \"none\" is not a range"])]
 fn a_wrong_gate(#[case] text: &str, #[case] parts: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
@@ -315,4 +322,112 @@ fn what_cannot_be_evaluated_is_no_pass() {
         printed.contains("gate: inconclusive") && printed.contains("it can be evaluated"),
         "{printed}"
     );
+}
+
+/// A gate on a model whose tokenizer takes numbers apart: without a word about it the whole answers of the most frequent shape are asked; a
+/// claim may name a step and a key. The counts are those of an independent implementation.
+#[test]
+fn whole_answers_and_steps_are_claimed() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("gate.toml");
+    let claim = "[[claim]]\nstyle = \"calculate\"\noperation = \"A+B\"\nwait = 20\ntransfer = 6\nfaithful = 0.5\nright_answers = 901\n";
+    let ranges = "operands = \"10..=39\"\nresults = \"0..=299\"\n";
+    let step = "step = 1\nkey = \"token\"\nshape = \"2+2=2\"\n";
+    std::fs::write(&config, format!("{ranges}{claim}{claim}{step}")).unwrap();
+    let mut run = af1("gate --model smollm2-135m-instruct --format json --config");
+    let output = run.arg(&config).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let whole = "calculate A+B 2+2=2 whole";
+    let one = "calculate A+B 2+2=2 step 1";
+    for part in [
+        format!("claim 1: {whole} has 900 prompts, of which 900 are evaluated at most"),
+        format!("claim 2: {one} has 900 prompts"),
+        "WARNING: claim 1 cannot pass: right_answers 901 takes as many prompts at least; there are 900 prompts".to_owned(),
+    ] {
+        assert!(said.contains(&part), "no {part:?} in {said}");
+    }
+    assert!(!said.contains("cannot pass: faithful"), "{said}");
+    let bits = Reference::of_smollm2();
+    let both =
+        |a: &[bool], b: &[bool]| -> Vec<bool> { a.iter().zip(b).map(|(a, b)| *a && *b).collect() };
+    let [zero, first] = ["0", "1"].map(|step| bits.base(step));
+    let right = |step: &str, key: &str| bits.af1(step, key);
+    let expected = [
+        (
+            format!("{whole} AF1(20, 6)"),
+            both(&zero, &first),
+            both(&right("0", "span"), &right("1", "span")),
+        ),
+        (
+            format!("{one} AF1(20, 6), keyed by token"),
+            first,
+            right("1", "token"),
+        ),
+    ];
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let lines = printed
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let answers: Vec<_> = lines.filter(|line| line["experiment"] == "gate").collect();
+    assert_eq!(answers.len(), expected.len());
+    for (answer, (claim, base, right)) in answers.iter().zip(expected) {
+        assert_eq!(answer["claim"], claim);
+        let reason = |asked: &str| {
+            let mut all = answer["conditions"].as_array().unwrap().iter();
+            let found = all.find(|condition| condition["asked"].as_str().unwrap().contains(asked));
+            found.unwrap()["reason"].as_str().unwrap().to_owned()
+        };
+        let count = |bits: &[bool]| bits.iter().filter(|bit| **bit).count();
+        let only = format!("only {}: ", count(&base));
+        let enough = reason("right answers of the model");
+        assert!(enough.starts_with(&only), "{enough}");
+        // Rounding may decide where two logits are nearly equal: the reference names one such prompt at most.
+        let kept = count(&both(&base, &right));
+        let said = reason("faithful at least");
+        let begins = |kept: usize| {
+            let low = Proportion::wilson(kept, count(&base)).low;
+            said.contains(&format!(
+                "the interval begins at {low:.3}, the claim is 0.5"
+            ))
+        };
+        assert!((kept - 1..=kept + 1).any(begins), "{kept}: {said}");
+    }
+}
+
+/// What `fixtures/reference/digits.json` says of SmolLM2's prompts, in their order.
+pub struct Reference(serde_json::Value);
+
+impl Reference {
+    pub fn of_smollm2() -> Self {
+        let text = std::fs::read_to_string(path("reference/digits.json")).unwrap();
+        let mut all: serde_json::Value = serde_json::from_str(&text).unwrap();
+        Self(all["models"][0].take())
+    }
+
+    fn step(&self, step: &str) -> &serde_json::Value {
+        let mut steps = self.0["steps"].as_array().unwrap().iter();
+        steps.find(|found| found["step"] == step).unwrap()
+    }
+
+    /// Which prompts the model answers rightly at a step.
+    pub fn base(&self, step: &str) -> Vec<bool> {
+        bits(&self.step(step)["base"])
+    }
+
+    /// Which AF1(20, 6) does, with leave-one-out.
+    pub fn af1(&self, step: &str, key: &str) -> Vec<bool> {
+        let mut groups = self.step(step)["groups"].as_array().unwrap().iter();
+        let group =
+            groups.find(|group| group["key"] == key && group["estimator"] == "leave-one-out");
+        bits(&group.unwrap()["cells"]["af1 20 6"])
+    }
+}
+
+/// A bit a prompt, four a digit, the first the highest; there are 900.
+fn bits(of: &serde_json::Value) -> Vec<bool> {
+    let digits = of["bits"].as_str().unwrap().chars();
+    let digits = digits.map(|digit| digit.to_digit(16).unwrap());
+    let bits = digits.flat_map(|digit| (0..4).rev().map(move |bit| digit >> bit & 1 == 1));
+    bits.take(900).collect()
 }

@@ -3,6 +3,7 @@
 mod alternatives;
 mod asked;
 mod bad_input;
+mod chat;
 mod choices;
 mod choosing;
 mod compiled;

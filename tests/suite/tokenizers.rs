@@ -30,7 +30,7 @@ fn texts_are_split_as_in_python(#[case] kind: &str) {
 }
 
 /// A tiny model with a tokenizer of that kind.
-fn with(kind: &str) -> TempDir {
+pub fn with(kind: &str) -> TempDir {
     let model = copied(&path("reference/tiny-llama/f32"));
     let tokenizer = path("tokenizers").join(format!("{kind}.json"));
     std::fs::copy(tokenizer, model.path().join("tokenizer.json")).unwrap();

@@ -42,6 +42,7 @@ impl Export {
         }
         self.prompts.check_single("export")?;
         let selection = selection(&model, &self.prompts.asked());
+        let template = model.framed(&template)?;
         let set = PromptSet::build(&template, &model.tokenizer, model.bos(), &selection)?;
         let request = Request {
             estimator: Estimator::PlugIn,

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::found::{Found, OtherFront, Templated};
-use super::numbers::Numbers;
+use super::chat::Written;
+use super::found::{Found, OtherFront, Prompts, Templated, name};
+use super::numbers::SingleNumbers;
 use crate::file::Sha256;
 use crate::model::{
     Activation, Decoder, Expected, LocalRotary, NormKind, Preset, QueryKeyNorm, Rotary, Source,
 };
-use crate::prompt::{Operation, Role};
+use crate::prompt::{KeyedBy, Shape, Step};
 
 /// Everything that is found.
 pub fn json(found: &Found) -> serde_json::Value {
@@ -28,7 +29,7 @@ struct FoundWire<'a> {
     context: Option<usize>,
     tokenizer_sha256: &'a Sha256,
     tokens: usize,
-    numbers: &'a Numbers,
+    numbers: &'a SingleNumbers,
     bos: Option<&'a str>,
     bos_id: Option<u32>,
     bos_rule: String,
@@ -76,6 +77,50 @@ struct TemplateWire<'a> {
     operation: String,
     #[serde(flatten)]
     prompts: PromptsWire<'a>,
+    shapes: ShapesWire<'a>,
+    steps: Vec<StepWire<'a>>,
+}
+
+/// How many prompts of every shape there are.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum ShapesWire<'a> {
+    Counted {
+        prompts: usize,
+        looked_at: usize,
+        of: Vec<ShapeWire>,
+    },
+    NotCounted {
+        error: &'a str,
+    },
+}
+
+#[derive(Serialize)]
+struct ShapeWire {
+    shape: String,
+    prompts: usize,
+    asked: Option<String>,
+}
+
+/// The prompts of a shape at a step.
+#[derive(Serialize)]
+struct StepWire<'a> {
+    shape: String,
+    step: Step,
+    key: KeyedBy,
+    prompts: usize,
+    keys: usize,
+    contexts_fewest: usize,
+    example: &'a str,
+    tokens: Vec<TokenWire<'a>>,
+    /// The tokens that are right; none where whatever ends the answer is.
+    right: Option<&'a [String]>,
+}
+
+#[derive(Serialize)]
+struct TokenWire<'a> {
+    text: &'a str,
+    role: String,
 }
 
 #[derive(Serialize)]
@@ -88,6 +133,8 @@ enum PromptsWire<'a> {
         positions: usize,
         roles: Vec<String>,
         example: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        chat: Option<&'a Written>,
     },
     None {
         error: &'a str,
@@ -185,20 +232,70 @@ impl PresetWire {
 
 impl<'a> TemplateWire<'a> {
     fn of(template: &'a Templated) -> Self {
+        let operation = template.operation.to_string();
+        let sets = template.sets.iter().flatten();
         Self {
             style: &template.style,
-            operation: template.operation.to_string(),
-            prompts: match &template.prompts {
-                Ok(prompts) => PromptsWire::Some {
+            prompts: match template.sets.first() {
+                Some(Ok(prompts)) => PromptsWire::Some {
                     prompts: prompts.asked,
                     excluded_operands: prompts.excluded.operand,
                     excluded_answers: prompts.excluded.answer,
                     positions: prompts.roles.len(),
                     roles: prompts.roles.iter().map(|role| name(*role)).collect(),
                     example: &prompts.example,
+                    chat: prompts.chat.as_ref(),
                 },
-                Err(error) => PromptsWire::None { error },
+                Some(Err(error)) => PromptsWire::None { error },
+                None => PromptsWire::None { error: "" },
             },
+            shapes: ShapesWire::of(template, &operation),
+            steps: sets.map(|set| StepWire::of(set, &operation)).collect(),
+            operation,
+        }
+    }
+}
+
+impl<'a> ShapesWire<'a> {
+    fn of(template: &'a Templated, operation: &str) -> Self {
+        let found = match &template.shapes {
+            Ok(found) => found,
+            Err(error) => return Self::NotCounted { error },
+        };
+        let asked = template.asked();
+        let of = |(shape, prompts): (&Shape, &usize)| ShapeWire {
+            shape: shape.words(operation),
+            prompts: *prompts,
+            asked: (asked.iter())
+                .find(|set| set.numbers.shape == *shape)
+                .map(|set| set.because.to_string()),
+        };
+        Self::Counted {
+            prompts: found.of,
+            looked_at: found.looked_at,
+            of: found.counts.iter().map(of).collect(),
+        }
+    }
+}
+
+impl<'a> StepWire<'a> {
+    fn of(set: &'a Prompts, operation: &str) -> Self {
+        let tokens = set.tokens.iter().zip(&set.roles);
+        Self {
+            shape: set.numbers.shape.words(operation),
+            step: set.numbers.step,
+            key: set.numbers.keyed_by,
+            prompts: set.asked,
+            keys: set.keys,
+            contexts_fewest: set.fewest,
+            example: &set.example,
+            tokens: tokens
+                .map(|(text, role)| TokenWire {
+                    text,
+                    role: name(*role),
+                })
+                .collect(),
+            right: (!set.right.is_empty()).then_some(&*set.right),
         }
     }
 }
@@ -226,15 +323,5 @@ impl<'a> DecoderWire<'a> {
             parameters: found.parameters(),
             dtypes: decoder.weights.dtypes(),
         }
-    }
-}
-
-fn name(role: Role) -> String {
-    match role {
-        Role::Bos => "bos".to_owned(),
-        Role::Operand(index) => Operation::letter(index).to_string(),
-        Role::Text => "text".to_owned(),
-        Role::Answer => "answer".to_owned(),
-        Role::Last => "last".to_owned(),
     }
 }

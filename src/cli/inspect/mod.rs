@@ -1,5 +1,6 @@
 //! `af1 inspect`: what a model is, and which prompts it can be asked.
 
+mod chat;
 mod contract;
 mod found;
 mod json;
@@ -11,16 +12,16 @@ use std::path::PathBuf;
 use clap::Args;
 
 use self::found::{Found, OtherFront, Prompts, Templated};
-use self::numbers::Numbers;
+use self::numbers::SingleNumbers;
 use super::args::{Format, ModelArgs, OutputArgs, PromptArgs};
 use super::output::deliver;
 use crate::Result;
 use crate::file::check_writable;
 use crate::measure::fronts;
 use crate::model::{Expected, Model};
-use crate::prompt::{PromptSet, Styles};
+use crate::prompt::{Frame, PromptSet, Styles, Template, shapes};
 use crate::runtime::Engine;
-use crate::study::selection;
+use crate::study::{Because, build_all, selection};
 
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
@@ -51,22 +52,39 @@ impl Inspect {
         let model = self.model.load()?;
         // The graph is built, so that every weight is checked.
         let graph = model.graph()?;
-        self.prompts.check_single("inspect")?;
-        let selection = selection(&model, &self.prompts.asked());
+        let asked = self.prompts.asked();
+        let selection = selection(&model, &asked);
         let mut first = None;
         let mut found = Vec::new();
-        for template in &templates {
-            let set = PromptSet::build(template, &model.tokenizer, model.bos(), &selection);
+        for template in templates {
+            let (style, operation) = (template.style.clone(), template.operation.clone());
+            let (counted, sets) = match model.framed(&template) {
+                Ok(framed) => (
+                    shapes(&framed, &model.tokenizer, &selection).map_err(|e| e.to_string()),
+                    build_all(framed, &model, &selection, &asked.numbers),
+                ),
+                Err(error) => (Err(error.to_string()), vec![(template, Err(error))]),
+            };
+            let of = |set: &PromptSet| {
+                let because = Because::of(&asked.numbers, &set.numbers.shape);
+                Prompts::of(&model, set, because)
+            };
+            let of = |(_, set): &(Template, Result<PromptSet>)| {
+                set.as_ref().map(of).map_err(ToString::to_string)
+            };
             found.push(Templated {
-                style: template.style.clone(),
-                operation: template.operation.clone(),
-                prompts: set.as_ref().map(Prompts::of).map_err(|e| e.to_string()),
+                style,
+                operation,
+                shapes: counted,
+                sets: sets.iter().map(of).collect(),
             });
-            first = first.or(set.ok());
+            // What stands in front of a chat is not to be chosen.
+            let mut plain = sets.into_iter().filter_map(|(_, set)| set.ok());
+            first = first.or(plain.find(|set| set.template.frame == Frame::Plain));
         }
         let found = Found {
             front: first.map(|set| self.other_front(&model, &set)),
-            numbers: Numbers::of(&model.tokenizer, &selection),
+            numbers: SingleNumbers::of(&model.tokenizer, &selection),
             expected: model.preset.and_then(|preset| Expected::of(preset.name)),
             templates: found,
             graph,
@@ -88,7 +106,7 @@ impl Inspect {
             fronts(&mut engine, model, set)
         };
         OtherFront {
-            template: format!("{} {}", set.template.style, set.template.operation),
+            template: set.name(),
             found: measured(),
         }
     }

@@ -9,20 +9,20 @@ use crate::prompt::{Selection, Tokenizer};
 
 /// Which numbers are one token.
 #[derive(Serialize)]
-pub struct Numbers {
+pub struct SingleNumbers {
     /// The numbers that are looked at: all that an operand or a result may be, and those up to three digits.
     looked_at: String,
     /// One token as they stand.
     bare: String,
     /// One token with a space before them.
     after_a_space: String,
-    /// Operands of several tokens: prompts with them are left out.
+    /// Operands of several tokens: prompts with them have other shapes.
     operands_of_several: String,
-    /// Results of several tokens: prompts with them are left out.
+    /// Results of several tokens: prompts with them have other shapes.
     results_of_several: String,
 }
 
-impl Numbers {
+impl SingleNumbers {
     /// Looks at every number that the ranges hold.
     pub fn of(tokenizer: &Tokenizer, selection: &Selection) -> Self {
         let (operands, results) = (&selection.operands, &selection.results);
@@ -49,13 +49,13 @@ impl Numbers {
     }
 }
 
-impl fmt::Display for Numbers {
+impl fmt::Display for SingleNumbers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let some = |text: &str| if text.is_empty() { "none" } else { text }.to_owned();
         write!(
             f,
             "numbers that are one token, of {}: {}; with a space before them: {}\n\
-             of several tokens, so that prompts with them are left out: operands: {}; results: {}",
+             of several tokens, so that prompts with them have other shapes: operands: {}; results: {}",
             self.looked_at,
             some(&self.bare),
             some(&self.after_a_space),

@@ -2,8 +2,9 @@
 
 use comfy_table::{Table, presets};
 
-use super::found::{Found, OtherFront, Templated};
+use super::found::{Found, OtherFront, Prompts, Templated, name};
 use crate::model::{Decoder, Expected, Preset, Source};
+use crate::prompt::{Numbers, Role};
 
 /// Everything that is found.
 pub fn text(found: &Found) -> String {
@@ -17,12 +18,13 @@ pub fn text(found: &Found) -> String {
         None => "no token".to_owned(),
     };
     format!(
-        "{kind}\nbefore every prompt: {bos} ({})\n{}model SHA-256 {}\n\n{}\n\n{}{}{}",
+        "{kind}\nbefore every prompt: {bos} ({})\n{}model SHA-256 {}\n\n{}\n\n{}{}{}{}",
         model.front.rule,
         found.front.as_ref().map_or(String::new(), other_front),
         model.hash,
         found.numbers,
         templates(&found.templates),
+        chats(&found.templates),
         model.preset.map_or(String::new(), of_preset),
         found.expected.as_ref().map_or(String::new(), of_expected),
     )
@@ -42,7 +44,7 @@ fn other_front(front: &OtherFront) -> String {
     }
 }
 
-/// A row a template, and how many of them can be asked.
+/// A row a template and step, how many templates can be asked, and the shapes and steps where numbers have several tokens.
 fn templates(all: &[Templated]) -> String {
     let mut table = Table::new();
     table.load_style(presets::ASCII_MARKDOWN).set_header([
@@ -55,31 +57,139 @@ fn templates(all: &[Templated]) -> String {
         "example, or why there is none",
     ]);
     for template in all {
-        let mut row = vec![template.style.clone(), template.operation.to_string()];
-        match &template.prompts {
-            Ok(prompts) => {
-                let numbers = [
-                    prompts.asked,
-                    prompts.excluded.operand,
-                    prompts.excluded.answer,
-                    prompts.roles.len(),
-                ];
-                row.extend(numbers.map(|n| n.to_string()));
-                row.push(format!("{:?}", prompts.example));
+        let operation = template.operation.to_string();
+        for set in &template.sets {
+            let mut row = vec![template.style.clone()];
+            match set {
+                Ok(prompts) => {
+                    let Numbers { shape, step, .. } = &prompts.numbers;
+                    row.push(shape.question(&operation, *step));
+                    let numbers = [
+                        prompts.asked,
+                        prompts.excluded.operand,
+                        prompts.excluded.answer,
+                        prompts.roles.len(),
+                    ];
+                    row.extend(numbers.map(|n| n.to_string()));
+                    row.push(match prompts.chat {
+                        None => format!("{:?}", prompts.example),
+                        Some(_) => "a chat, see below".to_owned(),
+                    });
+                }
+                Err(reason) => {
+                    row.push(operation.clone());
+                    row.extend([(); 4].map(|()| String::new()));
+                    row.push(reason.clone());
+                }
             }
-            Err(reason) => {
-                row.extend([(); 4].map(|()| String::new()));
-                row.push(reason.clone());
-            }
+            table.add_row(row);
         }
-        table.add_row(row);
     }
-    let usable = all.iter().filter(|of| of.prompts.is_ok()).count();
+    let can_be_asked = |of: &&Templated| of.sets.iter().any(Result::is_ok);
+    let usable = all.iter().filter(can_be_asked).count();
+    let several = all.iter().filter(|template| template.has_several());
     format!(
-        "{table}\n{usable} of {} templates can be asked\n",
-        all.len()
+        "{table}\n{usable} of {} templates can be asked\n{}",
+        all.len(),
+        several.map(shapes).collect::<String>()
     )
 }
+
+/// A prompt of every template that a chat template stands around.
+fn chats(all: &[Templated]) -> String {
+    let written = all.iter().filter_map(|template| {
+        // It is the same at all steps.
+        let prompts = template.sets.iter().flatten().next()?;
+        let chat = prompts.chat.as_ref()?;
+        Some(format!(
+            "\n{} {}: {chat}\n",
+            template.style, template.operation
+        ))
+    });
+    written.collect()
+}
+
+/// The shapes of a template's prompts, and the steps of those that are asked.
+fn shapes(template: &Templated) -> String {
+    let (style, operation) = (&template.style, template.operation.to_string());
+    let asked = template.asked();
+    let mut text = format!("\n{style} {operation}: ");
+    match &template.shapes {
+        Err(reason) => text += &format!("its shapes cannot be counted: {reason}\n"),
+        Ok(found) => {
+            let drawn = match found.looked_at == found.of {
+                true => String::new(),
+                false => format!(", of which {} were drawn and looked at", found.looked_at),
+            };
+            text += &format!(
+                "{} prompts have a result in range{drawn}; a shape is how many tokens the operands and the answer have\n",
+                found.of
+            );
+            let mut table = Table::new();
+            let header = ["shape", "prompts", "asked"];
+            table.load_style(presets::ASCII_MARKDOWN).set_header(header);
+            for (shape, count) in &found.counts {
+                let here = asked.iter().find(|set| set.numbers.shape == *shape);
+                let because = here.map_or("no".to_owned(), |set| format!("yes: {}", set.because));
+                table.add_row([shape.words(&operation), count.to_string(), because]);
+            }
+            let of_none = found.looked_at - found.counts.values().sum::<usize>();
+            if of_none > 0 {
+                let why = "no: a number shares a token with the text around it, or has too many";
+                table.add_row(["none".to_owned(), of_none.to_string(), why.to_owned()]);
+            }
+            text += &format!("{table}\n");
+        }
+    }
+    for first in asked {
+        let shape = &first.numbers.shape;
+        text += &format!(
+            "\n{style} {operation} {}, by step: how many tokens of the right answer stand before the place where the next one is read; \
+             means are keyed by {}\n",
+            shape.words(&operation),
+            first.numbers.keyed_by.name()
+        );
+        let of_shape = template.sets.iter().flatten();
+        text += &steps(of_shape.filter(|set| set.numbers.shape == *shape));
+    }
+    text
+}
+
+/// A row a step.
+fn steps<'a>(sets: impl Iterator<Item = &'a Prompts>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN).set_header([
+        "step",
+        "prompts",
+        "keys",
+        "fewest contexts",
+        "an example, token by token",
+        "right",
+    ]);
+    for set in sets {
+        let part = |(role, tokens): (Role, &[String])| {
+            let tokens: Vec<String> = tokens.iter().map(|token| format!("{token:?}")).collect();
+            format!("{} {}", name(role), tokens.join(" "))
+        };
+        let parts: Vec<String> = set.parts().into_iter().map(part).collect();
+        let right: Vec<String> = set.right.iter().map(|token| format!("{token:?}")).collect();
+        table.add_row([
+            set.numbers.step.to_string(),
+            set.asked.to_string(),
+            set.keys.to_string(),
+            set.fewest.to_string(),
+            parts.join(", "),
+            match right.is_empty() {
+                true => ENDS.to_owned(),
+                false => right.join(" or "),
+            },
+        ]);
+    }
+    format!("{table}\n")
+}
+
+/// What is right behind an answer.
+const ENDS: &str = "what does not begin with a digit";
 
 fn of_preset(preset: &Preset) -> String {
     let (wait, transfer) = preset.af1;

@@ -43,6 +43,11 @@ pub trait Unit {
     /// The plans that preflight is to try; their boundaries are those at which the unit needs means.
     fn plans(&self, shape: Shape) -> Vec<Plan>;
 
+    /// Whether there is something to measure on prompts whose numbers have so many tokens; if not, a template has none of its cells.
+    fn applies(&self, _: &prompt::Shape) -> bool {
+        true
+    }
+
     /// Whether it reads or changes what attention has computed.
     fn cuts_attention(&self) -> bool {
         false
@@ -140,6 +145,8 @@ pub struct Workbench<'a> {
     pub run: &'a Run<'a>,
     /// Where the lines of the template stand.
     pub seat: &'a Seat,
+    /// Makes the first pass over the template, which steps of the same answer share.
+    pub first_pass: &'a mut dyn FnMut(&mut Engine) -> Result<Evaluation>,
     /// The template after the first pass, once a unit has needed it.
     pub evaluation: Option<Evaluation>,
 }
@@ -151,9 +158,7 @@ impl<'a> Workbench<'a> {
     /// As [`prepare`].
     pub fn prepared(&mut self) -> Result<(&mut Engine, &mut Evaluation)> {
         if self.evaluation.is_none() {
-            let set = self.set.clone();
-            let prepared = prepare(self.engine, set, &self.request, self.waits)?;
-            self.evaluation = Some(prepared);
+            self.evaluation = Some((self.first_pass)(self.engine)?);
         }
         let evaluation = self.evaluation.as_mut().expect("it was just made");
         Ok((self.engine, evaluation))

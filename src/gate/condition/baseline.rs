@@ -1,7 +1,8 @@
 //! Neither the model nor AF1 falls behind an earlier run.
 
-use super::{Condition, Measured, answers, discord, judged, missing};
+use super::{Condition, Measured, Need, answers, discord, judged, missing};
 use crate::gate::{Claim, Judgement};
+use crate::prompt::Shape;
 use crate::record::{Measurement, Outcome, key};
 use crate::stats::{Inference, difference_bounds};
 
@@ -24,7 +25,8 @@ impl Condition for Baseline {
                 }
             );
             let said = measured.cama().map(|m| {
-                let before = baseline.iter().find(|o| key(o) == key(m));
+                let keyed = |o: &&Measurement| is_single(m) || o.provenance.key == m.provenance.key;
+                let before = baseline.iter().filter(keyed).find(|o| key(o) == key(m));
                 against(m, before, answers, claim)
             });
             judged(asked, said.unwrap_or_else(missing))
@@ -32,18 +34,27 @@ impl Condition for Baseline {
         vec![of("the model itself", base_answers), of("AF1", answers)]
     }
 
-    fn needs(&self, claim: &Claim, has_baseline: bool) -> Vec<String> {
+    fn needs(&self, claim: &Claim, has_baseline: bool) -> Vec<Need> {
         if !has_baseline {
             return Vec::new();
         }
         // No answer differs from the baseline's: the bound of a loss that was never seen.
         let prompts = (claim.level / 2.0).ln() / (1.0 - claim.baseline_margin).ln();
-        vec![format!(
-            "baseline_margin {} takes {} prompts at least",
-            claim.baseline_margin,
-            prompts.ceil()
-        )]
+        let prompts = prompts.ceil();
+        vec![Need {
+            words: format!(
+                "baseline_margin {} takes {prompts} prompts at least",
+                claim.baseline_margin
+            ),
+            prompts: Some(prompts as usize),
+            values: 0,
+        }]
     }
+}
+
+/// Whether every number is one token, so that it does not matter by what means are keyed.
+fn is_single(m: &Measurement) -> bool {
+    m.place.shape.as_ref().is_none_or(Shape::is_single)
 }
 
 /// Which prompts the unmodified model answers rightly.
@@ -63,7 +74,7 @@ fn against(
             Outcome::Inconclusive,
             "the baseline has no such cell".to_owned(),
         ),
-        Some(o) if o.answers.prompts_sha256 != m.answers.prompts_sha256 => (
+        Some(o) if !same_prompts(o, m) => (
             Outcome::Inconclusive,
             "the baseline was measured on other prompts: the same operands, results, limit and tokenizer are \
              needed"
@@ -71,6 +82,13 @@ fn against(
         ),
         Some(o) => no_worse(m, o, answers, claim.baseline_margin, claim.level),
     }
+}
+
+/// Whether two cells were measured on the same prompts. Of whole answers only those count that were evaluated at every step, so that their
+/// operands must be the same, too.
+fn same_prompts(m: &Measurement, o: &Measurement) -> bool {
+    let known = m.answers.operands.as_ref().zip(o.answers.operands.as_ref());
+    m.answers.prompts_sha256 == o.answers.prompts_sha256 && known.is_none_or(|(a, b)| a == b)
 }
 
 /// Worse if the loss of accuracy is shown to be the margin at least; no worse if it is shown to be below.

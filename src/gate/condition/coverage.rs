@@ -4,7 +4,8 @@ use super::{Condition, Measured, judged, missing};
 use crate::gate::Judgement;
 use crate::record::{Measurement, Outcome};
 
-/// The share of the prompts in the ranges whose operands and answers are single tokens.
+/// The share of the prompts in the ranges that have the shape that is claimed: their operands and answers are single tokens, where no other
+/// is.
 pub struct Coverage;
 
 impl Condition for Coverage {
@@ -25,13 +26,21 @@ fn covered(m: &Measurement, least: f64) -> (Outcome, String) {
     );
     match share >= least {
         true => (Outcome::Pass, reason),
-        false => (
-            Outcome::Inconclusive,
-            format!(
-                "{reason}; the operands or answers of the others are not single tokens: narrow the ranges, or lower coverage \
-                 to claim something about the few"
-            ),
-        ),
+        false => {
+            let others = match m.place.shape.as_ref().filter(|shape| !shape.is_single()) {
+                None => "the operands or answers of the others are not single tokens".to_owned(),
+                Some(shape) => format!(
+                    "the others have another shape than {}",
+                    shape.words(&m.subject.operation)
+                ),
+            };
+            (
+                Outcome::Inconclusive,
+                format!(
+                    "{reason}; {others}: narrow the ranges, or lower coverage to claim something about the few"
+                ),
+            )
+        }
     }
 }
 

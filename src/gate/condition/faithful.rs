@@ -1,6 +1,6 @@
 //! AF1 keeps the share of the right answers that is claimed.
 
-use super::{Condition, Measured, judged, least, missing};
+use super::{Condition, Measured, Need, judged, least, missing};
 use crate::gate::{Claim, Judgement};
 use crate::record::judge;
 
@@ -22,7 +22,7 @@ impl Condition for Faithful {
         vec![judged(asked, said)]
     }
 
-    fn needs(&self, claim: &Claim, _has_baseline: bool) -> Vec<String> {
+    fn needs(&self, claim: &Claim, _has_baseline: bool) -> Vec<Need> {
         let what = format!("faithful {} with margin {}", claim.faithful, claim.margin);
         vec![least(claim, &what, claim.share())]
     }

@@ -29,14 +29,32 @@ pub trait Condition: Sync {
     /// What the claim asks and what the measurements say, as often as it asks; nothing where it does not ask.
     fn judge(&self, measured: &Measured<'_>) -> Vec<Judgement>;
 
-    /// What it takes at least, in words; nothing where any number of prompts will do, or the claim does not ask.
-    fn needs(&self, _claim: &Claim, _has_baseline: bool) -> Vec<String> {
+    /// What it takes at least; nothing where any number of prompts will do, or the claim does not ask.
+    fn needs(&self, _claim: &Claim, _has_baseline: bool) -> Vec<Need> {
         Vec::new()
     }
 
     /// Whether it says by itself when the model cannot do the task.
     fn judges_the_task(&self) -> bool {
         false
+    }
+}
+
+/// What a condition takes at least to pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Need {
+    /// What it is, in words: `faithful 0.95 with margin 0, about these prompts, takes 73 right answers at least`.
+    pub words: String,
+    /// So many prompts; `None` where it takes more than anybody asks.
+    pub prompts: Option<usize>,
+    /// So many values of every operand.
+    pub values: usize,
+}
+
+impl Need {
+    /// Whether so many prompts, with so many values of the operand that has the fewest, are enough.
+    pub fn is_met(&self, prompts: usize, values: usize) -> bool {
+        self.prompts.is_some_and(|least| least <= prompts) && self.values <= values
     }
 }
 
@@ -115,10 +133,11 @@ fn discord(
     discordant(pairs)
 }
 
-/// What it takes, in words, to show that a share of the right answers is at least `share`; `what` says which one it is.
-fn least(claim: &Claim, what: &str, share: f64) -> String {
+/// What it takes to show that a share of the right answers is at least `share`; `what` says which one it is.
+fn least(claim: &Claim, what: &str, share: f64) -> Need {
     let about = claim.inference.words();
-    match Needed::at_least(claim.inference, share, claim.level) {
+    let needed = Needed::at_least(claim.inference, share, claim.level);
+    let words = match needed {
         None => format!("{what}, about {about}, takes more than 10000 right answers"),
         Some(needed) => format!(
             "{what}, about {about}, takes {needed} at least{}",
@@ -127,5 +146,10 @@ fn least(claim: &Claim, what: &str, share: f64) -> String {
                 false => String::new(),
             }
         ),
+    };
+    Need {
+        words,
+        prompts: needed.map(|needed| needed.prompts),
+        values: needed.and_then(|needed| needed.values).unwrap_or(0),
     }
 }

@@ -1,6 +1,6 @@
 //! Right answers are lost when the last token sees no other in the transfer layers.
 
-use super::{Condition, Measured, judged, least, missing};
+use super::{Condition, Measured, Need, judged, least, missing};
 use crate::gate::{Claim, Judgement};
 use crate::record::{Measurement, Outcome};
 
@@ -23,7 +23,7 @@ impl Condition for Necessity {
         vec![judged(asked, said.unwrap_or_else(missing))]
     }
 
-    fn needs(&self, claim: &Claim, _has_baseline: bool) -> Vec<String> {
+    fn needs(&self, claim: &Claim, _has_baseline: bool) -> Vec<Need> {
         let of = |drop: f64| least(claim, &format!("necessity_drop {drop}"), drop);
         claim.necessity_drop.into_iter().map(of).collect()
     }

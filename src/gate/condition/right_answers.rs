@@ -1,7 +1,7 @@
 //! The model gives enough right answers.
 
-use super::{Condition, Measured, judged, missing};
-use crate::gate::Judgement;
+use super::{Condition, Measured, Need, judged, missing};
+use crate::gate::{Claim, Judgement};
 use crate::record::{Measurement, Outcome};
 
 /// The number of right answers of the unmodified model.
@@ -16,6 +16,16 @@ impl Condition for RightAnswers {
         let asked = format!("at least {least} right answers of the model");
         let said = measured.cama().map(|m| enough(m, least));
         vec![judged(asked, said.unwrap_or_else(missing))]
+    }
+
+    fn needs(&self, claim: &Claim, _has_baseline: bool) -> Vec<Need> {
+        let least = claim.right_answers;
+        let need = (least > 0).then(|| Need {
+            words: format!("right_answers {least} takes as many prompts at least"),
+            prompts: Some(least),
+            values: 0,
+        });
+        need.into_iter().collect()
     }
 }
 

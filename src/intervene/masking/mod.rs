@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 
 mod view;
 
-pub use view::Mask;
+pub use view::{BLOCKED, Mask};
 
 macro_rules! list {
     ($($module:ident :: [$($value:expr),+ $(,)?]),* $(,)?) => {

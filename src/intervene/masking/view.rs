@@ -6,7 +6,7 @@ use super::{Cut, Technique};
 
 /// What is added to the scores of positions that may not be seen. Finite, so that a row can never become NaN, and far
 /// below any score, so that its weight after softmax is exactly zero.
-const BLOCKED: f32 = -1e9;
+pub const BLOCKED: f32 = -1e9;
 
 /// A mask of one layer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

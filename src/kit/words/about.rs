@@ -6,7 +6,7 @@ use crate::kit::Block;
 use crate::measure::Part;
 use crate::prompt::Operation;
 use crate::record::{Group, Measurement, Outcome, Provenance, Sweep, Tested};
-use crate::stats::Inference;
+use crate::stats::{Inference, Proportion};
 
 /// The values in order of appearance, each once.
 pub fn distinct<T: PartialEq>(all: impl IntoIterator<Item = T>) -> Vec<T> {
@@ -30,14 +30,31 @@ pub fn heading(sweep: &Sweep) -> Block {
         m.provenance.contexts_from,
         intervals(sweep.measurements())
     );
-    under(&m.subject.model, m.subject.layers, &m.provenance, &about)
+    let fronts = fronts(sweep.measurements().map(|m| &m.provenance));
+    before(
+        &fronts,
+        &m.subject.model,
+        m.subject.layers,
+        &m.provenance,
+        &about,
+    )
+}
+
+/// What stands in front of prompts, where chats and plain texts are asked together each of it.
+pub fn fronts<'p>(all: impl IntoIterator<Item = &'p Provenance>) -> String {
+    distinct(all.into_iter().map(front)).join(" or ")
 }
 
 /// The model, the runtime, the prompts, and what else is to be said of all numbers.
 pub fn under(model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
+    before(&front(p), model, layers, p, about)
+}
+
+/// As [`under`], with `fronts` before the prompts.
+fn before(fronts: &str, model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
     Block::Text(format!(
         "{model}, {layers} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}, {} before every prompt; {about}",
+         operands {}..={}, results {}..={}, {fronts} before every prompt; {about}",
         p.dtype,
         p.runtime_version,
         p.ran_on(),
@@ -45,7 +62,6 @@ pub fn under(model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
         p.operands[1],
         p.results[0],
         p.results[1],
-        front(p),
     ))
 }
 
@@ -164,6 +180,11 @@ fn is_census(m: &Measurement) -> bool {
         && m.counts.excluded == 0
 }
 
+/// A share with its interval.
+pub fn proportion_of(share: Proportion) -> String {
+    proportion(share.successes, share.trials, (share.low, share.high))
+}
+
 /// The accuracy under the intervention.
 pub fn accuracy(m: &Measurement) -> String {
     proportion(
@@ -215,13 +236,17 @@ pub fn notes(sweep: &Sweep) -> String {
 /// The reasons of the verdicts on what is claimed.
 fn reasons(group: &Group) -> String {
     let cells = || group.cells.iter().map(|cell| &cell.m);
-    // The claim is about the first ablation, CAMA by default, and masking; the others are there for comparison.
+    // The claim is about the first ablation, CAMA by default, masking and key; the others are there for comparison.
     let first = (
         &group.first().subject.ablation,
         cells().find_map(|m| m.subject.masking()),
+        group.first().provenance.key,
     );
+    let technique = |m: &'_ Measurement| (m.subject.masking(), m.provenance.key);
+    let is_first =
+        |m: &&Measurement| m.subject.ablation == *first.0 && technique(m) == (first.1, first.2);
     let mut text = String::new();
-    for m in cells().filter(|m| (&m.subject.ablation, m.subject.masking()) == first) {
+    for m in cells().filter(is_first) {
         let (Some(verdict), Some(_)) = (&m.test.verdict, m.subject.transfer()) else {
             continue;
         };

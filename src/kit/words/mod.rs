@@ -5,6 +5,7 @@ pub mod columns;
 pub mod number;
 pub mod pooled;
 mod said;
+pub mod strata;
 
 pub use said::said;
 
@@ -17,17 +18,21 @@ pub const OUTCOMES: [Outcome; 3] = [Outcome::Pass, Outcome::Fail, Outcome::Incon
 /// What every picture says of itself.
 pub const SEE_TABLE: &str = "All numbers are in the table below the picture.";
 
-/// The verdicts on what is claimed: of a sweep those of its first ablation and masking; the others are there to compare with. Whether a
+/// The verdicts on what is claimed: of a sweep those of its first ablation, masking and key; the others are there to compare with. Whether a
 /// measurement makes a claim at all is for `is_claim` to say.
 pub fn claimed(sweep: &Sweep, is_claim: impl Fn(&Measurement) -> bool) -> Vec<&Measurement> {
     let judged = sweep.measurements().filter(|m| m.test.verdict.is_some());
     let judged: Vec<&Measurement> = judged.filter(|m| is_claim(m)).collect();
-    let first = judged
-        .first()
-        .map(|m| (&m.subject.ablation, m.subject.masking()));
-    let of_first = judged
-        .iter()
-        .filter(|m| Some((&m.subject.ablation, m.subject.masking())) == first);
+    let technique = |m: &Measurement| {
+        let subject = &m.subject;
+        (
+            subject.ablation.clone(),
+            subject.masking(),
+            m.provenance.key,
+        )
+    };
+    let first = judged.first().map(|m| technique(m));
+    let of_first = judged.iter().filter(|m| Some(technique(m)) == first);
     of_first.copied().collect()
 }
 

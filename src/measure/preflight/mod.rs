@@ -18,7 +18,7 @@ use crate::Result;
 use crate::intervene::ablation::{CAMA, Source, replace};
 use crate::intervene::{Estimator, Mask, Means, Plan, Technique};
 use crate::model::Model;
-use crate::prompt::{PromptSet, Role};
+use crate::prompt::{Frame, PromptSet, Role};
 use crate::runtime::Engine;
 
 /// What preflight checks, in its order. `finite` has an error of its own, [`crate::Error::NotFinite`].
@@ -100,17 +100,20 @@ pub fn preflight(
 /// of the text.
 fn roles(model: &Model, set: &PromptSet) -> Result<(), String> {
     let bos = model.bos();
-    let start = usize::from(bos.is_some());
+    // A chat template may leave the token out; where it writes it, it is a part of the text.
+    let chat = set.template.frame == Frame::Chat;
+    let start = usize::from(bos.is_some() && !chat);
     for prompt in &set.prompts {
         let wrong = |what: String| Err(format!("{:?}: {what}", prompt.text));
-        if prompt.ids.first().copied() != bos && bos.is_some() {
+        if prompt.ids.first().copied() != bos && start == 1 {
             return wrong(format!(
                 "begins with token {:?}, not with the beginning-of-sequence token {bos:?}",
                 prompt.ids.first()
             ));
         }
         // Farther on, a template may have it on purpose, between worked examples.
-        if bos.is_some() && prompt.ids.get(1).copied() == bos {
+        let first = prompt.ids.first().copied();
+        if bos.is_some() && first == bos && prompt.ids.get(1).copied() == bos {
             return wrong("begins with the beginning-of-sequence token twice".to_owned());
         }
         let text = start..prompt.ids.len() - set.numbers.given();

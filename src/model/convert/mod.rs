@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use self::tensors::weights;
-use self::tokenizer::{adds_bos, bos_id, tokenizer};
+use self::tokenizer::{add_chat, adds_bos, bos_id, tokenizer};
 use super::check::unsupported;
 use super::family::architecture::{Architecture, Configuration, Description, InGguf};
 use super::family::{in_gguf, quoted};
@@ -56,8 +56,9 @@ impl Converted {
         let Description { spec, bos, names } = family.describe(&said, &none)?;
         let (tokenizer, bos_token) = tokenizer(gguf)?;
         let (add, rule) = adds_bos(gguf);
-        let tokenizer_config =
+        let mut tokenizer_config =
             json!({ "bos_token": bos_token, "add_bos_token": add, "rule": rule });
+        add_chat(gguf, &mut tokenizer_config);
         Ok(Self {
             weights: weights(gguf, &spec, &names, kept.interleaved)?,
             config,

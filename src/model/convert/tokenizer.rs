@@ -52,6 +52,33 @@ pub fn bos_id(gguf: &Gguf) -> Result<Option<u32>> {
     Ok(u32::try_from(id).ok())
 }
 
+/// Adds the chat template to a configuration, and the tokens that it may know by name.
+pub fn add_chat(gguf: &Gguf, config: &mut serde_json::Value) {
+    let Some(template) = gguf.get("tokenizer.chat_template").and_then(Value::as_str) else {
+        return;
+    };
+    let tokens = gguf
+        .get(TOKENS)
+        .and_then(Value::as_array)
+        .unwrap_or_default();
+    for (name, key) in NAMED {
+        let id = gguf.get(key).and_then(Value::as_usize);
+        if let Some(token) = id.and_then(|id| tokens.get(id)?.as_str()) {
+            config[name] = token.into();
+        }
+    }
+    config["chat_template"] = template.into();
+}
+
+/// Tokens that chat templates know by name, and the keys of their ids. The one that begins a sequence is in the configuration already.
+const NAMED: [(&str, &str); 5] = [
+    ("eos_token", "tokenizer.ggml.eos_token_id"),
+    ("unk_token", "tokenizer.ggml.unknown_token_id"),
+    ("sep_token", "tokenizer.ggml.seperator_token_id"),
+    ("pad_token", "tokenizer.ggml.padding_token_id"),
+    ("mask_token", "tokenizer.ggml.mask_token_id"),
+];
+
 /// The types of so many tokens.
 fn types(gguf: &Gguf, tokens: usize) -> Result<&[Value]> {
     let key = "tokenizer.ggml.token_type";

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::super::measured::finite;
 use super::super::{
     Answers, CellName, Chosen, ContextCounts, Counts, Hint, Kind, Measurement, OverDraws, Paired,
-    Place, Provenance, PruningOrder, Said, Scores, Subject, Test, Verdict, Wrong,
+    Place, Provenance, PruningOrder, Said, Scores, Stratum, Subject, Test, Verdict, Wrong,
 };
 use super::bits::{bits_of_hex, hex_bits};
+use super::stratum::StratumWire;
 use super::{SCHEMA, order, shape};
 use crate::intervene::{Estimator, Head, Plan, Tail, Technique};
 use crate::measure::{Draw, Part};
@@ -117,6 +118,8 @@ pub struct Cell {
     empty_answers: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evaluated_operands: Option<Vec<Vec<i64>>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    strata: Vec<StratumWire>,
     all_prompts: usize,
     all_base_correct: usize,
     keys: usize,
@@ -244,6 +247,7 @@ impl From<&Measurement> for Cell {
             answers: hex(&answers.right),
             empty_answers: answers.empty.as_deref().map(hex),
             evaluated_operands: answers.operands.clone(),
+            strata: m.strata.iter().map(StratumWire::from).collect(),
             all_prompts: counts.all_prompts,
             all_base_correct: counts.all_base_correct,
             keys: contexts.keys,
@@ -278,6 +282,9 @@ impl TryFrom<Cell> for Measurement {
             counts: line.counts(),
             scores: line.scores(),
             answers: line.answers()?,
+            strata: (line.strata.into_iter())
+                .map(Stratum::try_from)
+                .collect::<Result<_, _>>()?,
             contexts: ContextCounts {
                 keys: line.keys,
                 fewest: line.contexts_fewest,

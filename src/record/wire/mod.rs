@@ -5,6 +5,7 @@ mod bits;
 mod cell;
 mod lines;
 mod schema_2;
+mod stratum;
 
 use serde::Serialize;
 use serde_json::Value;

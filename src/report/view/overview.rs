@@ -1,6 +1,6 @@
 //! What was measured: the models, the runtime, the prompts of every sweep.
 
-use crate::kit::words::about::{distinct, front, intervals};
+use crate::kit::words::about::{distinct, fronts, intervals};
 use crate::kit::{Table, column};
 use crate::record::{Findings, Provenance, Sweep};
 
@@ -39,11 +39,10 @@ fn about(sweep: &Sweep) -> String {
     }
 }
 
-/// Under what a sweep was measured.
-fn provenance(sweep: &Sweep) -> Option<&Provenance> {
-    let mut of_cells = sweep.measurements().map(|m| &m.provenance);
-    let of_heads = || sweep.heads.first().map(|a| &a.provenance);
-    of_cells.next().or_else(of_heads)
+/// Under what the lines of a sweep were measured.
+fn provenances(sweep: &Sweep) -> impl Iterator<Item = &Provenance> {
+    let of_cells = sweep.measurements().map(|m| &m.provenance);
+    of_cells.chain(sweep.heads.iter().map(|a| &a.provenance))
 }
 
 /// The layers of its model.
@@ -89,12 +88,14 @@ pub fn table(findings: &Findings<'_>) -> Table {
         }),
         column("operands", move |of: &Measured<'_>| range(of.p.operands)),
         column("results", move |of: &Measured<'_>| range(of.p.results)),
-        column("before every prompt", |of: &Measured<'_>| front(of.p)),
+        column("before every prompt", |of: &Measured<'_>| {
+            fronts(provenances(of.sweep))
+        }),
         column("means", move |of: &Measured<'_>| estimators(of.sweep)),
         column("intervals", |of: &Measured<'_>| about(of.sweep)),
     ];
     let measured = |sweep| {
-        let p = provenance(sweep)?;
+        let p = provenances(sweep).next()?;
         Some(Measured { sweep, p })
     };
     let rows: Vec<Measured<'_>> = findings.sweeps.iter().filter_map(measured).collect();
