@@ -7,8 +7,7 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
-use self::asked::{Asked, asked, styles};
-
+use self::asked::{Asked, asked, operations_of, styles};
 use crate::experiment::{Found, recover_on};
 use crate::fetch::Cache;
 use crate::intervene::{Estimator, Head, Plan, ablation};
@@ -254,7 +253,7 @@ pub fn check(
     };
     let mut rows = Vec::new();
     for style in styles(preset) {
-        for operation in operations {
+        for operation in operations_of(&plant, operations) {
             let operation: Operation = operation.parse().expect("an operation");
             let template = Styles::built_in()
                 .select(&[(*style).to_owned()], std::slice::from_ref(&operation))?

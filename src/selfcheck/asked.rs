@@ -25,6 +25,15 @@ pub fn styles(preset: &Preset) -> &'static [&'static str] {
     }
 }
 
+/// The operations, of those that are asked for, in which a planted model is checked: the models of digits without a token in front differ
+/// from those with one in how a text begins, which one operation shows.
+pub fn operations_of<'o>(plant: &Plant, all: &'o [&'o str]) -> &'o [&'o str] {
+    match plant.route {
+        Route::Digits { bos: false, .. } => &all[..all.len().min(1)],
+        _ => all,
+    }
+}
+
 /// Of which prompts of a template a row is.
 pub struct Asked {
     /// The values of the operands.
@@ -34,9 +43,9 @@ pub struct Asked {
 }
 
 /// The prompts of a template of which there are rows: where digits are tokens those of every step, and, where that makes a difference that
-/// was planted, with means of the token alone.
+/// was planted, those of the first step with means of the token alone.
 pub fn asked(plant: &Plant, operation: &Operation) -> Vec<Asked> {
-    let Route::Digits { by, .. } = plant.route else {
+    let Route::Digits { by, bos } = plant.route else {
         return vec![Asked {
             operands: OPERANDS,
             numbers: Numbers::single(operation.operands()),
@@ -47,12 +56,7 @@ pub fn asked(plant: &Plant, operation: &Operation) -> Vec<Asked> {
         (Some(0), _) => DIFFERING,
         _ => SUMMANDS,
     };
-    let keys: &[KeyedBy] = match by {
-        Digits::Together | Digits::Apart => &KeyedBy::ALL,
-        Digits::Relay | Digits::Copy => &[KeyedBy::Span],
-    };
-    let steps = [Step::At(0), Step::At(1), Step::Stop];
-    let of_step = |keyed_by: KeyedBy, step: Step| Asked {
+    let of_step = |(step, keyed_by): (Step, KeyedBy)| Asked {
         operands: operands.clone(),
         numbers: Numbers {
             shape: Shape {
@@ -63,6 +67,11 @@ pub fn asked(plant: &Plant, operation: &Operation) -> Vec<Asked> {
             keyed_by,
         },
     };
-    let of_key = |&key: &KeyedBy| steps.map(|step| of_step(key, step));
-    keys.iter().flat_map(of_key).collect()
+    let mut all = [Step::At(0), Step::At(1), Step::Stop]
+        .map(|step| (step, KeyedBy::Span))
+        .to_vec();
+    if bos && matches!(by, Digits::Together | Digits::Apart) {
+        all.push((Step::At(0), KeyedBy::Token));
+    }
+    all.into_iter().map(of_step).collect()
 }
