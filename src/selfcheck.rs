@@ -7,11 +7,11 @@ use std::sync::LazyLock;
 
 use serde::Serialize;
 
-use self::asked::{Asked, asked, operations_of, styles};
+use self::asked::{Ask, asked, operations_of, styles};
 use crate::experiment::{Found, recover_on};
 use crate::fetch::Cache;
 use crate::intervene::{Estimator, Head, Plan, ablation};
-use crate::measure::{Evaluation, Request, preflight, prepare, with_references};
+use crate::measure::{Asked, Evaluation, Request, preflight, prepare_steps, with_references};
 use crate::model::planted::{Digits, Plant, Route, Truth};
 use crate::model::{BosChoice, Model, Preset, Supply};
 use crate::prompt::{
@@ -258,8 +258,10 @@ pub fn check(
             let template = Styles::built_in()
                 .select(&[(*style).to_owned()], std::slice::from_ref(&operation))?
                 .remove(0);
-            for asked in asked(&plant, &operation) {
-                rows.push(subject.check(&template, asked)?);
+            // The steps of an answer go through the first pass together.
+            let asked = asked(&plant, &operation);
+            for steps in asked.chunk_by(|a, b| a.numbers.keyed_by == b.numbers.keyed_by) {
+                rows.extend(subject.check(&template, steps)?);
             }
         }
     }
@@ -275,62 +277,98 @@ struct Subject<'a> {
 }
 
 impl Subject<'_> {
-    fn check(&mut self, template: &Template, asked: Asked) -> Result<Row> {
-        let Asked { operands, numbers } = asked;
-        let (preset, model) = (self.preset, self.model);
-        let selection = Selection {
-            operands,
-            results: preset.results.0..=preset.results.1,
-            contexts: 100,
-            contexts_from: ContextsFrom::All,
-            seed: SEED,
-        };
-        let (tokenizer, bos) = (&model.tokenizer, model.bos());
-        let set = PromptSet::of_numbers(template, tokenizer, bos, &selection, &numbers)?;
+    /// Checks the steps of a template, with means of one key.
+    fn check(&mut self, template: &Template, steps: &[Ask]) -> Result<Vec<Row>> {
+        let sets = steps.iter().map(|ask| self.set(template, ask));
+        let sets = sets.collect::<Result<Vec<PromptSet>>>()?;
+        let (wait, transfer) = self.preset.af1;
+        let plans = with_references(&[Plan::af1(wait, transfer)]);
         let ablations = [ablation::CAMA];
-        let (wait, transfer) = preset.af1;
-        let claimed = [Plan::af1(wait, transfer)];
-        let plans = with_references(&claimed);
-        let limit = match self.plant.route {
-            // A subgraph that keeps 90% must be seen to fail a claim of 95%.
-            Route::Noisy { .. } => None,
-            // There are many steps, and only a model that drops carries is wrong about some prompts.
-            Route::Digits { by, .. } if by != Digits::Copy => Some(FEW),
-            _ => Some(LIMIT),
-        };
         let request = Request {
-            limit,
             seed: SEED,
             batch: BATCH,
             ..Request::new(&plans, &ablations)
         };
         // The other steps and keys are of the same template.
-        if numbers.step == Step::At(0) && numbers.keyed_by == KeyedBy::Span {
-            preflight(&mut self.engine, model, &set, &request)?;
+        if let [set, ..] = &*sets
+            && set.numbers.keyed_by == KeyedBy::Span
+        {
+            preflight(&mut self.engine, self.model, set, &request)?;
         }
+        let asked = |set| Asked {
+            set,
+            request: Request {
+                limit: self.limit(set),
+                ..request
+            },
+            wanted: true,
+        };
+        let asked: Vec<Asked<'_>> = sets.iter().map(asked).collect();
         let boundaries: Vec<usize> = (0..=self.engine.layers()).collect();
-        let mut evaluation = prepare(&mut self.engine, set.clone(), &request, &boundaries)?;
-        let compared = evaluation.compare(&mut self.engine, &claimed, &ablations)?;
-        let run = self.run(request.estimator);
+        let evaluations = prepare_steps(&mut self.engine, &asked, &boundaries)?;
+        let evaluations = evaluations.into_iter().flatten();
+        evaluations
+            .map(|evaluation| self.row(template, evaluation?))
+            .collect()
+    }
+
+    fn set(&self, template: &Template, ask: &Ask) -> Result<PromptSet> {
+        let (first, last) = self.preset.results;
+        let selection = Selection {
+            operands: ask.operands.clone(),
+            results: first..=last,
+            contexts: 100,
+            contexts_from: ContextsFrom::All,
+            seed: SEED,
+        };
+        let (tokenizer, bos) = (&self.model.tokenizer, self.model.bos());
+        PromptSet::of_numbers(template, tokenizer, bos, &selection, &ask.numbers)
+    }
+
+    /// At most how many prompts of a set are evaluated.
+    fn limit(&self, set: &PromptSet) -> Option<usize> {
+        match self.plant.route {
+            // A subgraph that keeps 90% must be seen to fail a claim of 95%.
+            Route::Noisy { .. } => None,
+            // Where it is wrong about some prompts.
+            Route::Digits {
+                by: Digits::Copy, ..
+            } if set.numbers.step == Step::At(0) => Some(LIMIT),
+            // There are many steps.
+            Route::Digits { .. } => Some(FEW),
+            _ => Some(LIMIT),
+        }
+    }
+
+    /// What is planted and found at a step that was prepared at every boundary.
+    fn row(&mut self, template: &Template, mut evaluation: Evaluation) -> Result<Row> {
+        let (preset, model) = (self.preset, self.model);
+        let (wait, transfer) = preset.af1;
+        let claimed = [Plan::af1(wait, transfer)];
+        let compared = evaluation.compare(&mut self.engine, &claimed, &[ablation::CAMA])?;
+        let run = self.run(Estimator::default());
         let measured = measure(&evaluation, &run, compared.cells());
         let verdict = measured.first().and_then(|m| m.test.verdict.as_ref());
-        let planted = self.plant.truth(&template.style, numbers.keyed_by, CLAIM);
-        let right = |prompt: &usize| self.plant.is_right(&set, *prompt);
+        let numbers = evaluation.set.numbers.clone();
+        let planted = (self.plant).truth(&template.style, numbers.keyed_by, CLAIM);
+        let due = due(self.plant, planted.as_ref(), &evaluation.set, preset.af1);
+        let found = recover_on(&mut self.engine, &mut evaluation, CLAIM)?;
+        let set = &evaluation.set;
+        let right = |prompt: &usize| self.plant.is_right(set, *prompt);
         let unlike = (set.asked().into_iter())
             .filter(|prompt| evaluation.base_correct(*prompt) != right(prompt))
             .count();
-        let found = recover_on(&mut self.engine, &mut evaluation, CLAIM)?;
         Ok(Row {
             model: preset.name.to_owned(),
             style: template.style.clone(),
             operation: template.operation.to_string(),
             bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
             bos_rule: model.front.rule.to_string(),
-            right_planted: found.evaluated.iter().copied().filter(right).count(),
+            right_planted: found.evaluated.iter().copied().filter(|p| right(p)).count(),
             unlike,
             found,
             claim: preset.af1,
-            due: due(self.plant, planted.as_ref(), &set, preset.af1),
+            due,
             verdict: verdict.map_or(Outcome::Inconclusive, |verdict| verdict.outcome),
             kept_planted: self.kept(&evaluation),
             kept: measured.first().map_or(0, |m| m.counts.correct_given_base),

@@ -35,7 +35,7 @@ pub fn operations_of<'o>(plant: &Plant, all: &'o [&'o str]) -> &'o [&'o str] {
 }
 
 /// Of which prompts of a template a row is.
-pub struct Asked {
+pub struct Ask {
     /// The values of the operands.
     pub operands: RangeInclusive<i64>,
     /// How many tokens the numbers have, the step, and the key of means.
@@ -44,9 +44,9 @@ pub struct Asked {
 
 /// The prompts of a template of which there are rows: where digits are tokens those of every step, and, where that makes a difference that
 /// was planted, those of the first step with means of the token alone.
-pub fn asked(plant: &Plant, operation: &Operation) -> Vec<Asked> {
+pub fn asked(plant: &Plant, operation: &Operation) -> Vec<Ask> {
     let Route::Digits { by, bos } = plant.route else {
-        return vec![Asked {
+        return vec![Ask {
             operands: OPERANDS,
             numbers: Numbers::single(operation.operands()),
         }];
@@ -56,7 +56,7 @@ pub fn asked(plant: &Plant, operation: &Operation) -> Vec<Asked> {
         (Some(0), _) => DIFFERING,
         _ => SUMMANDS,
     };
-    let of_step = |(step, keyed_by): (Step, KeyedBy)| Asked {
+    let of_step = |(step, keyed_by): (Step, KeyedBy)| Ask {
         operands: operands.clone(),
         numbers: Numbers {
             shape: Shape {
