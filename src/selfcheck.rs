@@ -29,8 +29,10 @@ pub const CLAIM: f64 = 0.95;
 
 /// Prompts of a template that are evaluated: enough for a verdict, and few, so that the check is quick.
 const LIMIT: usize = 150;
-/// The same where all answers are right.
-const FEW: usize = 80;
+/// The same where all answers are right: 72 right answers are the fewest of which the lower bound is above [`CLAIM`].
+const FEW: usize = 75;
+/// The same where no verdict is due.
+const FEWEST: usize = 30;
 
 /// Prompts in a batch.
 const BATCH: usize = 256;
@@ -334,7 +336,8 @@ impl Subject<'_> {
             Route::Digits {
                 by: Digits::Copy, ..
             } if set.numbers.step == Step::At(0) => Some(LIMIT),
-            // There are many steps.
+            // Behind the last digit one answer is right to every prompt.
+            Route::Digits { .. } if set.numbers.step == Step::Stop => Some(FEWEST),
             Route::Digits { .. } => Some(FEW),
             _ => Some(LIMIT),
         }

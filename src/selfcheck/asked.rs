@@ -9,7 +9,7 @@ use crate::prompt::{KeyedBy, Numbers, Operation, Shape, Step};
 /// The values of the operands; few, so that the check is quick and every token still has many contexts.
 const OPERANDS: RangeInclusive<i64> = 0..=29;
 /// The same of two digits, for sums and for differences, of which few have two digits.
-const SUMMANDS: RangeInclusive<i64> = 10..=29;
+const SUMMANDS: RangeInclusive<i64> = 10..=25;
 const DIFFERING: RangeInclusive<i64> = 10..=33;
 /// Differences where many are wrong.
 const DIFFERING_WRONGLY: RangeInclusive<i64> = 10..=49;
