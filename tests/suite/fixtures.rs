@@ -132,7 +132,9 @@ pub fn every_step(
         contexts_from: ContextsFrom::Answerable,
         seed: 42,
     };
-    let shapes = shapes(template, &model.tokenizer, &selection).unwrap().counts;
+    let shapes = shapes(template, &model.tokenizer, &selection)
+        .unwrap()
+        .counts;
     assert!(shapes.len() > 1, "{shapes:?}");
     let steps = shapes.into_keys().flat_map(|shape| {
         let steps = (0..shape.answer).map(Step::At).chain([Step::Stop]);
