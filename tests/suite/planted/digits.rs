@@ -167,7 +167,13 @@ fn tokens_wait_as_long_as_was_planted(#[case] model: &str, #[case] key: &str, #[
         let (wait, step) = (row["wait"].as_u64().unwrap(), row["step"].as_str().unwrap());
         seen.insert(step);
         let (right, all) = kept(row);
-        assert_eq!(all, 400, "{row}");
+        // The answers 20 and 58 occur once each, so that nothing is left for their means by span.
+        let expected = if (step, key) == ("stop", "span") {
+            398
+        } else {
+            400
+        };
+        assert_eq!(all, expected, "{row}");
         // Once it is decided that nothing follows, that is the same for all prompts, and no mean takes it away.
         if step == "stop" && wait > waits + 1 {
             continue;
