@@ -153,10 +153,24 @@ impl View for Shown {
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         let claims = claimed(sweep, |m| m.experiment == Kind::AF1);
-        match claims.len() {
-            0..=MOST_SENTENCES => claims.iter().map(|m| one(m, sweep)).collect(),
-            _ => by_subgraph(&claims).map(|of| several(&of)).collect(),
-        }
+        // The whole answers first: they are what the steps come to.
+        let whole: Vec<&Measurement> = sweep.whole.iter().map(|cell| &cell.m).collect();
+        let by = claims.first().map(|m| &m.subject.ablation);
+        let of_claim =
+            |m: &&&Measurement| m.subject.transfer().is_some() && Some(&m.subject.ablation) == by;
+        let whole_claims: Vec<&Measurement> = whole.iter().filter(of_claim).copied().collect();
+        let steps: Vec<&Measurement> = sweep.measurements().collect();
+        let mut sentences = sentences(&whole_claims, &whole);
+        sentences.extend(self::sentences(&claims, &steps));
+        sentences
+    }
+}
+
+/// What is claimed, a sentence a claim where these are few; `all` are those among which the other ablations are.
+fn sentences(claims: &[&Measurement], all: &[&Measurement]) -> Vec<String> {
+    match claims.len() {
+        0..=MOST_SENTENCES => claims.iter().map(|m| one(m, all)).collect(),
+        _ => by_subgraph(claims).map(|of| several(&of)).collect(),
     }
 }
 
@@ -164,17 +178,17 @@ impl View for Shown {
 const MOST_SENTENCES: usize = 4;
 
 /// What is claimed of a template, and how other ablations do there.
-fn one(m: &Measurement, sweep: &Sweep) -> String {
+fn one(m: &Measurement, all: &[&Measurement]) -> String {
     let template = named(m);
     if m.counts.base_correct == 0 {
         return format!("{template}: {NOTHING_TO_KEEP}");
     }
-    let same = |other: &&Measurement| {
+    let same = |other: &&&Measurement| {
         other.subject.plan == m.subject.plan
             && other.address().template() == m.address().template()
             && other.subject.ablation != m.subject.ablation
     };
-    let beside = sweep.measurements().filter(same);
+    let beside = all.iter().filter(same);
     let beside = beside.map(|o| {
         format!(
             "{} {}/{}",
