@@ -45,8 +45,8 @@ MUTANTS = [
     Mutant(
         "BOS forgotten",
         "src/prompt/tokens.rs",
-        "let mut ids: Vec<u32> = bos.into_iter().collect();",
-        "let mut ids: Vec<u32> = bos.into_iter().take(0).collect();",
+        "let mut ids: Vec<u32> = bos.filter(|_| !written).into_iter().collect();",
+        "let mut ids: Vec<u32> = bos.filter(|_| !written).into_iter().take(0).collect();",
         "preflight::a_sound_model_passes_with_every_ablation::style_2___calculate__",
     ),
     Mutant(
@@ -80,18 +80,19 @@ MUTANTS = [
     Mutant(
         "operator leak: means go on from one operation to the next",
         "src/measure/estimate.rs",
-        "    bar.finish_and_clear();\n    Ok(pass.found)",
-        """    bar.finish_and_clear();
-    static SEEN: std::sync::Mutex<BTreeMap<usize, Means>> = std::sync::Mutex::new(BTreeMap::new());
-    for (wait, mine) in &mut pass.found.means {
-        let mut seen = SEEN.lock().expect("one test runs");
-        let all = seen
-            .entry(*wait)
-            .or_insert_with(|| Means::new(set.positions(), engine.d_model(), 42));
-        all.merge(mine);
-        *mine = all.clone();
+        "    let found = |pass: Pass<'_>| pass.sheet.wanted.then_some(pass.found);",
+        """    static SEEN: std::sync::Mutex<BTreeMap<usize, Means>> = std::sync::Mutex::new(BTreeMap::new());
+    for pass in &mut passes {
+        for (wait, mine) in &mut pass.found.means {
+            let mut seen = SEEN.lock().expect("one test runs");
+            let all = seen
+                .entry(*wait)
+                .or_insert_with(|| Means::new(pass.sheet.set.positions(), engine.d_model(), 42));
+            all.merge(mine);
+            *mine = all.clone();
+        }
     }
-    Ok(pass.found)""",
+    let found = |pass: Pass<'_>| pass.sheet.wanted.then_some(pass.found);""",
         "planted::means_carry_the_operation",
     ),
     Mutant(
@@ -109,6 +110,13 @@ MUTANTS = [
         """    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
     let pattern = b.op("Add", &[&pattern, wires.bias]);""",
         "preflight::a_sound_model_passes_with_every_ablation::style_1___symbolic__",
+    ),
+    Mutant(
+        "a token sees the branches beside its own",
+        "src/measure/tree.rs",
+        "above = other.parent;",
+        "above = at.checked_sub(1);",
+        "steps::steps_at_once_are_as_each_by_itself::estimator_1_Estimator__LeaveOneOut::style_1___calculate__",
     ),
     Mutant(
         "a row of another prompt",
