@@ -16,7 +16,7 @@ use crate::kit::words::columns::{
     normalised, operation, shares, shown, style, subgraph, technique, template, transfer, verdicts,
     wait,
 };
-use crate::kit::words::{OUTCOMES, SEE_TABLE, about, claimed, pooled, strata};
+use crate::kit::words::{OUTCOMES, SEE_TABLE, about, claimed, claimed_whole, pooled, strata};
 use crate::kit::{Block, Drawing, Figure, Map, Table};
 use crate::model::Preset;
 use crate::record::{Kind, Measurement, Sweep, Tested};
@@ -155,14 +155,10 @@ impl View for Shown {
         let claims = claimed(sweep, |m| m.experiment == Kind::AF1);
         // The whole answers first: they are what the steps come to.
         let whole: Vec<&Measurement> = sweep.whole.iter().map(|cell| &cell.m).collect();
-        let by = claims.first().map(|m| &m.subject.ablation);
-        let of_claim =
-            |m: &&&Measurement| m.subject.transfer().is_some() && Some(&m.subject.ablation) == by;
-        let whole_claims: Vec<&Measurement> = whole.iter().filter(of_claim).copied().collect();
         let steps: Vec<&Measurement> = sweep.measurements().collect();
-        let mut sentences = sentences(&whole_claims, &whole);
-        sentences.extend(self::sentences(&claims, &steps));
-        sentences
+        let mut all = sentences(&claimed_whole(sweep, &claims), &whole);
+        all.extend(sentences(&claims, &steps));
+        all
     }
 }
 

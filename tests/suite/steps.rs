@@ -278,3 +278,32 @@ fn alternatives_have_the_other_key(#[case] key: &str, #[case] other: &str) {
     // A claim is about the key that is asked for alone.
     assert_eq!(table.matches("cama AF1(1, 1): ").count(), 2, "{table}");
 }
+
+/// Sets of which none goes on the other are run each by itself, and one that is not wanted is not made.
+#[test]
+fn other_prompts_are_no_steps() {
+    let loaded = smollm2();
+    let (model, engine) = &*loaded;
+    let engine = &mut *engine.lock().unwrap();
+    let sets = [("A+B", "2+2=2"), ("A-B", "2+2=1"), ("A+B", "2+2=2")].map(|(operation, shape)| {
+        let numbers = numbers(shape, Step::At(0), KeyedBy::Span);
+        let template = template("calculate", operation);
+        let (tokenizer, bos) = (&model.tokenizer, model.bos());
+        PromptSet::of_numbers(&template, tokenizer, bos, &selection(30..=38), &numbers).unwrap()
+    });
+    let ablations = [ablation::CAMA];
+    let request = Request::new(&[], &ablations);
+    let asked = sets.iter().enumerate().map(|(i, set)| Asked {
+        set,
+        request,
+        wanted: i < 2,
+    });
+    let asked: Vec<Asked<'_>> = asked.collect();
+    let made = prepare_steps(engine, &asked, &[20]).unwrap();
+    for (i, (set, made)) in sets.iter().zip(made).enumerate() {
+        assert_eq!(made.is_some(), i < 2);
+        let Some(found) = made else { continue };
+        let alone = prepare(engine, set.clone(), &request, &[20]).unwrap();
+        assert_eq!(found.unwrap().base, alone.base, "{}", set.name());
+    }
+}
