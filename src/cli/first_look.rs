@@ -10,7 +10,7 @@ use crate::experiment::Ask;
 use crate::model::{CONTRAST, PRESETS};
 
 /// The operands and the results that are asked for who asks for none: so many sums of two digits that a verdict is decided, and so few
-/// that it takes a minute.
+/// that it takes a minute or two.
 const SPANS: [&str; 2] = ["10..=39", "0..=299"];
 
 /// The table of an experiment, and what stands around it; `contrast` says whether its options ask for nothing of one's own.

@@ -16,7 +16,7 @@ use crate::kit::words::columns::{
     normalised, operation, shares, shown, style, subgraph, technique, template, transfer, verdicts,
     wait,
 };
-use crate::kit::words::{OUTCOMES, SEE_TABLE, about, claimed, pooled, strata};
+use crate::kit::words::{OUTCOMES, SEE_TABLE, about, claimed, claimed_whole, pooled, strata};
 use crate::kit::{Block, Drawing, Figure, Map, Table};
 use crate::model::Preset;
 use crate::record::{Kind, Measurement, Sweep, Tested};
@@ -153,10 +153,20 @@ impl View for Shown {
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         let claims = claimed(sweep, |m| m.experiment == Kind::AF1);
-        match claims.len() {
-            0..=MOST_SENTENCES => claims.iter().map(|m| one(m, sweep)).collect(),
-            _ => by_subgraph(&claims).map(|of| several(&of)).collect(),
-        }
+        // The whole answers first: they are what the steps come to.
+        let whole: Vec<&Measurement> = sweep.whole.iter().map(|cell| &cell.m).collect();
+        let steps: Vec<&Measurement> = sweep.measurements().collect();
+        let mut all = sentences(&claimed_whole(sweep, &claims), &whole);
+        all.extend(sentences(&claims, &steps));
+        all
+    }
+}
+
+/// What is claimed, a sentence a claim where these are few; `all` are those among which the other ablations are.
+fn sentences(claims: &[&Measurement], all: &[&Measurement]) -> Vec<String> {
+    match claims.len() {
+        0..=MOST_SENTENCES => claims.iter().map(|m| one(m, all)).collect(),
+        _ => by_subgraph(claims).map(|of| several(&of)).collect(),
     }
 }
 
@@ -164,17 +174,17 @@ impl View for Shown {
 const MOST_SENTENCES: usize = 4;
 
 /// What is claimed of a template, and how other ablations do there.
-fn one(m: &Measurement, sweep: &Sweep) -> String {
+fn one(m: &Measurement, all: &[&Measurement]) -> String {
     let template = named(m);
     if m.counts.base_correct == 0 {
         return format!("{template}: {NOTHING_TO_KEEP}");
     }
-    let same = |other: &&Measurement| {
+    let same = |other: &&&Measurement| {
         other.subject.plan == m.subject.plan
             && other.address().template() == m.address().template()
             && other.subject.ablation != m.subject.ablation
     };
-    let beside = sweep.measurements().filter(same);
+    let beside = all.iter().filter(same);
     let beside = beside.map(|o| {
         format!(
             "{} {}/{}",

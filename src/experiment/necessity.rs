@@ -78,6 +78,7 @@ impl View for Shown {
     }
 
     fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let sweep = &sweep.with_whole();
         let mut blocks = vec![heading(sweep)];
         blocks.extend(tables(sweep));
         blocks.push(Block::Note(all_counts(sweep)));
@@ -85,6 +86,7 @@ impl View for Shown {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        let sweep = &sweep.with_whole();
         each_template(sweep, |group| {
             let mut columns = vec![said("layers", layers)];
             columns.extend(joined([shares(), logits()]));
@@ -97,6 +99,7 @@ impl View for Shown {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        let sweep = &sweep.with_whole();
         each_group(sweep, |group| {
             let cells = || group.cells.iter().map(|cell| &cell.m);
             let is_lost = |m: &&Measurement| {

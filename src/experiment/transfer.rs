@@ -91,6 +91,7 @@ impl View for Shown {
     }
 
     fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let sweep = &sweep.with_whole();
         let mut blocks = vec![heading(sweep)];
         for group in &sweep.groups {
             let grid = |ablation| Block::Table(grid(group, ablation));
@@ -101,6 +102,7 @@ impl View for Shown {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        let sweep = &sweep.with_whole();
         each_template(sweep, |group| {
             let columns = joined([
                 subgraph(),
@@ -118,6 +120,7 @@ impl View for Shown {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        let sweep = &sweep.with_whole();
         each_group(sweep, |group| {
             let cells = of_first_ablation(group);
             let m = group.first();

@@ -74,6 +74,7 @@ impl View for Shown {
     }
 
     fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let sweep = &sweep.with_whole();
         let tables = sweep.groups.iter().map(|group| Block::Table(grid(group)));
         let mut blocks = vec![heading(sweep)];
         blocks.extend(tables);
@@ -82,6 +83,7 @@ impl View for Shown {
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        let sweep = &sweep.with_whole();
         each_template(sweep, |group| {
             let title = format!("{}: waiting", template(group.first()));
             let columns = joined([vec![wait(), ablation()], shares(), logits()]);
@@ -93,6 +95,7 @@ impl View for Shown {
     }
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        let sweep = &sweep.with_whole();
         each_group(sweep, |group| {
             let cells = of_first_ablation(group);
             let m = group.first();

@@ -52,15 +52,15 @@ pub struct Run<'a> {
 }
 
 /// Runs every prompt once: of sets of which one goes on the other, what they have in common once. What comes of each that is wanted is
-/// in its place.
+/// in its place: NaN or infinity in one of them does not take the others with it.
 ///
 /// # Errors
-/// The runtime's reason; NaN or infinity; an interrupt.
+/// The runtime's reason; an interrupt.
 pub fn estimate(
     engine: &mut Engine,
     sheets: &[Sheet<'_>],
     run: &mut Run<'_>,
-) -> Result<Vec<Option<Estimated>>> {
+) -> Result<Vec<Option<Result<Estimated>>>> {
     let most = sheets.iter().map(|sheet| sheet.set.len()).max();
     let most = most.unwrap_or(0);
     loop {
@@ -78,13 +78,14 @@ fn estimate_in_batches(
     engine: &mut Engine,
     sheets: &[Sheet<'_>],
     run: &Run<'_>,
-) -> Result<Vec<Option<Estimated>>> {
+) -> Result<Vec<Option<Result<Estimated>>>> {
     let mut boundaries = run.waits.to_vec();
     boundaries.push(engine.layers());
     let pass = |sheet| Pass {
         sheet,
         boundaries: &boundaries,
         found: Estimated::nothing(engine, sheet, sheets.len(), run),
+        broken: None,
     };
     let mut passes: Vec<Pass<'_>> = sheets.iter().map(pass).collect();
     let sets: Vec<&PromptSet> = sheets.iter().map(|sheet| sheet.set).collect();
@@ -93,11 +94,15 @@ fn estimate_in_batches(
         (Some(prefix), Some(nest)) => in_trees(engine, &mut passes, prefix, &nest, run.batch)?,
         _ => {
             for pass in passes.iter_mut().filter(|pass| pass.sheet.wanted) {
-                one_by_one(engine, pass, run.batch)?;
+                let ran = one_by_one(engine, pass, run.batch);
+                pass.unless_broken(ran)?;
             }
         }
     }
-    let found = |pass: Pass<'_>| pass.sheet.wanted.then_some(pass.found);
+    let found = |pass: Pass<'_>| {
+        let found = pass.broken.map_or(Ok(pass.found), Err);
+        pass.sheet.wanted.then_some(found)
+    };
     Ok(passes.into_iter().map(found).collect())
 }
 
@@ -148,7 +153,7 @@ fn in_trees(
             let in_set = chunk.iter().enumerate();
             let in_set = in_set.filter_map(|(row, &p)| Some((row, nest.prompt(set, p)?)));
             let (rows, prompts): (Vec<usize>, Vec<usize>) = in_set.unzip();
-            if !pass.sheet.wanted || prompts.is_empty() {
+            if !pass.sheet.wanted || pass.broken.is_some() || prompts.is_empty() {
                 continue;
             }
             let tokens = pass.sheet.set.positions() - len;
@@ -157,7 +162,8 @@ fn in_trees(
             let captured = captured
                 .iter()
                 .map(|(&boundary, nodes)| (boundary, trees.spread(nodes.view(), &rows, 0..tokens)));
-            pass.take(engine, &prompts, captured.collect(), &logits)?;
+            let taken = pass.take(engine, &prompts, captured.collect(), &logits);
+            pass.unless_broken(taken)?;
         }
         bar.inc(1);
     }
@@ -199,9 +205,22 @@ struct Pass<'a> {
     /// The boundaries at which streams are captured, the end of the model the last.
     boundaries: &'a [usize],
     found: Estimated,
+    /// NaN or infinity, if there was any.
+    broken: Option<Error>,
 }
 
 impl Pass<'_> {
+    /// Passes on what came of a part, but keeps to itself that it is broken.
+    fn unless_broken(&mut self, came: Result<()>) -> Result<()> {
+        match came {
+            Err(error @ Error::NotFinite { .. }) => {
+                self.broken = Some(error);
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
     /// Takes down what the model answers to a batch, from the streams that were captured and the logits, `[batch, vocab]`.
     fn take(
         &mut self,

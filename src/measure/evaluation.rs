@@ -200,14 +200,16 @@ pub fn prepare_steps(
             batch,
             ..step.request
         };
-        let operations = of_operations(engine, waits, &mut request)?;
-        let parts = Parts {
-            split,
-            first,
-            operations,
-            biases,
+        let evaluation = || {
+            let parts = Parts {
+                first: first?,
+                operations: of_operations(engine, waits, &mut request)?,
+                split,
+                biases,
+            };
+            Ok(Evaluation::new(step.set.clone(), &request, parts))
         };
-        made.push(Some(Ok(Evaluation::new(step.set.clone(), &request, parts))));
+        made.push(Some(evaluation()));
     }
     Ok(made)
 }
@@ -315,12 +317,10 @@ fn of_operations(
         };
         let estimated = estimate(engine, &[sheet], &mut run)?;
         request.batch = run.batch;
-        let means = estimated
-            .into_iter()
-            .flatten()
-            .flat_map(|found| found.means);
-        for (wait, means) in means {
-            operations.entry(wait).or_default().push(means);
+        for found in estimated.into_iter().flatten() {
+            for (wait, means) in found?.means {
+                operations.entry(wait).or_default().push(means);
+            }
         }
     }
     Ok(operations)

@@ -185,28 +185,8 @@ impl PromptSet {
         selection: &Selection,
         numbers: &Numbers,
     ) -> Result<Self> {
-        if let Frame::Wanted { .. } = template.frame {
-            return Err(Error::Chat {
-                style: template.style.clone(),
-                reason: "no chat template was put around it; call Chat::frame on the template before its prompts are made"
-                    .to_owned(),
-            });
-        }
-        let mut universe = universe(template, selection)?;
-        let none = |reason: String| Error::NoPrompts {
-            style: template.style.clone(),
-            operation: template.operation.to_string(),
-            reason,
-        };
-        if universe.iter().all(|(_, result)| result.is_none()) {
-            return Err(none(format!(
-                "no operands in {}..={} give a result in {}..={}; widen --operands or --results",
-                selection.operands.start(),
-                selection.operands.end(),
-                selection.results.start(),
-                selection.results.end()
-            )));
-        }
+        let mut universe = asked_universe(template, selection)?;
+        let none = |reason: String| none(template, reason);
         let values = selection.operands.clone().count();
         let limit = match template.operation.operands() {
             0..=2 => universe.len(),
@@ -361,6 +341,43 @@ impl PromptSet {
             i64::from(self.prompts[prompts[b]].ids[t])
         })
     }
+}
+
+/// The error of a template of which there are no prompts.
+fn none(template: &Template, reason: String) -> Error {
+    Error::NoPrompts {
+        style: template.style.clone(),
+        operation: template.operation.to_string(),
+        reason,
+    }
+}
+
+/// The combinations of operands of a template that can be asked.
+///
+/// # Errors
+/// A template that is to stand in a chat, and does not yet; no result in range; too many combinations to enumerate.
+fn asked_universe(template: &Template, selection: &Selection) -> Result<Vec<Combination>> {
+    if let Frame::Wanted { .. } = template.frame {
+        return Err(Error::Chat {
+            style: template.style.clone(),
+            reason: "no chat template was put around it; call Chat::frame on the template before its prompts are made"
+                .to_owned(),
+        });
+    }
+    let universe = universe(template, selection)?;
+    if universe.iter().all(|(_, result)| result.is_none()) {
+        return Err(none(
+            template,
+            format!(
+                "no operands in {}..={} give a result in {}..={}; widen --operands or --results",
+                selection.operands.start(),
+                selection.operands.end(),
+                selection.results.start(),
+                selection.results.end()
+            ),
+        ));
+    }
+    Ok(universe)
 }
 
 /// Why no prompt of a shape can be asked.

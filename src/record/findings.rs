@@ -157,7 +157,25 @@ fn template(m: &Measurement) -> SetOfPrompts {
     m.address().set()
 }
 
+/// Cells by template.
+fn grouped(mut all: Vec<Tested>) -> Vec<Group> {
+    let mut groups: Vec<Group> = Vec::new();
+    while let Some(first) = all.first().map(|cell| template(&cell.m)) {
+        let same = all.iter().take_while(|cell| template(&cell.m) == first);
+        let rest = all.split_off(same.count());
+        groups.push(Group::of(std::mem::replace(&mut all, rest)));
+    }
+    groups
+}
+
 impl Sweep {
+    /// The same in which the whole answers of a template stand behind its steps, as a template of their own.
+    pub fn with_whole(&self) -> Self {
+        let mut all = self.clone();
+        all.groups.extend(grouped(std::mem::take(&mut all.whole)));
+        all
+    }
+
     fn of(name: &str, lines: &[&Line]) -> Self {
         let (mut cells, mut heads, mut failures) = (Vec::new(), Vec::new(), Vec::new());
         for line in lines {
@@ -177,13 +195,7 @@ impl Sweep {
         let kind = lines.first().and_then(|line| line.place());
         let kind = kind.map_or(Kind::default(), |place| place.kind.clone());
         let (pools, whole) = (pooled(&cells), whole(&cells));
-        let mut all = tested(cells);
-        let mut groups: Vec<Group> = Vec::new();
-        while let Some(first) = all.first().map(|cell| template(&cell.m)) {
-            let same = all.iter().take_while(|cell| template(&cell.m) == first);
-            let rest = all.split_off(same.count());
-            groups.push(Group::of(std::mem::replace(&mut all, rest)));
-        }
+        let groups = grouped(tested(cells));
         Self {
             name: name.to_owned(),
             model: model.to_owned(),

@@ -26,7 +26,7 @@ pub fn out_of_reach(study: &Study) -> Option<String> {
         let Ok(set) = set else { continue };
         // The steps of an answer are of the same prompts.
         let same = |known: &&PromptSet| template(known) == template(set);
-        if !is_reached(set) && !few.iter().any(|known| same(&known)) {
+        if !is_reached(set) && !few.iter().any(same) {
             few.push(set);
         }
     }

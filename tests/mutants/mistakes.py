@@ -2,6 +2,7 @@
 there for it.
 
 Usage: python3 tests/mutants/mistakes.py [MUTANT...]
+       python3 tests/mutants/mistakes.py --places   only finds the places in the sources, in no time
 
 Every mutant is built in a copy of the sources under target/mutants. A mutant that no test catches, or whose place in the
 sources is gone, ends the script with an error.
@@ -45,8 +46,8 @@ MUTANTS = [
     Mutant(
         "BOS forgotten",
         "src/prompt/tokens.rs",
-        "let mut ids: Vec<u32> = bos.into_iter().collect();",
-        "let mut ids: Vec<u32> = bos.into_iter().take(0).collect();",
+        "let mut ids: Vec<u32> = bos.filter(|_| !written).into_iter().collect();",
+        "let mut ids: Vec<u32> = bos.filter(|_| !written).into_iter().take(0).collect();",
         "preflight::a_sound_model_passes_with_every_ablation::style_2___calculate__",
     ),
     Mutant(
@@ -80,18 +81,19 @@ MUTANTS = [
     Mutant(
         "operator leak: means go on from one operation to the next",
         "src/measure/estimate.rs",
-        "    bar.finish_and_clear();\n    Ok(pass.found)",
-        """    bar.finish_and_clear();
-    static SEEN: std::sync::Mutex<BTreeMap<usize, Means>> = std::sync::Mutex::new(BTreeMap::new());
-    for (wait, mine) in &mut pass.found.means {
-        let mut seen = SEEN.lock().expect("one test runs");
-        let all = seen
-            .entry(*wait)
-            .or_insert_with(|| Means::new(set.positions(), engine.d_model(), 42));
-        all.merge(mine);
-        *mine = all.clone();
+        "    let found = |pass: Pass<'_>| {",
+        """    static SEEN: std::sync::Mutex<BTreeMap<usize, Means>> = std::sync::Mutex::new(BTreeMap::new());
+    for pass in &mut passes {
+        for (wait, mine) in &mut pass.found.means {
+            let mut seen = SEEN.lock().expect("one test runs");
+            let all = seen
+                .entry(*wait)
+                .or_insert_with(|| Means::new(pass.sheet.set.positions(), engine.d_model(), 42));
+            all.merge(mine);
+            *mine = all.clone();
+        }
     }
-    Ok(pass.found)""",
+    let found = |pass: Pass<'_>| {""",
         "planted::means_carry_the_operation",
     ),
     Mutant(
@@ -109,6 +111,13 @@ MUTANTS = [
         """    let pattern = b.op_with("Softmax", &[&scores], vec![("axis", Attribute::Int(-1))]);
     let pattern = b.op("Add", &[&pattern, wires.bias]);""",
         "preflight::a_sound_model_passes_with_every_ablation::style_1___symbolic__",
+    ),
+    Mutant(
+        "a token sees the branches beside its own",
+        "src/measure/tree.rs",
+        "above = other.parent;",
+        "above = at.checked_sub(1);",
+        "steps::steps_at_once_are_as_each_by_itself::estimator_1_Estimator__LeaveOneOut::style_1___calculate__",
     ),
     Mutant(
         "a row of another prompt",
@@ -162,8 +171,6 @@ def check(mutant):
     """Whether the mutant was caught, and how, or what is wrong with it."""
     path = TREE / mutant.file
     text = path.read_text(encoding="utf-8")
-    if text.count(mutant.right) != 1:
-        return False, f"{mutant.file} has {text.count(mutant.right)} places that read:\n{mutant.right}"
     path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
     try:
         output = run_tests([mutant.caught_by])
@@ -178,8 +185,19 @@ def check(mutant):
     return False, f"{mutant.caught_by} did not run:\n{output[-4000:]}"
 
 
+def find_places():
+    """Stops unless the code that each mutant replaces stands in its file once."""
+    counts = [((ROOT / mutant.file).read_text(encoding="utf-8").count(mutant.right), mutant) for mutant in MUTANTS]
+    wrong = [f"{m.name}: {m.file} has {count} places that read:\n{m.right}" for count, m in counts if count != 1]
+    if wrong:
+        sys.exit("\n".join(wrong))
+
+
 def main():
+    find_places()
     wanted = sys.argv[1:]
+    if wanted == ["--places"]:
+        return
     unknown = [name for name in wanted if name not in [mutant.name for mutant in MUTANTS]]
     if unknown:
         sys.exit(f"no mutant is called {', '.join(unknown)}; there are: {', '.join(m.name for m in MUTANTS)}")

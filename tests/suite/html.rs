@@ -111,64 +111,70 @@ fn every_number_of_the_records_is_on_the_page() {
     }
 }
 
+/// A name that would be markup if it were not text.
+const HOSTILE: &str = "\"><script>alert('x')</script><b a='&amp;";
+
+/// A cell whose every name is hostile.
+fn hostile_measurement(experiment: &str, cell: usize) -> Line {
+    let hostile = HOSTILE;
+    let mut m = Measurement {
+        experiment: experiment.into(),
+        paired: Some(Paired {
+            ablation: hostile.to_owned(),
+            ..Paired::default()
+        }),
+        place: Place {
+            kind: experiment.into(),
+            cell: CellName::new([cell], hostile),
+            ..Place::default()
+        },
+        subject: Subject {
+            layers: 4,
+            plan: Plan::af1(cell, 1),
+            ..Subject::default()
+        },
+        counts: Counts {
+            prompts: 10,
+            base_correct: 10,
+            correct: 9,
+            correct_given_base: 9,
+            ..Counts::default()
+        },
+        scores: Scores {
+            faithfulness: Proportion {
+                value: Some(0.9),
+                ..Proportion::default()
+            },
+            accuracy: Proportion {
+                value: Some(0.9),
+                ..Proportion::default()
+            },
+            ..Scores::default()
+        },
+        ..Measurement::default()
+    };
+    for name in [
+        &mut m.place.sweep,
+        &mut m.subject.model,
+        &mut m.subject.style,
+        &mut m.subject.operation,
+        &mut m.subject.ablation,
+        &mut m.provenance.device,
+        &mut m.provenance.runtime,
+    ] {
+        *name = format!("{experiment}{hostile}");
+    }
+    Line::new(Row::Measured(Box::new(m)))
+}
+
 /// Names come from users and files.
 #[test]
 fn names_are_text() {
-    let hostile = "\"><script>alert('x')</script><b a='&amp;";
-    let measurement = |experiment: &str, cell: usize| {
-        let mut m = Measurement {
-            experiment: experiment.into(),
-            paired: Some(Paired {
-                ablation: hostile.to_owned(),
-                ..Paired::default()
-            }),
-            place: Place {
-                kind: experiment.into(),
-                cell: CellName::new([cell], hostile),
-                ..Place::default()
-            },
-            subject: Subject {
-                layers: 4,
-                plan: Plan::af1(cell, 1),
-                ..Subject::default()
-            },
-            counts: Counts {
-                prompts: 10,
-                base_correct: 10,
-                correct: 9,
-                correct_given_base: 9,
-                ..Counts::default()
-            },
-            scores: Scores {
-                faithfulness: Proportion {
-                    value: Some(0.9),
-                    ..Proportion::default()
-                },
-                accuracy: Proportion {
-                    value: Some(0.9),
-                    ..Proportion::default()
-                },
-                ..Scores::default()
-            },
-            ..Measurement::default()
-        };
-        for name in [
-            &mut m.place.sweep,
-            &mut m.subject.model,
-            &mut m.subject.style,
-            &mut m.subject.operation,
-            &mut m.subject.ablation,
-            &mut m.provenance.device,
-            &mut m.provenance.runtime,
-        ] {
-            *name = format!("{experiment}{hostile}");
-        }
-        Line::new(Row::Measured(Box::new(m)))
-    };
+    let hostile = HOSTILE;
     let verbs = experiments().iter().map(|words| verb_of(words));
     let mut all: Vec<Line> = Vec::new();
     for experiment in verbs.chain(["af1", hostile]) {
-        all.extend((0..2).map(|cell| measurement(experiment, cell)));
+        all.extend((0..2).map(|cell| hostile_measurement(experiment, cell)));
     }
     let weight = Weight {
         mean: 0.5,

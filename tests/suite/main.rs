@@ -2,6 +2,7 @@
 
 mod alternatives;
 mod asked;
+mod bad_asking;
 mod bad_input;
 mod chat;
 mod choices;
@@ -31,5 +32,6 @@ mod records;
 mod said;
 mod schema;
 mod statistics;
+mod steps;
 mod study;
 mod tokenizers;

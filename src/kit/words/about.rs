@@ -5,7 +5,7 @@ use super::said::said;
 use crate::kit::Block;
 use crate::measure::Part;
 use crate::prompt::Operation;
-use crate::record::{Group, Measurement, Outcome, Provenance, Sweep, Tested};
+use crate::record::{Group, Kind, Measurement, Outcome, Provenance, Sweep, Tested};
 use crate::stats::{Inference, Proportion};
 
 /// The values in order of appearance, each once.
@@ -292,6 +292,16 @@ pub fn counts(group: &Group) -> String {
         .chunk_by(|a, b| a.m.subject.part == b.m.subject.part)
     {
         let m = &cells[0].m;
+        if m.experiment == Kind::WHOLE {
+            // The means are those of the steps.
+            text += &format!(
+                "{} {}: {} prompts were evaluated at every step\n",
+                m.subject.style,
+                m.question(),
+                m.counts.prompts
+            );
+            continue;
+        }
         let errors = cells
             .iter()
             .map(|cell| cell.m.contexts.largest_relative_error);

@@ -10,6 +10,8 @@ pub mod strata;
 pub use said::said;
 
 use super::Block;
+use crate::intervene::Technique;
+use crate::prompt::KeyedBy;
 use crate::record::{Group, Measurement, Outcome, Sweep};
 
 /// The outcomes, the best first.
@@ -23,17 +25,22 @@ pub const SEE_TABLE: &str = "All numbers are in the table below the picture.";
 pub fn claimed(sweep: &Sweep, is_claim: impl Fn(&Measurement) -> bool) -> Vec<&Measurement> {
     let judged = sweep.measurements().filter(|m| m.test.verdict.is_some());
     let judged: Vec<&Measurement> = judged.filter(|m| is_claim(m)).collect();
-    let technique = |m: &Measurement| {
-        let subject = &m.subject;
-        (
-            subject.ablation.clone(),
-            subject.masking(),
-            m.provenance.key,
-        )
-    };
     let first = judged.first().map(|m| technique(m));
     let of_first = judged.iter().filter(|m| Some(technique(m)) == first);
     of_first.copied().collect()
+}
+
+/// How a measurement was made, as far as claims are told apart from what they are compared with.
+fn technique(m: &Measurement) -> (&str, Option<Technique>, KeyedBy) {
+    (&m.subject.ablation, m.subject.masking(), m.provenance.key)
+}
+
+/// The verdicts on whole answers of what these claims are of, by their ablation, masking and key.
+pub fn claimed_whole<'s>(sweep: &'s Sweep, claims: &[&Measurement]) -> Vec<&'s Measurement> {
+    let first = claims.first().map(|m| technique(m));
+    let whole = sweep.whole.iter().map(|cell| &cell.m);
+    let same = |m: &&Measurement| m.test.verdict.is_some() && Some(technique(m)) == first;
+    whole.filter(same).collect()
 }
 
 /// A sentence for every template.

@@ -1,7 +1,7 @@
 //! Cells by what makes their prompts hard: by what is carried, and by the digit that is right.
 
 use super::about::proportion_of;
-use super::claimed;
+use super::{claimed, claimed_whole};
 use crate::kit::{Block, Table, column};
 use crate::record::{Class, Kind, Measurement, Stratum, Sweep};
 
@@ -62,15 +62,7 @@ pub fn detail(sweep: &Sweep) -> Vec<Block> {
 /// What is claimed about every step, then about whole answers.
 fn claims(sweep: &Sweep) -> Vec<&Measurement> {
     let mut claims = claimed(sweep, |m| m.experiment == Kind::AF1);
-    let Some(first) = claims.first() else {
-        return claims;
-    };
-    let technique = (&first.subject.ablation, first.subject.masking());
-    let whole = sweep.whole.iter().map(|whole| &whole.m);
-    let same = |m: &&Measurement| {
-        (&m.subject.ablation, m.subject.masking()) == technique && m.test.verdict.is_some()
-    };
-    claims.extend(whole.filter(same));
+    claims.extend(claimed_whole(sweep, &claims));
     claims
 }
 
