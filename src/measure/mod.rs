@@ -39,7 +39,7 @@ pub use disjoint::Disjoint;
 pub use evaluation::{Asked, Evaluation, prepare, prepare_steps};
 pub use forward::{base_forward, last_attention};
 pub use front::{Fronts, fronts};
-pub use preflight::{CHECKS, Checked, preflight};
+pub use preflight::{CHECKS, preflight};
 pub use request::{Draw, Part, Request, Way, boundaries};
 pub use scores::first_maximum;
 pub use sweep::{Evaluated, evaluate};
