@@ -33,7 +33,7 @@ fn read(of: &Value) -> Template {
 }
 
 fn shape(tokens: &Value) -> Shape {
-    let mut operands: Vec<usize> = ints(tokens);
+    let mut operands: Vec<usize> = ints(tokens).iter().map(|n| *n as usize).collect();
     let answer = operands.pop().unwrap();
     Shape { operands, answer }
 }
@@ -120,7 +120,7 @@ fn what_is_asked_is_the_whole_text(#[case] name: &str) {
 fn held_to(set: &PromptSet, expected: &[Value]) {
     let mut compared = 0;
     for expected in expected {
-        let operands: Vec<i64> = ints(&expected["operands"]);
+        let operands = ints(&expected["operands"]);
         let prompt = set
             .prompts
             .iter()
@@ -137,7 +137,7 @@ fn held_to(set: &PromptSet, expected: &[Value]) {
             continue;
         }
         let prompt = prompt.expect("it has the shape");
-        let whole: Vec<u32> = ints(&expected["ids"]);
+        let whole: Vec<u32> = ints(&expected["ids"]).iter().map(|id| *id as u32).collect();
         let given = whole.len() - set.numbers.shape.answer + set.numbers.given();
         assert_eq!(&prompt.ids[1..], &whole[..given], "{}", set.name());
         if let Step::At(_) = set.numbers.step {
