@@ -31,6 +31,7 @@ mod real;
 mod records;
 mod said;
 mod schema;
+mod segments;
 mod statistics;
 mod steps;
 mod study;
