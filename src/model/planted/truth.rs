@@ -120,7 +120,7 @@ impl Plant {
         let said = by.says(&set.template.operation, &prompt.operands);
         let at = |number: Option<i64>| {
             let digits = number.map(|number| number.to_string());
-            digits.and_then(|digits| digits.bytes().nth(set.numbers.given()))
+            digits.and_then(|digits| digits.as_bytes().get(set.numbers.given()).copied())
         };
         at(said) == at(prompt.result)
     }
