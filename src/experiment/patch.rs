@@ -5,15 +5,14 @@ use clap::Args;
 
 use super::parts::options::{Layers, check_layers};
 use super::parts::{Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench};
-use crate::Result;
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::under;
 use crate::kit::words::number::{proportion, share};
 use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
 use crate::measure::{Change, pairs};
-use crate::prompt;
 use crate::record::{CellName, Kind, Patched, PatchedPosition, Share, Sweep, patched};
+use crate::{Error, Result};
 
 /// The kind of its records.
 const KIND: Kind = Kind::new("patch");
@@ -122,11 +121,19 @@ impl Unit for Changed<'_> {
         vec![Plan::waiting(0)]
     }
 
-    fn applies(&self, shape: &prompt::Shape) -> bool {
-        self.change.fits(shape.operands.len())
-    }
-
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
+        let template = &bench.set.template;
+        if !self.change.fits(template.operation.operands()) {
+            return Err(Error::NoPrompts {
+                style: template.style.clone(),
+                operation: template.operation.to_string(),
+                reason: format!(
+                    "--change {}: the operation has {} operands; expected a letter of one of them, or all",
+                    self.change,
+                    template.operation.operands()
+                ),
+            });
+        }
         let (engine, evaluation) = bench.prepared()?;
         let drawn = pairs(evaluation, self.change, self.patch.pairs, self.patch.seed);
         let patches = evaluation.patch(engine, &drawn, &self.patch.boundaries)?;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use af1::error::exit;
 use af1::measure::{Change, Pair, Request, Way, pairs, prepare};
 use af1::model::planted::{Plant, Route};
 use af1::model::{Preset, Supply};
@@ -117,6 +118,16 @@ fn maps_are_those_that_were_planted(
     ] {
         assert!(seen.contains_key(decided), "{decided}: {seen:?}");
     }
+}
+
+/// An operand that an operation does not have cannot be changed.
+#[test]
+fn a_change_that_does_not_fit_is_refused() {
+    let output = planted("patch").run().words("--change C").output().unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(exit::NO_PROMPTS)));
+    let said = String::from_utf8(output.stdout).unwrap();
+    let due = "--change C: the operation has 2 operands; expected a letter of one of them, or all";
+    assert!(said.contains(due), "{said}");
 }
 
 /// Pairs are what they are said to be, each prompt has one at most, and the seed draws them.
