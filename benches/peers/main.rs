@@ -1,30 +1,30 @@
 //! One task of the comparison with other tools, as `benches/peers/run` runs it: `cargo bench --bench peers -- --task NAME`. Prints
 //! one JSON object: how fast it was, the largest resident memory of the process, and what was counted.
 
-use std::time::{Duration, Instant};
-
 use af1::fetch::Cache;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::measure::{Biases, Request, base_forward, first_maximum, prepare};
 use af1::model::{BosChoice, CONTRAST, Model};
 use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
-use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
+use af1::runtime::{Device, Engine, Library, Runtime, Work, default_threads};
+
+use timing::{Runs, gflop, timed};
 
 #[path = "../common/mod.rs"]
 mod common;
+mod digits;
+mod rates;
+mod text;
+mod timing;
 
-/// The subgraph of all tasks.
+/// The subgraph of the tasks on SmolLM2.
 const AF1: (usize, usize) = (20, 6);
 
 /// The largest `K` of the grid.
 const MOST_TRANSFER: usize = 8;
 
-/// A task is repeated for as long as this, and at least three times.
-const LONG_ENOUGH: Duration = Duration::from_secs(4);
-
 fn main() {
-    let mut args = std::env::args().skip_while(|arg| arg != "--task").skip(1);
-    let Some(task) = args.next() else {
+    let Some(task) = option("--task") else {
         // `cargo bench` without a task has nothing to compare with.
         println!("benches/peers/run compares af1 with other tools");
         return;
@@ -32,24 +32,60 @@ fn main() {
     let cache = Cache::of_user().expect("a cache folder");
     let library = Library::find_or_fetch(&cache, &Device::Cpu).expect("an ONNX Runtime library");
     let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
-    let model = Model::load(CONTRAST, &BosChoice::Default, &cache).expect("the model");
-    if task == "folder" {
-        // As the other tools read it.
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/model");
-        std::fs::create_dir_all(&folder).expect("a folder");
-        model.write_folder(&folder).expect("the model's files");
-        println!("{}", serde_json::json!({ "folder": folder }));
+    if task == "rates" {
+        let shapes = option("--shapes").expect("--shapes, rows x inner x outer");
+        println!("{}", rates::rates(runtime, &shapes));
+        return;
+    }
+    let of_digits = digits::Task::named(&task);
+    let folder = option("--folder");
+    let named = match (&folder, of_digits) {
+        (Some(name), _) => name,
+        (None, Some(_)) => digits::MODEL,
+        (None, None) => CONTRAST,
+    };
+    let model = Model::load(named, &BosChoice::Default, &cache).expect("the model");
+    if folder.is_some() {
+        println!("{}", write_folder(&model));
         return;
     }
     let mut engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
-    let set = prompts(&model, task.ends_with("-fewshot"));
-    let done = run(&task, &mut engine, &set);
+    let done = match of_digits {
+        Some(task) => {
+            let largest = option("--largest").map(|n| n.parse().expect("a number"));
+            task.run(&mut engine, &model, largest)
+        }
+        None => run(
+            &task,
+            &mut engine,
+            &prompts(&model, task.ends_with("-fewshot")),
+        ),
+    };
+    let spec = &model
+        .decoder("counting its products")
+        .expect("a shape")
+        .spec;
     let line = serde_json::json!({
         "task": task, "tool": "af1",
-        "prompts_per_second": (set.len() * done.cells) as f64 / done.seconds,
+        "prompts_per_second": done.prompts as f64 / done.seconds,
         "peak_rss_mb": common::peak_rss_mb(), "counts": done.counts,
+        "seconds": done.seconds, "gflop": gflop(spec, done.work),
     });
     println!("{line}");
+}
+
+/// What stands behind an option.
+fn option(name: &str) -> Option<String> {
+    std::env::args().skip_while(|arg| arg != name).nth(1)
+}
+
+/// Writes a model as the other tools read it.
+fn write_folder(model: &Model) -> serde_json::Value {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    let folder = folder.join(&model.name);
+    std::fs::create_dir_all(&folder).expect("a folder");
+    model.write_folder(&folder).expect("the model's files");
+    serde_json::json!({ "folder": folder })
 }
 
 fn prompts(model: &Model, fewshot: bool) -> PromptSet {
@@ -74,10 +110,12 @@ fn prompts(model: &Model, fewshot: bool) -> PromptSet {
 
 /// A task that was run.
 struct Done {
-    /// Cells that were measured each time.
-    cells: usize,
+    /// Prompts that were measured each time, those of every cell.
+    prompts: usize,
     /// The median time.
     seconds: f64,
+    /// What was run in that time.
+    work: Work,
     /// What was counted.
     counts: Vec<usize>,
 }
@@ -90,27 +128,27 @@ fn run(task: &str, engine: &mut Engine, set: &PromptSet) -> Done {
         ..Request::new(&af1, &ablations)
     };
     let all: Vec<usize> = (0..set.len()).collect();
-    let (seconds, counts) = match task {
+    let done = match task {
         "forward-fewshot" | "forward-symbolic" => {
             let biases = Biases::new(set.positions()).expect("masks");
-            measure(|| {
+            timed(engine, Runs::Several, |engine| {
                 let ids = set.ids(&all);
                 let (_, logits) = base_forward(engine, ids, &biases, &[]).expect("a forward");
                 let tokens: Vec<u32> = logits.outer_iter().map(first_maximum).collect();
                 vec![right(set, &tokens)]
             })
         }
-        "base-fewshot" => measure(|| {
+        "base-fewshot" => timed(engine, Runs::Several, |engine| {
             let found = prepare(engine, set.clone(), &request, &[]).expect("a base");
             vec![right(set, &found.base)]
         }),
-        "capture-fewshot" => measure(|| {
+        "capture-fewshot" => timed(engine, Runs::Several, |engine| {
             let found = prepare(engine, set.clone(), &request, &[AF1.0]).expect("means");
             vec![found.contexts[&AF1.0].keys]
         }),
         "af1-fewshot" | "af1-symbolic" => {
             let mut found = prepare(engine, set.clone(), &request, &[AF1.0]).expect("means");
-            measure(|| {
+            timed(engine, Runs::Several, |engine| {
                 let cells = found.sweep(engine, &af1, &ablations).expect("answers");
                 vec![right(set, &cells[0].predicted)]
             })
@@ -119,9 +157,10 @@ fn run(task: &str, engine: &mut Engine, set: &PromptSet) -> Done {
         other => panic!("no task is called {other:?}"),
     };
     Done {
-        cells: 1,
-        seconds,
-        counts,
+        prompts: set.len(),
+        seconds: done.seconds,
+        work: done.work,
+        counts: done.found,
     }
 }
 
@@ -133,27 +172,27 @@ fn grid(engine: &mut Engine, set: &PromptSet, request: &Request<'_>) -> Done {
         .filter(|plan| plan.fits(layers))
         .collect();
     let waits: Vec<usize> = (0..=layers).collect();
-    let (seconds, all) = measure(|| {
+    let run = timed(engine, Runs::Several, |engine| {
         let mut found = prepare(engine, set.clone(), request, &waits).expect("means");
         let cells = found.sweep(engine, &grid, request.ablations);
         let cells = cells.expect("answers");
         cells
             .iter()
             .map(|cell| right(set, &cell.predicted))
-            .collect()
+            .collect::<Vec<usize>>()
     });
-    let sampled = std::env::args().skip_while(|arg| arg != "--cells").nth(1);
-    let sampled = sampled.unwrap_or_default();
+    let sampled = option("--cells").unwrap_or_default();
     let pairs = sampled.split(' ').filter_map(|pair| pair.split_once(','));
     let counts = pairs.map(|(wait, transfer)| {
         let number = |text: &str| text.parse().expect("a number");
         let plan = Plan::af1(number(wait), number(transfer));
         let at = grid.iter().position(|p| *p == plan);
-        all[at.expect("a cell of the grid")]
+        run.found[at.expect("a cell of the grid")]
     });
     Done {
-        cells: grid.len(),
-        seconds,
+        prompts: set.len() * grid.len(),
+        seconds: run.seconds,
+        work: run.work,
         counts: counts.collect(),
     }
 }
@@ -164,17 +203,4 @@ fn right(set: &PromptSet, tokens: &[u32]) -> usize {
     pairs
         .filter(|(token, prompt)| prompt.answers.contains(token))
         .count()
-}
-
-/// The median time of a task in seconds, and what it counts; the same every time.
-fn measure(mut task: impl FnMut() -> Vec<usize>) -> (f64, Vec<usize>) {
-    let counts = task();
-    let (begin, mut times) = (Instant::now(), Vec::new());
-    while times.len() < 3 || begin.elapsed() < LONG_ENOUGH {
-        let start = Instant::now();
-        assert_eq!(task(), counts, "a task counts the same every time");
-        times.push(start.elapsed().as_secs_f64());
-    }
-    times.sort_by(f64::total_cmp);
-    (times[times.len() / 2], counts)
 }

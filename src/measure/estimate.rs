@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use ndarray::{Array2, Array3, Axis};
+use ndarray::{Array2, Array3, Axis, Ix3, s};
 
 use super::biases::Biases;
 use super::captured::Captured;
@@ -11,8 +11,8 @@ use super::nest::{Nest, side_by_side};
 use super::prefix::Prefix;
 use super::scores::unmodified;
 use super::split::Split;
-use super::tree::Trees;
-use crate::intervene::Means;
+use super::tree::{Tokens, Trees};
+use crate::intervene::{Mask, Means};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
 use crate::{Error, Result, progress};
@@ -79,11 +79,8 @@ fn estimate_in_batches(
     sheets: &[Sheet<'_>],
     run: &Run<'_>,
 ) -> Result<Vec<Option<Result<Estimated>>>> {
-    let mut boundaries = run.waits.to_vec();
-    boundaries.push(engine.layers());
     let pass = |sheet| Pass {
         sheet,
-        boundaries: &boundaries,
         found: Estimated::nothing(engine, sheet, sheets.len(), run),
         broken: None,
     };
@@ -91,10 +88,10 @@ fn estimate_in_batches(
     let sets: Vec<&PromptSet> = sheets.iter().map(|sheet| sheet.set).collect();
     let prefix = sheets.first().and_then(|sheet| sheet.biases.prefix());
     match (prefix, Nest::of(&sets)) {
-        (Some(prefix), Some(nest)) => in_trees(engine, &mut passes, prefix, &nest, run.batch)?,
+        (Some(prefix), Some(nest)) => in_trees(engine, &mut passes, prefix, &nest, run)?,
         _ => {
             for pass in passes.iter_mut().filter(|pass| pass.sheet.wanted) {
-                let ran = one_by_one(engine, pass, run.batch);
+                let ran = one_by_one(engine, pass, run);
                 pass.unless_broken(ran)?;
             }
         }
@@ -112,14 +109,19 @@ fn label(set: &PromptSet) -> String {
 }
 
 /// Runs a set by itself.
-fn one_by_one(engine: &mut Engine, pass: &mut Pass<'_>, batch: usize) -> Result<()> {
+fn one_by_one(engine: &mut Engine, pass: &mut Pass<'_>, run: &Run<'_>) -> Result<()> {
     let (set, biases) = (pass.sheet.set, pass.sheet.biases);
-    let bar = progress::steps(&label(set), set.len().div_ceil(batch) as u64);
+    let bar = progress::steps(&label(set), set.len().div_ceil(run.batch) as u64);
     let all: Vec<usize> = (0..set.len()).collect();
-    for prompts in all.chunks(batch) {
+    let end = engine.layers();
+    let mut boundaries = run.waits.to_vec();
+    boundaries.push(end);
+    for prompts in all.chunks(run.batch) {
         let ids = set.ids(prompts);
-        let (captured, logits) = captured_forward(engine, ids, biases, pass.boundaries)?;
-        pass.take(engine, prompts, captured, &logits)?;
+        let (captured, logits) = captured_forward(engine, ids, biases, &boundaries)?;
+        let last = captured[&end].slice(s![.., -1.., ..]).to_owned();
+        let said = Said { last, logits };
+        pass.take(engine, prompts, captured, &said)?;
         bar.inc(1);
     }
     bar.finish_and_clear();
@@ -132,7 +134,7 @@ fn in_trees(
     passes: &mut [Pass<'_>],
     prefix: &Prefix,
     nest: &Nest,
-    batch: usize,
+    run: &Run<'_>,
 ) -> Result<()> {
     let first = passes[0].sheet.set;
     let len = prefix.len();
@@ -142,13 +144,20 @@ fn in_trees(
     };
     let rows: Vec<&[u32]> = (0..first.len()).map(own).collect();
     let order = side_by_side(&rows);
-    let bar = progress::steps(&label(first), first.len().div_ceil(batch) as u64);
-    let boundaries = passes[0].boundaries;
+    let bar = progress::steps(&label(first), first.len().div_ceil(run.batch) as u64);
+    // Of the last layer the last tokens alone, unless means of all are asked for behind it.
     let end = engine.layers();
-    for chunk in order.chunks(batch) {
+    let before = match run.waits.contains(&end) {
+        true => end,
+        false => end.saturating_sub(1),
+    };
+    for chunk in order.chunks(run.batch) {
         let here: Vec<&[u32]> = chunk.iter().map(|&p| rows[p]).collect();
         let mut trees = Trees::new(len, first.positions(), &here);
-        let (captured, stream) = prefix.run(engine, &mut trees, &here, (boundaries, end))?;
+        let (captured, stream) = prefix.run(engine, &mut trees, &here, (run.waits, before))?;
+        let seen = (before < end)
+            .then(|| trees.seen(engine, before, &stream, Some(prefix.keys_values(before))))
+            .transpose()?;
         for (set, pass) in passes.iter_mut().enumerate() {
             let in_set = chunk.iter().enumerate();
             let in_set = in_set.filter_map(|(row, &p)| Some((row, nest.prompt(set, p)?)));
@@ -157,18 +166,38 @@ fn in_trees(
                 continue;
             }
             let tokens = pass.sheet.set.positions() - len;
-            let last = trees.spread(stream.view()?, &rows, tokens - 1..tokens);
-            let logits = engine.logits(&Tensor::from_f32(last)?)?;
+            let lasts = Tokens {
+                prompts: &rows,
+                token: tokens - 1,
+            };
+            let last = match &seen {
+                Some(seen) => {
+                    trees.layer_at(engine, before, &stream, seen, &Mask::Causal, &lasts)?
+                }
+                None => Tensor::from_f32(trees.spread(stream.view()?, &rows, tokens - 1..tokens))?,
+            };
+            let said = Said {
+                logits: engine.logits(&last)?,
+                last: last.view::<Ix3>()?.to_owned(),
+            };
             let captured = captured
                 .iter()
                 .map(|(&boundary, nodes)| (boundary, trees.spread(nodes.view(), &rows, 0..tokens)));
-            let taken = pass.take(engine, &prompts, captured.collect(), &logits);
+            let taken = pass.take(engine, &prompts, captured.collect(), &said);
             pass.unless_broken(taken)?;
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
     Ok(())
+}
+
+/// What the model says to a batch of prompts.
+struct Said {
+    /// The streams of the last tokens at its end, `[batch, 1, d_model]`.
+    last: Array3<f32>,
+    /// `[batch, vocab]`.
+    logits: Tensor,
 }
 
 impl Estimated {
@@ -202,8 +231,6 @@ impl Estimated {
 /// A run over all prompts of a set.
 struct Pass<'a> {
     sheet: &'a Sheet<'a>,
-    /// The boundaries at which streams are captured, the end of the model the last.
-    boundaries: &'a [usize],
     found: Estimated,
     /// NaN or infinity, if there was any.
     broken: Option<Error>,
@@ -221,13 +248,13 @@ impl Pass<'_> {
         }
     }
 
-    /// Takes down what the model answers to a batch, from the streams that were captured and the logits, `[batch, vocab]`.
+    /// Takes down what the model answers to a batch, and the streams that were captured.
     fn take(
         &mut self,
         engine: &mut Engine,
         prompts: &[usize],
         captured: Captured,
-        logits: &Tensor,
+        Said { last, logits }: &Said,
     ) -> Result<()> {
         let (set, biases) = (self.sheet.set, self.sheet.biases);
         let answers = prompts.iter().map(|&p| &*set.prompts[p].answers);
@@ -242,12 +269,12 @@ impl Pass<'_> {
             self.found.base[prompt] = predicted;
             self.found.logit_difference[prompt] = difference;
         }
-        self.keep(prompts, captured);
+        self.keep(prompts, captured, last);
         Ok(())
     }
 
     /// Adds the captured streams of a batch to the means, and keeps those of the evaluated prompts.
-    fn keep(&mut self, prompts: &[usize], captured: Captured) {
+    fn keep(&mut self, prompts: &[usize], captured: Captured, last: &Array3<f32>) {
         let (split, found) = (self.sheet.split, &mut self.found);
         let rows: Vec<usize> = (0..prompts.len())
             .filter(|&row| split.estimation[prompts[row]])
@@ -256,6 +283,10 @@ impl Pass<'_> {
         let evaluated: Vec<(usize, usize)> = (prompts.iter().enumerate())
             .filter_map(|(row, prompt)| Some((row, split.evaluated.binary_search(prompt).ok()?)))
             .collect();
+        for &(row, at) in &evaluated {
+            let last = last.slice(s![row, 0, ..]);
+            found.last.row_mut(at).assign(&last);
+        }
         // Boundary by boundary, each given back before the next is kept.
         for (boundary, resid) in captured {
             if let Some(means) = found.means.get_mut(&boundary) {
@@ -267,13 +298,8 @@ impl Pass<'_> {
                     }
                 }
             }
-            let mut kept = (found.kept.as_mut()).and_then(|kept| kept.get_mut(&boundary));
-            for &(row, at) in &evaluated {
-                if self.boundaries.last() == Some(&boundary) {
-                    let last = resid.slice(ndarray::s![row, -1, ..]);
-                    found.last.row_mut(at).assign(&last);
-                }
-                if let Some(kept) = &mut kept {
+            if let Some(kept) = (found.kept.as_mut()).and_then(|kept| kept.get_mut(&boundary)) {
+                for &(row, at) in &evaluated {
                     let own = resid.index_axis(Axis(0), row);
                     kept.index_axis_mut(Axis(0), at).assign(&own);
                 }

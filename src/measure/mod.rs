@@ -43,7 +43,7 @@ pub use forward::{base_forward, last_attention};
 pub use front::{Fronts, fronts};
 pub use pairs::{Change, Pair, pairs};
 pub use patch::Patches;
-pub use preflight::{CHECKS, Checked, preflight};
+pub use preflight::{CHECKS, preflight};
 pub use request::{Draw, Part, Request, Way, boundaries};
 pub use scores::first_maximum;
 pub use sweep::{Evaluated, evaluate};

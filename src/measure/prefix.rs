@@ -58,6 +58,11 @@ impl Prefix {
         self.streams[0].nrows()
     }
 
+    /// The keys and values of these tokens in a layer.
+    pub fn keys_values(&self, layer: usize) -> &KeysValues {
+        &self.caches[layer]
+    }
+
     /// Streams at a boundary of the tokens after these, `[batch, pos, d_model]`, with those of these before them.
     pub fn before(&self, boundary: usize, own: ArrayView3<'_, f32>) -> Array3<f32> {
         let shared = &self.streams[boundary];

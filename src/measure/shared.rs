@@ -7,7 +7,7 @@ use ndarray::{Array3, Axis};
 
 use super::biases::Biases;
 use super::scores::{Logits, Seen};
-use super::tree::Trees;
+use super::tree::{Tokens, Trees};
 use crate::Result;
 use crate::interrupt::interrupted;
 use crate::intervene::{Plan, Tail};
@@ -42,23 +42,44 @@ pub fn run_plans(
     let mut trees = Trees::new(0, pos, &rows);
     let start = Tensor::from_f32(trees.gather(replaced.view()))?;
     let (firsts, which) = trees.lasts();
+    let lasts = Tokens {
+        prompts: &firsts,
+        token: pos - 1,
+    };
     for (i, plan) in plans.iter().enumerate() {
-        let mut next: Option<Tensor> = None;
-        for layer in plan.wait..engine.layers() {
-            interrupted()?;
-            let mask = plan.mask(layer);
-            trees.include(&mask)?;
-            let here = next.as_ref().unwrap_or(&start);
-            next = Some(trees.layer(engine, layer, here, None, &mask)?);
-        }
-        let end = next.as_ref().unwrap_or(&start);
-        let last = trees.spread(end.view()?, &firsts, pos - 1..pos);
-        let logits = engine.logits(&Tensor::from_f32(last)?)?;
+        let last = last_streams(engine, &mut trees, &start, plan, &lasts)?;
+        let logits = engine.logits(&last)?;
         if done(engine, i, &Logits::rows(&logits, which.clone()))? == Seen::NotFinite {
             return Ok(Some(i));
         }
     }
     Ok(None)
+}
+
+/// The streams of the last tokens of prompts at the end of the model, `[prompt, 1, d_model]`, when the streams of all nodes are
+/// `start` at the plan's boundary.
+fn last_streams(
+    engine: &mut Engine,
+    trees: &mut Trees,
+    start: &Tensor,
+    plan: &Plan,
+    lasts: &Tokens<'_>,
+) -> Result<Tensor> {
+    let end = engine.layers();
+    let mut next: Option<Tensor> = None;
+    for layer in plan.wait..end {
+        interrupted()?;
+        let mask = plan.mask(layer);
+        trees.include(&mask)?;
+        let here = next.as_ref().unwrap_or(start);
+        if layer + 1 == end {
+            let seen = trees.seen(engine, layer, here, None)?;
+            return trees.layer_at(engine, layer, here, &seen, &mask, lasts);
+        }
+        next = Some(trees.layer(engine, layer, here, None, &mask)?);
+    }
+    let last = lasts.token..lasts.token + 1;
+    Tensor::from_f32(trees.spread(start.view()?, lasts.prompts, last))
 }
 
 /// A number for every stream of every prompt, the same for the same bits.

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::hash::Hash;
 
-use ndarray::{Array2, Array3, Array4, ArrayView3, s};
+use ndarray::{Array2, Array3, Array4, ArrayView3, Ix3, Ix4, s};
 
 use crate::Result;
 use crate::intervene::{BLOCKED, Mask};
@@ -37,6 +37,13 @@ struct Node {
     parent: Option<usize>,
     /// The token of a prompt that it stands for: the prompt, and its place among the tokens that are in the tree.
     of: (usize, usize),
+}
+
+/// One token of each of some prompts.
+pub struct Tokens<'a> {
+    pub prompts: &'a [usize],
+    /// Its place among the tokens that are in the tree.
+    pub token: usize,
 }
 
 /// Where a prompt is.
@@ -190,14 +197,93 @@ impl Trees {
         past: Option<&KeysValues>,
         mask: &Mask,
     ) -> Result<Tensor> {
+        let seen = self.seen(engine, layer, stream, past)?;
+        let positions = self.positions.as_ref().expect("a mask is included");
+        engine.attend(layer, stream, positions, &seen, &self.biases[mask])
+    }
+
+    /// The keys and values that the nodes see in a layer: `past`, and those of the nodes, whose `resid[layer]` is `stream`.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    ///
+    /// # Panics
+    /// If no mask was included.
+    pub fn seen(
+        &self,
+        engine: &mut Engine,
+        layer: usize,
+        stream: &Tensor,
+        past: Option<&KeysValues>,
+    ) -> Result<KeysValues> {
         let positions = self.positions.as_ref().expect("a mask is included");
         let own = engine.keys_values(layer, stream, positions)?;
-        let seen = match past {
-            Some(past) => engine.after(past, &own)?,
-            None => own,
-        };
-        let bias = &self.biases[mask];
-        engine.attend(layer, stream, positions, &seen, bias)
+        match past {
+            Some(past) => engine.after(past, &own),
+            None => Ok(own),
+        }
+    }
+
+    /// As [`Self::layer`], of one token of every prompt alone, `[prompt, 1, d_model]`: behind the last layer no other token is looked at. `seen` is as [`Self::seen`] has it.
+    ///
+    /// # Errors
+    /// The runtime's reason.
+    ///
+    /// # Panics
+    /// For a mask that was not included.
+    pub fn layer_at(
+        &self,
+        engine: &mut Engine,
+        layer: usize,
+        stream: &Tensor,
+        seen: &KeysValues,
+        mask: &Mask,
+        of: &Tokens<'_>,
+    ) -> Result<Tensor> {
+        let mut asked: Vec<Vec<usize>> = vec![Vec::new(); self.trees.len()];
+        let mut known: HashMap<(usize, usize), usize> = HashMap::new();
+        let places = of.prompts.iter().map(|&prompt| {
+            let path = &self.paths[prompt];
+            let (tree, node) = (path.tree, path.nodes[of.token]);
+            let row = *known.entry((tree, node)).or_insert_with(|| {
+                asked[tree].push(node);
+                asked[tree].len() - 1
+            });
+            (tree, row)
+        });
+        let places: Vec<(usize, usize)> = places.collect();
+        // Trees in which fewer are asked for are filled up with their first node.
+        let width = asked.iter().map(Vec::len).max().unwrap_or(0);
+        asked.iter_mut().for_each(|nodes| nodes.resize(width, 0));
+
+        let (stream, bias) = (stream.view::<Ix3>()?, self.biases[mask].view::<Ix4>()?);
+        let (d_model, keys) = (stream.dim().2, bias.dim().3);
+        let mut queries = Array3::zeros((asked.len(), width, d_model));
+        let mut masked = Array4::zeros((asked.len(), 1, width, keys));
+        let mut positions = Array2::zeros((asked.len(), width));
+        for (tree, nodes) in asked.iter().enumerate() {
+            for (row, &node) in nodes.iter().enumerate() {
+                let of = stream.slice(s![tree, node, ..]);
+                queries.slice_mut(s![tree, row, ..]).assign(&of);
+                let sees = bias.slice(s![tree, 0, node, ..]);
+                masked.slice_mut(s![tree, 0, row, ..]).assign(&sees);
+                positions[[tree, row]] = (self.first + self.trees[tree][node].of.1) as i64;
+            }
+        }
+        let out = engine.attend(
+            layer,
+            &Tensor::from_f32(queries)?,
+            &Tensor::from_i64(positions)?,
+            seen,
+            &Tensor::from_f32(masked)?,
+        )?;
+        let out = out.view::<Ix3>()?;
+        let mut streams = Array3::zeros((places.len(), 1, d_model));
+        for (prompt, &(tree, row)) in places.iter().enumerate() {
+            let of = out.slice(s![tree, row, ..]);
+            streams.slice_mut(s![prompt, 0, ..]).assign(&of);
+        }
+        Tensor::from_f32(streams)
     }
 }
 

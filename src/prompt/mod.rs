@@ -25,3 +25,4 @@ pub use shapes::{Shapes, shapes};
 pub use span::Span;
 pub use style::{Frame, Piece, Rendered, Style, Styles, Template};
 pub use tokenizer::{Splitter, Token, Tokenizer};
+pub use tokens::Merged;

@@ -9,7 +9,7 @@ use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::shape::{Key, KeyedBy, Shape, Step};
-use super::tokens::{Answers, tokenize};
+use super::tokens::{Answers, Merged, tokenize};
 use super::{Frame, Template, Tokenizer};
 use crate::{Error, Result};
 
@@ -200,6 +200,7 @@ impl PromptSet {
         let of_answers = Answers::new(template, tokenizer, numbers);
         let mut excluded = Excluded::default();
         let mut accepted: Vec<(Prompt, Vec<Role>)> = Vec::new();
+        let mut unanswered: Option<(String, i64)> = None;
         for (operands, result) in universe {
             if accepted.len() == limit {
                 break;
@@ -208,6 +209,9 @@ impl PromptSet {
             let fits = answer.len() == numbers.shape.answer;
             if !fits {
                 excluded.answer += usize::from(result.is_some());
+                if let (Some(result), true, None) = (result, answer.is_empty(), &unanswered) {
+                    unanswered = Some((template.render(&operands).text, result));
+                }
                 // Without an answer there is nothing to give a part of.
                 if only_answerable || answer.len() < numbers.given() {
                     continue;
@@ -232,7 +236,12 @@ impl PromptSet {
             }
         }
         if !accepted.iter().any(|(prompt, _)| prompt.asked()) {
-            return Err(none(never_asked(numbers, template, excluded)));
+            let why = unanswered.filter(|_| numbers.shape.answer > 1);
+            let why = why.map_or(Ok(None), |(prompt, answer)| {
+                Merged::of(tokenizer, prompt, answer)
+            });
+            let why = why.map_err(none)?;
+            return Err(none(never_asked(numbers, template, excluded, why)));
         }
         // The draw decides which prompts, not their order.
         accepted.sort_by(|(a, _), (b, _)| a.operands.cmp(&b.operands));
@@ -381,7 +390,12 @@ fn asked_universe(template: &Template, selection: &Selection) -> Result<Vec<Comb
 }
 
 /// Why no prompt of a shape can be asked.
-fn never_asked(numbers: &Numbers, template: &Template, excluded: Excluded) -> String {
+fn never_asked(
+    numbers: &Numbers,
+    template: &Template,
+    excluded: Excluded,
+    merged: Option<Merged>,
+) -> String {
     let tokens = match numbers.shape.is_single() {
         true => "one token".to_owned(),
         false => format!(
@@ -391,8 +405,10 @@ fn never_asked(numbers: &Numbers, template: &Template, excluded: Excluded) -> St
     };
     format!(
         "in this model's tokenizer an operand ({} prompts) or the answer ({}) is never {tokens}; try another range with --operands \
-         and --results, or another --shape",
-        excluded.operand, excluded.answer
+         and --results, or another --shape{}",
+        excluded.operand,
+        excluded.answer,
+        merged.map_or(String::new(), |merged| format!("; {merged}"))
     )
 }
 

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::set::universe;
 use super::shape::{MOST_TOKENS, Shape};
+use super::tokens::{Behind, Merged, behind, place_of};
 use super::{Selection, Template, Tokenizer};
 use crate::{Error, Result};
 
@@ -16,6 +17,10 @@ use crate::{Error, Result};
 pub struct Shapes {
     /// How many prompts of every shape there are among those that were looked at.
     pub counts: BTreeMap<Shape, usize>,
+    /// How many have an answer that begins in one token with the end of the prompt, so that they cannot be asked as they stand.
+    pub merged: usize,
+    /// One of these.
+    pub example: Option<Merged>,
     /// How many prompts whose result is in range were looked at.
     pub looked_at: usize,
     /// How many there are.
@@ -55,16 +60,38 @@ pub fn shapes(template: &Template, tokenizer: &Tokenizer, selection: &Selection)
         prompts.truncate(MOST_LOOKED_AT);
     }
     let mut counts = BTreeMap::new();
+    let (mut merged, mut first_merged) = (0, None);
     for (operands, result) in &prompts {
-        if let Some(shape) = shape_of(template, tokenizer, operands, *result).map_err(fail)? {
-            *counts.entry(shape).or_insert(0) += 1;
+        match shape_of(template, tokenizer, operands, *result).map_err(fail)? {
+            Found::Of(shape) => *counts.entry(shape).or_insert(0) += 1,
+            Found::Merged => {
+                merged += 1;
+                first_merged.get_or_insert_with(|| (operands.clone(), *result));
+            }
+            Found::None => {}
         }
     }
+    let example = first_merged.map(|(operands, result)| Merged {
+        prompt: template.render(&operands).text,
+        answer: result,
+    });
     Ok(Shapes {
         counts,
+        merged,
+        example,
         looked_at: prompts.len(),
         of,
     })
+}
+
+/// What is found of one prompt.
+enum Found {
+    /// Its numbers have so many tokens.
+    Of(Shape),
+    /// Its answer begins in one token with the end of the prompt.
+    Merged,
+    /// An operand shares a token with the text around it, or a number has too many.
+    None,
 }
 
 /// The shape of one prompt.
@@ -73,28 +100,31 @@ fn shape_of(
     tokenizer: &Tokenizer,
     operands: &[i64],
     result: i64,
-) -> Result<Option<Shape>, String> {
+) -> Result<Found, String> {
     let rendered = template.render(operands);
-    let text = format!("{}{result}", rendered.text);
-    let tokens = tokenizer.encode(&text)?;
-    let tokens = || tokens.iter().filter(|token| !tokenizer.is_space(token.id));
-    let inside = |place: &std::ops::Range<usize>| {
-        let touching =
-            tokens().filter(|token| token.bytes.start < place.end && place.start < token.bytes.end);
-        touching.count()
-    };
+    let text = &rendered.text;
+    let tokens = tokenizer.encode(text)?;
     let mut counts = vec![0; operands.len()];
     for (index, place) in &rendered.places {
-        counts[*index] = inside(place);
+        let found = place_of(&tokens, tokenizer, text, place, operands[*index]);
+        counts[*index] = found.map_or(0, |found| found.len());
+    }
+    let askable = |count: usize| (1..=MOST_TOKENS).contains(&count);
+    if !counts.iter().all(|&count| askable(count)) {
+        return Ok(Found::None);
     }
     let answer = match tokenizer.numeral(result).is_empty() {
         false => 1,
-        true => inside(&(rendered.text.len()..text.len())),
+        true => match behind(tokenizer, text, result)? {
+            Behind::Apart(tokens) => tokens.len(),
+            Behind::Merged => return Ok(Found::Merged),
+        },
     };
-    let askable = |count: &usize| (1..=MOST_TOKENS).contains(count);
-    let fits = counts.iter().all(askable) && askable(&answer);
-    Ok(fits.then_some(Shape {
-        operands: counts,
-        answer,
-    }))
+    Ok(match askable(answer) {
+        false => Found::None,
+        true => Found::Of(Shape {
+            operands: counts,
+            answer,
+        }),
+    })
 }

@@ -1,5 +1,7 @@
 //! The tokens of one prompt with their roles, and those of its answer.
 
+use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::set::{Numbers, Role};
@@ -47,26 +49,11 @@ pub(super) fn tokenize(
     let start = ids.len() - tokens.len();
     for (index, place) in rendered.places {
         let count = numbers.shape.operands[index];
-        let touching: Vec<(usize, &Token)> = tokens
-            .iter()
-            .enumerate()
-            .filter(|(_, token)| token.bytes.start < place.end && place.start < token.bytes.end)
-            // The space that SentencePiece puts before a text stands for the text's first byte, too.
-            .filter(|(_, token)| !tokenizer.is_space(token.id))
-            .collect();
-        let (Some((first, begin)), Some((_, end))) = (touching.first(), touching.last()) else {
+        let found = place_of(&tokens, tokenizer, &rendered.text, &place, operands[index]);
+        let Some(found) = found.filter(|found| found.len() == count) else {
             return Ok(None);
         };
-        // The tokens may hold white space around the operand, nothing else.
-        let around = rendered.text.get(begin.bytes.start..end.bytes.end);
-        let holds = begin.bytes.start <= place.start
-            && place.end <= end.bytes.end
-            && around.is_some_and(|text| text.trim() == operands[index].to_string());
-        let is_numeral = || tokenizer.numeral(operands[index]).contains(&begin.id);
-        if touching.len() != count || !holds || (count == 1 && !is_numeral()) {
-            return Ok(None);
-        }
-        let span = start + first..start + first + count;
+        let span = start + found.start..start + found.end;
         for at in span.clone() {
             roles[at] = Role::Operand(index);
             if numbers.keyed_by == KeyedBy::Span {
@@ -85,6 +72,94 @@ pub(super) fn tokenize(
         roles,
         keys,
     }))
+}
+
+/// Which of a text's tokens are a number that stands at `place`; `None` where one of them holds something else, too, or it is no
+/// numeral although it is the only one.
+pub(super) fn place_of(
+    tokens: &[Token],
+    tokenizer: &Tokenizer,
+    text: &str,
+    place: &Range<usize>,
+    number: i64,
+) -> Option<Range<usize>> {
+    let touches = |token: &Token| {
+        token.bytes.start < place.end && place.start < token.bytes.end
+            // The space that SentencePiece puts before a text stands for the text's first byte, too.
+            && !tokenizer.is_space(token.id)
+    };
+    let touching = || (0..tokens.len()).filter(|&at| touches(&tokens[at]));
+    let (first, last) = (touching().next()?, touching().next_back()?);
+    let (begin, end) = (&tokens[first], &tokens[last]);
+    // The tokens may hold white space around the number, nothing else.
+    let around = text.get(begin.bytes.start..end.bytes.end)?;
+    let holds = begin.bytes.start <= place.start
+        && place.end <= end.bytes.end
+        && around.trim() == number.to_string();
+    let is_one = touching().count() == 1;
+    let is_numeral = !is_one || tokenizer.numeral(number).contains(&begin.id);
+    let is_whole = touching().count() == last + 1 - first;
+    (holds && is_numeral && is_whole).then_some(first..last + 1)
+}
+
+/// How a tokenizer takes an answer that stands right behind a prompt.
+pub(super) enum Behind {
+    /// As tokens of its own.
+    Apart(Vec<u32>),
+    /// Its beginning and the end of the prompt are other tokens than the prompt has by itself.
+    Merged,
+}
+
+/// The tokens of an answer as those of the whole text have them.
+///
+/// # Errors
+/// The tokenizer's own reason.
+pub(super) fn behind(tokenizer: &Tokenizer, prompt: &str, result: i64) -> Result<Behind, String> {
+    let whole = tokenizer.encode(&format!("{prompt}{result}"))?;
+    let begins = tokenizer.encode(prompt)?;
+    let apart = whole.len() > begins.len()
+        && whole.iter().zip(&begins).all(|(a, b)| a.id == b.id)
+        && whole[begins.len()].bytes.start >= prompt.len();
+    Ok(match apart {
+        true => Behind::Apart(whole[begins.len()..].iter().map(|token| token.id).collect()),
+        false => Behind::Merged,
+    })
+}
+
+/// A prompt and its right answer, which begins in one token with the end of the prompt: where the prompt ends with a space and the answer
+/// is negative, many tokenizers take the space and the sign together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Merged {
+    /// The text of the prompt.
+    pub prompt: String,
+    /// The right answer.
+    pub answer: i64,
+}
+
+impl Merged {
+    /// A prompt and its answer, if they are that.
+    pub(super) fn of(
+        tokenizer: &Tokenizer,
+        prompt: String,
+        answer: i64,
+    ) -> Result<Option<Self>, String> {
+        Ok(match behind(tokenizer, &prompt, answer)? {
+            Behind::Merged => Some(Self { prompt, answer }),
+            Behind::Apart(_) => None,
+        })
+    }
+}
+
+/// What is to be said of it, and what to do.
+impl fmt::Display for Merged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "this model's tokenizer takes the end of {:?} and the beginning of its answer {} together as one token; a template that ends \
+             with a letter or a line feed keeps them apart",
+            self.prompt, self.answer
+        )
+    }
 }
 
 impl Tokens {
@@ -171,17 +246,9 @@ impl<'a> Answers<'a> {
             }
         }
         let prompt = self.template.render(operands).text;
-        let whole = self.tokenizer.encode(&format!("{prompt}{result}"))?;
-        let begins = self.tokenizer.encode(&prompt)?;
-        let apart = whole.len() > begins.len()
-            && whole.iter().zip(&begins).all(|(a, b)| a.id == b.id)
-            && whole[begins.len()].bytes.start >= prompt.len();
-        Ok(match apart {
-            true => whole[begins.len()..]
-                .iter()
-                .map(|token| vec![token.id])
-                .collect(),
-            false => Vec::new(),
+        Ok(match behind(self.tokenizer, &prompt, result)? {
+            Behind::Apart(tokens) => tokens.into_iter().map(|token| vec![token]).collect(),
+            Behind::Merged => Vec::new(),
         })
     }
 

@@ -10,7 +10,7 @@ use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 use super::allocator::Loading;
 use super::assembly::{Assembly, KeysValues, TableRows};
 use super::segments::{Layer, Maker, Segments};
-use super::{Part, Placement, Runtime, Tensor};
+use super::{Part, Placement, Runtime, Tensor, Work};
 use crate::file::{Sha256, sha256_bytes};
 use crate::graph::{
     Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias, attn_key, attn_out, attn_pattern,
@@ -48,6 +48,7 @@ pub struct Engine {
     d_model: usize,
     vocab: usize,
     heads: usize,
+    work: Work,
 }
 
 impl Engine {
@@ -112,6 +113,7 @@ impl Engine {
             d_model,
             vocab: model.sizes.vocab,
             heads: model.sizes.heads,
+            work: Work::default(),
         })
     }
 
@@ -153,6 +155,11 @@ impl Engine {
     /// The number of query heads of a layer.
     pub fn heads(&self) -> usize {
         self.heads
+    }
+
+    /// What was run so far.
+    pub fn work(&self) -> Work {
+        self.work
     }
 
     /// Whether the mask of a layer reaches its segment.
@@ -201,6 +208,8 @@ impl Engine {
             let own = self.keys_values(layer, stream, &positions)?;
             return self.attend(layer, stream, &positions, &own, bias);
         }
+        self.work.make(stream);
+        self.work.attend(stream, stream.shape()[1]);
         let inputs = [
             (&*resid(layer), stream),
             (POSITION_IDS, &positions),
@@ -229,6 +238,7 @@ impl Engine {
         })?;
         let inputs = [(&*before, stream), (POSITION_IDS, positions)];
         let [keys, values] = part.run(&inputs, [&key, &value])?;
+        self.work.make(stream);
         Ok(KeysValues { keys, values })
     }
 
@@ -254,6 +264,7 @@ impl Engine {
             (&*attn_value(layer), &seen.values),
             (&*attn_bias(layer), bias),
         ];
+        self.work.attend(stream, seen.keys.shape()[2]);
         let [next] = self.layers[layer].rest.run(&inputs, [&resid(layer + 1)])?;
         Ok(next)
     }
@@ -318,6 +329,8 @@ impl Engine {
             self.attention.insert(layer, parts);
         }
         let parts = self.attention.get_mut(&layer).expect("it was just made");
+        self.work.make(stream);
+        self.work.attend(stream, stream.shape()[1]);
         let positions = positions(stream)?;
         let (before, pattern, read) = (resid(layer), attn_pattern(layer), attn_out(layer));
         let bias_name = attn_bias(layer);
@@ -373,6 +386,7 @@ impl Engine {
     /// # Errors
     /// The runtime's reason.
     pub fn logits(&mut self, stream: &Tensor) -> Result<Tensor> {
+        self.work.unembed(stream);
         let name = resid(self.layers.len());
         // Another program's graph may take shapes from positions.
         let inputs = [(&*name, stream), (POSITION_IDS, &positions(stream)?)];

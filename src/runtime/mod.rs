@@ -25,6 +25,7 @@ mod start;
 mod tensor;
 mod threads;
 mod widen;
+mod work;
 
 pub use assembly::{KeysValues, TableRows};
 pub use device::Device;
@@ -39,3 +40,4 @@ pub use probe::probe;
 pub use provider::{Choice, Provider};
 pub use start::start;
 pub use tensor::Tensor;
+pub use work::Work;

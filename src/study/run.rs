@@ -10,7 +10,7 @@ use super::steps::{Steps, Wanted};
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
 use crate::intervene::Plan;
-use crate::measure::{self, Checked, Fronts, preflight};
+use crate::measure::{self, Fronts, fronts, preflight};
 use crate::model::Model;
 use crate::prompt::{Operation, PromptSet, Selection, Step, Styles, Template};
 use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
@@ -306,8 +306,11 @@ impl Study {
                 .try_for_each(|(_, todo)| emit.known(&todo.known));
         };
         let request = wanted.request(&how);
-        let checked = preflight(&mut self.engine, &self.model, set, &request)?;
-        warn(set, checked);
+        preflight(&mut self.engine, &self.model, set, &request)?;
+        // What stands in front is the same at every step.
+        if steps.begin_with(template) {
+            warn(set, fronts(&mut self.engine, &self.model, set)?);
+        }
         let provenance = self.provenance_of(set);
         let run = run_of(&self.model, &method, sweep.experiment, &provenance);
         let mut first_pass = |engine: &mut Engine| steps.take(engine, sets, template, &how);
@@ -476,8 +479,8 @@ fn run_of<'a>(
 }
 
 /// Says loudly if the model would rather be asked with something else in front.
-fn warn(set: &PromptSet, checked: Checked) {
-    if let Some(fronts) = checked.fronts.filter(Fronts::other_is_better) {
+fn warn(set: &PromptSet, fronts: Option<Fronts>) {
+    if let Some(fronts) = fronts.filter(Fronts::other_is_better) {
         eprintln!("WARNING: {}: {fronts}", set.name());
     }
 }

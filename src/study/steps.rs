@@ -106,6 +106,12 @@ impl Steps {
         self.wanted.get(template.checked_sub(self.first)?)?.as_ref()
     }
 
+    /// Whether a template is the first of which something is wanted.
+    pub(super) fn begin_with(&self, template: usize) -> bool {
+        let first = self.wanted.iter().position(Option::is_some);
+        first.is_some_and(|first| self.first + first == template)
+    }
+
     /// The prompts of a template after the first pass, which is made for all steps when the first one is taken.
     ///
     /// # Errors

@@ -405,6 +405,7 @@ fn contradictions_are_refused(
 #[case(&["gemma2"], "rope.freq_base_swa", Some(Put::Float(5.0)), &["is 5", "10000"])]
 #[case(&["gemma2"], "attn_logit_softcapping", Some(Put::Float(-1.0)), &["a positive number"])]
 #[case(&["gemma2", "gemma3"], "final_logit_softcapping", Some(Put::Word("30")), &["a positive number"])]
+#[case(&["gemma2"], "attention.sliding_window", Some(Put::Int(0)), &["is 0", "from 1 on"])]
 #[case(&["olmo2"], "attention.sliding_window", Some(Put::Int(32)), &["is 32", "OLMo 3"])]
 #[case(&["llama", "qwen2", "olmo2", "gpt2", "gpt_neox"], "tokenizer.ggml.pre", Some(Put::Word("tekken")), &["\"tekken\"", "\"llama-bpe\"", "Hugging Face folder"])]
 #[case(&["llama", "olmo2", "gpt2"], "tokenizer.ggml.pre", None, &["\"default\"", "\"gpt-2\""])]

@@ -32,6 +32,7 @@ mod real;
 mod records;
 mod said;
 mod schema;
+mod segments;
 mod statistics;
 mod steps;
 mod study;

@@ -19,7 +19,7 @@ use super::fixtures::{build_from, ints, json, load, one, path, smollm2, template
 /// Where the two largest logits of the reference are closer than this, either may be the answer: those of two implementations differ.
 const CLEAR_MARGIN: f64 = 1e-3;
 
-type Loaded = Arc<(Model, Mutex<Engine>)>;
+pub type Loaded = Arc<(Model, Mutex<Engine>)>;
 
 /// The main real model, loaded once; tests that run it take turns.
 pub fn qwen() -> Loaded {

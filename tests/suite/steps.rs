@@ -12,13 +12,17 @@ use super::digits::{numbers, selection};
 use super::fixtures::{path, smollm2, template};
 use super::gate::Reference;
 use super::program::{Words, af1, stdout};
+use super::real::{Loaded, qwen};
 
-/// What an independent implementation finds in SmolLM2, prompt by prompt: 900 sums of 10 to 39.
+/// What an independent implementation finds in SmolLM2 and in Qwen, prompt by prompt: 900 sums of 10 to 39.
 #[rstest]
-#[case("0", KeyedBy::Span, Estimator::LeaveOneOut)]
-#[case("1", KeyedBy::Token, Estimator::PlugIn)]
-#[case("stop", KeyedBy::Span, Estimator::LeaveOneOut)]
+#[case(smollm2, "smollm2", "0", KeyedBy::Span, Estimator::LeaveOneOut)]
+#[case(smollm2, "smollm2", "1", KeyedBy::Token, Estimator::PlugIn)]
+#[case(smollm2, "smollm2", "stop", KeyedBy::Span, Estimator::LeaveOneOut)]
+#[case(qwen, "qwen25_coder", "0", KeyedBy::Span, Estimator::LeaveOneOut)]
 fn counts_equal_the_reference(
+    #[case] load: fn() -> Loaded,
+    #[case] name: &str,
     #[case] step: &str,
     #[case] keyed_by: KeyedBy,
     #[case] estimator: Estimator,
@@ -31,12 +35,12 @@ fn counts_equal_the_reference(
             .expect("the reference has it")
             .clone()
     };
-    let of_model = find(&reference["models"], &|model| model["name"] == "smollm2");
+    let of_model = find(&reference["models"], &|model| model["name"] == name);
     let of_step = find(&of_model["steps"], &|found| found["step"] == step);
     let expected = find(&of_step["groups"], &|group| {
         group["key"] == keyed_by.name() && group["estimator"] == estimator.name()
     });
-    let loaded = smollm2();
+    let loaded = load();
     let (model, engine) = &*loaded;
     let template = template("calculate", "A+B");
     let selection = Selection {
@@ -55,12 +59,12 @@ fn counts_equal_the_reference(
     let cells = expected["cells"].as_object().unwrap();
     let plan = |name: &String| {
         let numbers: Vec<usize> = name.split(' ').filter_map(|n| n.parse().ok()).collect();
-        Plan::af1(numbers[0], numbers[1])
+        match numbers[..] {
+            [wait] => Plan::waiting(wait),
+            _ => Plan::af1(numbers[0], numbers[1]),
+        }
     };
-    let names: Vec<&String> = cells
-        .keys()
-        .filter(|name| name.starts_with("af1"))
-        .collect();
+    let names: Vec<&String> = cells.keys().collect();
     let plans: Vec<Plan> = names.iter().map(|name| plan(name)).collect();
     let ablations = [ablation::CAMA];
     let request = Request {

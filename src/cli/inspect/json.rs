@@ -81,6 +81,13 @@ struct TemplateWire<'a> {
     steps: Vec<StepWire<'a>>,
 }
 
+/// Prompts that cannot be asked as they stand.
+#[derive(Serialize)]
+struct MergedWire {
+    prompts: usize,
+    because: String,
+}
+
 /// How many prompts of every shape there are.
 #[derive(Serialize)]
 #[serde(untagged)]
@@ -89,6 +96,9 @@ enum ShapesWire<'a> {
         prompts: usize,
         looked_at: usize,
         of: Vec<ShapeWire>,
+        /// Prompts whose answer begins in one token with the end of the prompt, where there are some.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        merged: Option<MergedWire>,
     },
     NotCounted {
         error: &'a str,
@@ -274,6 +284,10 @@ impl<'a> ShapesWire<'a> {
             prompts: found.of,
             looked_at: found.looked_at,
             of: found.counts.iter().map(of).collect(),
+            merged: found.example.as_ref().map(|example| MergedWire {
+                prompts: found.merged,
+                because: example.to_string(),
+            }),
         }
     }
 }

@@ -133,7 +133,11 @@ fn shapes(template: &Templated) -> String {
                 let because = here.map_or("no".to_owned(), |set| format!("yes: {}", set.because));
                 table.add_row([shape.words(&operation), count.to_string(), because]);
             }
-            let of_none = found.looked_at - found.counts.values().sum::<usize>();
+            if let Some(example) = &found.example {
+                let why = format!("no: {example}");
+                table.add_row(["none".to_owned(), found.merged.to_string(), why]);
+            }
+            let of_none = found.looked_at - found.merged - found.counts.values().sum::<usize>();
             if of_none > 0 {
                 let why = "no: a number shares a token with the text around it, or has too many";
                 table.add_row(["none".to_owned(), of_none.to_string(), why.to_owned()]);

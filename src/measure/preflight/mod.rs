@@ -13,7 +13,6 @@ use self::sample::Sample;
 use super::Request;
 use super::attention::check_weights;
 use super::forward::{failed, last_attention};
-use super::front::{Fronts, fronts};
 use crate::Result;
 use crate::intervene::ablation::{CAMA, Source, replace};
 use crate::intervene::{Estimator, Mask, Means, Plan, Technique};
@@ -41,18 +40,8 @@ pub const CHECKS: [&str; 13] = [
     "interventions",
 ];
 
-/// What preflight did.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Checked {
-    /// The prompts that were run.
-    pub prompts: usize,
-    /// What the model answers with another choice of what stands in front, where there is one. A choice that is much better is no
-    /// error here: whoever asks must be told.
-    pub fronts: Option<Fronts>,
-}
-
 /// Checks a template with the plans and ablations of a request; the estimator and the limit of the request do not matter.
-/// What each check demands is said where it is made.
+/// What each check demands is said where it is made. Returns how many prompts were run.
 ///
 /// # Errors
 /// [`crate::Error::Preflight`] names the first check that fails, [`crate::Error::NotFinite`] the first boundary with NaN or infinity.
@@ -61,7 +50,7 @@ pub fn preflight(
     model: &Model,
     set: &PromptSet,
     request: &Request<'_>,
-) -> Result<Checked> {
+) -> Result<usize> {
     let fail = |check: &'static str, reason: String| failed(set, check, reason);
     roles(model, set).map_err(|reason| fail("roles", reason))?;
     masks(engine, set.positions(), request.plans).map_err(|reason| fail("masks", reason))?;
@@ -90,10 +79,7 @@ pub fn preflight(
     }
     first_positions(&sample)?;
     interventions::check(engine, &sample, request)?;
-    Ok(Checked {
-        prompts: sample.set.len(),
-        fronts: fronts(engine, model, set)?,
-    })
+    Ok(sample.set.len())
 }
 
 /// The beginning-of-sequence token stands first, once, the operands where their roles say, the tokens are those

@@ -95,11 +95,20 @@ fn of_gguf(keys: &Keys<'_>) -> Result<Value> {
         |name: &str, silent: f64| keys.positive_if(name).map(|found| found.unwrap_or(silent));
     config.attn_logit_softcapping = Some(number("attn_logit_softcapping", ATTENTION_CAP)?);
     config.final_logit_softcapping = Some(number("final_logit_softcapping", LOGIT_CAP)?);
-    config.sliding_window = keys.size_if("attention.sliding_window")?.or(Some(WINDOW));
+    config.sliding_window = window(keys)?.or(Some(WINDOW));
     // The layers with a window have the same frequencies.
     let theta = keys.positive_if("rope.freq_base")?;
     keys.only("rope.freq_base_swa", theta.unwrap_or(THETA))?;
     Ok(config.to_json())
+}
+
+/// How far back the layers with a window see, where the file says it. One of no token at all would leave such a layer nothing to see.
+fn window(keys: &Keys<'_>) -> Result<Option<usize>> {
+    let key = "attention.sliding_window";
+    match keys.size_if(key)? {
+        Some(0) => Err(keys.refuse(key, 0, "a size from 1 on")),
+        window => Ok(window),
+    }
 }
 
 /// What Gemma 2 and Gemma 3 share. No key says the scale of attention: it is that of a head, but in the largest model, which has so many
