@@ -36,6 +36,7 @@ list! {
     discover::Choice,
     contexts::ContextNumbers,
     attention::Attention,
+    patch::Patch,
 }
 
 /// How records are shown whose experiment is not in the list: as those of subgraphs, which any measurement is of.

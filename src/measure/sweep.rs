@@ -100,7 +100,7 @@ impl Evaluation {
     }
 
     /// Halves the batch; whether it was more than one prompt.
-    fn halve(&mut self) -> bool {
+    pub(super) fn halve(&mut self) -> bool {
         let batch = self.batch.min(self.evaluated.len());
         self.references.clear();
         self.batch = (batch / 2).max(1);
@@ -204,7 +204,7 @@ impl Evaluation {
 
     /// Runs plans at one boundary from what replaces it, `[batch, pos, d_model]`, each in the way in which it can be run; calls `done`
     /// with the index of a plan and its logits. Returns the first plan whose logits are not finite; with it the run ends.
-    fn run_here(
+    pub(super) fn run_here(
         &self,
         engine: &mut Engine,
         replaced: Array3<f32>,

@@ -8,8 +8,8 @@ use super::place::SetOfPrompts;
 use super::verdict::corrected;
 use super::whole::whole;
 use super::{
-    Failure, HeadAttention, Kind, Line, Measurement, Outcome, OverDraws, PruningOrder, Row,
-    over_draws, pooled,
+    Failure, HeadAttention, Kind, Line, Measurement, Outcome, OverDraws, Patched, PruningOrder,
+    Row, over_draws, pooled,
 };
 use crate::stats::{self, Inference, Proportion};
 
@@ -35,6 +35,8 @@ pub struct Sweep {
     pub groups: Vec<Group>,
     /// The heads of which the attention was read.
     pub heads: Vec<HeadAttention>,
+    /// What swapped residuals do, boundary by boundary.
+    pub patches: Vec<Patched>,
     /// What could not be measured.
     pub failures: Vec<Failure>,
     /// The templates together, where there are several styles: see [`pooled`].
@@ -177,31 +179,29 @@ impl Sweep {
     }
 
     fn of(name: &str, lines: &[&Line]) -> Self {
-        let (mut cells, mut heads, mut failures) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut cells, mut heads, mut patches) = (Vec::new(), Vec::new(), Vec::new());
+        let mut failures = Vec::new();
         for line in lines {
             match &line.row {
                 Row::Measured(m) => cells.push((**m).clone()),
                 Row::Attention(a) => heads.push((**a).clone()),
+                Row::Patched(p) => patches.push((**p).clone()),
                 Row::Failed(f) => failures.push((**f).clone()),
                 _ => {}
             }
         }
-        let model = match lines.first().map(|line| &line.row) {
-            Some(Row::Measured(m)) => &*m.subject.model,
-            Some(Row::Attention(a)) => &*a.model,
-            Some(Row::Failed(f)) => &*f.model,
-            _ => "",
-        };
+        let model = lines.first().and_then(|line| line.row.model());
         let kind = lines.first().and_then(|line| line.place());
         let kind = kind.map_or(Kind::default(), |place| place.kind.clone());
         let (pools, whole) = (pooled(&cells), whole(&cells));
         let groups = grouped(tested(cells));
         Self {
             name: name.to_owned(),
-            model: model.to_owned(),
+            model: model.unwrap_or_default().to_owned(),
             kind,
             groups,
             heads,
+            patches,
             failures,
             pools: tested(pools),
             whole: tested(whole),

@@ -19,6 +19,7 @@ mod merge;
 mod order;
 mod outcome;
 mod over_draws;
+mod patched;
 mod place;
 mod pooled;
 mod provenance;
@@ -48,6 +49,7 @@ pub use measurement::{Answers, Chosen, ContextCounts, Counts, Measurement, Paire
 pub use merge::{incomplete, merge};
 pub use outcome::{Outcome, Verdict};
 pub use over_draws::over_draws;
+pub use patched::{Patched, PatchedPosition, Share, patched};
 pub use place::{Address, CellName, Place};
 pub use pooled::pooled;
 pub use provenance::Provenance;

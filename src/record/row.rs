@@ -1,7 +1,7 @@
 //! What a line is about.
 
 use super::{
-    Address, Checked, Conclusion, Failure, Gated, HeadAttention, Kind, Measurement, Place,
+    Address, Checked, Conclusion, Failure, Gated, HeadAttention, Kind, Measurement, Patched, Place,
 };
 
 /// What a line is about.
@@ -11,6 +11,8 @@ pub enum Row {
     Measured(Box<Measurement>),
     /// A head's attention.
     Attention(Box<HeadAttention>),
+    /// What swapped residuals do at a boundary.
+    Patched(Box<Patched>),
     /// A template that could not be evaluated, or an ablation that is not defined on it.
     Failed(Box<Failure>),
     /// The answer of a gate.
@@ -29,6 +31,7 @@ impl Row {
         match self {
             Self::Measured(m) => Some(&m.place),
             Self::Attention(a) => Some(&a.place),
+            Self::Patched(p) => Some(&p.place),
             Self::Failed(f) => Some(&f.place),
             _ => None,
         }
@@ -39,6 +42,7 @@ impl Row {
         match self {
             Self::Measured(m) => Some(&mut m.place),
             Self::Attention(a) => Some(&mut a.place),
+            Self::Patched(p) => Some(&mut p.place),
             Self::Failed(f) => Some(&mut f.place),
             _ => None,
         }
@@ -49,6 +53,7 @@ impl Row {
         match self {
             Self::Measured(m) => Some(m.address()),
             Self::Attention(a) => Some(a.address()),
+            Self::Patched(p) => Some(p.address()),
             Self::Failed(f) => Some(f.address()),
             _ => None,
         }
@@ -59,7 +64,19 @@ impl Row {
         match self {
             Self::Measured(m) => Some(&m.experiment),
             Self::Attention(a) => Some(&a.experiment),
+            Self::Patched(p) => Some(&p.experiment),
             Self::Failed(f) => Some(&f.experiment),
+            _ => None,
+        }
+    }
+
+    /// The name of the model that a cell is of; `None` where it is about no cell.
+    pub(super) fn model(&self) -> Option<&str> {
+        match self {
+            Self::Measured(m) => Some(&m.subject.model),
+            Self::Attention(a) => Some(&a.model),
+            Self::Patched(p) => Some(&p.model),
+            Self::Failed(f) => Some(&f.model),
             _ => None,
         }
     }

@@ -126,13 +126,13 @@ mod tests {
     use crate::intervene::Plan;
     use crate::measure::Draw;
     use crate::record::{
-        Counts, HeadAttention, Kind, Measurement, Place, Row, Scores, Subject, Test, Verdict,
-        Weight,
+        Counts, HeadAttention, Kind, Measurement, Patched, PatchedPosition, Place, Row, Scores,
+        Subject, Test, Verdict, Weight,
     };
     use crate::stats::Proportion;
 
-    /// Records of an experiment of `a-model`: a measurement with a verdict, and a head.
-    fn records(kind: &Kind) -> [Line; 2] {
+    /// Records of an experiment of `a-model`: a measurement with a verdict, a head, and a swapped residual.
+    fn records(kind: &Kind) -> [Line; 3] {
         let head = HeadAttention {
             place: Place {
                 sweep: "0".into(),
@@ -143,6 +143,13 @@ mod tests {
             model: "a-model".into(),
             weights: [("A".to_owned(), Weight::default())].into(),
             ..HeadAttention::default()
+        };
+        let patched = Patched {
+            place: head.place.clone(),
+            experiment: kind.clone(),
+            model: "a-model".into(),
+            positions: [(1, PatchedPosition::default())].into(),
+            ..Patched::default()
         };
         let measurement = Measurement {
             experiment: kind.clone(),
@@ -186,7 +193,8 @@ mod tests {
             ..Measurement::default()
         };
         let head = Row::Attention(Box::new(head));
-        [Row::Measured(Box::new(measurement)), head].map(Line::new)
+        let patched = Row::Patched(Box::new(patched));
+        [Row::Measured(Box::new(measurement)), head, patched].map(Line::new)
     }
 
     #[test]

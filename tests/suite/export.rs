@@ -4,6 +4,7 @@ use af1::error::exit;
 use af1::graph::{INPUT_IDS, LOGITS, POSITION_IDS, attn_bias, resid};
 use af1::intervene::Mask;
 use af1::measure::{Biases, base_forward};
+use af1::model::planted::Route;
 use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
 use af1::runtime::{Device, Engine, Part, Placement, Tensor};
 use ndarray::{Array2, Ix2, IxDyn};
@@ -219,8 +220,11 @@ fn committed_graphs_are_current() {
     let load = |preset: &Preset| {
         let model = Model::load(preset.name, &BosChoice::Default, &cache()).unwrap();
         let name = match preset.supply {
-            // Planted models of one depth differ in nothing but their weights.
-            Supply::Planted(plant) => format!("planted-{}-layers", plant.layers),
+            // Planted models of one depth and one kind of numbers differ in nothing but their weights.
+            Supply::Planted(plant) => match plant.route {
+                Route::Digits { .. } => format!("planted-digits-{}-layers", plant.layers),
+                _ => format!("planted-{}-layers", plant.layers),
+            },
             _ => preset.name.to_owned(),
         };
         (name, model)

@@ -83,6 +83,15 @@ fn every_number_of_the_records_is_on_the_page() {
             }
             continue;
         }
+        if experiment == "patch" {
+            for (position, found) in row["patched"].as_object().unwrap() {
+                for fate in ["moved", "stayed"] {
+                    let value = found[fate]["value"].to_string();
+                    check(&format!("patched.{position}.{fate}.value"), value);
+                }
+            }
+            continue;
+        }
         for field in ["faithfulness", "accuracy"] {
             check(field, raw(record, field).unwrap());
         }
@@ -101,9 +110,10 @@ fn every_number_of_the_records_is_on_the_page() {
     }
     assert_eq!(seen.len(), experiments().len(), "{seen:?}");
     // What a picture is there for is there: a map for each of two maskings and three ablations, and of each of two templates one of
-    // waiting, two of transfer, one of necessity, of heads, of alternatives and of contexts, three of attention.
+    // waiting, two of transfer, one of necessity, of heads, of alternatives and of contexts, three of attention, two of
+    // swapped residuals.
     let pictures = page.matches("<svg role=\"img\" aria-label=").count();
-    assert_eq!(pictures, 2 * 3 + 2 * (1 + 2 + 1 + 1 + 1 + 1 + 3));
+    assert_eq!(pictures, 2 * 3 + 2 * (1 + 2 + 1 + 1 + 1 + 1 + 3 + 2));
     assert_eq!(page.matches("<figcaption>").count(), pictures);
     assert_eq!(page, html(&lines(&text)), "equal records make equal bytes");
     for elsewhere in ["http://", "https://", "<script", "@import", "url(", "src="] {
@@ -201,8 +211,8 @@ fn names_are_text() {
         "prompts": 1, "base_correct": 1, "waits": null, "af1": null, "knockouts": [], "heads": [],
     });
     let selfcheck = serde_json::json!({
-        "schema": 2, "experiment": "selfcheck", "model": hostile, "style": hostile, "operation": hostile, "bos": hostile,
-        "bos_rule": hostile, "planted": null, "found": found, "claim": [1, 1], "due": "pass", "verdict": "fail",
+        "schema": 3, "experiment": "selfcheck", "model": hostile, "style": hostile, "operation": hostile, "shape": "1+1=1",
+        "step": "0", "key": "span", "bos": hostile, "bos_rule": hostile, "planted": null, "found": found, "claim": [1, 1], "due": "pass", "verdict": "fail",
         "kept_planted": null, "kept": 0, "differences": [hostile],
     });
     for row in [failure, selfcheck] {

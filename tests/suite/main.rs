@@ -24,6 +24,7 @@ mod kept;
 mod matrix;
 mod origins;
 mod parity;
+mod patch;
 mod planted;
 mod preflight;
 mod program;

@@ -51,6 +51,7 @@ measured! {
     discover: "discover --model planted-spread --style symbolic --operands 0..=9",
     contexts: "contexts --model planted-leak --style symbolic --operation A+B --operands 0..=9 --numbers 1,3",
     attention: "attention --model planted-heads --style symbolic --operation A+B --operands 0..=4",
+    patch: "patch --model planted-relay --style symbolic --operation A+B --operands 0..=4 --pairs 20",
     gate: "gate --model planted-af1 --config fixtures/gate/conditions.toml",
     gate_that_fails: "gate --model planted-noisy --config fixtures/gate/conditions.toml",
     gate_without_an_answer: "gate --model planted-weak --config fixtures/gate/conditions.toml",

@@ -119,6 +119,7 @@ const EXPERIMENTS: &[&str] = &[
     "discover",
     "contexts --numbers 1,3 --draws 2",
     "attention",
+    "patch --change A --pairs 20 --layer 0,4,8",
 ];
 
 /// Every experiment that the program has: those verbs whose cells can be split into shards.

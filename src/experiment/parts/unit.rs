@@ -3,7 +3,9 @@
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{Evaluation, Request, prepare};
 use crate::prompt::{self, PromptSet, Step};
-use crate::record::{CellName, Failure, HeadAttention, Kind, Line, Measurement, Place, Row, Run};
+use crate::record::{
+    CellName, Failure, HeadAttention, Kind, Line, Measurement, Patched, Place, Row, Run,
+};
 use crate::runtime::Engine;
 use crate::{Error, Result};
 
@@ -187,6 +189,12 @@ impl<'a> Workbench<'a> {
     pub fn head_line(&self, mut head: HeadAttention, cell: &CellName) -> Line {
         head.place = self.seat.place(cell);
         Line::new(Row::Attention(Box::new(head)))
+    }
+
+    /// The line of what swapped residuals do.
+    pub fn patched_line(&self, mut patched: Patched, cell: &CellName) -> Line {
+        patched.place = self.seat.place(cell);
+        Line::new(Row::Patched(Box::new(patched)))
     }
 
     /// The line of a cell whose ablation cannot be made on the template.

@@ -36,5 +36,6 @@ pub trait View: Sync {
 pub fn kinds(sweep: &Sweep) -> Vec<&str> {
     let of_cells = sweep.measurements().map(|m| m.experiment.name());
     let of_heads = sweep.heads.first().map(|head| head.experiment.name());
-    distinct(of_cells.chain(of_heads))
+    let of_patches = sweep.patches.first().map(|p| p.experiment.name());
+    distinct(of_cells.chain(of_heads).chain(of_patches))
 }

@@ -4,6 +4,7 @@
 mod bits;
 mod cell;
 mod lines;
+mod patched;
 mod schema_2;
 mod stratum;
 
@@ -20,6 +21,7 @@ pub(super) fn write(row: &Row) -> String {
     match row {
         Row::Measured(m) => text(&cell::Cell::from(&**m)),
         Row::Attention(a) => text(&lines::Head::from(&**a)),
+        Row::Patched(p) => text(&patched::Swapped::from(&**p)),
         Row::Failed(f) => text(&lines::Failed::from(&**f)),
         Row::Gate(g) => text(&lines::Gated::from(&**g)),
         Row::Selfcheck(s) => text(&lines::Checked::from(&**s)),
@@ -98,6 +100,7 @@ fn row(value: Value) -> Result<Row, String> {
         }
         _ if has("error") => Row::Failed(Box::new(line::<lines::Failed>(value)?.try_into()?)),
         _ if has("weights") => Row::Attention(Box::new(line::<lines::Head>(value)?.try_into()?)),
+        _ if has("patched") => Row::Patched(Box::new(line::<patched::Swapped>(value)?.try_into()?)),
         _ => Row::Measured(Box::new(line::<cell::Cell>(value)?.try_into()?)),
     })
 }
@@ -114,6 +117,7 @@ mod tests {
     enum Line {
         Cell(Box<cell::Cell>),
         Head(lines::Head),
+        Swapped(Box<patched::Swapped>),
         Failed(lines::Failed),
         Gate(lines::Gated),
         Selfcheck(lines::Checked),

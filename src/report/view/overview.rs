@@ -7,7 +7,9 @@ use crate::record::{Findings, Provenance, Sweep};
 /// The models of a sweep.
 fn models(sweep: &Sweep) -> impl Iterator<Item = &str> {
     let of_cells = sweep.measurements().map(|m| m.subject.model.as_str());
-    of_cells.chain(sweep.heads.iter().map(|a| a.model.as_str()))
+    let of_heads = sweep.heads.iter().map(|a| a.model.as_str());
+    let of_patches = sweep.patches.iter().map(|p| p.model.as_str());
+    of_cells.chain(of_heads).chain(of_patches)
 }
 
 /// The models of all sweeps, by name.
@@ -31,9 +33,11 @@ pub fn title(sweep: &Sweep) -> String {
 
 /// What the intervals of a sweep are about.
 fn about(sweep: &Sweep) -> String {
-    match sweep.heads.first() {
-        Some(head) if sweep.groups.is_empty() => {
-            format!("95% intervals about {}", head.inference.words())
+    let of_heads = sweep.heads.first().map(|head| head.inference);
+    let of_patches = || sweep.patches.first().map(|patched| patched.inference);
+    match of_heads.or_else(of_patches) {
+        Some(inference) if sweep.groups.is_empty() => {
+            format!("95% intervals about {}", inference.words())
         }
         _ => intervals(sweep.measurements()),
     }
@@ -42,20 +46,29 @@ fn about(sweep: &Sweep) -> String {
 /// Under what the lines of a sweep were measured.
 fn provenances(sweep: &Sweep) -> impl Iterator<Item = &Provenance> {
     let of_cells = sweep.measurements().map(|m| &m.provenance);
-    of_cells.chain(sweep.heads.iter().map(|a| &a.provenance))
+    let of_heads = sweep.heads.iter().map(|a| &a.provenance);
+    let of_patches = sweep.patches.iter().map(|p| &p.provenance);
+    of_cells.chain(of_heads).chain(of_patches)
 }
 
 /// The layers of its model.
 fn layers(sweep: &Sweep) -> usize {
     let mut of_cells = sweep.measurements().map(|m| m.subject.layers);
     let of_heads = || sweep.heads.first().map(|a| a.layers);
-    of_cells.next().or_else(of_heads).unwrap_or(0)
+    let of_patches = || sweep.patches.first().map(|p| p.layers);
+    of_cells
+        .next()
+        .or_else(of_heads)
+        .or_else(of_patches)
+        .unwrap_or(0)
 }
 
 /// The least and the largest number of prompts of a template, where they are not the same.
 fn prompts(sweep: &Sweep) -> String {
     let of_cells = || sweep.measurements().map(|m| m.counts.prompts);
-    let all = || of_cells().chain(sweep.heads.iter().map(|a| a.prompts));
+    let of_heads = || sweep.heads.iter().map(|a| a.prompts);
+    let of_patches = || sweep.patches.iter().map(|p| p.pairs);
+    let all = || of_cells().chain(of_heads()).chain(of_patches());
     match (all().min(), all().max()) {
         (Some(least), Some(most)) if least == most => least.to_string(),
         (Some(least), Some(most)) => format!("{least} to {most}"),

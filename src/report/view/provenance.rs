@@ -33,7 +33,9 @@ pub fn tables(findings: &Findings<'_>) -> Vec<Table> {
     let mut all: Vec<(&Provenance, Vec<&Sweep>)> = Vec::new();
     for sweep in &findings.sweeps {
         let of_cells = sweep.measurements().map(|m| &m.provenance);
-        for p in of_cells.chain(sweep.heads.iter().map(|a| &a.provenance)) {
+        let of_heads = sweep.heads.iter().map(|a| &a.provenance);
+        let of_patches = sweep.patches.iter().map(|p| &p.provenance);
+        for p in of_cells.chain(of_heads).chain(of_patches) {
             match all.iter_mut().find(|(known, _)| *known == p) {
                 Some((_, sweeps)) if sweeps.iter().any(|known| known.name == sweep.name) => {}
                 Some((_, sweeps)) => sweeps.push(sweep),

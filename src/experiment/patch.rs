@@ -1,0 +1,382 @@
+//! Where is what a prompt asks about: the residual of a prompt with other operands is swapped in at one layer and one position; maps of
+//! layers and positions of the answers that follow it, and of those that stay.
+
+use clap::Args;
+
+use super::parts::options::{Layers, check_layers};
+use super::parts::{Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench};
+use crate::intervene::{Ablation, Plan};
+use crate::kit::words::SEE_TABLE;
+use crate::kit::words::about::under;
+use crate::kit::words::number::{proportion, share};
+use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
+use crate::measure::{Change, pairs};
+use crate::record::{CellName, Kind, Patched, PatchedPosition, Share, Sweep, patched};
+use crate::{Error, Result};
+
+/// The kind of its records.
+const KIND: Kind = Kind::new("patch");
+
+/// The verb, its line in the help, and how its records are shown.
+pub const ENTRY: Entry = Entry::of::<Options>(
+    "patch",
+    "Where is what a prompt asks about: residuals of a prompt with other operands, swapped in",
+    &Shown,
+);
+
+/// The options of the verb.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// What the other prompt of a pair changes: one operand, or all of them
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "A|B|...|all,...",
+        default_value = "A,B,all"
+    )]
+    change: Vec<Change>,
+    /// Pairs of prompts at most for every change, drawn by --seed: the model answers both rightly and not alike, and as much is carried in
+    /// both
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pairs: u32,
+    /// Layers before which a residual is swapped; the number of layers stands for the end of the last one [default: all]
+    #[arg(long, value_name = "LAYER,...")]
+    layer: Option<Layers>,
+}
+
+impl Ask for Options {
+    fn experiment(&self, given: &Given<'_>) -> Result<Box<dyn Experiment>> {
+        let layers = given.model.sizes.layers;
+        let boundaries = match &self.layer {
+            Some(Layers(chosen)) => chosen.clone(),
+            None => (0..=layers).collect(),
+        };
+        for &boundary in &boundaries {
+            check_layers("--layer", boundary, layers)?;
+        }
+        let mut changes = self.change.clone();
+        changes.sort_unstable();
+        changes.dedup();
+        Ok(Box::new(Patch {
+            changes,
+            pairs: self.pairs as usize,
+            boundaries,
+            seed: given.seed,
+        }))
+    }
+}
+
+/// Residuals of counterfactual prompts at every position and some boundaries: a unit for every change, a cell for every boundary.
+pub struct Patch {
+    /// What the counterfactual prompts change.
+    pub changes: Vec<Change>,
+    /// Pairs of prompts at most.
+    pub pairs: usize,
+    /// The boundaries.
+    pub boundaries: Vec<usize>,
+    /// The seed of the draw of pairs.
+    pub seed: u64,
+}
+
+impl Experiment for Patch {
+    fn kind(&self) -> Kind {
+        KIND
+    }
+
+    fn units(&self) -> Vec<Box<dyn Unit + '_>> {
+        let unit = |&change: &Change| -> Box<dyn Unit + '_> {
+            Box::new(Changed {
+                change,
+                patch: self,
+            })
+        };
+        self.changes.iter().map(unit).collect()
+    }
+}
+
+/// The pairs that differ in one change.
+struct Changed<'a> {
+    change: Change,
+    patch: &'a Patch,
+}
+
+impl Unit for Changed<'_> {
+    fn words(&self) -> String {
+        format!("residuals of {} other prompts at most", self.patch.pairs)
+    }
+
+    fn ablations(&self) -> Vec<&'static dyn Ablation> {
+        Vec::new()
+    }
+
+    fn cells(&self, _: Shape) -> Vec<CellName> {
+        let cell = |&boundary: &usize| {
+            let name = format!("{} of another prompt at resid.{boundary}", self.change);
+            CellName::new([self.change.order(), boundary], name)
+        };
+        self.patch.boundaries.iter().map(cell).collect()
+    }
+
+    fn plans(&self, _: Shape) -> Vec<Plan> {
+        vec![Plan::waiting(0)]
+    }
+
+    fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
+        let template = &bench.set.template;
+        if !self.change.fits(template.operation.operands()) {
+            return Err(Error::NoPrompts {
+                style: template.style.clone(),
+                operation: template.operation.to_string(),
+                reason: format!(
+                    "--change {}: the operation has {} operands; expected a letter of one of them, or all",
+                    self.change,
+                    template.operation.operands()
+                ),
+            });
+        }
+        let (engine, evaluation) = bench.prepared()?;
+        let drawn = pairs(evaluation, self.change, self.patch.pairs, self.patch.seed);
+        let patches = evaluation.patch(engine, &drawn, &self.patch.boundaries)?;
+        let evaluation = bench.evaluation.as_ref().expect("it was just prepared");
+        let rows = patched(evaluation, self.change, &drawn, &patches, bench.run);
+        let named = rows.into_iter().zip(&todo.cells);
+        let lines = named.map(|(row, cell)| bench.patched_line(row, cell));
+        emit.whole(lines.collect(), todo)
+    }
+}
+
+/// What is shown of its records.
+pub struct Shown;
+
+impl View for Shown {
+    fn kind(&self) -> Kind {
+        KIND
+    }
+
+    fn question(&self) -> &'static str {
+        "Where is what a prompt asks about?"
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let heading = sweep.patches.first().map(|p| {
+            let about = format!(
+                "the unmodified model; 95% intervals about {}",
+                p.inference.words()
+            );
+            under(&p.model, p.layers, &p.provenance, &about)
+        });
+        let tables = changes(sweep).map(|of| Block::Table(grid(of)));
+        heading.into_iter().chain(tables).collect()
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        let section = |of: &[Patched]| {
+            let maps = [Fate::Moved, Fate::Stayed].map(|fate| Block::Figure(map(of, fate)));
+            let table = Block::Table(everything(of));
+            Block::Section(name(of), maps.into_iter().chain([table]).collect())
+        };
+        changes(sweep).map(section).collect()
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        changes(sweep)
+            .map(|of| format!("{}: {}", name(of), carriers(of)))
+            .collect()
+    }
+}
+
+/// What becomes of an answer.
+#[derive(Clone, Copy)]
+enum Fate {
+    /// It becomes the counterfactual's.
+    Moved,
+    /// It stays.
+    Stayed,
+}
+
+impl Fate {
+    fn of(self, position: &PatchedPosition) -> Share {
+        match self {
+            Self::Moved => position.moved,
+            Self::Stayed => position.stayed,
+        }
+    }
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Moved => "answers that become the other prompt's",
+            Self::Stayed => "answers that stay",
+        }
+    }
+}
+
+/// The records of every template and change.
+fn changes(sweep: &Sweep) -> impl Iterator<Item = &[Patched]> {
+    let same = |a: &Patched, b: &Patched| {
+        a.address().template() == b.address().template() && a.change == b.change
+    };
+    sweep.patches.chunk_by(same)
+}
+
+/// The template and the change.
+fn name(of: &[Patched]) -> String {
+    let change = match of[0].change {
+        Change::All => "all operands changed".to_owned(),
+        operand @ Change::Operand(_) => format!("another {operand}"),
+    };
+    format!("{}, {change}", of[0].address().template())
+}
+
+/// A position and what stands there.
+fn place(position: usize, found: &PatchedPosition) -> String {
+    format!("{position} {}", found.token)
+}
+
+/// What a map says of itself.
+fn title(of: &[Patched], fate: Fate) -> String {
+    format!(
+        "{}: share of {} pairs, {}, by the layer before which the residual is swapped and the position",
+        name(of),
+        of[0].pairs,
+        fate.words()
+    )
+}
+
+/// A share without its interval.
+fn shown(of: Share, pairs: usize) -> String {
+    of.value
+        .map_or_else(String::new, |value| share(value, pairs))
+}
+
+/// A row a boundary, a column a position: the answers that move.
+fn grid(of: &[Patched]) -> Table {
+    let mut columns: Vec<Column<'_, Patched>> =
+        vec![column("layer", |p: &Patched| p.boundary.to_string())];
+    columns.extend(of[0].positions.iter().map(|(&position, found)| {
+        column(place(position, found), move |p: &Patched| {
+            let Some(found) = p.positions.get(&position) else {
+                return Cell::words("");
+            };
+            let field = format!("patched.{position}.moved.value");
+            let value = found.moved.value.map(Value::Real);
+            let text = shown(found.moved, p.pairs);
+            Cell::number(text, p.address(), &field, value)
+                .within(Some(found.moved.low), Some(found.moved.high))
+        })
+    }));
+    Table::of(title(of, Fate::Moved), &columns, of)
+}
+
+/// A record and one of its positions.
+struct At<'a> {
+    patched: &'a Patched,
+    position: usize,
+    found: &'a PatchedPosition,
+}
+
+fn each_position(patched: &Patched) -> impl Iterator<Item = At<'_>> {
+    let positions = patched.positions.iter();
+    positions.map(move |(&position, found)| At {
+        patched,
+        position,
+        found,
+    })
+}
+
+/// Every number with its interval.
+fn everything(of: &[Patched]) -> Table {
+    let rows: Vec<At<'_>> = of.iter().flat_map(each_position).collect();
+    let number = |fate: Fate, field: &'static str| {
+        column(fate.words(), move |at: &At<'_>| {
+            let share = fate.of(at.found);
+            let field = format!("patched.{}.{field}.value", at.position);
+            let value = share.value.map(Value::Real);
+            Cell::number(
+                counted(share, at.patched),
+                at.patched.address(),
+                &field,
+                value,
+            )
+            .within(Some(share.low), Some(share.high))
+        })
+    };
+    let columns = [
+        column("layer", |at: &At<'_>| at.patched.boundary.to_string()),
+        column("position", |at: &At<'_>| place(at.position, at.found)),
+        number(Fate::Moved, "moved"),
+        number(Fate::Stayed, "stayed"),
+    ];
+    let title = format!("{}: {} pairs, with 95% intervals", name(of), of[0].pairs);
+    Table::of(title, &columns, &rows)
+}
+
+/// A share with its counts and its interval.
+fn counted(share: Share, patched: &Patched) -> String {
+    match patched.pairs {
+        0 => "no pairs".to_owned(),
+        pairs => proportion(share.count, pairs, (share.low, share.high)),
+    }
+}
+
+/// Positions from left to right, boundaries from below to above.
+fn map(of: &[Patched], fate: Fate) -> Figure {
+    let cell = |p: &Patched, position: &usize| {
+        let found = fate.of(p.positions.get(position)?);
+        Some((found.value?, shown(found, p.pairs)))
+    };
+    let positions = &of[0].positions;
+    let row = |p: &Patched| positions.keys().map(|position| cell(p, position)).collect();
+    Figure {
+        title: title(of, fate),
+        described: format!(
+            "A map of layers and positions from 0 (dark) to 1 (bright). {SEE_TABLE}"
+        ),
+        drawing: Drawing::Map(Map {
+            x: "position and what stands there".to_owned(),
+            columns: positions
+                .iter()
+                .map(|(&at, found)| place(at, found))
+                .collect(),
+            y: "layer before which the residual is swapped".to_owned(),
+            rows: of.iter().map(|p| p.boundary.to_string()).collect(),
+            cells: of.iter().map(row).collect(),
+        }),
+    }
+}
+
+/// Most answers: the lower end of the interval is above it.
+const MOST: f64 = 0.5;
+
+/// The positions that decide most answers, and from which layer to which.
+fn carriers(of: &[Patched]) -> String {
+    if of[0].pairs == 0 {
+        return "there are no two prompts that the model answers rightly, whose answers differ here, and in which as much is carried"
+            .to_owned();
+    }
+    let of_position = |(&position, first): (&usize, &PatchedPosition)| {
+        let moved = |p: &Patched| p.positions.get(&position).map(|found| found.moved);
+        let decides = |p: &&Patched| moved(p).is_some_and(|moved| moved.low > MOST);
+        let last = of.iter().rposition(|p| decides(&p))?;
+        let begin = of.iter().position(|p| decides(&p))?;
+        let share = |p: &Patched| counted(moved(p).unwrap_or_default(), p);
+        let [begin, last, next] = [Some(&of[begin]), Some(&of[last]), of.get(last + 1)];
+        let (begin, last) = (begin?, last?);
+        let after = next.map_or(String::new(), |p| {
+            format!(", and {} at layer {}", share(p), p.boundary)
+        });
+        let layers = match begin.boundary == last.boundary {
+            true => format!("at layer {}", begin.boundary),
+            false => format!("from layer {} to layer {}", begin.boundary, last.boundary),
+        };
+        Some(format!(
+            "position {} decides most answers {layers} ({} there{after})",
+            place(position, first),
+            share(last)
+        ))
+    };
+    let found: Vec<String> = of[0].positions.iter().filter_map(of_position).collect();
+    match found.is_empty() {
+        true => "no position decides most answers by itself".to_owned(),
+        false => found.join("; "),
+    }
+}

@@ -1,0 +1,165 @@
+//! Pairs of prompts that differ in what is asked about and are as hard as each other.
+
+use std::fmt;
+use std::str::FromStr;
+
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::Evaluation;
+use crate::prompt::{Carry, Operation};
+
+/// What a counterfactual prompt changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Change {
+    /// The operand of that index, and no other.
+    Operand(usize),
+    /// Every operand.
+    All,
+}
+
+/// The letters of operands.
+const LETTERS: u8 = 26;
+
+impl Change {
+    /// Where it stands among others: operands in their order, then all of them.
+    pub fn order(self) -> usize {
+        match self {
+            Self::Operand(operand) => operand,
+            Self::All => usize::from(LETTERS),
+        }
+    }
+
+    /// Whether it can be made to prompts with so many operands.
+    pub fn fits(self, operands: usize) -> bool {
+        match self {
+            Self::Operand(operand) => operand < operands,
+            Self::All => true,
+        }
+    }
+
+    /// Whether two prompts with these operands differ in it and in nothing else.
+    fn is_between(self, one: &[i64], other: &[i64]) -> bool {
+        let mut pairs = one.iter().zip(other).enumerate();
+        pairs.all(|(i, (a, b))| match self {
+            Self::Operand(operand) => (a != b) == (i == operand),
+            Self::All => a != b,
+        })
+    }
+}
+
+impl Default for Change {
+    fn default() -> Self {
+        Self::Operand(0)
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Operand(operand) => write!(f, "{}", Operation::letter(*operand)),
+            Self::All => f.write_str("all"),
+        }
+    }
+}
+
+impl FromStr for Change {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.as_bytes() {
+            [letter @ b'A'..=b'Z'] => Ok(Self::Operand(usize::from(letter - b'A'))),
+            b"all" => Ok(Self::All),
+            _ => Err(format!(
+                "{text:?} is no change of a prompt; expected the letter of an operand, as in A, or all"
+            )),
+        }
+    }
+}
+
+impl Serialize for Change {
+    /// As it is printed.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Change {
+    /// As it is printed.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A prompt and its counterfactual, by their indices in the set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The prompt that is run.
+    pub prompt: usize,
+    /// The prompt from which residuals are taken.
+    pub other: usize,
+}
+
+/// Pairs of prompts that differ in `change`, at most so many, drawn by the seed: an evaluated prompt each, and any other that can be asked.
+/// The unmodified model is right about both, what is right of one is wrong of the other, and as much is carried in both (see [`Carry`]).
+pub fn pairs(evaluation: &Evaluation, change: Change, most: usize, seed: u64) -> Vec<Pair> {
+    let set = &evaluation.set;
+    let carry = |p: usize| Carry::of(&set.template.operation, &set.prompts[p].operands);
+    let right: Vec<usize> = (set.asked().into_iter())
+        .filter(|&prompt| evaluation.base_correct(prompt))
+        .collect();
+    let mut random = ChaCha8Rng::seed_from_u64(seed ^ change.order() as u64);
+    let mut prompts = evaluation.evaluated.clone();
+    prompts.shuffle(&mut random);
+    prompts.retain(|&prompt| evaluation.base_correct(prompt));
+    let mut drawn = Vec::new();
+    for prompt in prompts {
+        if drawn.len() == most {
+            break;
+        }
+        let this = &set.prompts[prompt];
+        let fits = |other: &usize| {
+            let that = &set.prompts[*other];
+            let differ = !(that.answers.iter()).any(|answer| this.answers.contains(answer));
+            differ
+                && change.is_between(&this.operands, &that.operands)
+                && carry(prompt) == carry(*other)
+        };
+        let others: Vec<usize> = right.iter().copied().filter(fits).collect();
+        if !others.is_empty() {
+            let other = others[random.random_range(0..others.len())];
+            drawn.push(Pair { prompt, other });
+        }
+    }
+    drawn
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_have_names() {
+        for (text, change) in [
+            ("A", Change::Operand(0)),
+            ("C", Change::Operand(2)),
+            ("all", Change::All),
+        ] {
+            assert_eq!(text.parse(), Ok(change));
+            assert_eq!(change.to_string(), text);
+        }
+        assert!("both".parse::<Change>().is_err() && "a".parse::<Change>().is_err());
+    }
+
+    #[test]
+    fn a_change_is_of_nothing_else() {
+        let between = |change: Change, other: [i64; 2]| change.is_between(&[3, 4], &other);
+        assert!(between(Change::Operand(0), [5, 4]) && !between(Change::Operand(0), [5, 6]));
+        assert!(between(Change::Operand(1), [3, 6]) && !between(Change::Operand(1), [3, 4]));
+        assert!(between(Change::All, [5, 6]) && !between(Change::All, [5, 4]));
+        assert!(Change::Operand(1).fits(2) && !Change::Operand(2).fits(2) && Change::All.fits(2));
+    }
+}
