@@ -125,7 +125,7 @@ fn maps_are_those_that_were_planted(
 fn a_change_that_does_not_fit_is_refused() {
     let output = planted("patch").run().words("--change C").output().unwrap();
     assert_eq!(output.status.code(), Some(i32::from(exit::NO_PROMPTS)));
-    let said = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
     let due = "--change C: the operation has 2 operands; expected a letter of one of them, or all";
     assert!(said.contains(due), "{said}");
 }
