@@ -367,7 +367,7 @@ impl Subject<'_> {
             operation: template.operation.to_string(),
             bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
             bos_rule: model.front.rule.to_string(),
-            right_planted: found.evaluated.iter().copied().filter(|p| right(p)).count(),
+            right_planted: evaluation.evaluated.iter().filter(|p| right(p)).count(),
             unlike,
             found,
             claim: preset.af1,

@@ -355,12 +355,13 @@ fn carriers(of: &[Patched]) -> String {
     }
     let of_position = |(&position, first): (&usize, &PatchedPosition)| {
         let moved = |p: &Patched| p.positions.get(&position).map(|found| found.moved);
-        let decides = |p: &&Patched| moved(p).is_some_and(|moved| moved.low > MOST);
-        let last = of.iter().rposition(|p| decides(&p))?;
-        let begin = of.iter().position(|p| decides(&p))?;
+        let decides = |p: &Patched| moved(p).is_some_and(|moved| moved.low > MOST);
+        let last = of.iter().rposition(&decides)?;
+        // Without a gap: what stands below one is another stretch.
+        let gap = of[..last].iter().rposition(|p| !decides(p));
+        let begin = &of[gap.map_or(0, |gap| gap + 1)];
         let share = |p: &Patched| counted(moved(p).unwrap_or_default(), p);
-        let [begin, last, next] = [Some(&of[begin]), Some(&of[last]), of.get(last + 1)];
-        let (begin, last) = (begin?, last?);
+        let (last, next) = (&of[last], of.get(last + 1));
         let after = next.map_or(String::new(), |p| {
             format!(", and {} at layer {}", share(p), p.boundary)
         });

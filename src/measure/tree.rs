@@ -224,7 +224,8 @@ impl Trees {
         }
     }
 
-    /// As [`Self::layer`], of one token of every prompt alone, `[prompt, 1, d_model]`: behind the last layer no other token is looked at. `seen` is as [`Self::seen`] has it.
+    /// As [`Self::layer`], of one token of every prompt alone, `[prompt, 1, d_model]`: behind the last layer no other token is looked
+    /// at. `seen` is as [`Self::seen`] has it.
     ///
     /// # Errors
     /// The runtime's reason.

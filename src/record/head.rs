@@ -38,14 +38,7 @@ pub struct HeadAttention {
 impl HeadAttention {
     /// What tells it from all others.
     pub fn address(&self) -> Address<'_> {
-        Address {
-            sweep: &self.place.sweep,
-            style: &self.style,
-            operation: &self.operation,
-            shape: self.place.shape.as_ref(),
-            step: self.place.step,
-            cell: &self.place.cell.name,
-        }
+        self.place.address(&self.style, &self.operation)
     }
 }
 

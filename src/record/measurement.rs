@@ -202,14 +202,8 @@ pub struct Paired {
 impl Measurement {
     /// What tells it from all others.
     pub fn address(&self) -> Address<'_> {
-        Address {
-            sweep: &self.place.sweep,
-            style: &self.subject.style,
-            operation: &self.subject.operation,
-            shape: self.place.shape.as_ref(),
-            step: self.place.step,
-            cell: &self.place.cell.name,
-        }
+        self.place
+            .address(&self.subject.style, &self.subject.operation)
     }
 
     /// The operation, and where numbers have several tokens their shape and the step.

@@ -44,6 +44,20 @@ pub struct Place {
     pub templates: Option<usize>,
 }
 
+impl Place {
+    /// What tells a line about this cell, on a template of that style and operation, from all others.
+    pub fn address<'a>(&'a self, style: &'a str, operation: &'a str) -> Address<'a> {
+        Address {
+            sweep: &self.sweep,
+            style,
+            operation,
+            shape: self.shape.as_ref(),
+            step: self.step,
+            cell: &self.cell.name,
+        }
+    }
+}
+
 /// What tells a line from all others of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address<'a> {

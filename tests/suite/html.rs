@@ -212,7 +212,8 @@ fn names_are_text() {
     });
     let selfcheck = serde_json::json!({
         "schema": 3, "experiment": "selfcheck", "model": hostile, "style": hostile, "operation": hostile, "shape": "1+1=1",
-        "step": "0", "key": "span", "bos": hostile, "bos_rule": hostile, "planted": null, "found": found, "claim": [1, 1], "due": "pass", "verdict": "fail",
+        "step": "0", "key": "span", "bos": hostile, "bos_rule": hostile, "planted": null, "found": found,
+        "claim": [1, 1], "due": "pass", "verdict": "fail",
         "kept_planted": null, "kept": 0, "differences": [hostile],
     });
     for row in [failure, selfcheck] {

@@ -14,10 +14,7 @@ use crate::stats::Criterion;
 /// What the experiments find on a template.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Found {
-    /// The indices of the evaluated prompts.
-    #[serde(skip)]
-    pub evaluated: Vec<usize>,
-    /// How many they are.
+    /// Evaluated prompts.
     pub prompts: usize,
     /// Those that the unmodified model answers correctly.
     pub base_correct: usize,
@@ -89,7 +86,6 @@ pub fn recover_on(engine: &mut Engine, evaluation: &mut Evaluation, claim: f64) 
     Ok(Found {
         prompts: evaluation.evaluated.len(),
         base_correct: base_correct.count(),
-        evaluated: evaluation.evaluated.clone(),
         waits,
         af1,
         knockouts,
