@@ -81,11 +81,14 @@ impl Found {
 }
 
 impl Templated {
-    /// Whether a template has prompts in which a number has several tokens, or prompts are asked behind the first step.
+    /// Whether a template has prompts in which a number has several tokens or is taken together with the text before it, or prompts are
+    /// asked behind the first step.
     pub fn has_several(&self) -> bool {
-        let mut shapes = self.shapes.iter().flat_map(|found| found.counts.keys());
+        let several = |found: &Shapes| {
+            found.merged > 0 || found.counts.keys().any(|shape| !shape.is_single())
+        };
         let mut sets = self.sets.iter().flatten();
-        shapes.any(|shape| !shape.is_single())
+        self.shapes.as_ref().is_ok_and(several)
             || sets.any(|set| set.numbers.step != Step::At(0) || !set.numbers.shape.is_single())
     }
 
