@@ -231,7 +231,7 @@ pub struct PromptArgs {
     /// Values of every operand [default: the model's preset, or 1..=99]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub operands: Option<Span>,
-    /// Values that the result may have [default: the model's preset, or 0..=299]
+    /// Values that the result may have [default: the model's preset, or 0..=299, also where operands outside the preset are asked for]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub results: Option<Span>,
     /// How many tokens the operands and the answer have, such as 2+2=2 [default: one each, or the most frequent shape]

@@ -266,6 +266,11 @@ impl Problems {
 
     /// Whether there can be prompts of the shape, and such a step of their answers.
     fn fit(&mut self, operation: Option<&Operation>, shape: Option<&Shape>, step: Option<Step>) {
+        self.unless(step != Some(Step::Stop), || {
+            "step \"stop\": no claim can pass there, because the same tokens are right behind every answer; expected \"whole\" or \
+             the number of a step"
+                .to_owned()
+        });
         let (Some(operation), Some(shape)) = (operation, shape) else {
             return;
         };

@@ -193,7 +193,8 @@ impl Sweep {
         let model = lines.first().and_then(|line| line.row.model());
         let kind = lines.first().and_then(|line| line.place());
         let kind = kind.map_or(Kind::default(), |place| place.kind.clone());
-        let (pools, whole) = (pooled(&cells), whole(&cells));
+        let whole = whole(&cells);
+        let pools = pooled(&cells, &whole);
         let groups = grouped(tested(cells));
         Self {
             name: name.to_owned(),

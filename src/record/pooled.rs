@@ -7,20 +7,24 @@ use std::collections::BTreeSet;
 use super::measured::normalised;
 use super::{Answers, CellName, Counts, Kind, Measurement, Scores, Subject, Test, judge, tests};
 use crate::measure::Part;
-use crate::prompt::{Operation, Shape};
+use crate::prompt::{Operation, Step};
 use crate::stats::{Clusters, Inference, numbered};
 
 /// Pooled measurements of the subgraphs of `af1 run`: for every sweep, subgraph, ablation and masking with a verdict one for
-/// every operation of several styles, and one for all operations; the main table has none. Computed from records alone; the
-/// experiment is `pooled`. Templates whose records do not have the operands of their prompts are left out, and so is a pool of fewer
-/// than two styles.
-pub fn pooled(cells: &[Measurement]) -> Vec<Measurement> {
+/// every operation of several styles, and one for all operations; the main table has none. Where an answer has several tokens the
+/// `whole` one is pooled, not its steps. Computed from records alone; the experiment is `pooled`. Templates whose records do not have the operands of their
+/// prompts are left out, and so is a pool of fewer than two styles.
+pub fn pooled(cells: &[Measurement], whole: &[Measurement]) -> Vec<Measurement> {
     // Of several tokens the best constant token of a step is no answer that the operands tell.
-    let is_single = |m: &Measurement| m.place.shape.as_ref().is_none_or(Shape::is_single);
+    let is_answer = |m: &Measurement| {
+        let of_one = m.place.shape.as_ref().is_none_or(|shape| shape.answer == 1);
+        of_one && m.place.step == Step::At(0)
+    };
     let of_af1 =
-        |m: &&Measurement| m.place.kind == Kind::AF1 && m.experiment == Kind::AF1 && is_single(m);
-    let members: Vec<Member<'_>> = (cells.iter())
-        .filter(of_af1)
+        |m: &&Measurement| m.place.kind == Kind::AF1 && m.experiment == Kind::AF1 && is_answer(m);
+    let of_whole = |m: &&Measurement| m.place.kind == Kind::AF1;
+    let members: Vec<Member<'_>> = (cells.iter().filter(of_af1))
+        .chain(whole.iter().filter(of_whole))
         .filter(|m| m.subject.part == Part::All && judge(m).is_some())
         .filter_map(|m| Member::of(m, cells))
         .collect();
@@ -31,12 +35,7 @@ pub fn pooled(cells: &[Measurement]) -> Vec<Measurement> {
             subject.ablation.clone(),
             subject.estimator,
         );
-        (
-            m.place.sweep.clone(),
-            what,
-            m.place.shape.clone(),
-            m.place.step,
-        )
+        (m.place.sweep.clone(), what)
     };
     let mut pools: Vec<Measurement> = Vec::new();
     let mut seen = Vec::new();
@@ -92,7 +91,8 @@ struct Member<'m> {
 
 impl<'m> Member<'m> {
     fn of(m: &'m Measurement, cells: &'m [Measurement]) -> Option<Self> {
-        let operands = operands_of(m, cells)?;
+        let own = m.answers.operands.as_deref();
+        let operands = own.or_else(|| operands_of(m, cells))?;
         let operation: Operation = m.subject.operation.parse().ok()?;
         let fits = |values: &Vec<i64>| values.len() == operation.operands();
         let answers = &m.answers;
@@ -189,6 +189,12 @@ fn pool(members: &[&Member<'_>]) -> Option<Measurement> {
     };
     // Of several operations no shape can be written.
     pooled.place.shape = None;
+    if members
+        .iter()
+        .any(|member| member.m.place.step == Step::Whole)
+    {
+        pooled.place.step = Step::Whole;
+    }
     pooled.place.cell = CellName::new([], name(&pooled.subject));
     pooled.counts = Counts {
         prompts: base.len(),
@@ -326,7 +332,7 @@ mod tests_of_pools {
         };
         let cells: Vec<Measurement> = cells.into_iter().map(harder).collect();
         assert_eq!(judge(&cells[0]).unwrap().outcome, Outcome::Inconclusive);
-        let pools = pooled(&cells);
+        let pools = pooled(&cells, &[]);
         let named: Vec<(&str, usize)> = pools
             .iter()
             .map(|m| (&*m.place.cell.name, m.counts.correct_given_base))
@@ -361,7 +367,7 @@ mod tests_of_pools {
             let cells: Vec<Measurement> = (0..6)
                 .map(|i| style(&i.to_string(), "A+B", Inference::Prompts, Some(wrong(i))))
                 .collect();
-            pooled(&cells).remove(0)
+            pooled(&cells, &[]).remove(0)
         };
         let (same, other) = (of(|_| 7), of(|i| 9 * i));
         assert_eq!(
@@ -377,7 +383,7 @@ mod tests_of_pools {
         let cells: Vec<Measurement> = (0..6)
             .map(|i| style(&i.to_string(), "A+B", Inference::Operands, None))
             .collect();
-        let pool = pooled(&cells).remove(0);
+        let pool = pooled(&cells, &[]).remove(0);
         // Ten values of each, of one to ten prompts.
         assert!((pool.scores.design.unwrap().units - 3025.0 / 385.0).abs() < 1e-9);
         let verdict = pool.test.verdict.unwrap();
@@ -395,10 +401,10 @@ mod tests_of_pools {
             style("0", "A+B", Inference::Prompts, None),
             style("0", "A-B", Inference::Prompts, None),
         ];
-        assert_eq!(pooled(&cells), []);
+        assert_eq!(pooled(&cells, &[]), []);
         // Without operands nothing is known of what depends on what.
         let mut cells = [0, 1].map(|i| style(&i.to_string(), "A+B", Inference::Prompts, None));
         cells[0].answers.operands = None;
-        assert_eq!(pooled(&cells), []);
+        assert_eq!(pooled(&cells, &[]), []);
     }
 }

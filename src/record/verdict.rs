@@ -52,6 +52,9 @@ fn cannot_do_the_task(m: &Measurement) -> Option<Verdict> {
         format!(
             "{}: {}/{} right, {} gets {} (p = {:.2})",
             match few() {
+                // As behind the answer of a number, where all that is no digit is right.
+                true if m.counts.constant_correct == m.counts.prompts =>
+                    "every prompt has the same right answer, so that no answer shows that the model does the task",
                 true => "too few prompts to tell whether the model can do the task",
                 false => "the model cannot do the task",
             },

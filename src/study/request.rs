@@ -149,13 +149,18 @@ impl Asked {
 const OPERANDS: std::ops::RangeInclusive<i64> = 1..=99;
 const RESULTS: std::ops::RangeInclusive<i64> = 0..=299;
 
-/// The prompts that are asked for of a model.
+/// The prompts that are asked for of a model. The results of its preset go with the operands of its preset: where other operands are
+/// asked for, and no results, the results are those of the demo.
 pub fn selection(model: &Model, asked: &Asked) -> Selection {
     let preset = model.preset;
-    let operands = preset.map_or(OPERANDS, |p| p.operands.0..=p.operands.1);
-    let results = preset.map_or(RESULTS, |p| p.results.0..=p.results.1);
+    let known = preset.map_or(OPERANDS, |p| p.operands.0..=p.operands.1);
+    let operands = asked.operands.clone().map_or(known.clone(), |span| span.0);
+    let inside = known.contains(operands.start()) && known.contains(operands.end());
+    let results = preset
+        .filter(|_| inside)
+        .map_or(RESULTS, |p| p.results.0..=p.results.1);
     Selection {
-        operands: asked.operands.clone().map_or(operands, |span| span.0),
+        operands,
         results: asked.results.clone().map_or(results, |span| span.0),
         contexts: asked.contexts,
         contexts_from: asked.contexts_from,

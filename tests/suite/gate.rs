@@ -167,6 +167,7 @@ fn a_baseline_is_held() {
 #[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nshape = \"2+2=2\"\nstep = 2\nwait = 3\ntransfer = 2\nfaithful = 0.9\n\
     [[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nshape = \"2+2+2=2\"\nstep = \"whole\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n",
     &["claim 1: step 2: an answer of the shape 2+2=2 has 2 tokens", "claim 2: shape", "as many operands as A+B has, 2"])]
+#[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nstep = \"stop\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["claim 1: step \"stop\": no claim can pass there"])]
 #[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nstep = 1\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["claim 1: ", "no answer of the shapes that are asked for has so many tokens"])]
 #[case("[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nresults = \"none\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n", &["claim 1: results \"none\" is not a range"])]
 fn a_wrong_gate(#[case] text: &str, #[case] parts: &[&str]) {

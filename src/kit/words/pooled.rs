@@ -6,6 +6,7 @@ use super::columns::{
     transfer, verdicts, wait,
 };
 use crate::kit::{Block, Table};
+use crate::prompt::Step;
 use crate::record::{Kind, Tested};
 use crate::stats::Inference;
 
@@ -37,12 +38,17 @@ fn rows(title: String, over: &str, pools: &[Tested]) -> Table {
 
 /// How prompts of several styles are counted.
 fn title(pools: &[Tested]) -> String {
-    let units = match pools.first().map(|pool| pool.m.test.inference) {
+    let first = pools.first().map(|pool| &pool.m);
+    let units = match first.map(|m| m.test.inference) {
         Some(Inference::Operands) => "prompts that share the value of an operand",
         _ => "the same question in several styles",
     };
+    let of = match first.map(|m| m.place.step) {
+        Some(Step::Whole) => "whole answers of ",
+        _ => "",
+    };
     format!(
-        "all styles together; {units} may succeed or fail together (clusters, exact intervals at the effective number of prompts)"
+        "{of}all styles together; {units} may succeed or fail together (clusters, exact intervals at the effective number of prompts)"
     )
 }
 
