@@ -320,6 +320,14 @@ pub enum Error {
         /// Everything that is wrong with it.
         reason: String,
     },
+    /// A file of claims of papers, or a command in it, that cannot be used.
+    #[error("{}: {reason}", path.display())]
+    Claims {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong with it.
+        reason: String,
+    },
     /// A claim failed or could not be decided.
     #[error("gate: {outcome}: {reason}")]
     Gated {
@@ -402,7 +410,7 @@ impl Error {
             Self::Selfcheck { .. } => exit::SELFCHECK,
             Self::Differs { .. } => exit::DIFFERS,
             Self::Record { .. } => exit::RECORD,
-            Self::Gate { .. } => exit::GATE,
+            Self::Gate { .. } | Self::Claims { .. } => exit::GATE,
             Self::Gated {
                 outcome: "fail", ..
             } => exit::GATE_FAILED,

@@ -24,6 +24,7 @@
 //! | [`kit`] | tables and figures as plain values, and the words and columns that several views share | |
 //! | [`experiment`] | the experiments, a file each: options, units, view | |
 //! | [`gate`] | claims in a file, and what measurements say about them | `toml` |
+//! | [`claims`] | what papers claim, in files, and what records say about it | `toml` |
 //! | [`selfcheck`] | the experiments on planted models | |
 //! | [`study`] | experiments on a model: recorded, resumed, shared out | |
 //! | [`report`] | pages, pictures, lines: functions of records | `comfy-table`, `csv`, `quick-junit`, `plotters`, `maud` |
@@ -88,6 +89,7 @@
 
 #![deny(missing_docs)]
 
+pub mod claims;
 pub mod cli;
 pub mod emit;
 pub mod error;

@@ -1,12 +1,16 @@
 //! The verbs of the experiments: each has the options that all ask for, and those of its own.
 
+use std::path::PathBuf;
+
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
+use super::args::ModelArgs;
 use super::first_look;
 use super::lab::Common;
 use crate::Result;
 use crate::experiment::{ALL, Around, Ask, Entry};
+use crate::study::Swept;
 
 /// An experiment that was asked for.
 #[derive(Debug)]
@@ -16,6 +20,21 @@ pub struct Experiment {
 }
 
 impl Experiment {
+    /// That which words ask for: a verb and its options.
+    pub fn asked(words: &str) -> Result<Self, clap::Error> {
+        let program = Self::augment_subcommands(Command::new("af1").no_binary_name(true));
+        Self::from_arg_matches(&program.try_get_matches_from(words.split_whitespace())?)
+    }
+
+    /// Measures it on a model, and appends the cells to a record if there is one; what was measured.
+    pub fn measured(mut self, on: ModelArgs, record: Option<PathBuf>) -> Result<Swept> {
+        self.common.model = on;
+        self.common.record.record = record;
+        let mut lab = self.common.open()?;
+        let experiment = lab.experiment(&*self.own)?;
+        lab.study.run(&*experiment, |_| Ok(()))
+    }
+
     pub fn run(self) -> Result<()> {
         match self.own.around() {
             Around::Nothing => {
@@ -31,9 +50,7 @@ impl Experiment {
 /// The first of all experiments with the default of every option.
 impl Default for Experiment {
     fn default() -> Self {
-        let program = Self::augment_subcommands(Command::new("af1").no_binary_name(true));
-        let matches = program.get_matches_from([ALL[0].name]);
-        Self::from_arg_matches(&matches).expect("every argument has a default")
+        Self::asked(ALL[0].name).expect("every argument has a default")
     }
 }
 

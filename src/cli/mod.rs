@@ -2,6 +2,7 @@
 
 mod args;
 mod cache;
+mod claims;
 mod diff;
 mod doctor;
 mod experiment;
@@ -41,6 +42,8 @@ enum Verb {
     Experiment(experiment::Experiment),
     /// Test claims about a model: exit code 0 pass, 1 fail, 2 inconclusive
     Gate(gate::Gate),
+    /// Test what papers claim, on the models that are here
+    Claims(claims::Claims),
     /// Show records again, or beside those of another run; needs no model and no runtime
     Report(report::Report),
     /// Join files of records, such as the shards of a sweep
@@ -87,6 +90,7 @@ impl Cli {
             None => experiment::Experiment::default().run(),
             Some(Verb::Experiment(verb)) => verb.run(),
             Some(Verb::Gate(verb)) => verb.run(),
+            Some(Verb::Claims(verb)) => verb.run(),
             Some(Verb::Report(verb)) => verb.run(),
             Some(Verb::Merge(verb)) => verb.run(),
             Some(Verb::Fetch(verb)) => verb.run(),

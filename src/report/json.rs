@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Beside, Renderer, view};
+use crate::claims;
 use crate::gate::Answer;
 use crate::record::{
     Comparison, Conclusion, Findings, Gated, Line, Measurement, Pair, Provenance, Row, SCHEMA,
@@ -93,6 +94,24 @@ pub fn gate_line(model: &str, answer: &Answer, provenance: &Provenance) -> Line 
 pub fn selfcheck_lines(rows: &[selfcheck::Row]) -> String {
     let line = |row: &selfcheck::Row| Line::new(Row::Selfcheck(Box::new(row.checked())));
     rows.iter().map(|row| line(row).text + "\n").collect()
+}
+
+/// What measurements say about claims of papers, a line a test.
+pub fn claim_lines(answers: &[claims::Answer<'_>]) -> String {
+    let line = |answer: &claims::Answer<'_>| {
+        let (findings, reason) = match &answer.tested {
+            claims::Tested::Run(findings) => (&findings[..], None),
+            claims::Tested::NotRun(reason) => (&[][..], Some(reason)),
+        };
+        let object = json!({
+            "experiment": "claim", "about": answer.paper.about, "source": answer.paper.source,
+            "claim": answer.claim.id, "says": answer.claim.says, "confidence": answer.claim.confidence,
+            "model": answer.test.map(|test| &test.model), "command": answer.test.map(|test| &test.command),
+            "outcome": answer.outcome(), "not_run": reason, "findings": findings,
+        });
+        format!("{object}\n")
+    };
+    answers.iter().map(line).collect()
 }
 
 /// The two ways of running AF1 beside each other: a line a plan.

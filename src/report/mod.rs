@@ -7,6 +7,7 @@
 mod text;
 mod view;
 
+use crate::claims::Answer;
 use crate::experiment::View;
 use crate::kit::{Block, Document};
 use crate::record::{Comparison, Findings, Line, Outcome, Provenance};
@@ -30,7 +31,7 @@ list! {
     html::Html,
 }
 
-pub use json::{diff_lines, gate_line, pooled_lines, selfcheck_lines};
+pub use json::{claim_lines, diff_lines, gate_line, pooled_lines, selfcheck_lines};
 pub use junit::gate_error;
 pub use markdown::markdown;
 pub use terminal::text;
@@ -112,6 +113,11 @@ pub fn selfcheck(version: &str, device: &Placement, rows: &[selfcheck::Row]) -> 
     let mut blocks = vec![view::selfcheck::heading(version, device, rows)];
     blocks.extend(view::selfcheck::summary(rows));
     vec![blocks]
+}
+
+/// What measurements say about claims of papers.
+pub fn claims(answers: &[Answer<'_>]) -> Document {
+    view::claims::summary(answers)
 }
 
 /// The two ways of running AF1 on a model, beside each other.

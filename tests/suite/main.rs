@@ -7,6 +7,7 @@ mod bad_input;
 mod chat;
 mod choices;
 mod choosing;
+mod claims;
 mod compiled;
 mod devices;
 mod digits;

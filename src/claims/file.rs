@@ -1,0 +1,208 @@
+//! Files of claims: TOML, read and checked as a whole.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::expected::{Bound, Expected, Is, Verdict};
+use super::{Claim, Confidence, Paper, Test};
+use crate::{Error, Result};
+
+/// The file format.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileWire {
+    #[serde(default)]
+    paper: Vec<PaperWire>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PaperWire {
+    about: String,
+    source: String,
+    claim: Vec<ClaimWire>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClaimWire {
+    id: String,
+    says: String,
+    confidence: Confidence,
+    #[serde(default)]
+    test: Vec<TestWire>,
+    not_run: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TestWire {
+    models: Vec<String>,
+    command: String,
+    expect: Vec<ExpectWire>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectWire {
+    #[serde(default)]
+    rows: toml::Table,
+    verdict: Option<VerdictWire>,
+    field: Option<String>,
+    at_least: Option<f64>,
+    at_most: Option<f64>,
+    above: Option<f64>,
+    below: Option<f64>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum VerdictWire {
+    Pass,
+    Fail,
+}
+
+impl ExpectWire {
+    fn checked(self) -> Result<Expected, String> {
+        let bounds = [
+            self.at_least.map(Bound::AtLeast),
+            self.at_most.map(Bound::AtMost),
+            self.above.map(Bound::Above),
+            self.below.map(Bound::Below),
+        ];
+        let bounds: Vec<Bound> = bounds.into_iter().flatten().collect();
+        let is = match (self.verdict, self.field, &bounds[..]) {
+            (Some(VerdictWire::Pass), None, []) => Is::Verdict(Verdict::Pass),
+            (Some(VerdictWire::Fail), None, []) => Is::Verdict(Verdict::Fail),
+            (None, Some(field), [bound]) => Is::Number {
+                field,
+                bound: *bound,
+            },
+            _ => {
+                return Err(
+                    "expected either a verdict, or a field and one of at_least, at_most, above and below"
+                        .to_owned(),
+                );
+            }
+        };
+        Ok(Expected {
+            rows: self.rows,
+            is,
+        })
+    }
+}
+
+impl ClaimWire {
+    fn checked(self) -> Result<Claim, Vec<String>> {
+        let mut problems = Vec::new();
+        if self.test.is_empty() != self.not_run.is_some() {
+            problems.push("expected either tests, or not_run with the reason".to_owned());
+        }
+        let mut tests = Vec::new();
+        for (i, test) in self.test.into_iter().enumerate() {
+            let number = i + 1;
+            if test.models.is_empty() || test.expect.is_empty() {
+                problems.push(format!(
+                    "test {number}: expected at least one model, and at least one expectation"
+                ));
+            }
+            let mut expect = Vec::new();
+            for wire in test.expect {
+                match wire.checked() {
+                    Ok(expected) => expect.push(expected),
+                    Err(problem) => problems.push(format!("test {number}: expect: {problem}")),
+                }
+            }
+            tests.extend(test.models.into_iter().map(|model| Test {
+                model,
+                command: test.command.clone(),
+                expect: expect.clone(),
+            }));
+        }
+        match problems.is_empty() {
+            true => Ok(Claim {
+                id: self.id,
+                says: self.says,
+                confidence: self.confidence,
+                tests,
+                not_run: self.not_run,
+            }),
+            false => Err(problems),
+        }
+    }
+}
+
+/// The papers of the file at a path.
+///
+/// # Errors
+/// A file that cannot be read, is not TOML of the right form, or has a claim that expects nothing.
+pub fn read(path: &Path) -> Result<Vec<Paper>> {
+    let size = std::fs::metadata(path).map_or(0, |data| data.len());
+    if size > MOST_BYTES {
+        return Err(Error::Claims {
+            path: path.to_owned(),
+            reason: format!("it has {size} bytes; expected at most {MOST_BYTES}"),
+        });
+    }
+    let text =
+        std::fs::read_to_string(path).map_err(|e| Error::reading(path, "file of claims", e))?;
+    parse(path, &text)
+}
+
+/// The papers of the files that come with the program.
+pub fn built_in() -> Vec<Paper> {
+    let of = |(name, text): &(&str, &str)| {
+        let path = PathBuf::from(format!("fixtures/claims/{name}.toml"));
+        parse(&path, text).expect("the files of claims are checked by a test")
+    };
+    FILES.iter().flat_map(of).collect()
+}
+
+/// A file of claims has at most so many bytes.
+const MOST_BYTES: u64 = 1 << 20;
+
+fn parse(path: &Path, text: &str) -> Result<Vec<Paper>> {
+    let fail = |reason: String| Error::Claims {
+        path: path.to_owned(),
+        reason,
+    };
+    let file: FileWire = toml::from_str(text).map_err(|e| fail(e.to_string()))?;
+    let (mut papers, mut problems) = (Vec::<Paper>::new(), Vec::new());
+    for wire in file.paper {
+        let mut claims = Vec::<Claim>::new();
+        for wire in wire.claim {
+            let id = wire.id.clone();
+            let before = papers.iter().flat_map(|paper| &paper.claims);
+            if before.chain(&claims).any(|known| known.id == id) {
+                problems.push(format!("claim {id:?}: another claim has the same id"));
+            }
+            match wire.checked() {
+                Ok(claim) => claims.push(claim),
+                Err(all) => problems.extend(all.iter().map(|p| format!("claim {id:?}: {p}"))),
+            }
+        }
+        papers.push(Paper {
+            about: wire.about,
+            source: wire.source,
+            claims,
+        });
+    }
+    if papers.iter().all(|paper| paper.claims.is_empty()) && problems.is_empty() {
+        problems.push("it claims nothing".to_owned());
+    }
+    match problems.is_empty() {
+        true => Ok(papers),
+        false => Err(fail(problems.join("; "))),
+    }
+}
+
+macro_rules! files {
+    ($($name:literal),* $(,)?) => {
+        /// The files, by their names without an ending.
+        const FILES: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../fixtures/claims/", $name, ".toml")))),*];
+    };
+}
+
+files!("all-for-one", "others", "planted");

@@ -1,0 +1,154 @@
+//! Claims of papers, in files: which experiment asks a claim of which model, what its records are expected to say, and whether they do.
+//! Running the experiments is the command line's business, showing what came of them [`crate::report`]'s.
+
+mod expected;
+mod file;
+mod rows;
+
+pub use expected::{Expected, Finding};
+pub use file::{built_in, read};
+pub use rows::Rows;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// A paper, or another source, with what it claims.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paper {
+    /// What it is about: its title where that is known.
+    pub about: String,
+    /// Where it is to be found, such as `arXiv:2509.09650`.
+    pub source: String,
+    /// What it claims, in the order of the file.
+    pub claims: Vec<Claim>,
+}
+
+/// What a paper says, and how it is tested.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// A short name, which no other claim of the paper has.
+    pub id: String,
+    /// What the paper says, in our words.
+    pub says: String,
+    /// How sure it is that the paper says so.
+    pub confidence: Confidence,
+    /// What is run, model by model.
+    pub tests: Vec<Test>,
+    /// Why the claim is not tested, where there is no test.
+    pub not_run: Option<String>,
+}
+
+/// How sure it is that a source says what it is said to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confidence {
+    /// True of a planted model, because it was made so.
+    Construction,
+    /// Read in the authors' code.
+    Code,
+    /// Read in the paper.
+    Paper,
+    /// Read in a report about the paper.
+    Report,
+}
+
+impl fmt::Display for Confidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Construction => "true by construction",
+            Self::Code => "read in the authors' code",
+            Self::Paper => "read in the paper",
+            Self::Report => "read in a report about the paper",
+        })
+    }
+}
+
+/// An experiment on a model, and what its records are expected to say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Test {
+    /// The model: a built-in name, or whatever else `--model` takes.
+    pub model: String,
+    /// The verb of the experiment with its options, without `--model`: words that are parted by spaces.
+    pub command: String,
+    /// All of what is expected.
+    pub expect: Vec<Expected>,
+}
+
+/// What came of a test.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tested {
+    /// It was run.
+    Run(Vec<Finding>),
+    /// It was not, for this reason.
+    NotRun(String),
+}
+
+/// What measurements say about a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// All that is expected was found.
+    Confirmed,
+    /// Something was found that excludes what is expected.
+    Contradicted,
+    /// Neither.
+    Undecided,
+    /// Nothing was measured.
+    NotRun,
+}
+
+impl Outcome {
+    /// All outcomes, in the order in which they are counted.
+    pub const ALL: [Self; 4] = [
+        Self::Confirmed,
+        Self::Contradicted,
+        Self::Undecided,
+        Self::NotRun,
+    ];
+
+    /// That of several findings together: contradicted if one is, confirmed if all are.
+    pub fn of(findings: &[Finding]) -> Self {
+        let is = |outcome: Self| move |finding: &Finding| finding.outcome == outcome;
+        match findings {
+            [] => Self::NotRun,
+            _ if findings.iter().any(is(Self::Contradicted)) => Self::Contradicted,
+            _ if findings.iter().all(is(Self::Confirmed)) => Self::Confirmed,
+            _ => Self::Undecided,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Confirmed => "confirmed",
+            Self::Contradicted => "CONTRADICTED",
+            Self::Undecided => "undecided",
+            Self::NotRun => "not run",
+        })
+    }
+}
+
+/// A test of a claim with what came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer<'a> {
+    /// The paper.
+    pub paper: &'a Paper,
+    /// The claim.
+    pub claim: &'a Claim,
+    /// The test; `None` where the claim has none.
+    pub test: Option<&'a Test>,
+    /// What came of it.
+    pub tested: Tested,
+}
+
+impl Answer<'_> {
+    /// What the measurements say.
+    pub fn outcome(&self) -> Outcome {
+        match &self.tested {
+            Tested::Run(findings) => Outcome::of(findings),
+            Tested::NotRun(_) => Outcome::NotRun,
+        }
+    }
+}

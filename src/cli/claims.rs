@@ -1,0 +1,191 @@
+//! `af1 claims`: what papers claim, tested on the models that are here.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::args::{ModelArgs, RuntimeArgs};
+use super::experiment::Experiment;
+use super::output::{check_files, deliver};
+use crate::claims::{self, Answer, Claim, Paper, Rows, Test, Tested};
+use crate::model::{BosChoice, Preset, Supply};
+use crate::{Error, Result, interrupt, report};
+
+#[derive(Args, Clone, Debug)]
+pub struct Claims {
+    /// Files of claims: TOML [default: those that come with the program]
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Test these claims only
+    #[arg(long, value_delimiter = ',', value_name = "ID,...")]
+    claim: Vec<String>,
+    /// Test them on these models only, also where a model has to be fetched from its hub [default: all that need not be]
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    model: Vec<String>,
+    /// Say what is claimed and how it would be tested, and measure nothing
+    #[arg(long)]
+    list: bool,
+    /// Append cells to this file as they are measured; cells that it holds already are not measured again
+    #[arg(long, value_name = "FILE")]
+    record: Option<PathBuf>,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+    /// How the answers are written
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Write to a file instead of standard output
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Table,
+    /// For pull requests and documents
+    Markdown,
+    /// For machines: a JSON object a test
+    Json,
+}
+
+impl Claims {
+    pub fn run(self) -> Result<()> {
+        check_files(self.out.as_deref(), self.record.as_deref())?;
+        let mut papers: Vec<Paper> = Vec::new();
+        for path in &self.files {
+            papers.extend(claims::read(path)?);
+        }
+        if self.files.is_empty() {
+            papers = claims::built_in();
+        }
+        self.check(&papers)?;
+        let asked: Vec<(&Paper, &Claim)> = (papers.iter())
+            .flat_map(|paper| paper.claims.iter().map(move |claim| (paper, claim)))
+            .filter(|(_, claim)| self.claim.is_empty() || self.claim.contains(&claim.id))
+            .collect();
+        let mut answers = Vec::new();
+        for (i, (paper, claim)) in asked.iter().enumerate() {
+            if let Some(reason) = &claim.not_run {
+                answers.push(Answer {
+                    paper,
+                    claim,
+                    test: None,
+                    tested: Tested::NotRun(reason.clone()),
+                });
+            }
+            for test in &claim.tests {
+                eprintln!(
+                    "claim {} of {}, {}",
+                    i + 1,
+                    asked.len(),
+                    command(claim, test)
+                );
+                answers.push(Answer {
+                    paper,
+                    claim,
+                    test: Some(test),
+                    tested: self.tested(test)?,
+                });
+            }
+        }
+        let text = match self.format {
+            Format::Table => report::text(&report::claims(&answers)),
+            Format::Markdown => report::markdown(&report::claims(&answers)),
+            Format::Json => report::claim_lines(&answers),
+        };
+        deliver(self.out.as_deref(), &text)
+    }
+
+    /// Whether every command can be read, and whether there are the claims that are asked for.
+    fn check(&self, papers: &[Paper]) -> Result<()> {
+        let mut problems = Vec::new();
+        let all = || papers.iter().flat_map(|paper| &paper.claims);
+        for claim in all() {
+            for test in &claim.tests {
+                if let Err(problem) = Experiment::asked(&test.command) {
+                    let problem = problem.to_string();
+                    let first = problem.lines().next().unwrap_or_default();
+                    problems.push(format!("claim {:?}: {:?}: {first}", claim.id, test.command));
+                }
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Error::Claims {
+                path: self.files.first().cloned().unwrap_or_default(),
+                reason: problems.join("; "),
+            });
+        }
+        let unknown = self
+            .claim
+            .iter()
+            .find(|id| all().all(|claim| claim.id != **id));
+        match unknown {
+            None => Ok(()),
+            Some(id) => {
+                let ids: Vec<&str> = all().map(|claim| &*claim.id).collect();
+                let known = ids.join(", ");
+                Err(Error::Usage(format!(
+                    "--claim {id}: no such claim; expected {known}"
+                )))
+            }
+        }
+    }
+
+    /// What comes of a test. That a model cannot be asked is an answer; that this run cannot go on is an error.
+    fn tested(&self, test: &Test) -> Result<Tested> {
+        if self.list {
+            return Ok(Tested::NotRun("--list: nothing is measured".to_owned()));
+        }
+        if let Some(reason) = self.left_out(&test.model) {
+            return Ok(Tested::NotRun(reason));
+        }
+        let model = ModelArgs {
+            model: Some(test.model.clone()),
+            bos: None::<BosChoice>,
+            precision: Default::default(),
+            runtime: self.runtime.clone(),
+        };
+        let asked = Experiment::asked(&test.command).map_err(|e| Error::Usage(e.to_string()))?;
+        let swept = match asked.measured(model, self.record.clone()) {
+            Err(error @ (Error::Interrupted | Error::Write { .. } | Error::Record { .. })) => {
+                return Err(error);
+            }
+            Err(error) => return Ok(Tested::NotRun(error.to_string())),
+            Ok(swept) => swept,
+        };
+        interrupt::interrupted()?;
+        if let Some(failure) = swept.failures.first() {
+            return Ok(Tested::NotRun(failure.to_string()));
+        }
+        let rows = Rows::of(&swept.lines);
+        let mut findings = Vec::new();
+        for expected in &test.expect {
+            match expected.judge(&rows) {
+                Ok(found) => findings.extend(found),
+                Err(reason) => return Ok(Tested::NotRun(reason)),
+            }
+        }
+        Ok(Tested::Run(findings))
+    }
+
+    /// Why a model is not asked.
+    fn left_out(&self, model: &str) -> Option<String> {
+        if !self.model.is_empty() {
+            let asked = self.model.iter().any(|asked| asked == model);
+            return (!asked).then(|| "--model leaves it out".to_owned());
+        }
+        match Preset::named(model).map(|preset| &preset.supply) {
+            Some(Supply::File(_) | Supply::Planted(_)) => None,
+            _ => Some(format!(
+                "the model would have to be fetched from its hub: --model {model} does"
+            )),
+        }
+    }
+}
+
+/// The command that asks a claim of a model.
+fn command(claim: &Claim, test: &Test) -> String {
+    format!("{}: af1 {} --model {}", claim.id, test.command, test.model)
+}
