@@ -40,6 +40,8 @@ fn computable() -> BTreeSet<String> {
         .map(|ablation| ablation.name())
         .filter(|name| !DRAWN.contains(name));
     let maskings = masking::ALL.iter().skip(1).map(|masking| masking.name());
+    // The view of chosen positions is in no list, because it is another one for every prompt.
+    let maskings = maskings.chain([masking::sees([1, 3])]);
     let maskings =
         maskings.flat_map(|masking| ["cama", "identity"].map(|name| format!("{name} {masking}")));
     names

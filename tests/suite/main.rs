@@ -26,6 +26,7 @@ mod matrix;
 mod origins;
 mod parity;
 mod patch;
+mod peek;
 mod planted;
 mod preflight;
 mod program;

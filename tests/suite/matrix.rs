@@ -52,6 +52,7 @@ measured! {
     contexts: "contexts --model planted-leak --style symbolic --operation A+B --operands 0..=9 --numbers 1,3",
     attention: "attention --model planted-heads --style symbolic --operation A+B --operands 0..=4",
     patch: "patch --model planted-relay --style symbolic --operation A+B --operands 0..=4 --pairs 20",
+    peek: "peek --model planted-operator --style symbolic --operation A+B --operands 0..=4 --window 2,4",
     gate: "gate --model planted-af1 --config fixtures/gate/conditions.toml",
     gate_that_fails: "gate --model planted-noisy --config fixtures/gate/conditions.toml",
     gate_without_an_answer: "gate --model planted-weak --config fixtures/gate/conditions.toml",

@@ -5,8 +5,10 @@
 
 use std::hash::{Hash, Hasher};
 
+mod sees;
 mod view;
 
+pub use sees::name as sees;
 pub use view::{BLOCKED, Mask};
 
 macro_rules! list {
@@ -52,9 +54,9 @@ pub trait Masking: Sync {
         Cut::Scores
     }
 
-    /// The same with another size, where it has one: `window-5`.
-    fn sized(&self, _size: usize) -> Option<&'static dyn Masking> {
-        None
+    /// What tells it from others of its kind: `5` of `window-5`.
+    fn size(&self) -> usize {
+        0
     }
 }
 
@@ -77,41 +79,23 @@ impl Technique {
     /// Attention-based peeking.
     pub const ABP: Self = Self(&abp::Abp);
 
-    /// The one of that name: of [`ALL`], or one of these in another size.
+    /// The one of that name: of [`ALL`], a window of another size, or `sees-1+3`, under which the last token sees these positions.
     pub fn named(name: &str) -> Option<Self> {
-        let known = ALL.iter().find(|masking| masking.name() == name);
-        let sized = || {
-            let (family, size) = name.rsplit_once('-')?;
-            let size: usize = size.parse().ok()?;
-            let of_family = |masking: &&&dyn Masking| {
-                masking
-                    .name()
-                    .rsplit_once('-')
-                    .is_some_and(|(f, _)| f == family)
-            };
-            ALL.iter().find(of_family)?.sized(size)
-        };
-        known.copied().or_else(sized).map(Self)
+        let known = ALL.iter().find(|masking| masking.name() == name).copied();
+        let found = known.or_else(|| window::named(name));
+        found.or_else(|| sees::named(name)).map(Self)
     }
 
-    /// Where it stands among all: by the place of its kind in the list, then by its size, where it has one.
+    /// Where it stands among all: by the place of its kind in the list, those that are in no list last, then by its size.
     pub fn order(&self) -> [usize; 2] {
         let name = self.name();
-        let (kind, size) = match name
-            .rsplit_once('-')
-            .map(|(kind, size)| (kind, size.parse()))
-        {
-            Some((kind, Ok(size))) => (kind, size),
-            _ => (&*name, 0),
+        let kind = |name: &str| match name.rsplit_once('-') {
+            Some((kind, size)) if size.parse::<usize>().is_ok() => kind.to_owned(),
+            _ => name.to_owned(),
         };
         let mut all = ALL.iter();
-        let place = all.position(|known| {
-            known
-                .name()
-                .strip_prefix(kind)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
-        });
-        [place.unwrap_or(ALL.len()), size]
+        let place = all.position(|known| kind(&known.name()) == kind(&name));
+        [place.unwrap_or(ALL.len()), self.0.size()]
     }
 
     /// Its name.
@@ -189,6 +173,21 @@ mod tests {
         assert_eq!(seen, [0, 5, 6, 7]);
     }
 
+    #[test]
+    fn chosen_positions_are_seen_and_nothing_else() {
+        let seen = |name: &str| -> Vec<usize> {
+            let by = Technique::named(name).unwrap();
+            assert_eq!(by.name(), name);
+            (0..6).filter(|&k| by.0.peek(k, 6)).collect()
+        };
+        assert_eq!(seen(&sees([3, 1])), [0, 1, 3, 5]);
+        assert_eq!(seen(&sees([])), [0, 5]);
+        assert_eq!(sees([0, 2]), "sees-2");
+        let order = |name: &str| Technique::named(name).unwrap().order();
+        assert!(order("sees-1") < order("sees-2") && order("sees-2") < order("sees-1+2"));
+        assert!(order("window-2") < order("window-10") && order("window-10") < order("sees-0"));
+    }
+
     /// Two techniques are the same if they have the same name, wherever they come from.
     #[test]
     fn a_technique_is_its_name() {
@@ -213,7 +212,18 @@ mod tests {
             assert_eq!(Technique::named(&name).unwrap().name(), name);
         }
         assert_eq!(Technique::named("window-7").unwrap().name(), "window-7");
-        for unknown in ["window", "window-x", "window-0", "abp-2", ""] {
+        for unknown in [
+            "window",
+            "window-x",
+            "window-0",
+            "window-07",
+            "abp-2",
+            "sees-",
+            "sees-3+1",
+            "sees-1+1",
+            "sees-x",
+            "",
+        ] {
             assert!(Technique::named(unknown).is_none(), "{unknown}");
         }
     }

@@ -15,8 +15,15 @@ impl Masking for Window {
         k == 0 || k + self.0 >= pos
     }
 
-    fn sized(&self, size: usize) -> Option<&'static dyn Masking> {
-        // One value a size that a user names on the command line.
-        (size > 0).then(|| &*Box::leak(Box::new(Self(size))) as &dyn Masking)
+    fn size(&self) -> usize {
+        self.0
     }
+}
+
+/// The one of that name.
+pub(super) fn named(text: &str) -> Option<&'static dyn Masking> {
+    let size = text.strip_prefix("window-")?.parse().ok()?;
+    // One value a size that is named; another spelling of it is no name.
+    let found = Window(size);
+    (size > 0 && found.name() == text).then(|| &*Box::leak(Box::new(found)) as &dyn Masking)
 }
