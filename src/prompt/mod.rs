@@ -4,6 +4,7 @@
 mod carry;
 mod chat;
 mod dependence;
+mod expression;
 mod front;
 mod operation;
 mod set;
@@ -11,6 +12,7 @@ mod shape;
 mod shapes;
 mod span;
 mod style;
+mod template;
 mod tokenizer;
 mod tokens;
 
@@ -23,6 +25,7 @@ pub use set::{ContextsFrom, Excluded, Numbers, Prompt, PromptSet, Role, Selectio
 pub use shape::{Key, KeyedBy, MOST_TOKENS, Shape, Step};
 pub use shapes::{Shapes, shapes};
 pub use span::Span;
-pub use style::{Frame, Piece, Rendered, Style, Styles, Template};
+pub use style::{Style, Styles};
+pub use template::{Frame, Piece, Rendered, Template};
 pub use tokenizer::{Splitter, Token, Tokenizer};
 pub use tokens::Merged;

@@ -136,9 +136,13 @@ impl Study {
         let own = templates
             .iter()
             .position(|template| template.operation == set.template.operation);
-        let next =
-            (1..templates.len()).map(|i| &templates[(own.unwrap_or(0) + i) % templates.len()]);
-        let sets = next
+        // An operation that has no template of its own is in the file nowhere.
+        let (before, behind) = match own {
+            Some(own) => (&templates[..own], &templates[own + 1..]),
+            None => (&templates[..0], &templates[..]),
+        };
+        let fits = |template: &&Template| set.numbers.shape.fits(&template.operation);
+        let sets = (behind.iter().chain(before).filter(fits))
             .filter_map(|template| self.model.framed(template).ok())
             .map(|template| build(template, &self.model, &self.selection, &set.numbers).1);
         sets.filter_map(Result::ok)

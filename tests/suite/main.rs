@@ -12,6 +12,7 @@ mod devices;
 mod digits;
 mod experiments;
 mod export;
+mod expressions;
 mod fetching;
 mod fixtures;
 mod foreign;
