@@ -85,6 +85,10 @@ impl Experiment for Patch {
         KIND
     }
 
+    fn has_answers(&self) -> bool {
+        false
+    }
+
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
         let unit = |&change: &Change| -> Box<dyn Unit + '_> {
             Box::new(Changed {

@@ -110,6 +110,60 @@ impl Template {
         }
         Rendered { text, places }
     }
+
+    /// The operands of a text that is one of its prompts.
+    ///
+    /// # Errors
+    /// Where it is not.
+    pub fn read(&self, text: &str) -> Result<Vec<i64>, String> {
+        let mut operands: Vec<Option<i64>> = vec![None; self.operation.operands()];
+        let mut rest = text;
+        let fail = |rest: &str, expected: String| {
+            let column = 1 + text[..text.len() - rest.len()].chars().count();
+            format!(
+                "the text {text:?} does not fit {:?} of the style {}: at column {column}: expected {expected}",
+                self.pattern(),
+                self.style
+            )
+        };
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(plain) => {
+                    let behind = rest.strip_prefix(plain.as_str());
+                    rest = behind.ok_or_else(|| fail(rest, format!("{plain:?}")))?;
+                }
+                Piece::Operand(index) => {
+                    let sign = usize::from(rest.starts_with('-'));
+                    let digits = rest[sign..].bytes().take_while(u8::is_ascii_digit).count();
+                    let (number, behind) = rest.split_at(sign + digits);
+                    let value: Option<i64> = number.parse().ok();
+                    let is_plain = |value: &i64| value.to_string() == number;
+                    let is_due = |value: &i64| operands[*index].is_none_or(|known| known == *value);
+                    let value = value.filter(|value| is_plain(value) && is_due(value));
+                    let letter = Operation::letter(*index);
+                    let value = value.ok_or_else(|| fail(rest, format!("the operand {letter}")))?;
+                    operands[*index] = Some(value);
+                    rest = behind;
+                }
+            }
+        }
+        match rest.is_empty() {
+            true => Ok(operands
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect()),
+            false => Err(fail(rest, "the end".to_owned())),
+        }
+    }
+
+    /// The text with its places, as a style file has it.
+    fn pattern(&self) -> String {
+        let piece = |piece: &Piece| match piece {
+            Piece::Text(plain) => plain.replace('{', "{{").replace('}', "}}"),
+            Piece::Operand(index) => format!("{{{}}}", Operation::letter(*index)),
+        };
+        self.pieces.iter().map(piece).collect()
+    }
 }
 
 /// Splits a text at `{A}`, `{B}`, ...; `{{` and `}}` are braces.

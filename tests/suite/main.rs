@@ -22,6 +22,7 @@ mod html;
 mod hub;
 mod inference;
 mod kept;
+mod lists;
 mod matrix;
 mod origins;
 mod parity;
