@@ -87,6 +87,7 @@ fn loaded(case: &Case) -> (Engine, PromptSet) {
         contexts: 100,
         contexts_from: ContextsFrom::Answerable,
         seed: 42,
+        listed: None,
     };
     let bos = model.bos();
     let set = PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts");

@@ -31,6 +31,8 @@ pub mod exit {
     pub const RECORD: u8 = 17;
     /// A gate's file claims nothing that can be tested.
     pub const GATE: u8 = 18;
+    /// A file of prompts cannot be used.
+    pub const LIST: u8 = 19;
     /// A style file cannot be used, or the chat template of the model that it asks for.
     pub const STYLE: u8 = 20;
     /// A prompt does not have its template's length, or its tokens beside the operands.
@@ -150,6 +152,16 @@ pub enum Error {
         /// The style file.
         path: PathBuf,
         /// What is wrong, where, and what to do.
+        reason: String,
+    },
+    /// A file of prompts cannot be used.
+    #[error("{}: line {line}: {reason}", path.display())]
+    List {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1 on.
+        line: usize,
+        /// What is wrong with it.
         reason: String,
     },
     /// A style is asked in the model's chat template, and that cannot be.
@@ -398,6 +410,7 @@ impl Error {
             Self::UnsupportedTensorType { .. } => exit::UNSUPPORTED_TENSOR_TYPE,
             Self::UnsupportedModel { .. } => exit::UNSUPPORTED_MODEL,
             Self::TokenizerMismatch { .. } => exit::TOKENIZER_MISMATCH,
+            Self::List { .. } => exit::LIST,
             Self::Style { .. } | Self::Chat { .. } => exit::STYLE,
             Self::PromptLength { .. } | Self::PromptTokens { .. } => exit::PROMPT_LENGTH,
             Self::NoPrompts { .. } => exit::NO_PROMPTS,

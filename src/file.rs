@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
-use std::path::Path;
+use std::io::{BufWriter, Read, Write};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest;
+use tempfile::NamedTempFile;
 
 use crate::interrupt::interrupted;
 use crate::{Error, Result};
@@ -72,21 +73,91 @@ pub fn sha256_file(path: &Path) -> Result<Sha256> {
 /// # Errors
 /// The folder or the file cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let fail = |e| Error::writing(path, e);
-    // A device or a pipe is written to, not replaced; behind a link, the file that it names is replaced.
-    if path.exists() && !path.is_file() {
-        return std::fs::write(path, bytes).map_err(fail);
+    let mut file = Growing::begin(path)?;
+    file.write(bytes)?;
+    file.finish()
+}
+
+/// A file that is written piece by piece, as a whole or not at all: it has a temporary name until it is finished, and goes if it is not.
+#[derive(Debug)]
+pub struct Growing {
+    path: PathBuf,
+    file: BufWriter<Written>,
+}
+
+/// What is written to.
+#[derive(Debug)]
+enum Written {
+    /// A file under a temporary name, and the one that it is to have.
+    Temporary(NamedTempFile, PathBuf),
+    /// A device or a pipe, which is not replaced.
+    Device(File),
+}
+
+impl Write for Written {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        match self {
+            Self::Temporary(file, _) => file.write(bytes),
+            Self::Device(file) => file.write(bytes),
+        }
     }
-    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    let folder = folder_of(&target);
-    let mut file = tempfile::Builder::new()
-        .prefix(".af1-")
-        .tempfile_in(folder)
-        .map_err(fail)?;
-    file.write_all(bytes).map_err(fail)?;
-    make_readable(file.path()).map_err(fail)?;
-    file.persist(&target).map_err(|e| fail(e.error))?;
-    Ok(())
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        match self {
+            Self::Temporary(file, _) => file.flush(),
+            Self::Device(file) => file.flush(),
+        }
+    }
+}
+
+impl Growing {
+    /// Begins a file.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be written.
+    pub fn begin(path: &Path) -> Result<Self> {
+        let fail = |e| Error::writing(path, e);
+        let written = match path.exists() && !path.is_file() {
+            true => {
+                let device = File::options().write(true).open(path);
+                Written::Device(device.map_err(fail)?)
+            }
+            false => {
+                // Behind a link, the file that it names is replaced.
+                let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+                let mut temporary = tempfile::Builder::new();
+                let file = temporary.prefix(".af1-").tempfile_in(folder_of(&target));
+                Written::Temporary(file.map_err(fail)?, target)
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::new(written),
+        })
+    }
+
+    /// Adds bytes.
+    ///
+    /// # Errors
+    /// They cannot be written.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.file.write_all(bytes);
+        written.map_err(|e| Error::writing(&self.path, e))
+    }
+
+    /// Gives the file its name.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn finish(self) -> Result<()> {
+        let fail = |e| Error::writing(&self.path, e);
+        let written = self.file.into_inner().map_err(|e| fail(e.into_error()))?;
+        if let Written::Temporary(file, target) = written {
+            make_readable(file.path()).map_err(fail)?;
+            file.persist(&target).map_err(|e| fail(e.error))?;
+        }
+        Ok(())
+    }
 }
 
 /// Temporary files and safetensors files are made private; a result or a part of the cache is as readable as the user's

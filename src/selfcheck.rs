@@ -322,6 +322,7 @@ impl Subject<'_> {
             contexts: 100,
             contexts_from: ContextsFrom::All,
             seed: SEED,
+            listed: None,
         };
         let (tokenizer, bos) = (&self.model.tokenizer, self.model.bos());
         PromptSet::of_numbers(template, tokenizer, bos, &selection, &ask.numbers)
@@ -394,6 +395,7 @@ impl Subject<'_> {
             level: LEVEL,
             inference: Inference::Prompts,
             provenance: &PROVENANCE,
+            each: false,
         }
     }
 

@@ -38,6 +38,7 @@ pub fn planted(layers: usize, style: &str, prompts: usize) -> (Engine, PromptSet
         contexts: 100,
         contexts_from: ContextsFrom::Answerable,
         seed: 42,
+        listed: None,
     };
     let id = model.bos();
     let mut set = PromptSet::build(&template, &model.tokenizer, id, &selection).expect("prompts");

@@ -182,6 +182,7 @@ fn prompts(model: &Model, largest: i64, step: Step, contexts_from: ContextsFrom)
         contexts: 100,
         contexts_from,
         seed: 42,
+        listed: None,
     };
     let numbers = Numbers {
         shape: Shape {

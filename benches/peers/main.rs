@@ -103,6 +103,7 @@ fn prompts(model: &Model, fewshot: bool) -> PromptSet {
         contexts: 100,
         contexts_from: ContextsFrom::Answerable,
         seed: 42,
+        listed: None,
     };
     let bos = model.bos();
     PromptSet::build(&template, &model.tokenizer, bos, &selection).expect("prompts")

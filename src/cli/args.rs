@@ -219,7 +219,7 @@ impl ModelArgs {
 /// Which prompts.
 #[derive(Args, Clone, Debug)]
 pub struct PromptArgs {
-    /// A TOML file of styles, or `operations` or `four-shot` [default: the built-in ones]
+    /// A TOML file of styles, or `operations`, `expressions` or `four-shot` [default: the built-in ones]
     #[arg(long, value_name = "FILE")]
     pub styles: Option<PathBuf>,
     /// Styles, or `all` [default: the model's preset, or all in the file]
@@ -234,7 +234,11 @@ pub struct PromptArgs {
     /// Values that the result may have [default: the model's preset, or 0..=299, also where operands outside the preset are asked for]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub results: Option<Span>,
-    /// How many tokens the operands and the answer have, such as 2+2=2 [default: one each, or the most frequent shape]
+    /// A file of prompts in place of the ranges: JSON, an object a line, or CSV; `text` or the operands `A`, `B`, ..., and `answer`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["operands", "results"])]
+    pub prompts: Option<PathBuf>,
+    /// How many tokens the operands and the answer have, such as 2+2=2 [default: one each, or the most frequent shape; of --prompts
+    /// every shape]
     #[arg(long, value_delimiter = ',', value_name = "SHAPE,...")]
     pub shape: Vec<Shape>,
     /// How many tokens of the right answer stand before the place where the next one is read, or `stop`: behind all of them
@@ -257,8 +261,13 @@ pub struct PromptArgs {
 }
 
 impl PromptArgs {
-    /// Refuses what a verb would not look at whose prompts have numbers of one token each.
+    /// Refuses what a verb would not look at whose prompts have numbers of one token each and all operands in a range.
     pub fn check_single(&self, verb: &str) -> Result<()> {
+        if self.prompts.is_some() {
+            return Err(Error::Usage(format!(
+                "--prompts: `af1 {verb}` takes all operands in a range; leave it out, or ask an experiment such as `af1 run`"
+            )));
+        }
         match self.asked().numbers == AskedNumbers::default() {
             true => Ok(()),
             false => Err(Error::Usage(format!(
@@ -284,6 +293,7 @@ impl PromptArgs {
             contexts: self.contexts as usize,
             contexts_from: self.contexts_from.0,
             seed: self.seed,
+            list: self.prompts.clone(),
         }
     }
 }
@@ -303,6 +313,10 @@ pub struct InterventionArgs {
     /// Most prompts of a template that are evaluated, drawn by --seed; means are taken over all of them
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     pub limit: u32,
+    /// Draw prompts by --seed until the model has answered so many correctly, in place of --limit; those that it answers wrongly on the way
+    /// are evaluated, too
+    #[arg(long, value_name = "N", conflicts_with = "limit", value_parser = clap::value_parser!(u32).range(1..))]
+    pub right_answers: Option<u32>,
     /// Prompts in a batch, or `auto`: as many as a gigabyte of activations has room for
     #[arg(long, value_name = "N|auto", default_value = "64")]
     pub batch: BatchSize,
@@ -320,6 +334,7 @@ impl InterventionArgs {
             level: LEVEL,
             inference: self.inference.into(),
             limit: self.limit as usize,
+            right_answers: self.right_answers.map(|right| right as usize),
             batch: self.batch,
             way: match self.masked {
                 true => Way::Masked,

@@ -27,6 +27,7 @@ impl Diff {
     pub fn run(self) -> Result<()> {
         for (name, given) in [
             ("--record", self.common.record.record.is_some()),
+            ("--answers", self.common.record.answers.is_some()),
             ("--shard", self.common.record.shard.is_some()),
             ("--masked", self.common.intervention.masked),
         ] {
@@ -76,7 +77,7 @@ impl Diff {
         let ablations = self.ablations.chosen();
         let mut request = Request {
             estimator: method.estimator,
-            limit: Some(method.limit),
+            limit: method.most(),
             seed,
             batch: study.batch,
             ..Request::new(&plans, &ablations)

@@ -45,6 +45,7 @@ fn asks_for_something(common: &Common) -> bool {
     model.model.is_some()
         || model.bos.is_some()
         || prompts.styles.is_some()
+        || prompts.prompts.is_some()
         || !prompts.style.is_empty()
         || output.out.is_some()
 }

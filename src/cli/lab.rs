@@ -34,6 +34,9 @@ pub struct RecordArgs {
     /// holds already are not measured again
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
+    /// Write what was said to every prompt in every cell to this file, a JSON object a line; cells that the record holds are measured again
+    #[arg(long, value_name = "FILE")]
+    pub answers: Option<PathBuf>,
     /// Measure only the i-th of n parts of the sweep; `af1 merge` joins their records
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
@@ -49,12 +52,17 @@ impl Common {
             record,
             output,
         } = self;
-        check_files(output.out.as_deref(), record.record.as_deref())?;
+        check_files(&[
+            ("--out", output.out.as_deref()),
+            ("--record", record.record.as_deref()),
+            ("--answers", record.answers.as_deref()),
+        ])?;
         let request = Request {
             asked: prompts.asked(),
             method: intervention.method(),
             record: record.record,
             shard: record.shard.unwrap_or_default(),
+            answers: record.answers,
         };
         Ok(Lab {
             study: Study::open(request, || model.engine())?,

@@ -8,13 +8,19 @@ use crate::record::{Line, incomplete};
 use crate::{Error, Result};
 
 /// Checks that what is asked for can be written, before anything is fetched or loaded.
-pub fn check_files(out: Option<&Path>, record: Option<&Path>) -> Result<()> {
-    for file in out.iter().chain(&record) {
+pub fn check_files(files: &[(&str, Option<&Path>)]) -> Result<()> {
+    let mut known: Vec<(&str, &Path)> = Vec::new();
+    for (option, file) in files
+        .iter()
+        .filter_map(|(option, file)| Some((*option, (*file)?)))
+    {
         check_writable(file)?;
-    }
-    if out.is_some() && out == record {
-        let reason = "--record and --out name the same file, and one would replace the other";
-        return Err(Error::Usage(reason.to_owned()));
+        if let Some((other, _)) = known.iter().find(|(_, path)| *path == file) {
+            let reason =
+                format!("{option} and {other} name the same file, and one would replace the other");
+            return Err(Error::Usage(reason));
+        }
+        known.push((option, file));
     }
     Ok(())
 }

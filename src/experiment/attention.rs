@@ -40,6 +40,10 @@ impl Experiment for Attention {
         Kind::ATTENTION
     }
 
+    fn has_answers(&self) -> bool {
+        false
+    }
+
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
         vec![Box::new(Self)]
     }

@@ -7,10 +7,12 @@ use super::parts::options::{Layers, check_layers};
 use super::parts::{Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench};
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::SEE_TABLE;
-use crate::kit::words::about::under;
+use crate::kit::words::about::{distinct, under};
 use crate::kit::words::number::{proportion, share};
+use crate::kit::words::strata::UNCARRIED;
 use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
 use crate::measure::{Change, pairs};
+use crate::prompt::{Carry, Operation};
 use crate::record::{CellName, Kind, Patched, PatchedPosition, Share, Sweep, patched};
 use crate::{Error, Result};
 
@@ -81,6 +83,10 @@ pub struct Patch {
 impl Experiment for Patch {
     fn kind(&self) -> Kind {
         KIND
+    }
+
+    fn has_answers(&self) -> bool {
+        false
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
@@ -166,7 +172,8 @@ impl View for Shown {
             under(&p.model, p.layers, &p.provenance, &about)
         });
         let tables = changes(sweep).map(|of| Block::Table(grid(of)));
-        heading.into_iter().chain(tables).collect()
+        let unmatched = unmatched(sweep).map(Block::Text);
+        heading.into_iter().chain(tables).chain(unmatched).collect()
     }
 
     fn detail(&self, sweep: &Sweep) -> Vec<Block> {
@@ -216,6 +223,20 @@ fn changes(sweep: &Sweep) -> impl Iterator<Item = &[Patched]> {
         a.address().template() == b.address().template() && a.change == b.change
     };
     sweep.patches.chunk_by(same)
+}
+
+/// Of which operations pairs are not matched by what is carried.
+fn unmatched(sweep: &Sweep) -> Option<String> {
+    let operations = distinct(sweep.patches.iter().map(|p| p.operation.clone()));
+    let unmatched = operations.into_iter().filter(|text| {
+        let operation: Result<Operation, String> = text.parse();
+        operation.is_ok_and(|operation| !Carry::is_defined(&operation))
+    });
+    let unmatched: Vec<String> = unmatched.collect();
+    (!unmatched.is_empty()).then(|| {
+        let operations = unmatched.join(", ");
+        format!("{operations}: pairs are not matched by what is carried: {UNCARRIED}")
+    })
 }
 
 /// The template and the change.

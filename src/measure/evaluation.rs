@@ -223,14 +223,20 @@ fn split(set: &PromptSet, request: &Request<'_>) -> Result<Split> {
     if !split.evaluated.is_empty() {
         return Ok(split);
     }
+    let name = request.estimator.name();
     Err(Error::NoPrompts {
         style: set.template.style.clone(),
         operation: set.template.operation.to_string(),
-        reason: format!(
-            "the {} estimator has no mean for any of the {} prompts; take more prompts or another --estimator",
-            request.estimator.name(),
-            set.asked().len()
-        ),
+        reason: match set.template.operation.operands() {
+            1 => format!(
+                "the {name} estimator has no mean where there is one operand, because no other prompt has its value: ask for an operation \
+                 with two operands, or take --estimator plug-in where nothing is replaced by a mean"
+            ),
+            _ => format!(
+                "the {name} estimator has no mean for any of the {} prompts; take more prompts or another --estimator",
+                set.asked().len()
+            ),
+        },
     })
 }
 

@@ -37,8 +37,8 @@ impl Carry {
         }
     }
 
-    /// The class of these operands; `None` of products and quotients, and of three terms or more with both signs, which nobody writes out
-    /// in one go.
+    /// The class of these operands; `None` of products, quotients and remainders, of what stands in brackets, and of three terms or more
+    /// with both signs, which nobody writes out in one go.
     pub fn of(operation: &Operation, operands: &[i64]) -> Option<Self> {
         let terms = operation.terms(operands)?;
         // A term of 0 has any sign.
@@ -55,6 +55,11 @@ impl Carry {
             }
             (false, _) => None,
         }
+    }
+
+    /// Whether an operation's prompts have a class at all, whatever their operands are.
+    pub fn is_defined(operation: &Operation) -> bool {
+        Self::of(operation, &vec![1; operation.operands()]).is_some()
     }
 
     fn of_positions(positions: &[Position]) -> Self {
@@ -147,6 +152,12 @@ mod tests {
         assert_eq!(carry("A+B+C", &[69, 69, 69]), Some(Cascading));
         assert_eq!(carry("A+B-C", &[1, 2, 3]), Option::None);
         assert_eq!(carry("A*B", &[12, 34]), Option::None);
+        // An operand that stands twice is written twice; of other expressions there is no written sum.
+        assert_eq!(carry("A+A", &[6]), Some(Tens));
+        assert_eq!(carry("B-A", &[18, 25]), Some(Tens));
+        for other in ["(A+B)%7", "A*B-A", "A-(B-A)"] {
+            assert_eq!(carry(other, &[18, 25]), Option::None, "{other}");
+        }
     }
 
     /// Every sum and difference of two numbers below 1000, digit by digit on paper: strings, from the last digit on.

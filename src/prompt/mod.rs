@@ -1,28 +1,36 @@
-//! Prompts: operations, styles, templates, tokenization, and sets of prompts with roles. Nothing here knows a model's
+//! Prompts: operations, styles, templates, lists, tokenization, and sets of prompts with roles. Nothing here knows a model's
 //! weights or runs anything; the crates `tokenizers` and `minijinja` are used here only.
 
 mod carry;
 mod chat;
 mod dependence;
+mod expression;
 mod front;
+mod list;
 mod operation;
+mod selection;
 mod set;
 mod shape;
 mod shapes;
 mod span;
 mod style;
+mod template;
 mod tokenizer;
 mod tokens;
+mod universe;
 
 pub use carry::Carry;
 pub use chat::{Chat, ChatTemplate};
 pub use dependence::Dependence;
 pub use front::{Bos, Front, Rule, Stated};
+pub use list::List;
 pub use operation::Operation;
-pub use set::{ContextsFrom, Excluded, Numbers, Prompt, PromptSet, Role, Selection};
+pub use selection::{ContextsFrom, Listed, Selection};
+pub use set::{Excluded, Numbers, Prompt, PromptSet, Role};
 pub use shape::{Key, KeyedBy, MOST_TOKENS, Shape, Step};
 pub use shapes::{Shapes, shapes};
 pub use span::Span;
-pub use style::{Frame, Piece, Rendered, Style, Styles, Template};
+pub use style::{Style, Styles};
+pub use template::{Frame, Piece, Rendered, Template};
 pub use tokenizer::{Splitter, Token, Tokenizer};
 pub use tokens::Merged;

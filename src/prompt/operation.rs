@@ -3,20 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// An operation such as `A+B-C`: operands in alphabetical order, joined by `+`, `-`, `*` and `/`.
+use super::expression::Expression;
+
+/// An operation such as `A+B-C` or `(A+B)%7`: an expression over operands, of which each may stand in it several times.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Operation {
-    /// The operators between the operands, in order.
-    operators: Vec<u8>,
+    /// As it is written, without spaces.
+    text: String,
+    expression: Expression,
+    operands: usize,
 }
-
-/// The most operands that an operation can have, one a letter.
-const MOST_OPERANDS: usize = 26;
 
 impl Operation {
     /// The number of operands.
     pub fn operands(&self) -> usize {
-        self.operators.len() + 1
+        self.operands
     }
 
     /// The letter of operand `index`.
@@ -24,45 +25,42 @@ impl Operation {
         char::from(b'A' + index as u8)
     }
 
-    /// The result over the integers: products and quotients before sums and differences, each from left to right.
-    /// `None` where a division is not exact, divides by zero, or a value leaves 64 bits.
+    /// The result over the integers, as in Python: products, quotients and remainders before sums and differences, each from left to right;
+    /// a remainder has the sign of the divisor. `None` where a division is not exact, divides by zero, or a value leaves 64 bits.
     ///
     /// # Panics
     /// If `operands` has another length than [`Self::operands`].
     pub fn evaluate(&self, operands: &[i64]) -> Option<i64> {
         assert_eq!(operands.len(), self.operands(), "one value an operand");
-        // The terms of the sum, each with its sign.
-        let mut terms = vec![operands[0]];
-        for (&operator, &value) in self.operators.iter().zip(&operands[1..]) {
-            let last = terms.last_mut().expect("there is a first term");
-            match operator {
-                b'*' => *last = last.checked_mul(value)?,
-                b'/' if value == 0 || *last % value != 0 => return None,
-                b'/' => *last /= value,
-                b'-' => terms.push(value.checked_neg()?),
-                _ => terms.push(value),
-            }
-        }
-        terms.into_iter().try_fold(0i64, i64::checked_add)
+        self.expression.value(operands)
     }
-}
 
-impl Operation {
-    /// The terms of a sum, each with its sign; `None` where something is multiplied or divided.
+    /// The terms of a sum that is written without brackets, each with its sign; `None` of every other expression, and where a value leaves
+    /// 64 bits.
     ///
     /// # Panics
     /// If `operands` has another length than [`Self::operands`].
     pub fn terms(&self, operands: &[i64]) -> Option<Vec<i64>> {
         assert_eq!(operands.len(), self.operands(), "one value an operand");
-        let mut terms = vec![operands[0]];
-        for (&operator, &value) in self.operators.iter().zip(&operands[1..]) {
-            terms.push(match operator {
-                b'+' => value,
-                b'-' => value.checked_neg()?,
-                _ => return None,
-            });
+        self.expression.terms(operands)
+    }
+
+    /// The text of a template that asks for the result: every operand as its placeholder, `{A}+{B}`, with spaces around operators where
+    /// it is `spaced`.
+    pub fn written(&self, spaced: bool) -> String {
+        let mut written = String::new();
+        let mut before = '(';
+        for c in self.text.chars() {
+            // Behind a bracket or an operator a minus is a sign.
+            let joins = "+-*/%".contains(c) && !"(+-*/%".contains(before);
+            match c {
+                'A'..='Z' => written.extend(['{', c, '}']),
+                _ if joins && spaced => written.extend([' ', c, ' ']),
+                _ => written.push(c),
+            }
+            before = c;
         }
-        Some(terms)
+        written
     }
 }
 
@@ -70,39 +68,31 @@ impl FromStr for Operation {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let reason = || {
-            format!(
-                "{text:?} is not an operation: expected operands A, B, C, ... in order, joined by +, -, * or / \
-                 (A+B, A-B+C)"
-            )
+        let fail = |reason: String| {
+            format!("{text:?} is not an operation, such as A+B or (A-B*C)%7: {reason}")
         };
-        let bytes: Vec<u8> = text.bytes().filter(|b| !b.is_ascii_whitespace()).collect();
-        let mut operators = Vec::new();
-        for (i, &byte) in bytes.iter().enumerate() {
-            let fits = if i % 2 == 0 {
-                i / 2 < MOST_OPERANDS && byte == b'A' + (i / 2) as u8
-            } else {
-                operators.push(byte);
-                b"+-*/".contains(&byte)
-            };
-            if !fits {
-                return Err(reason());
-            }
+        let expression = Expression::read(text).map_err(fail)?;
+        let mut seen = Vec::new();
+        expression.each_operand(&mut |operand| seen.push(operand));
+        let operands = seen.iter().max().map_or(0, |last| last + 1);
+        let missing = (0..operands.max(1)).find(|operand| !seen.contains(operand));
+        if let Some(missing) = missing {
+            return Err(fail(format!(
+                "it has no operand {}; expected A, B, C, ... without a gap",
+                Self::letter(missing)
+            )));
         }
-        if bytes.len().is_multiple_of(2) || operators.is_empty() {
-            return Err(reason());
-        }
-        Ok(Self { operators })
+        Ok(Self {
+            text: text.chars().filter(|c| !c.is_ascii_whitespace()).collect(),
+            expression,
+            operands,
+        })
     }
 }
 
 impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", Self::letter(0))?;
-        for (i, &operator) in self.operators.iter().enumerate() {
-            write!(f, "{}{}", char::from(operator), Self::letter(i + 1))?;
-        }
-        Ok(())
+        f.write_str(&self.text)
     }
 }
 
@@ -123,6 +113,13 @@ mod tests {
     #[case("A-B-C", &[9, 4, 5], Some(0))]
     #[case("A+B*C", &[3, 4, 5], Some(23))]
     #[case("A*B", &[i64::MAX, 2], None)]
+    #[case("A/B", &[i64::MIN, -1], None)]
+    #[case("A%B", &[i64::MIN, -1], Some(0))]
+    #[case("A-B", &[0, i64::MIN], None)]
+    #[case("(A+B)%7", &[5, 6], Some(4))]
+    #[case("A*B-A", &[5, 6], Some(25))]
+    #[case("A+A", &[5], Some(10))]
+    #[case("-A%B", &[1, 7], Some(6))]
     fn results(#[case] text: &str, #[case] operands: &[i64], #[case] result: Option<i64>) {
         let operation: Operation = text.parse().unwrap();
         assert_eq!(operation.evaluate(operands), result);
@@ -130,18 +127,83 @@ mod tests {
     }
 
     #[rstest]
-    #[case("")]
-    #[case("A")]
-    #[case("A+")]
-    #[case("B+A")]
-    #[case("A+A")]
-    #[case("A%B")]
-    #[case("a+b")]
-    fn refused(#[case] text: &str) {
+    #[case(
+        "",
+        "at column 1: expected an operand (A to Z), a number or \"(\", found the end"
+    )]
+    #[case(
+        "A+",
+        "at column 3: expected an operand (A to Z), a number or \"(\", found the end"
+    )]
+    #[case(
+        "a+b",
+        "at column 1: expected an operand (A to Z), a number or \"(\", found \"a\""
+    )]
+    #[case(
+        "A ++ B",
+        "at column 4: expected an operand (A to Z), a number or \"(\", found \"+\""
+    )]
+    #[case(
+        "A B",
+        "at column 3: expected an operator (+, -, *, / or %) or the end, found \"B\""
+    )]
+    #[case("(A+B", "at column 5: expected an operator or \")\", found the end")]
+    #[case(
+        "A+B)",
+        "at column 4: expected an operator (+, -, *, / or %) or the end, found \")\""
+    )]
+    #[case("é+A", "at column 1: expected an operand")]
+    #[case(
+        "A+é",
+        "at column 3: expected an operand (A to Z), a number or \"(\", found \"é\""
+    )]
+    #[case(
+        "A+07",
+        "at column 3: expected a number below 2^63 without zeros before it, found \"0\""
+    )]
+    #[case("A+9223372036854775808", "at column 3: expected a number below 2^63")]
+    #[case("A+C", "it has no operand B; expected A, B, C, ... without a gap")]
+    #[case("7", "it has no operand A")]
+    fn refused(#[case] text: &str, #[case] reason: &str) {
+        let message = text.parse::<Operation>().unwrap_err();
+        assert!(message.contains(&format!("{text:?}")), "{message}");
+        assert!(message.contains(reason), "{message}");
+    }
+
+    #[test]
+    fn depth_and_length_are_bounded() {
+        let nested = |depth: usize| format!("{}A{}", "(".repeat(depth), ")".repeat(depth));
+        assert!(nested(16).parse::<Operation>().is_ok());
+        let message = nested(17).parse::<Operation>().unwrap_err();
         assert!(
-            text.parse::<Operation>()
-                .unwrap_err()
-                .contains(&format!("{text:?}"))
+            message.contains("at column 17: expected at most 16 brackets"),
+            "{message}"
         );
+        let long = format!("A{}", "+A".repeat(50));
+        assert!(long[..99].parse::<Operation>().is_ok());
+        let message = long.parse::<Operation>().unwrap_err();
+        assert!(
+            message.contains("it has 101 bytes; expected 100 at most"),
+            "{message}"
+        );
+    }
+
+    #[test]
+    fn terms_are_those_of_sums_without_brackets() {
+        let terms =
+            |text: &str, operands: &[i64]| text.parse::<Operation>().unwrap().terms(operands);
+        assert_eq!(terms("A-B+C", &[3, 4, 5]), Some(vec![3, -4, 5]));
+        assert_eq!(terms("-A+A+10", &[3]), Some(vec![-3, 3, 10]));
+        for other in ["A*B", "A-(A+B)", "A+B%7", "A-(-B)", "(A+B)%7"] {
+            assert_eq!(terms(other, &[3, 4]), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn texts_of_templates_have_placeholders() {
+        let written = |text: &str, spaced| text.parse::<Operation>().unwrap().written(spaced);
+        assert_eq!(written("( A+B )%7", false), "({A}+{B})%7");
+        assert_eq!(written("(A+B)%7", true), "({A} + {B}) % 7");
+        assert_eq!(written("-A*(-B-A)", true), "-{A} * (-{B} - {A})");
     }
 }

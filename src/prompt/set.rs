@@ -1,6 +1,6 @@
 //! Sets of prompts: every combination of operands in a range, tokenized, with the same roles at the same positions.
 
-use std::ops::RangeInclusive;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use ndarray::Array2;
@@ -10,48 +10,9 @@ use rand_chacha::ChaCha8Rng;
 
 use super::shape::{Key, KeyedBy, Shape, Step};
 use super::tokens::{Answers, Merged, tokenize};
-use super::{Frame, Template, Tokenizer};
+use super::universe::{Combination, universe};
+use super::{ContextsFrom, Frame, Selection, Template, Tokenizer};
 use crate::{Error, Result};
-
-/// Which prompts of a template are taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Selection {
-    /// The values of every operand.
-    pub operands: RangeInclusive<i64>,
-    /// The values that the result of a prompt that is asked may have.
-    pub results: RangeInclusive<i64>,
-    /// Contexts a token, on average. Two operands are enumerated in full, which are all the contexts that there are; of
-    /// three or more, `contexts` times the number of values of an operand are drawn without replacement.
-    pub contexts: usize,
-    /// Which prompts are contexts.
-    pub contexts_from: ContextsFrom,
-    /// The seed of that draw.
-    pub seed: u64,
-}
-
-/// Which prompts the means of a template may be taken over.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ContextsFrom {
-    /// All operands in range, whatever the result is: a context needs no answer, and one operand says nothing of another.
-    #[default]
-    All,
-    /// Only the prompts that can be asked. The range of results then cuts the operands, so that one operand says something
-    /// of another, and the mean at its token, too.
-    Answerable,
-}
-
-impl ContextsFrom {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::All, Self::Answerable];
-
-    /// Its name, on the command line and in records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Answerable => "answerable",
-        }
-    }
-}
 
 /// What stands at a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -155,9 +116,6 @@ pub struct PromptSet {
     pub drawn: bool,
 }
 
-/// Above this many combinations the operands are not enumerated.
-const MOST_COMBINATIONS: u128 = 5_000_000;
-
 impl PromptSet {
     /// Makes the prompts of a template in which every number is one token.
     ///
@@ -185,30 +143,32 @@ impl PromptSet {
         selection: &Selection,
         numbers: &Numbers,
     ) -> Result<Self> {
-        let mut universe = asked_universe(template, selection)?;
+        let universe = asked_universe(template, selection)?;
         let none = |reason: String| none(template, reason);
-        let values = selection.operands.clone().count();
-        let limit = match template.operation.operands() {
-            0..=2 => universe.len(),
-            _ => selection.contexts.saturating_mul(values),
-        };
-        let drawn = limit < universe.len();
-        if drawn {
-            universe.shuffle(&mut ChaCha8Rng::seed_from_u64(selection.seed));
-        }
+        let Drawn {
+            universe,
+            limit,
+            drawn,
+        } = Drawn::of(universe, template, selection);
         let only_answerable = selection.contexts_from == ContextsFrom::Answerable;
         let of_answers = Answers::new(template, tokenizer, numbers);
         let mut excluded = Excluded::default();
         let mut accepted: Vec<(Prompt, Vec<Role>)> = Vec::new();
         let mut unanswered: Option<(String, i64)> = None;
-        for (operands, result) in universe {
+        for Combination {
+            operands,
+            result,
+            asked,
+        } in universe
+        {
             if accepted.len() == limit {
                 break;
             }
             let answer = of_answers.of(&operands, result).map_err(none)?;
             let fits = answer.len() == numbers.shape.answer;
             if !fits {
-                excluded.answer += usize::from(result.is_some());
+                excluded.answer += usize::from(asked);
+                let result = result.filter(|_| asked);
                 if let (Some(result), true, None) = (result, answer.is_empty(), &unanswered) {
                     unanswered = Some((template.render(&operands).text, result));
                 }
@@ -218,7 +178,7 @@ impl PromptSet {
                 }
             }
             match tokenize(template, tokenizer, bos, &operands, numbers).map_err(none)? {
-                None => excluded.operand += usize::from(fits),
+                None => excluded.operand += usize::from(fits && asked),
                 Some(mut tokens) => {
                     tokens
                         .give(&answer[..numbers.given()], numbers.keyed_by)
@@ -227,7 +187,7 @@ impl PromptSet {
                         text: tokens.text,
                         operands,
                         result,
-                        answers: of_answers.right(&answer, fits),
+                        answers: of_answers.right(&answer, fits && asked),
                         ids: tokens.ids,
                         keys: tokens.keys,
                     };
@@ -263,6 +223,15 @@ impl PromptSet {
         } = &self.template;
         let question = (self.numbers.shape).question(&operation.to_string(), self.numbers.step);
         format!("{style} {question}")
+    }
+
+    /// Asks only the prompts with these operands; the others are contexts from here on.
+    pub fn ask_only(&mut self, operands: &HashSet<Vec<i64>>) {
+        for prompt in &mut self.prompts {
+            if !operands.contains(&prompt.operands) {
+                prompt.answers = Arc::from([]);
+            }
+        }
     }
 
     /// The indices of the prompts that are asked, in ascending order.
@@ -352,6 +321,38 @@ impl PromptSet {
     }
 }
 
+/// The combinations of operands in the order in which they are taken, until there are so many prompts.
+struct Drawn {
+    universe: Vec<Combination>,
+    limit: usize,
+    /// Whether there are more.
+    drawn: bool,
+}
+
+impl Drawn {
+    /// Two operands are enumerated, of three some are drawn; the prompts of a list are always among them.
+    fn of(mut universe: Vec<Combination>, template: &Template, selection: &Selection) -> Self {
+        let wanted = selection.contexts.saturating_mul(selection.values());
+        let listed = selection.listed.as_ref().map_or(0, |of| of.operands.len());
+        let limit = match template.operation.operands() {
+            0..=2 => universe.len(),
+            _ => wanted.max(listed),
+        };
+        let drawn = limit < universe.len();
+        if drawn {
+            universe.shuffle(&mut ChaCha8Rng::seed_from_u64(selection.seed));
+        }
+        if drawn && listed > 0 {
+            universe.sort_by_key(|of| !of.asked);
+        }
+        Self {
+            universe,
+            limit,
+            drawn,
+        }
+    }
+}
+
 /// The error of a template of which there are no prompts.
 fn none(template: &Template, reason: String) -> Error {
     Error::NoPrompts {
@@ -374,7 +375,7 @@ fn asked_universe(template: &Template, selection: &Selection) -> Result<Vec<Comb
         });
     }
     let universe = universe(template, selection)?;
-    if universe.iter().all(|(_, result)| result.is_none()) {
+    if universe.iter().all(|of| !of.asked) {
         return Err(none(
             template,
             format!(
@@ -410,41 +411,6 @@ fn never_asked(
         excluded.answer,
         merged.map_or(String::new(), |merged| format!("; {merged}"))
     )
-}
-
-/// Operands with their result, where that is in range.
-pub(super) type Combination = (Vec<i64>, Option<i64>);
-
-/// All operands that may be asked or are contexts, in ascending order.
-pub(super) fn universe(template: &Template, selection: &Selection) -> Result<Vec<Combination>> {
-    let (first, last) = (*selection.operands.start(), *selection.operands.end());
-    let values = u128::try_from(i128::from(last) - i128::from(first) + 1).unwrap_or(0);
-    let count = template.operation.operands();
-    let combinations = (0..count).try_fold(1u128, |all, _| all.checked_mul(values));
-    if combinations.is_none_or(|all| all > MOST_COMBINATIONS) {
-        return Err(Error::Usage(format!(
-            "--operands {first}..={last} gives {values}^{count} combinations for {}, more than {MOST_COMBINATIONS}; \
-             narrow the range",
-            template.operation
-        )));
-    }
-    let mut universe = Vec::new();
-    let mut operands = vec![first; count];
-    for _ in 0..combinations.unwrap_or(0) {
-        let result = template.operation.evaluate(&operands);
-        let result = result.filter(|result| selection.results.contains(result));
-        if result.is_some() || selection.contexts_from == ContextsFrom::All {
-            universe.push((operands.clone(), result));
-        }
-        for operand in operands.iter_mut().rev() {
-            *operand += 1;
-            if *operand <= last {
-                break;
-            }
-            *operand = first;
-        }
-    }
-    Ok(universe)
 }
 
 /// The roles that all prompts have.

@@ -30,8 +30,18 @@ impl Shape {
         self.answer == 1 && self.operands.iter().all(|&tokens| tokens == 1)
     }
 
-    /// The shape of an operation in words, `2+2=2`.
+    /// The shape of an operation in words, `2+2=2`; where its operands do not stand once each in their order, or numbers or brackets
+    /// between them, `2:2=2`.
     pub fn words(&self, operation: &str) -> String {
+        let is_due = |(i, c): (usize, char)| match i % 2 {
+            0 => c == Operation::letter(i / 2),
+            _ => OPERATORS.contains(&c),
+        };
+        let is_plain = operation.chars().count() + 1 == 2 * self.operands.len();
+        if !(is_plain && operation.chars().enumerate().all(is_due)) {
+            let tokens: Vec<String> = self.operands.iter().map(ToString::to_string).collect();
+            return format!("{}={}", tokens.join(":"), self.answer);
+        }
         let mut tokens = self.operands.iter();
         let left = operation.chars().map(|c| match c.is_ascii_alphabetic() {
             true => tokens.next().map_or(String::new(), ToString::to_string),
@@ -58,7 +68,10 @@ impl Shape {
     }
 }
 
-/// As it is asked for: the numbers of tokens with any operators between them, `2+2=2`.
+/// What stands between the numbers of tokens, where an operation has it between its operands.
+const OPERATORS: [char; 5] = ['+', '-', '*', '/', '%'];
+
+/// As it is asked for: the numbers of tokens with any operators or colons between them, `2+2=2`.
 impl FromStr for Shape {
     type Err = String;
 
@@ -73,9 +86,8 @@ impl FromStr for Shape {
             let count: usize = text.trim().parse().ok()?;
             (1..=MOST_TOKENS).contains(&count).then_some(count)
         };
-        let operands = left.split(['+', '-', '*', '/']).map(tokens);
-        let operands: Option<Vec<usize>> = operands.collect();
-        let operands = operands.filter(|operands| operands.len() > 1);
+        let between = |c: char| c == ':' || OPERATORS.contains(&c);
+        let operands: Option<Vec<usize>> = left.split(between).map(tokens).collect();
         match (operands, tokens(right)) {
             (Some(operands), Some(answer)) => Ok(Self { operands, answer }),
             _ => Err(reason()),
@@ -221,7 +233,13 @@ mod tests {
         assert_eq!((&*shape.operands, shape.answer), (&[2, 1][..], 3));
         assert_eq!(shape.words("A-B"), "2-1=3");
         assert!(Shape::single(2).is_single() && !shape.is_single());
-        for wrong in ["", "2", "2=1", "2+2", "0+1=1", "2+x=1", "2+2=7", "2+2=2=2"] {
+        // Of one operand that stands twice, and of operands with more than operators between them.
+        let one: Shape = "2=1".parse().unwrap();
+        assert_eq!(one.words("A+A"), "2=1");
+        assert_eq!(shape.words("(A+B)%7"), "2:1=3");
+        assert_eq!(shape.words("B-A"), "2:1=3");
+        assert_eq!("2:1=3".parse(), Ok(shape));
+        for wrong in ["", "2", "=1", "2+2", "0+1=1", "2+x=1", "2+2=7", "2+2=2=2"] {
             assert!(wrong.parse::<Shape>().is_err(), "{wrong}");
         }
     }

@@ -6,9 +6,9 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::set::universe;
 use super::shape::{MOST_TOKENS, Shape};
 use super::tokens::{Behind, Merged, behind, place_of};
+use super::universe::universe;
 use super::{Selection, Template, Tokenizer};
 use crate::{Error, Result};
 
@@ -52,7 +52,8 @@ pub fn shapes(template: &Template, tokenizer: &Tokenizer, selection: &Selection)
     };
     let universe = universe(template, selection)?.into_iter();
     let mut prompts: Vec<(Vec<i64>, i64)> = universe
-        .filter_map(|(operands, result)| Some((operands, result?)))
+        .filter(|of| of.asked)
+        .filter_map(|of| Some((of.operands, of.result?)))
         .collect();
     let of = prompts.len();
     if of > MOST_LOOKED_AT {

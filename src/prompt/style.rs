@@ -1,12 +1,11 @@
 //! Input styles: files of templates, one text an operation.
 
 use std::collections::{BTreeMap, HashSet};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::Operation;
+use super::{Frame, Operation, Template};
 use crate::file::{Sha256, sha256_bytes};
 use crate::{Error, Result};
 
@@ -25,52 +24,42 @@ pub struct Style {
     pub id: String,
     /// Its templates, in the order of the file.
     pub templates: Vec<Template>,
+    any: Option<Any>,
 }
 
-/// How one operation is asked in one style. All prompts of a template have the same tokens in all but the operands'
-/// places.
+/// How a style asks any operation.
 #[derive(Clone, Debug)]
-pub struct Template {
-    /// The style's name.
-    pub style: String,
-    /// The operation.
-    pub operation: Operation,
-    /// The text, the style's prefix included.
-    pub pieces: Vec<Piece>,
-    /// What stands around the text.
-    pub frame: Frame,
+struct Any {
+    prefix: String,
+    text: String,
+    frame: Frame,
 }
 
-/// What stands around the text of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Frame {
-    /// Nothing: it is asked as it is, behind the token that the tokenizer puts before a text.
-    Plain,
-    /// The model's chat template, which is still to be put there ([`super::Chat::frame`]).
-    Wanted {
-        /// How the answer begins, behind the assistant's header.
-        prefill: String,
-    },
-    /// The model's chat template, whose words are in the pieces. Nothing stands before it that it does not write itself.
-    Chat,
+/// The places of an operation in the text that asks for any, and whether it has spaces there.
+const PLACES: [(&str, bool); 2] = [("{expression}", false), ("{spaced expression}", true)];
+
+impl Any {
+    /// The template of an operation.
+    ///
+    /// # Errors
+    /// What is wrong with the text, in words.
+    fn template(&self, style: &str, operation: &Operation) -> Result<Template, String> {
+        let mut text = self.text.clone();
+        for (place, spaced) in PLACES {
+            text = text.replace(place, &operation.written(spaced));
+        }
+        let frame = self.frame.clone();
+        Template::of(style, operation.clone(), &self.prefix, &text, frame)
+    }
 }
 
-/// A part of a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Piece {
-    /// Text as it is.
-    Text(String),
-    /// The place of the operand of that index.
-    Operand(usize),
-}
-
-/// The text of a prompt, with the places of the operands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
-    /// The text.
-    pub text: String,
-    /// For every place of an operand its index and its bytes in `text`, in the order of the text.
-    pub places: Vec<(usize, Range<usize>)>,
+impl Style {
+    /// How it asks for an operation; `None` where it does not.
+    fn template(&self, operation: &Operation) -> Option<Template> {
+        let own = self.templates.iter().find(|t| &t.operation == operation);
+        let any = || self.any.as_ref()?.template(&self.id, operation).ok();
+        own.cloned().or_else(any)
+    }
 }
 
 /// The file format.
@@ -90,16 +79,57 @@ struct StyleWire {
     #[serde(default)]
     chat: bool,
     prefill: Option<String>,
+    /// How operations are asked that have no template of their own.
+    expression: Option<String>,
+    #[serde(default)]
     templates: toml::Table,
+}
+
+impl StyleWire {
+    fn frame(&self) -> Frame {
+        match self.chat {
+            false => Frame::Plain,
+            true => Frame::Wanted {
+                prefill: self.prefill.clone().unwrap_or_default(),
+            },
+        }
+    }
+
+    /// How every operation is asked that has no template of its own, if the style says so.
+    ///
+    /// # Errors
+    /// What is wrong with the text, in words.
+    fn any(&self) -> Result<Option<Any>, String> {
+        let Some(text) = &self.expression else {
+            return Ok(None);
+        };
+        let any = Any {
+            prefix: self.prefix.clone(),
+            text: text.clone(),
+            frame: self.frame(),
+        };
+        if !PLACES.iter().any(|(place, _)| text.contains(place)) {
+            let [(plain, _), (spaced, _)] = PLACES;
+            return Err(format!(
+                "{text:?} has no place {plain} or {spaced} for the operation"
+            ));
+        }
+        let sample = "A+B".parse().expect("a sum");
+        any.template(&self.id, &sample).map(|_| Some(any))
+    }
 }
 
 const BUILT_IN: &str = include_str!("../../fixtures/styles/builtin.toml");
 
 /// Files that are called by a name instead of a path.
-const NAMED: [(&str, &str); 2] = [
+const NAMED: [(&str, &str); 3] = [
     (
         "operations",
         include_str!("../../fixtures/styles/operations.toml"),
+    ),
+    (
+        "expressions",
+        include_str!("../../fixtures/styles/expressions.toml"),
     ),
     (
         "four-shot",
@@ -114,7 +144,7 @@ impl Styles {
             .expect("the built-in style file is checked by a test")
     }
 
-    /// Reads a file of styles; `operations` and `four-shot` are built in, unless there is a file of that name.
+    /// Reads a file of styles; `operations`, `expressions` and `four-shot` are built in, unless there is a file of that name.
     ///
     /// # Errors
     /// A file that cannot be read, is not TOML of the right form, or holds a template that does not fit its operation.
@@ -141,7 +171,9 @@ impl Styles {
             let mut templates: Vec<Template> = Vec::new();
             for (operation, text) in &wire.templates {
                 let parsed = match text.as_str() {
-                    Some(text) => template(&wire, operation, text),
+                    Some(text) => operation.parse().and_then(|operation| {
+                        Template::of(&wire.id, operation, &wire.prefix, text, wire.frame())
+                    }),
                     None => Err("expected a string".to_owned()),
                 };
                 match parsed {
@@ -162,7 +194,11 @@ impl Styles {
                     wire.id
                 ));
             }
-            if wire.templates.is_empty() {
+            let any = wire.any().unwrap_or_else(|reason| {
+                problems.push(format!("style {:?}, expression: {reason}", wire.id));
+                None
+            });
+            if wire.templates.is_empty() && wire.expression.is_none() {
                 problems.push(format!("style {:?} has no templates", wire.id));
             }
             if styles.iter().any(|style| style.id == wire.id) {
@@ -171,6 +207,7 @@ impl Styles {
             styles.push(Style {
                 id: wire.id,
                 templates,
+                any,
             });
         }
         if styles.is_empty() {
@@ -236,10 +273,13 @@ impl Styles {
             if operations.is_empty() {
                 templates.extend(style.templates.iter().cloned());
             }
-            for &operation in &operations {
-                let found = style.templates.iter().find(|t| &t.operation == operation);
-                templates.extend(found.cloned());
-            }
+            templates.extend(operations.iter().filter_map(|op| style.template(op)));
+        }
+        if templates.is_empty() && operations.is_empty() {
+            return Err(fail(
+                "the chosen styles have no templates of their own; name an operation with --operation"
+                    .to_owned(),
+            ));
         }
         let has = |op: &Operation| templates.iter().any(|t: &Template| &t.operation == op);
         let missing: Vec<String> = operations
@@ -259,106 +299,6 @@ impl Styles {
             )));
         }
         Ok(templates)
-    }
-}
-
-fn template(style: &StyleWire, operation: &str, text: &str) -> Result<Template, String> {
-    let operation: Operation = operation.parse()?;
-    let mut pieces = Vec::new();
-    if !style.prefix.is_empty() {
-        pieces.push(Piece::Text(style.prefix.clone()));
-    }
-    pieces.extend(parse_pieces(text, &operation)?);
-    for index in 0..operation.operands() {
-        if !pieces.contains(&Piece::Operand(index)) {
-            let letter = Operation::letter(index);
-            return Err(format!(
-                "{text:?} has no place {{{letter}}} for operand {letter}"
-            ));
-        }
-    }
-    // Behind the text of a chat stands what the chat template writes there.
-    if let (Some(Piece::Operand(index)), false) = (pieces.last(), style.chat) {
-        let letter = Operation::letter(*index);
-        return Err(format!(
-            "{text:?} ends with {{{letter}}}: the last token must be the same in every prompt, because the answer is \
-             read there"
-        ));
-    }
-    Ok(Template {
-        style: style.id.clone(),
-        operation,
-        pieces,
-        frame: match style.chat {
-            false => Frame::Plain,
-            true => Frame::Wanted {
-                prefill: style.prefill.clone().unwrap_or_default(),
-            },
-        },
-    })
-}
-
-/// Splits a text at `{A}`, `{B}`, ...; `{{` and `}}` are braces.
-fn parse_pieces(text: &str, operation: &Operation) -> Result<Vec<Piece>, String> {
-    let mut pieces = Vec::new();
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find(['{', '}']) {
-        plain.push_str(&rest[..at]);
-        let brace = &rest[at..at + 1];
-        rest = &rest[at + 1..];
-        if let Some(after) = rest.strip_prefix(brace) {
-            plain.push_str(brace);
-            rest = after;
-            continue;
-        }
-        let Some((name, after)) = rest.split_once('}').filter(|_| brace == "{") else {
-            return Err(format!(
-                "{text:?} has a lone {brace:?}; write {brace}{brace} for a brace"
-            ));
-        };
-        let index = (0..operation.operands()).find(|&i| name == Operation::letter(i).to_string());
-        let Some(index) = index else {
-            let letters: Vec<String> = (0..operation.operands())
-                .map(|i| format!("{{{}}}", Operation::letter(i)))
-                .collect();
-            return Err(format!(
-                "{text:?} has the unknown placeholder {{{name}}}; expected {}",
-                letters.join(", ")
-            ));
-        };
-        if !plain.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut plain)));
-        }
-        pieces.push(Piece::Operand(index));
-        rest = after;
-    }
-    plain.push_str(rest);
-    if !plain.is_empty() {
-        pieces.push(Piece::Text(plain));
-    }
-    Ok(pieces)
-}
-
-impl Template {
-    /// The prompt for these operands.
-    ///
-    /// # Panics
-    /// If `operands` has another length than the operation.
-    pub fn render(&self, operands: &[i64]) -> Rendered {
-        let mut text = String::new();
-        let mut places = Vec::new();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(plain) => text.push_str(plain),
-                Piece::Operand(index) => {
-                    let start = text.len();
-                    text.push_str(&operands[*index].to_string());
-                    places.push((*index, start..text.len()));
-                }
-            }
-        }
-        Rendered { text, places }
     }
 }
 

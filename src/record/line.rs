@@ -58,6 +58,15 @@ impl Line {
         self
     }
 
+    /// The same line without what was said to each prompt.
+    #[must_use]
+    pub fn without_answers(mut self) -> Self {
+        if let Row::Measured(m) = &mut self.row {
+            m.answers.each = Vec::new();
+        }
+        self
+    }
+
     /// What tells it from all other lines; `None` of lines that are about no cell.
     pub fn address(&self) -> Option<Address<'_>> {
         self.row.address()

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::about::About;
 use super::strata::Classes;
 use super::{
-    Answers, ContextCounts, Counts, HeadAttention, Kind, Measurement, Paired, Place, Provenance,
-    Scores, Subject, Test, Weight, Wrong, judge, tests,
+    Answers, ContextCounts, Counts, HeadAttention, Kind, Measurement, Paired, Place, PromptAnswer,
+    Provenance, Scores, Subject, Test, Weight, Wrong, judge, tests,
 };
 use crate::file::sha256_bytes;
 use crate::intervene::{Estimator, Head, Tail};
@@ -36,6 +36,8 @@ pub struct Run<'a> {
     pub inference: Inference,
     /// Under what the run is made.
     pub provenance: &'a Provenance,
+    /// Whether measurements have what was said to each prompt.
+    pub each: bool,
 }
 
 /// The measurements of cells of one evaluation, in their order.
@@ -162,6 +164,10 @@ impl Facts {
                 right,
                 empty,
                 operands: operands(evaluation, run, &compared),
+                each: match run.each {
+                    true => each(evaluation, run, cell),
+                    false => Vec::new(),
+                },
             },
             contexts: contexts(evaluation, cell),
             wrong: self.wrong.clone(),
@@ -263,6 +269,31 @@ fn operands(
     let has_steps = evaluation.set.numbers.shape.answer > 1;
     ((is_pooled || has_steps) && compared.reference.is_none())
         .then(|| evaluation.evaluated.iter().map(of).collect())
+}
+
+/// What is said to every evaluated prompt in a cell.
+fn each(evaluation: &Evaluation, run: &Run<'_>, cell: &Cell) -> Vec<PromptAnswer> {
+    let set = &evaluation.set;
+    let text = |&id: &u32| run.tokenizer.decode(id);
+    let given = |ids: &[u32]| {
+        ids[ids.len() - set.numbers.given()..]
+            .iter()
+            .map(text)
+            .collect()
+    };
+    let of = |(i, &prompt): (usize, &usize)| PromptAnswer {
+        prompt,
+        given: given(&set.prompts[prompt].ids),
+        base: evaluation.base[prompt],
+        base_text: text(&evaluation.base[prompt]),
+        text: text(&cell.predicted[i]),
+        base_logit_difference: evaluation.base_logit_difference[i],
+        predicted: cell.predicted[i],
+        logit_difference: cell.logit_difference[i],
+        rank: cell.rank[i],
+        kl: cell.kl[i],
+    };
+    evaluation.evaluated.iter().enumerate().map(of).collect()
 }
 
 /// A right answer that could be given to every prompt.

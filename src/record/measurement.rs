@@ -150,6 +150,33 @@ pub struct Answers {
     pub empty: Option<Vec<bool>>,
     /// The operands of every prompt, where the record has them.
     pub operands: Option<Vec<Vec<i64>>>,
+    /// What was said to each, where that was asked for; records do not have it.
+    pub each: Vec<PromptAnswer>,
+}
+
+/// What is said to a prompt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PromptAnswer {
+    /// The prompt's index in its set.
+    pub prompt: usize,
+    /// The text of the answer that stands in the prompt.
+    pub given: String,
+    /// What the unmodified model predicts.
+    pub base: u32,
+    /// Its text.
+    pub base_text: String,
+    /// Its logit of the right answer less the largest of another token.
+    pub base_logit_difference: f32,
+    /// What is predicted under the intervention.
+    pub predicted: u32,
+    /// Its text.
+    pub text: String,
+    /// The logit of the right answer less the largest of another token.
+    pub logit_difference: f32,
+    /// The right answer's rank, from 1 on.
+    pub rank: u32,
+    /// The divergence from the unmodified model, in nats.
+    pub kl: f32,
 }
 
 /// What the means are over.

@@ -45,7 +45,9 @@ pub use checked::{Answer, Checked, Conclusion, Gated, Judgement, Planted, Recove
 pub use failure::Failure;
 pub use head::{HeadAttention, Weight};
 pub use measured::{Run, attended, measure};
-pub use measurement::{Answers, Chosen, ContextCounts, Counts, Measurement, Paired, Scores, Test};
+pub use measurement::{
+    Answers, Chosen, ContextCounts, Counts, Measurement, Paired, PromptAnswer, Scores, Test,
+};
 pub use merge::{incomplete, merge};
 pub use outcome::{Outcome, Verdict};
 pub use over_draws::over_draws;

@@ -306,6 +306,7 @@ mod tests_of_pools {
                 right: bits(&|i| Some(i) != wrong),
                 empty: Some(bits(&|_| false)),
                 operands: Some(operands),
+                each: Vec::new(),
             },
             test: Test {
                 inference,

@@ -38,6 +38,8 @@ pub struct Provenance {
     pub operands: [i64; 2],
     pub results: [i64; 2],
     pub limit: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right_answers: Option<usize>,
     pub contexts: usize,
     pub contexts_from: String,
     pub key: KeyedBy,
@@ -45,6 +47,8 @@ pub struct Provenance {
     pub bos_id: Option<u32>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bos_rule: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub list_sha256: Option<String>,
 }
 
 impl Provenance {

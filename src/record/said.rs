@@ -138,6 +138,7 @@ mod tests {
             contexts: 100,
             contexts_from: ContextsFrom::All,
             seed: 42,
+            listed: None,
         };
         PromptSet::build(&template[0], tokenizer, Some(0), &selection).unwrap()
     }

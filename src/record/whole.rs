@@ -222,6 +222,7 @@ fn measured(
             right,
             empty,
             operands: Some(all.keys().map(|values| values.to_vec()).collect()),
+            each: Vec::new(),
         },
         provenance: m.provenance.clone(),
         ..Measurement::default()
@@ -263,6 +264,7 @@ mod tests_of_whole_answers {
                 right: (0..100).map(|i| !wrong.contains(&i)).collect(),
                 empty: Some((0..100).map(|i| i % 2 == step % 2).collect()),
                 operands: Some(operands),
+                each: Vec::new(),
             },
             test: Test {
                 claim: 0.5,

@@ -2,7 +2,9 @@
 //! and the tests all call this.
 
 mod batch;
+mod draw;
 mod identity;
+mod kept;
 mod numbers;
 mod prompts;
 mod provenance;
@@ -11,6 +13,7 @@ mod request;
 mod run;
 mod shard;
 mod steps;
+mod sweep;
 
 pub use batch::BatchSize;
 pub use numbers::{AskedNumbers, Because};

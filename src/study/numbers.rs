@@ -79,6 +79,8 @@ pub(super) fn shape_or_single(shape: Option<&Shape>, template: &Template) -> Sha
 pub enum Because {
     /// The user asks for the shape.
     Asked,
+    /// A list that the user asks for has prompts of it.
+    Listed,
     /// The template has prompts whose numbers are one token each.
     Single,
     /// It has none, and no other shape has more prompts.
@@ -86,10 +88,11 @@ pub enum Because {
 }
 
 impl Because {
-    /// Why prompts of this shape are asked, where these numbers are asked for.
-    pub fn of(asked: &AskedNumbers, shape: &Shape) -> Self {
+    /// Why prompts of this shape are asked, where these numbers are asked for, of a list or of ranges.
+    pub fn of(asked: &AskedNumbers, listed: bool, shape: &Shape) -> Self {
         match asked.shapes.is_empty() {
             false => Self::Asked,
+            true if listed => Self::Listed,
             true if shape.is_single() => Self::Single,
             true => Self::MostFrequent,
         }
@@ -100,6 +103,7 @@ impl fmt::Display for Because {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Asked => "--shape asks for it",
+            Self::Listed => "prompts of the list have it",
             Self::Single => "it is asked by default, because every number is one token",
             Self::MostFrequent => {
                 "it is asked by default, because no prompt has numbers of one token each and no other shape has more prompts"

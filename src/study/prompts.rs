@@ -15,6 +15,16 @@ pub fn build_all(
     let set = |numbers: Numbers| build(template.clone(), model, selection, &numbers);
     let shapes = match asked.shapes.is_empty() {
         false => asked.fitting(&template),
+        // Each line of a list is asked, whatever its shape is.
+        true if selection.listed.is_some() => {
+            let found = shapes(&template, &model.tokenizer, selection);
+            match found.map(|found| found.counts.into_keys().collect::<Vec<_>>()) {
+                Ok(found) if found.is_empty() => {
+                    return vec![set(Numbers::single(template.operation.operands()))];
+                }
+                found => found,
+            }
+        }
         true => {
             let single = Numbers::single(template.operation.operands());
             let built = set(single.clone());

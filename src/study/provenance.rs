@@ -45,13 +45,15 @@ pub(super) fn provenance(
         seed: selection.seed,
         operands: [*selection.operands.start(), *selection.operands.end()],
         results: [*selection.results.start(), *selection.results.end()],
-        limit: Some(method.limit),
+        limit: method.most(),
+        right_answers: method.right_answers,
         contexts: selection.contexts,
         contexts_from: selection.contexts_from.name().to_owned(),
         key: asked.numbers.keyed_by,
         bos: model.front.bos.as_ref().map(|bos| bos.token.clone()),
         bos_id: model.bos(),
         bos_rule: Some(model.front.rule.to_string()),
+        list_sha256: (selection.listed.as_ref()).map(|listed| listed.hash.to_string()),
     }
 }
 

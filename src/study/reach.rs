@@ -15,7 +15,8 @@ pub fn out_of_reach(study: &Study) -> Option<String> {
     let method = study.request().method;
     let (claim, about) = (method.claim, method.inference.words());
     let needed = Needed::at_least(method.inference, claim, method.level);
-    let prompts = |set: &PromptSet| set.asked().len().min(method.limit);
+    let most = method.right_answers.unwrap_or(method.limit);
+    let prompts = |set: &PromptSet| set.asked().len().min(most);
     let is_reached = |set: &PromptSet| {
         needed.is_some_and(|needed| {
             needed.prompts <= prompts(set) && needed.values.unwrap_or(0) <= values(set)
@@ -52,8 +53,19 @@ pub fn out_of_reach(study: &Study) -> Option<String> {
     });
     Some(format!(
         "no verdict can be a pass where a template has so few prompts: a claim of {claim} about {about} takes {takes} at least, and {named}; \
-         widen --operands and --results, or raise --limit"
+         {}",
+        remedy(study)
     ))
+}
+
+/// What gives more prompts.
+fn remedy(study: &Study) -> &'static str {
+    let request = study.request();
+    match (request.method.right_answers, &request.asked.list) {
+        (Some(_), _) => "raise --right-answers",
+        (None, Some(_)) => "take a list with more prompts, or raise --limit",
+        (None, None) => "widen --operands and --results, or raise --limit",
+    }
 }
 
 /// The template, and where numbers have several tokens their shape.

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 
 use super::{AskedNumbers, BatchSize, Shard};
-use crate::Result;
 use crate::intervene::Estimator;
 use crate::measure::Way;
 use crate::model::Model;
-use crate::prompt::{ContextsFrom, Operation, Selection, Span, Styles, Template};
+use crate::prompt::{ContextsFrom, List, Operation, Selection, Span, Styles, Template};
 use crate::stats::{Inference, LEVEL};
+use crate::{Error, Result};
 
 /// What is asked for around an experiment: which prompts, how they are measured and judged, and where the records are kept.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +21,33 @@ pub struct Request {
     pub record: Option<PathBuf>,
     /// Which part of a sweep is measured.
     pub shard: Shard,
+    /// The file to which what is said to every prompt in every cell is written; the cells are measured all anew then.
+    pub answers: Option<PathBuf>,
+}
+
+impl Request {
+    /// Refuses what cannot be asked for together.
+    ///
+    /// # Errors
+    /// Inference about other operands from a list; a draw of right answers from halves.
+    pub(super) fn check(&self) -> Result<()> {
+        let of_operands = self.method.inference == Inference::Operands;
+        if self.asked.list.is_some() && of_operands {
+            return Err(Error::Usage(
+                "--prompts and --inference operands: how the operands of a list were drawn is not known, so that nothing follows about \
+                 other operands; leave --inference out, and the intervals are about the prompts of the list"
+                    .to_owned(),
+            ));
+        }
+        if self.method.right_answers.is_some() && self.method.estimator == Estimator::Split {
+            return Err(Error::Usage(
+                "--right-answers and --estimator split: only one half of the prompts would be evaluated, and half of the right answers; \
+                 take another estimator"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Which prompts.
@@ -44,6 +71,8 @@ pub struct Asked {
     pub contexts_from: ContextsFrom,
     /// The seed of every draw.
     pub seed: u64,
+    /// A file of prompts that stand in place of the ranges.
+    pub list: Option<PathBuf>,
 }
 
 impl Default for Asked {
@@ -58,6 +87,7 @@ impl Default for Asked {
             contexts: 100,
             contexts_from: ContextsFrom::default(),
             seed: 42,
+            list: None,
         }
     }
 }
@@ -75,6 +105,8 @@ pub struct Method {
     pub inference: Inference,
     /// Most prompts of a template that are evaluated.
     pub limit: usize,
+    /// Prompts are drawn until so many are answered correctly, however many that takes; `limit` does not count then.
+    pub right_answers: Option<usize>,
     /// Prompts in a batch.
     pub batch: BatchSize,
     /// How plans are run.
@@ -89,9 +121,17 @@ impl Default for Method {
             level: LEVEL,
             inference: Inference::default(),
             limit: 1000,
+            right_answers: None,
             batch: BatchSize::Prompts(64),
             way: Way::default(),
         }
+    }
+}
+
+impl Method {
+    /// Most prompts of a template that are evaluated; `None` where they are drawn until so many are answered correctly.
+    pub fn most(&self) -> Option<usize> {
+        self.right_answers.is_none().then_some(self.limit)
     }
 }
 
@@ -114,6 +154,23 @@ impl Asked {
         Ok(styles)
     }
 
+    /// The list of prompts that is asked for.
+    ///
+    /// # Errors
+    /// A file that cannot be read or is no list; ranges beside it.
+    pub fn read_list(&self) -> Result<Option<List>> {
+        let Some(path) = &self.list else {
+            return Ok(None);
+        };
+        match self.operands.is_some() || self.results.is_some() {
+            false => List::read(path).map(Some),
+            true => Err(Error::Usage(
+                "--prompts: the list has the operands and the results; leave --operands and --results out"
+                    .to_owned(),
+            )),
+        }
+    }
+
     /// Whether styles are asked for, so that those of a preset are not.
     fn is_own(&self) -> bool {
         self.styles.is_some() || !self.style.is_empty()
@@ -132,16 +189,24 @@ impl Asked {
     /// # Errors
     /// A style or an operation that the file does not have; a chat template that cannot be used.
     pub fn templates(&self, styles: &Styles, model: &Model) -> Result<Vec<Template>> {
+        let chosen = self.chosen(styles, model)?;
+        chosen
+            .iter()
+            .map(|template| model.framed(template))
+            .collect()
+    }
+
+    /// The templates that are asked for of a model, as the styles have them.
+    ///
+    /// # Errors
+    /// A style or an operation that the file does not have.
+    pub fn chosen(&self, styles: &Styles, model: &Model) -> Result<Vec<Template>> {
         let preset = model.preset.filter(|_| !self.is_own());
         let chosen = match preset {
             Some(preset) => preset.styles.iter().map(|&id| id.to_owned()).collect(),
             None => self.named().to_vec(),
         };
-        let chosen = styles.select(&chosen, &self.operations)?;
-        chosen
-            .iter()
-            .map(|template| model.framed(template))
-            .collect()
+        styles.select(&chosen, &self.operations)
     }
 }
 
@@ -165,5 +230,6 @@ pub fn selection(model: &Model, asked: &Asked) -> Selection {
         contexts: asked.contexts,
         contexts_from: asked.contexts_from,
         seed: asked.seed,
+        listed: None,
     }
 }

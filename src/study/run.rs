@@ -1,19 +1,17 @@
 //! Running experiments on a model that is ready.
 
-use std::collections::BTreeSet;
-
-use super::identity::{Identity, VERSION};
-use super::numbers::shape_or_single;
+use super::draw::{Draw, until_right};
+use super::kept::{Kept, Sheet};
 use super::prompts::{build, build_all};
 use super::provenance::provenance;
 use super::steps::{Steps, Wanted};
+use super::sweep::{Around, Sweep, run_of, shape};
 use super::{Asked, Method, Request, selection};
-use crate::experiment::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
-use crate::intervene::Plan;
+use crate::experiment::{Emit, Experiment, Seat, Todo, Unit, Workbench};
 use crate::measure::{self, Fronts, fronts, preflight};
 use crate::model::Model;
-use crate::prompt::{Operation, PromptSet, Selection, Step, Styles, Template};
-use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
+use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
+use crate::record::{Journal, Line, Provenance, Run};
 use crate::runtime::Engine;
 use crate::{Error, Result};
 
@@ -51,14 +49,19 @@ impl Study {
     /// Styles that cannot be read or do not have what is asked for; what `load` fails with.
     pub fn open(request: Request, load: impl FnOnce() -> Result<(Model, Engine)>) -> Result<Self> {
         let styles = request.asked.read_styles()?;
-        let (model, engine) = load()?;
+        let list = request.asked.read_list()?;
+        request.check()?;
+        let (model, mut engine) = load()?;
         let templates = request.asked.templates(&styles, &model)?;
-        let selection = selection(&model, &request.asked);
+        let mut selection = selection(&model, &request.asked);
+        if let Some(list) = list {
+            selection = list.select(&request.asked.chosen(&styles, &model)?, selection)?;
+        }
         let numbers = &request.asked.numbers;
         let sets = templates
             .into_iter()
             .flat_map(|template| build_all(template, &model, &selection, numbers));
-        let sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
+        let mut sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
         // One for all templates: it is a part of what a run is.
         let lengths = sets
             .iter()
@@ -67,6 +70,10 @@ impl Study {
             .method
             .batch
             .of(model.sizes, lengths.max().unwrap_or(1));
+        if let Some(right) = request.method.right_answers {
+            let seed = request.asked.seed;
+            until_right(&mut engine, &mut sets, Draw { right, seed, batch })?;
+        }
         let provenance = provenance(
             &model,
             &engine,
@@ -136,9 +143,13 @@ impl Study {
         let own = templates
             .iter()
             .position(|template| template.operation == set.template.operation);
-        let next =
-            (1..templates.len()).map(|i| &templates[(own.unwrap_or(0) + i) % templates.len()]);
-        let sets = next
+        // An operation that has no template of its own is in the file nowhere.
+        let (before, behind) = match own {
+            Some(own) => (&templates[..own], &templates[own + 1..]),
+            None => (&templates[..0], &templates[..]),
+        };
+        let fits = |template: &&Template| set.numbers.shape.fits(&template.operation);
+        let sets = (behind.iter().chain(before).filter(fits))
             .filter_map(|template| self.model.framed(template).ok())
             .map(|template| build(template, &self.model, &self.selection, &set.numbers).1);
         sets.filter_map(Result::ok)
@@ -166,19 +177,35 @@ impl Study {
                 self.model.name
             )));
         }
-        let sweep = Sweep::new(self, experiment, &units);
+        if self.request.answers.is_some() && !experiment.has_answers() {
+            return Err(Error::Usage(format!(
+                "--answers: the cells of {} are not about answers to single prompts; leave it out",
+                experiment.kind().name()
+            )));
+        }
+        let sheet = self.request.answers.as_deref().map(Sheet::begin);
+        let mut sheet = sheet.transpose()?;
+        let sweep = Sweep::new(self.around(), experiment, &units);
         let mut journal = match &self.request.record {
             Some(path) => Some(Journal::open(path)?),
             None => None,
         };
         self.say_empty_shard(units.len());
-        let seats = (0..self.sets.len()).map(|template| sweep.seat(self, template));
+        let seats = (0..self.sets.len()).map(|template| sweep.seat(&self.sets, template));
         let seats: Vec<Seat> = seats.collect();
         // The prompts stay for the next experiment, whatever comes of this one.
         let sets = std::mem::take(&mut self.sets);
-        let swept = self.run_on(&sets, &seats, &sweep, &mut journal, &mut done);
+        let kept = &mut Kept {
+            journal: &mut journal,
+            sheet: &mut sheet,
+        };
+        let swept = self.run_on(&sets, &seats, &sweep, kept, &mut done);
         self.sets = sets;
-        swept
+        let swept = swept?;
+        if let Some(sheet) = sheet {
+            sheet.finish()?;
+        }
+        Ok(swept)
     }
 
     /// Measures what of a sweep is not in the record yet, template by template.
@@ -187,7 +214,7 @@ impl Study {
         sets: &[(Template, Result<PromptSet>)],
         seats: &[Seat],
         sweep: &Sweep<'_>,
-        journal: &mut Option<Journal>,
+        kept: &mut Kept<'_>,
         done: &mut impl FnMut(&[Line]) -> Result<()>,
     ) -> Result<Swept> {
         let mut swept = Swept {
@@ -199,7 +226,7 @@ impl Study {
                 (t, &sets[t].0),
                 &seats[t],
                 self.request.shard,
-                journal.as_ref(),
+                kept.journal.as_ref().filter(|_| kept.sheet.is_none()),
             )
         };
         let todos: Vec<Vec<(&dyn Unit, Todo)>> = (0..sets.len()).map(of_template).collect();
@@ -222,11 +249,16 @@ impl Study {
                 });
             }
             let mut take = |lines: &[Line], new: bool| -> Result<()> {
-                if let (Some(journal), true) = (&mut *journal, new) {
-                    journal.append(lines)?;
+                if new {
+                    kept.take(lines)?;
+                }
+                if let (Some(sheet), Ok(set)) = (&mut *kept.sheet, set) {
+                    sheet.add(lines, set)?;
                 }
                 done(lines)?;
-                swept.lines.extend_from_slice(lines);
+                swept
+                    .lines
+                    .extend(lines.iter().cloned().map(Line::without_answers));
                 Ok(())
             };
             let mut emit = Emit { take: &mut take };
@@ -240,26 +272,51 @@ impl Study {
                     };
                     self.template(sweep, at, &steps, todo, &mut emit)
                 }
-                // Built again, there are none for the same reason.
-                Err(_) => (self.prompts(template.clone()).into_iter())
-                    .try_for_each(|(_, set)| set.map(drop)),
+                Err(error) => self.again(template, error),
             };
             match evaluated {
                 Ok(()) => {}
                 // Of the program or the machine, not of a template.
                 Err(error @ (Error::Interrupted | Error::Write { .. })) => return Err(error),
                 Err(error) => {
-                    let line = sweep.failed(self, template, &seats[t], &error);
+                    let line = sweep.failed(self.around(), template, &seats[t], &error);
                     swept.failures.push(error);
-                    if let Some(journal) = journal {
-                        journal.append(std::slice::from_ref(&line))?;
-                    }
+                    kept.take(std::slice::from_ref(&line))?;
                     done(std::slice::from_ref(&line))?;
                     swept.lines.push(line);
                 }
             }
         }
         Ok(swept)
+    }
+
+    /// Why there are no prompts of a template.
+    fn again(&self, template: &Template, error: &Error) -> Result<()> {
+        match error {
+            Error::NoPrompts {
+                style,
+                operation,
+                reason,
+            } => Err(Error::NoPrompts {
+                style: style.clone(),
+                operation: operation.clone(),
+                reason: reason.clone(),
+            }),
+            // Built again, there are none for the same reason.
+            _ => {
+                (self.prompts(template.clone()).into_iter()).try_for_each(|(_, set)| set.map(drop))
+            }
+        }
+    }
+
+    /// Around what a sweep is made.
+    fn around(&self) -> Around<'_> {
+        Around {
+            model: &self.model,
+            engine: &self.engine,
+            method: &self.request.method,
+            provenance: &self.provenance,
+        }
     }
 
     /// Says if this shard has no part of a sweep of so many units a template.
@@ -287,7 +344,7 @@ impl Study {
         let method = self.request.method;
         let how = measure::Request {
             estimator: method.estimator,
-            limit: Some(method.limit),
+            limit: method.most(),
             seed: self.request.asked.seed,
             batch: self.batch,
             way: method.way,
@@ -312,7 +369,10 @@ impl Study {
             warn(set, fronts(&mut self.engine, &self.model, set)?);
         }
         let provenance = self.provenance_of(set);
-        let run = run_of(&self.model, &method, sweep.experiment, &provenance);
+        let run = Run {
+            each: self.request.answers.is_some(),
+            ..run_of(&self.model, &method, sweep.experiment, &provenance)
+        };
         let mut first_pass = |engine: &mut Engine| steps.take(engine, sets, template, &how);
         let mut bench = Workbench {
             engine: &mut self.engine,
@@ -345,137 +405,6 @@ struct At<'a> {
     set: &'a PromptSet,
     /// Where its lines stand.
     seat: &'a Seat,
-}
-
-/// An experiment as a sweep over the templates of a study.
-struct Sweep<'a> {
-    experiment: &'a dyn Experiment,
-    units: &'a [Box<dyn Unit + 'a>],
-    identity: String,
-    /// The cells of each unit on a template.
-    cells: Vec<Vec<CellName>>,
-    /// The number of boundaries of all units.
-    boundaries: usize,
-}
-
-impl<'a> Sweep<'a> {
-    fn new(study: &Study, experiment: &'a dyn Experiment, units: &'a [Box<dyn Unit + 'a>]) -> Self {
-        let shape = shape(&study.engine);
-        let words: BTreeSet<String> = units.iter().map(|unit| unit.words()).collect();
-        let method = &study.request.method;
-        let kind = experiment.kind();
-        let identity = Identity {
-            version: VERSION,
-            kind: kind.name(),
-            about: experiment.words(),
-            units: words.into_iter().collect(),
-            model: &study.model.name,
-            estimator: method.estimator.name(),
-            claim: method.claim,
-            level: method.level,
-            inference: method.inference.name(),
-            provenance: &study.provenance,
-        };
-        Self {
-            identity: identity.digest(),
-            cells: units.iter().map(|unit| unit.cells(shape)).collect(),
-            boundaries: {
-                let plans: Vec<Plan> = units.iter().flat_map(|unit| unit.plans(shape)).collect();
-                measure::boundaries(&plans).len()
-            },
-            experiment,
-            units,
-        }
-    }
-
-    /// Where the lines of a template stand.
-    fn seat(&self, study: &Study, template: usize) -> Seat {
-        let (asked, set) = &study.sets[template];
-        let numbers = set.as_ref().ok().map(|set| &set.numbers);
-        let shape = shape_or_single(numbers.map(|numbers| &numbers.shape), asked);
-        let units = self.units.iter().zip(&self.cells);
-        let of_template = units.filter(|(unit, _)| unit.applies(&shape));
-        Seat {
-            sweep: self.identity.clone(),
-            kind: self.experiment.kind(),
-            template,
-            shape: numbers.map(|numbers| numbers.shape.clone()),
-            step: numbers.map_or(Step::default(), |numbers| numbers.step),
-            cells: of_template.map(|(_, cells)| cells.len()).sum(),
-            templates: study.sets.len(),
-        }
-    }
-
-    /// The units of a template that are a shard's, with what the record holds of them.
-    fn todo(
-        &self,
-        (t, template): (usize, &Template),
-        seat: &Seat,
-        shard: super::Shard,
-        journal: Option<&Journal>,
-    ) -> Vec<(&'a dyn Unit, Todo)> {
-        let operation = template.operation.to_string();
-        let known = |cell: &CellName| {
-            journal?.cell(Address {
-                sweep: &self.identity,
-                style: &template.style,
-                operation: &operation,
-                shape: seat.shape.as_ref(),
-                step: seat.step,
-                cell: &cell.name,
-            })
-        };
-        let units = self.units.iter().map(|unit| &**unit);
-        let units = units.zip(&self.cells).enumerate();
-        let shape = shape_or_single(seat.shape.as_ref(), template);
-        let of_shard = units
-            .filter(|(u, (unit, _))| unit.applies(&shape) && shard.takes(t * self.units.len() + u));
-        let todo = |(_, (unit, cells)): (usize, (&'a dyn Unit, &Vec<CellName>))| {
-            let known = cells.iter().filter_map(known);
-            let known = known.map(|line| line.clone().of_template(t)).collect();
-            let cells = cells.clone();
-            (unit, Todo { cells, known })
-        };
-        of_shard.map(todo).collect()
-    }
-
-    /// The line of a template that could not be evaluated.
-    fn failed(&self, study: &Study, template: &Template, seat: &Seat, error: &Error) -> Line {
-        let method = &study.request.method;
-        let run = run_of(&study.model, method, self.experiment, &study.provenance);
-        let mut failure = Failure::of(&run, template, error);
-        failure.place = seat.place(&CellName::default());
-        Line::new(Row::Failed(Box::new(failure)))
-    }
-}
-
-fn shape(engine: &Engine) -> Shape {
-    Shape {
-        layers: engine.layers(),
-        heads: engine.heads(),
-    }
-}
-
-/// What all records of an experiment have in common.
-fn run_of<'a>(
-    model: &'a Model,
-    method: &Method,
-    experiment: &dyn Experiment,
-    provenance: &'a Provenance,
-) -> Run<'a> {
-    let guessed = model.preset.filter(|preset| preset.confidence == "guess");
-    Run {
-        experiment: experiment.kind_of_af1(),
-        estimator: method.estimator,
-        model: &model.name,
-        tokenizer: &model.tokenizer,
-        layers: model.sizes.layers,
-        guess: guessed.map(|preset| preset.af1),
-        claim: method.claim,
-        level: method.level,
-        inference: method.inference,
-        provenance,
-    }
 }
 
 /// Says loudly if the model would rather be asked with something else in front.

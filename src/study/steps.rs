@@ -152,7 +152,7 @@ impl Steps {
 }
 
 /// Whether prompts are those of the step after others.
-fn goes_on(
+pub(super) fn goes_on(
     (_, before): &(Template, Result<PromptSet>),
     (_, after): &(Template, Result<PromptSet>),
 ) -> bool {

@@ -92,6 +92,7 @@ fn chats_have_the_tokens_of_transformers(#[case] shape: &str, #[case] writes_bos
         contexts: 100,
         contexts_from: ContextsFrom::All,
         seed: 42,
+        listed: None,
     };
     for (shape_of_numbers, operands) in [("1+1=1", [3, 5]), ("1+1=1", [0, 9]), ("2+1=2", [12, 7])] {
         let numbers = Numbers {
@@ -310,6 +311,7 @@ fn a_template_is_asked_with_its_frame() {
         contexts: 100,
         contexts_from: ContextsFrom::All,
         seed: 42,
+        listed: None,
     };
     let built = PromptSet::build(&wanted("{A}+{B}", ""), &model.tokenizer, None, &selection);
     let message = built.unwrap_err().to_string();

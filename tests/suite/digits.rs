@@ -25,6 +25,7 @@ pub fn selection(operands: std::ops::RangeInclusive<i64>) -> Selection {
         contexts: 100,
         contexts_from: ContextsFrom::All,
         seed: 42,
+        listed: None,
     }
 }
 

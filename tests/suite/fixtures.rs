@@ -131,6 +131,7 @@ pub fn every_step(
         contexts: 100,
         contexts_from: ContextsFrom::Answerable,
         seed: 42,
+        listed: None,
     };
     let shapes = shapes(template, &model.tokenizer, &selection)
         .unwrap()
@@ -236,6 +237,7 @@ pub fn build_from(
         contexts: 100,
         contexts_from,
         seed: 42,
+        listed: None,
     };
     let bos = model.bos();
     PromptSet::build(template, &model.tokenizer, bos, &selection).unwrap()

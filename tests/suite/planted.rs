@@ -92,6 +92,7 @@ fn measured(model: &Model, found: &Evaluated, claim: f64) -> Measurement {
         level: af1::stats::LEVEL,
         inference: af1::stats::Inference::Prompts,
         provenance: &Provenance::default(),
+        each: false,
     };
     let [cell, empty] = &found.cells[..] else {
         panic!("AF1(3, 2) and AF1(3, 0)");

@@ -67,6 +67,7 @@ fn what_is_asked_is_the_whole_text(#[case] name: &str) {
         contexts: 1000,
         contexts_from: ContextsFrom::Answerable,
         seed: 42,
+        listed: None,
     };
     // A token in front, so that no operand stands at position 0.
     let front = 0;

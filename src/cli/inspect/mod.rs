@@ -49,11 +49,15 @@ impl Inspect {
             None => Styles::built_in(),
         };
         let templates = styles.select(&self.prompts.style, &self.prompts.operation)?;
+        let asked = self.prompts.asked();
+        let list = asked.read_list()?;
         let model = self.model.load()?;
         // The graph is built, so that every weight is checked.
         let graph = model.graph()?;
-        let asked = self.prompts.asked();
-        let selection = selection(&model, &asked);
+        let mut selection = selection(&model, &asked);
+        if let Some(list) = list {
+            selection = list.select(&templates, selection)?;
+        }
         let mut first = None;
         let mut found = Vec::new();
         for template in templates {
@@ -66,7 +70,7 @@ impl Inspect {
                 Err(error) => (Err(error.to_string()), vec![(template, Err(error))]),
             };
             let of = |set: &PromptSet| {
-                let because = Because::of(&asked.numbers, &set.numbers.shape);
+                let because = Because::of(&asked.numbers, asked.list.is_some(), &set.numbers.shape);
                 Prompts::of(&model, set, because)
             };
             let of = |(_, set): &(Template, Result<PromptSet>)| {

@@ -25,6 +25,11 @@ pub trait Experiment {
         String::new()
     }
 
+    /// Whether its cells say what is answered to each prompt.
+    fn has_answers(&self) -> bool {
+        true
+    }
+
     /// Its parts, which are measured one after the other on every template.
     fn units(&self) -> Vec<Box<dyn Unit + '_>>;
 }

@@ -2,6 +2,7 @@
 
 use super::number::{proportion, share};
 use super::said::said;
+use crate::file::Sha256;
 use crate::kit::Block;
 use crate::measure::Part;
 use crate::prompt::Operation;
@@ -54,15 +55,31 @@ pub fn under(model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
 fn before(fronts: &str, model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
     Block::Text(format!(
         "{model}, {layers} layers, {} on ONNX Runtime {} ({})\n\
-         operands {}..={}, results {}..={}, {fronts} before every prompt; {about}",
+         {}operands {}..={}, results {}..={}, {fronts} before every prompt; {about}",
         p.dtype,
         p.runtime_version,
         p.ran_on(),
+        drawn(p),
         p.operands[0],
         p.operands[1],
         p.results[0],
         p.results[1],
     ))
+}
+
+/// Which prompts they are, where they are not all of the ranges.
+fn drawn(p: &Provenance) -> String {
+    let mut words = String::new();
+    if let Some(hash) = &p.list_sha256 {
+        words += &format!(
+            "prompts of a list (SHA-256 {}), ",
+            Sha256::known(hash).short()
+        );
+    }
+    if let Some(right) = p.right_answers {
+        words += &format!("prompts drawn until {right} were answered correctly, ");
+    }
+    words
 }
 
 /// What stands in front of every prompt, and what decided that.
@@ -166,16 +183,20 @@ pub fn intervals<'m>(measurements: impl IntoIterator<Item = &'m Measurement>) ->
         }
     });
     let text = each.collect::<Vec<_>>().join(", ");
+    let listed = all.iter().any(|m| m.provenance.list_sha256.is_some());
+    let whole = if listed { "the list" } else { "these ranges" };
     match !all.is_empty() && all.iter().all(|m| is_census(m)) {
-        true => format!("{text}; every prompt of these ranges was evaluated (a census)"),
+        true => format!("{text}; every prompt of {whole} was evaluated (a census)"),
         false => text,
     }
 }
 
-/// Whether every prompt of the ranges was evaluated: none was left out, and with three operands or more they are only drawn.
+/// Whether every prompt of the ranges or the list was evaluated: none was left out, and of ranges of three operands or more they are only
+/// drawn.
 fn is_census(m: &Measurement) -> bool {
     let operands = m.subject.operation.parse().map(|o: Operation| o.operands());
-    operands.is_ok_and(|count| count <= 2)
+    m.provenance.right_answers.is_none()
+        && (m.provenance.list_sha256.is_some() || operands.is_ok_and(|count| count <= 2))
         && m.counts.prompts == m.counts.all_prompts
         && m.counts.excluded == 0
 }

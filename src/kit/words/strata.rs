@@ -1,7 +1,7 @@
 //! Cells by what makes their prompts hard: by what is carried, and by the digit that is right.
 
 use super::about::proportion_of;
-use super::{claimed, claimed_whole};
+use super::{about::distinct, claimed, claimed_whole};
 use crate::kit::{Block, Table, column};
 use crate::record::{Class, Kind, Measurement, Stratum, Sweep};
 
@@ -48,15 +48,35 @@ impl By {
 }
 
 /// The claims of a sweep by what is carried; nothing where every number is one token.
-pub fn summary(sweep: &Sweep) -> Option<Block> {
-    table(&claims(sweep), By::Carry)
+pub fn summary(sweep: &Sweep) -> Vec<Block> {
+    let claims = claims(sweep);
+    let table = table(&claims, By::Carry);
+    table.into_iter().chain(undefined(&claims)).collect()
 }
+
+/// Which operations are not in the table, because nothing is carried in them in a way that is defined.
+fn undefined(claims: &[&Measurement]) -> Option<Block> {
+    let has_carry = |m: &Measurement| {
+        let mut strata = m.strata.iter();
+        strata.any(|stratum| By::Carry.words(stratum.class).is_some())
+    };
+    let without = claims
+        .iter()
+        .filter(|m| !m.strata.is_empty() && !has_carry(m));
+    let operations = distinct(without.map(|m| m.subject.operation.clone()));
+    (!operations.is_empty()).then(|| Block::Text(format!("{}: {UNCARRIED}", operations.join(", "))))
+}
+
+/// Why there is no table by carry.
+pub const UNCARRIED: &str = "what is carried is defined only of a sum without brackets whose terms have one sign, and of a difference \
+    of two";
 
 /// The same for a page, by the digit, too.
 pub fn detail(sweep: &Sweep) -> Vec<Block> {
     let claims = claims(sweep);
     let tables = [By::Carry, By::Digit].into_iter();
-    tables.filter_map(|by| table(&claims, by)).collect()
+    let tables = tables.filter_map(|by| table(&claims, by));
+    tables.chain(undefined(&claims)).collect()
 }
 
 /// What is claimed about every step, then about whole answers.

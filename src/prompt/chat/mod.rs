@@ -10,7 +10,7 @@ mod json;
 mod read;
 
 use self::jinja::Jinja;
-use super::style::{Frame, Piece};
+use super::template::{Frame, Piece};
 use super::{Operation, Template};
 use crate::file::{Sha256, sha256_bytes};
 use crate::{Error, Result};

@@ -457,6 +457,7 @@ impl Cell {
             right: bits("answers", &self.answers)?,
             empty: empty.map(|text| bits("empty_answers", text)).transpose()?,
             operands: self.evaluated_operands.clone(),
+            each: Vec::new(),
         })
     }
 }

@@ -312,6 +312,7 @@ fn counts_equal(name: &str, row: &Value) {
         contexts: 100,
         contexts_from: ContextsFrom::All,
         seed: 42,
+        listed: None,
     };
     let of = |field: &str| row[field].as_str().unwrap();
     let numbers = Numbers {
