@@ -52,7 +52,10 @@ enum Format {
 
 impl Claims {
     pub fn run(self) -> Result<()> {
-        check_files(self.out.as_deref(), self.record.as_deref())?;
+        check_files(&[
+            ("--out", self.out.as_deref()),
+            ("--record", self.record.as_deref()),
+        ])?;
         let mut papers: Vec<Paper> = Vec::new();
         for path in &self.files {
             papers.extend(claims::read(path)?);
