@@ -37,6 +37,7 @@ list! {
     contexts::ContextNumbers,
     attention::Attention,
     patch::Patch,
+    windows::Windows,
 }
 
 /// How records are shown whose experiment is not in the list: as those of subgraphs, which any measurement is of.

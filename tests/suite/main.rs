@@ -37,3 +37,4 @@ mod statistics;
 mod steps;
 mod study;
 mod tokenizers;
+mod windows;
