@@ -357,7 +357,13 @@ impl<'g> Ranked<'g> {
         let Some(claimed) = self.claimed else {
             return "the claimed window and its complement were not both measured".to_owned();
         };
-        let name = |cell: &Tested| layers(&cell.m).unwrap_or_default();
+        let name = |cell: &Tested| {
+            let layers = layers(&cell.m).unwrap_or_default();
+            match seen(&cell.m).is_some_and(|seen| seen.count == 1) {
+                true => format!("layer {layers}"),
+                false => format!("layers {layers}"),
+            }
+        };
         let of = |cell: &Tested| faithfulness(&cell.m);
         let mut others = self.windows.clone();
         others.retain(|cell| cell.m.address() != claimed.m.address());
@@ -374,14 +380,16 @@ impl<'g> Ranked<'g> {
                 words::listed(&tied, MOST_LISTED)
             ),
         };
+        others.retain(|other| Self::kept(other) != Self::kept(claimed));
         // The first of equals.
         let best = others.iter().rev().max_by_key(|cell| Self::kept(cell));
-        let best = best.map_or(String::new(), |best| {
-            format!(
-                "; of the others layers {} keep most: {}",
+        let best = best.map_or(String::new(), |best| match Self::kept(best) {
+            0 => "; no other one keeps any".to_owned(),
+            _ => format!(
+                "; of the others most is kept by {}: {}",
                 name(best),
                 of(best)
-            )
+            ),
         });
         let complement = self.complement.map_or(String::new(), |cell| {
             format!(
@@ -393,7 +401,7 @@ impl<'g> Ranked<'g> {
             .of_sets()
             .map_or(String::new(), |text| format!("; {text}"));
         format!(
-            "of {} windows the claimed one, layers {}, has rank {rank}, {alone}: it keeps {} of the right answers{best}{complement}{sets}",
+            "of {} windows the claimed one, {}, has rank {rank}, {alone}: it keeps {} of the right answers{best}{complement}{sets}",
             self.windows.len(),
             name(claimed),
             of(claimed)

@@ -396,7 +396,7 @@ fn average(values: &[f32]) -> Option<f64> {
 }
 
 /// The lower median.
-fn median(values: &[u32]) -> Option<u32> {
+pub(super) fn median(values: &[u32]) -> Option<u32> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     sorted.get(values.len().checked_sub(1)? / 2).copied()

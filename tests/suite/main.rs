@@ -21,6 +21,7 @@ mod html;
 mod hub;
 mod inference;
 mod kept;
+mod lens;
 mod matrix;
 mod origins;
 mod parity;

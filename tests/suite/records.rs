@@ -173,7 +173,8 @@ fn any_beginning_is_gone_on_with(
         "attention",
         "contexts",
         "patch",
-        "windows"
+        "windows",
+        "lens"
     )]
     verb: &str,
 ) {

@@ -18,9 +18,13 @@ use super::fixtures::{
 use super::program::{Words, af1, planted, stdout};
 
 /// A study of a planted model on few prompts of a style.
-fn of_plant(model: &str, plant: &Plant, style: &str) -> Study {
-    let digits = matches!(plant.route, Route::Digits { .. });
-    let operands = if digits { "44..=56" } else { "0..=12" };
+pub fn of_plant(model: &str, plant: &Plant, style: &str) -> Study {
+    let operands = match plant.route {
+        Route::Digits { .. } => "44..=56",
+        // What leaks is where a number lies among all: of few numbers that says little.
+        Route::Leak => "0..=99",
+        _ => "0..=12",
+    };
     let request = study::Request {
         asked: Asked {
             style: vec![style.to_owned()],
@@ -156,7 +160,7 @@ fn the_sentence_says_the_rank() {
     };
     let found = conclusion("planted-af1", "--controls 5");
     let due = "conclusion: symbolic A+B: of 7 windows the claimed one, layers 3–4, has rank 1, alone: it keeps 100/100 1.00 [.96, 1.00] \
-               of the right answers; of the others layers ";
+               of the right answers; ";
     assert!(found.starts_with(due), "{found}");
     assert!(
         found.contains("5 random sets of as many layers") && found.contains("and 0 of them keep"),
@@ -198,7 +202,7 @@ fn another_programs_graph_is_asked() {
         "windows --style symbolic --operation A+B --operands 0..=9 --wait 1 --transfer 1 --model";
     let text = stdout(af1(words).arg(file));
     assert!(
-        text.contains("of 3 windows the claimed one, layers 1"),
+        text.contains("of 3 windows the claimed one, layer 1,"),
         "{text}"
     );
 }
