@@ -273,16 +273,21 @@ fn grid(of: &[Reading]) -> Table {
         vec![column("layer", |row: &(usize, Row<'_>)| row.0.to_string())];
     for (i, of_run) in all.iter().enumerate() {
         let run = run(of_run[0]);
-        let number = |sought: &'_ str, what: &str, number: Number| {
-            let (title, sought) = (format!("{run}: {sought}{what}"), sought.to_owned());
-            column(title, move |row: &(usize, Row<'_>)| {
+        let number = |title: String, sought: &str, number: Number| {
+            let sought = sought.to_owned();
+            column(format!("{run}: {title}"), move |row: &(usize, Row<'_>)| {
                 row.1[i].map_or(Cell::words(""), |r| number.cell(r, LAST, &sought))
             })
         };
-        columns.push(number(ANSWER, " first choice", Number::First));
-        columns.push(number(ANSWER, ", probability", Number::Probability));
+        let first = |sought: &str| format!("{sought} is the first choice");
+        columns.push(number(first(ANSWER), ANSWER, Number::First));
+        columns.push(number(
+            "its probability".to_owned(),
+            ANSWER,
+            Number::Probability,
+        ));
         columns.push(column(
-            format!("{run}: {ANSWER}, median rank"),
+            format!("{run}: its median rank"),
             move |row: &(usize, Row<'_>)| {
                 row.1[i].map_or(Cell::words(""), |r| median(r, LAST, ANSWER))
             },
@@ -292,7 +297,7 @@ fn grid(of: &[Reading]) -> Table {
             .into_iter()
             .filter(|name| *name != ANSWER);
         for operand in operands.filter(|_| of_run[0].under.is_none()) {
-            columns.push(number(operand, " first choice", Number::First));
+            columns.push(number(first(operand), operand, Number::First));
         }
     }
     let title = format!(

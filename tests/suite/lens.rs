@@ -6,7 +6,7 @@ use af1::error::exit;
 use af1::experiment::Lens;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::measure::{Request, Sought, Spot, Way, prepare};
-use af1::model::planted::{Plant, Route};
+use af1::model::planted::{Digits, Plant, Route};
 use af1::prompt::{KeyedBy, Step};
 use af1::record::{Line, Reading, Row, Stands};
 use rstest::rstest;
@@ -38,9 +38,6 @@ fn due(plant: &Plant) -> usize {
         _ => plant.least_layers(),
     }
 }
-
-/// Of the answers of a model that makes mistakes, and of those that AF1 keeps where it keeps not all.
-const MOST: f64 = 0.5;
 
 /// It appears at the last token where it was planted and nowhere else, in AF1 likewise, and where no AF1 holds never there.
 #[test]
@@ -76,19 +73,19 @@ fn the_answer_appears_where_it_was_planted() {
                 assert_eq!(share, 0.0, "{what}");
                 continue;
             }
-            let at_the_end = |of: &&Reading| {
-                of.boundary == plant.layers
-                    && of.under == r.under
-                    && of.place.shape == r.place.shape
+            let makes_mistakes = match plant.route {
+                Route::Digits { by, .. } => by == Digits::Copy,
+                Route::Noisy { .. } => r.under.is_some(),
+                _ => false,
             };
-            let end = of_shape.iter().find(at_the_end).unwrap();
-            assert_eq!(share, answer(end, "last").first.value.unwrap(), "{what}");
-            if r.under.is_none() || truth.af1.is_some() {
-                assert!(share > MOST, "{what}: {share}");
-                held += 1;
-            } else {
+            if r.under.is_some() && truth.af1.is_none() {
                 assert!(share <= CHANCE, "{what}: {share}");
                 lost += 1;
+            } else if makes_mistakes {
+                assert!(share > CHANCE && share < 1.0, "{what}: {share}");
+            } else {
+                assert_eq!(share, 1.0, "{what}");
+                held += 1;
             }
         }
     }
