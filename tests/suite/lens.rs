@@ -7,12 +7,15 @@ use af1::experiment::Lens;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::measure::{Request, Sought, Spot, Way, prepare};
 use af1::model::planted::{Digits, Plant, Route};
-use af1::prompt::{KeyedBy, Step};
+use af1::prompt::{ContextsFrom, KeyedBy, Step};
 use af1::record::{Line, Reading, Row, Stands};
 use rstest::rstest;
 
-use super::fixtures::{CHANCE, build, json, load, path, planted_models, template};
+use super::fixtures::{
+    CHANCE, build, build_from, floats, json, load, path, planted_models, template,
+};
 use super::program::{Words, af1, planted, stdout};
+use super::real::{CLEAR_MARGIN, qwen};
 use super::windows::of_plant;
 
 /// The readings of lines at the first step of an answer.
@@ -229,3 +232,51 @@ fn lines_are_read_again() {
         [("0".to_owned(), 4), ("1".to_owned(), 4)]
     );
 }
+
+/// What the lens reads of Qwen at the last token, in the model and under AF1(16, 1), by PyTorch.
+#[test]
+fn readings_of_qwen_are_those_of_pytorch() {
+    let reference = json("reference/qwen25_coder_looks.json");
+    let plans = [Plan::af1(16, 1)];
+    let ablations = [ablation::CAMA];
+    let loaded = qwen();
+    let mut engine = loaded.1.lock().unwrap();
+    let set = build_from(
+        ContextsFrom::All,
+        &loaded.0,
+        &template("calculate", "A+B"),
+        0..=9,
+        0..=9,
+    );
+    let request = Request::new(&plans, &ablations);
+    let mut evaluation = prepare(&mut engine, set, &request, &[16]).unwrap();
+    for (run, under) in [("model", None), ("af1", Some((&plans[0], ablations[0])))] {
+        let due = reference["lens"][run].as_object().unwrap();
+        let mut boundaries: Vec<usize> = due.keys().map(|l| l.parse().unwrap()).collect();
+        boundaries.sort_unstable();
+        let glimpses = evaluation.read(&mut engine, &boundaries, under).unwrap();
+        for glimpse in glimpses {
+            for sought in Sought::all(2) {
+                let due = &due[&glimpse.boundary.to_string()][sought.name()];
+                let found = &glimpse.found[&(Spot::Last, sought)];
+                let what = format!("{run} resid.{} {sought:?}", glimpse.boundary);
+                let ranks: Vec<u32> = serde_json::from_value(due["ranks"].clone()).unwrap();
+                let near = floats(&due["near"]);
+                assert_eq!((found.len(), near.len()), (ranks.len(), ranks.len()));
+                for (i, (standing, rank)) in found.iter().zip(ranks).enumerate() {
+                    let clear = f64::from(near[i]) >= CLEAR_MARGIN;
+                    assert!(
+                        !clear || standing.rank == rank,
+                        "{what} prompt {i}: {standing:?}, not {rank}"
+                    );
+                }
+                let sum: f64 = found.iter().map(|of| f64::from(of.probability)).sum();
+                let apart = (sum / found.len() as f64 - due["probability"].as_f64().unwrap()).abs();
+                assert!(apart <= OF_QWEN, "{what}: {apart}");
+            }
+        }
+    }
+}
+
+/// The largest difference of a mean probability of Qwen from PyTorch: rounding of 24 layers in f32.
+const OF_QWEN: f64 = 1e-4;

@@ -5,17 +5,18 @@ use std::collections::BTreeMap;
 use af1::error::exit;
 use af1::experiment::Windows;
 use af1::intervene::{Estimator, Plan, Tail, ablation};
-use af1::measure::{Request, Way, prepare};
+use af1::measure::{Request, Way, evaluate, prepare};
 use af1::model::planted::{Plant, Route};
-use af1::prompt::{KeyedBy, Step};
+use af1::prompt::{ContextsFrom, KeyedBy, Step};
 use af1::record::{Line, Row};
 use af1::study::{self, Asked, Method, Study};
 use rstest::rstest;
 
 use super::fixtures::{
-    CHANCE, PARITY, build, distance, floats, json, load, path, planted_models, template,
+    CHANCE, PARITY, build, build_from, distance, floats, json, load, path, planted_models, template,
 };
 use super::program::{Words, af1, planted, stdout};
+use super::real::{CLEAR_MARGIN, qwen};
 
 /// A study of a planted model on few prompts of a style.
 pub fn of_plant(model: &str, plant: &Plant, style: &str) -> Study {
@@ -231,4 +232,49 @@ fn layers_apart_are_read_again() {
         }
     }
     assert!(apart > 4);
+}
+
+/// Right answers of Qwen in windows of one layer, prompt by prompt, by PyTorch; that of layer 16 keeps most by far.
+#[test]
+fn windows_of_qwen_are_those_of_pytorch() {
+    let reference = json("reference/qwen25_coder_looks.json");
+    let of_windows = reference["windows"].as_object().unwrap();
+    let wait = reference["wait"].as_u64().unwrap() as usize;
+    let firsts: Vec<usize> = of_windows
+        .keys()
+        .map(|first| first.parse().unwrap())
+        .collect();
+    let plan = |&first: &usize| Plan::transferring(wait.min(first), [first].into());
+    let plans: Vec<Plan> = firsts.iter().map(plan).collect();
+    let ablations = [ablation::CAMA];
+    let loaded = qwen();
+    let mut engine = loaded.1.lock().unwrap();
+    let set = build_from(
+        ContextsFrom::All,
+        &loaded.0,
+        &template("calculate", "A+B"),
+        0..=9,
+        0..=9,
+    );
+    let found = evaluate(&mut engine, set, &Request::new(&plans, &ablations)).unwrap();
+    let mut kept = BTreeMap::new();
+    for (cell, (first, of)) in found.cells.iter().zip(of_windows) {
+        let right: Vec<bool> = found.evaluation.correct(cell).collect();
+        let due = of["right"].as_str().unwrap();
+        let margins = floats(&of["margins"]);
+        assert_eq!((right.len(), margins.len()), (due.len(), due.len()));
+        for (i, (due, margin)) in due.chars().zip(margins).enumerate() {
+            let clear = f64::from(margin) >= CLEAR_MARGIN;
+            assert!(
+                !clear || right[i] == (due == '1'),
+                "layer {first}, prompt {i}"
+            );
+        }
+        kept.insert(first.as_str(), right.iter().filter(|right| **right).count());
+    }
+    let claimed = kept.remove("16").unwrap();
+    assert!(
+        kept.values().all(|others| 5 * others < claimed),
+        "{claimed} {kept:?}"
+    );
 }
