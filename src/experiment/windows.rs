@@ -153,7 +153,6 @@ impl Experiment for Windows {
 /// Different sets of so many layers that are no window, at most `most`, drawn by the seed.
 fn random_sets(layers: usize, size: usize, most: usize, seed: u64) -> Vec<BTreeSet<usize>> {
     let windows = (layers + 1).saturating_sub(size);
-    // More than are asked for are not counted.
     let mut sets = 1usize;
     for i in 0..size.min(layers - size) {
         sets = (sets.saturating_mul(layers - i) / (i + 1)).min(usize::MAX / 2);

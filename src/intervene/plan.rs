@@ -230,9 +230,8 @@ impl Plan {
         let tail = match &self.tail {
             Tail::Causal => 0,
             Tail::Af1 { .. } => 1,
-            Tail::Pruned { .. } => 2,
+            Tail::Pruned { .. } | Tail::Apart { .. } => 2,
             Tail::Knockout { .. } => 3,
-            Tail::Apart { .. } => 4,
         };
         let [masking, size] = self.masking.order();
         let layers = match &self.tail {
