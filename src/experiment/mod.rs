@@ -38,6 +38,8 @@ list! {
     attention::Attention,
     patch::Patch,
     peek::Peek,
+    windows::Windows,
+    lens::Lens,
 }
 
 /// How records are shown whose experiment is not in the list: as those of subgraphs, which any measurement is of.

@@ -10,7 +10,7 @@ use crate::kit::words::about::{
     NOTHING_TO_KEEP, all_counts, baseline, faithfulness, heading, template,
 };
 use crate::kit::words::columns::{accurate, estimate, faithful, joined, logits, said, shares};
-use crate::kit::words::{SEE_TABLE, each_group, each_template};
+use crate::kit::words::{self, SEE_TABLE, each_group, each_template};
 use crate::kit::{Block, Drawing, Estimate, Figure, Table};
 use crate::record::{Group, Kind, Measurement, Sweep};
 use crate::{Error, Result};
@@ -113,7 +113,7 @@ impl View for Shown {
             let least = rest.min_by_key(|m| m.counts.correct_given_base);
             let must = format!(
                 "less than half of the right answers stay when the last token sees no other in layers {}",
-                listed(&lost)
+                words::listed(&lost, MOST_LISTED)
             );
             match (lost.is_empty(), least) {
                 _ if group.first().counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
@@ -141,15 +141,6 @@ const HALF: f64 = 0.5;
 /// The most that a sentence lists.
 const MOST_LISTED: usize = 12;
 
-/// The first of some layers, and how many more there are.
-fn listed(layers: &[String]) -> String {
-    let shown = &layers[..layers.len().min(MOST_LISTED)];
-    match layers.len() - shown.len() {
-        0 => shown.join(", "),
-        more => format!("{} and {more} more", shown.join(", ")),
-    }
-}
-
 /// A table a template, a row a knock-out.
 pub fn tables(sweep: &Sweep) -> impl Iterator<Item = Block> {
     sweep.groups.iter().map(|group| {
@@ -165,12 +156,7 @@ pub fn tables(sweep: &Sweep) -> impl Iterator<Item = Block> {
 
 /// The layers of a knock-out: `7..=7` is layer 7.
 fn layers(m: &Measurement) -> String {
-    let range = m.subject.knockout_layers().unwrap_or_default();
-    match range.split_once("..=") {
-        Some((first, last)) if first == last => first.to_owned(),
-        Some((first, last)) => format!("{first}–{last}"),
-        None => range,
-    }
+    words::layers(&m.subject.knockout_layers().unwrap_or_default())
 }
 
 fn figure(group: &Group) -> Figure {

@@ -12,4 +12,4 @@ mod plan;
 pub use ablation::Ablation;
 pub use estimate::{Contexts, Estimator, Means, Moments};
 pub use masking::{BLOCKED, Cut, Mask, Masking, Technique, sees};
-pub use plan::{Head, Plan, Tail, layer_range};
+pub use plan::{Head, Plan, Tail, layer_range, layer_ranges};

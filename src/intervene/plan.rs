@@ -77,6 +77,12 @@ pub enum Tail {
         /// The heads that compute alone.
         without: BTreeSet<Head>,
     },
+    /// AF1 in which other layers transfer than those behind the boundary: the last token sees the others in these, and every token is
+    /// alone in all others. [`Plan::transferring`] makes it.
+    Apart {
+        /// The transfer layers, none before the boundary.
+        layers: BTreeSet<usize>,
+    },
     /// In the first `layers` layers the last token sees no other token but position 0; the others run as in the model
     /// itself.
     Knockout {
@@ -91,6 +97,7 @@ impl Tail {
         match self {
             Self::Causal | Self::Knockout { .. } => None,
             Self::Af1 { transfer } | Self::Pruned { transfer, .. } => Some(*transfer),
+            Self::Apart { layers } => Some(layers.len()),
         }
     }
 
@@ -99,6 +106,7 @@ impl Tail {
         match self {
             Self::Causal => 0,
             Self::Af1 { transfer } | Self::Pruned { transfer, .. } => *transfer,
+            Self::Apart { layers } => layers.len(),
             Self::Knockout { layers } => *layers,
         }
     }
@@ -141,6 +149,15 @@ impl Plan {
         Self::new(wait, Tail::Pruned { transfer, without })
     }
 
+    /// Every token waits to `wait`; the last one sees the others in these layers, none of which is before it, and nowhere else. AF1 where
+    /// they follow the boundary.
+    pub fn transferring(wait: usize, layers: BTreeSet<usize>) -> Self {
+        match layers.iter().copied().eq(wait..wait + layers.len()) {
+            true => Self::af1(wait, layers.len()),
+            false => Self::new(wait, Tail::Apart { layers }),
+        }
+    }
+
     /// The last token sees no other token in layers `from .. from + layers`.
     pub fn knockout(from: usize, layers: usize) -> Self {
         Self::new(from, Tail::Knockout { layers })
@@ -161,13 +178,18 @@ impl Plan {
 
     /// The mask of a layer at or after the boundary.
     pub fn mask(&self, layer: usize) -> Mask {
-        let inside = layer < self.wait + self.tail.span();
+        let inside = match &self.tail {
+            Tail::Apart { layers } => layers.contains(&layer),
+            tail => layer < self.wait + tail.span(),
+        };
         match &self.tail {
             Tail::Causal => Mask::Causal,
             Tail::Knockout { .. } if inside => Mask::Knockout,
             Tail::Knockout { .. } => Mask::Causal,
-            Tail::Af1 { .. } | Tail::Pruned { .. } if !inside => Mask::SelfPeek(self.masking),
-            Tail::Af1 { .. } => Mask::Peek(self.masking),
+            Tail::Af1 { .. } | Tail::Pruned { .. } | Tail::Apart { .. } if !inside => {
+                Mask::SelfPeek(self.masking)
+            }
+            Tail::Af1 { .. } | Tail::Apart { .. } => Mask::Peek(self.masking),
             Tail::Pruned { without, .. } => {
                 let here = without.iter().filter(|head| head.layer == layer);
                 let heads: Vec<usize> = here.map(|head| head.head).collect();
@@ -187,6 +209,13 @@ impl Plan {
             Tail::Causal => format!("waiting {wait}"),
             Tail::Knockout { layers } => format!("knockout {wait} {layers}"),
             Tail::Af1 { transfer } => format!("af1 {wait} {transfer} {masking}"),
+            Tail::Apart { layers } => {
+                let layers: Vec<String> = layers.iter().map(ToString::to_string).collect();
+                format!(
+                    "waiting {wait} transfer at [{}] {masking}",
+                    layers.join(" ")
+                )
+            }
             Tail::Pruned { transfer, without } => {
                 let heads: Vec<String> = without.iter().map(ToString::to_string).collect();
                 let heads = heads.join(" ");
@@ -195,23 +224,51 @@ impl Plan {
         }
     }
 
-    /// Where the plan stands among others: by boundary, then what follows it, then the number of its layers, then the masking.
+    /// Where the plan stands among others: by boundary, then what follows it, then the number of its layers, or the first
+    /// where they stand apart, then the masking.
     pub fn order(&self) -> [usize; 5] {
         let tail = match &self.tail {
             Tail::Causal => 0,
             Tail::Af1 { .. } => 1,
-            Tail::Pruned { .. } => 2,
+            Tail::Pruned { .. } | Tail::Apart { .. } => 2,
             Tail::Knockout { .. } => 3,
         };
         let [masking, size] = self.masking.order();
-        [self.wait, tail, self.tail.span(), masking, size]
+        let layers = match &self.tail {
+            Tail::Apart { layers } => layers.first().copied().unwrap_or(0),
+            tail => tail.span(),
+        };
+        [self.wait, tail, layers, masking, size]
+    }
+
+    /// The first layer of an AF1 behind those that transfer.
+    pub fn transferred(&self) -> usize {
+        match &self.tail {
+            Tail::Apart { layers } => layers.last().map_or(self.wait, |last| last + 1),
+            tail => self.wait + tail.span(),
+        }
     }
 
     /// Whether the model has the layers that the plan needs.
     pub fn fits(&self, layers: usize) -> bool {
-        self.wait
-            .checked_add(self.tail.span())
-            .is_some_and(|end| end <= layers)
+        match &self.tail {
+            Tail::Apart { layers: these } => these.iter().all(|l| (self.wait..layers).contains(l)),
+            tail => self
+                .wait
+                .checked_add(tail.span())
+                .is_some_and(|end| end <= layers),
+        }
+    }
+}
+
+/// Layers as they are printed: ranges, `3..=4, 7..=7`; `none` where there are none.
+pub fn layer_ranges(layers: &BTreeSet<usize>) -> String {
+    let all: Vec<usize> = layers.iter().copied().collect();
+    let ranges = all.chunk_by(|a, b| a + 1 == *b);
+    let ranges: Vec<String> = ranges.map(|of| layer_range(of[0], of.len())).collect();
+    match ranges.is_empty() {
+        true => layer_range(0, 0),
+        false => ranges.join(", "),
     }
 }
 
@@ -267,6 +324,12 @@ mod tests {
             (Plan::waiting(3), None, "waiting 3"),
             (Plan::af1(3, 2), Some(2), "af1 3 2 abp"),
             (Plan::knockout(3, 2), None, "knockout 3 2"),
+            (Plan::transferring(3, [3, 4].into()), Some(2), "af1 3 2 abp"),
+            (
+                Plan::transferring(3, [4, 7].into()),
+                Some(2),
+                "waiting 3 transfer at [4 7] abp",
+            ),
             (pruned, Some(2), "pruned 3 2 window-2 without [L3H1 L4H0]"),
         ];
         for (plan, transfer, words) in plans {
@@ -288,6 +351,20 @@ mod tests {
         let plan = Plan::knockout(3, 2);
         let masks: Vec<Mask> = (3..6).map(|layer| plan.mask(layer)).collect();
         assert_eq!(masks, [Mask::Knockout, Mask::Knockout, Mask::Causal]);
+    }
+
+    #[test]
+    fn layers_that_transfer_may_stand_apart() {
+        let plan = Plan::transferring(3, [4, 5, 7].into());
+        let peeking: Vec<usize> = (3..9)
+            .filter(|&l| plan.mask(l) == Mask::Peek(ABP))
+            .collect();
+        assert_eq!((peeking, plan.transferred()), (vec![4, 5, 7], 8));
+        assert_eq!(plan.mask(6), Mask::SelfPeek(ABP));
+        assert!(plan.fits(8) && !plan.fits(7) && !Plan::transferring(3, [2].into()).fits(8));
+        assert_eq!(Plan::af1(3, 2).transferred(), 5);
+        assert_eq!(layer_ranges(&[4, 5, 7].into()), "4..=5, 7..=7");
+        assert_eq!(layer_ranges(&BTreeSet::new()), "none");
     }
 
     #[test]

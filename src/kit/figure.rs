@@ -1,5 +1,7 @@
 //! Figures.
 
+use crate::record::Weight;
+
 /// A picture: its title, what is to be seen for those who do not see it, and what is drawn.
 #[derive(Clone, Debug)]
 pub struct Figure {
@@ -86,6 +88,16 @@ pub struct Map {
     pub rows: Vec<String>,
     /// Row by row: the share and its text; `None` where there is none.
     pub cells: Vec<Vec<Option<(f64, String)>>>,
+}
+
+impl From<Weight> for Estimate {
+    fn from(of: Weight) -> Self {
+        Self {
+            value: of.mean,
+            low: of.low,
+            high: of.high,
+        }
+    }
 }
 
 impl Estimate {

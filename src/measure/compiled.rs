@@ -100,7 +100,7 @@ pub fn trace(
 ) -> Result<Trace> {
     let rows = Rows::new(replaced)?;
     let (wait, layers) = (plan.wait, engine.layers());
-    let transfer = plan.tail.transfer().expect("it compiles");
+    let until = plan.transferred();
     let mut run = Compiled {
         engine,
         rows: &rows,
@@ -120,7 +120,7 @@ pub fn trace(
                 .collect();
             ndarray::stack(Axis(0), &of).expect("they have one shape")
         };
-        if layer < wait + transfer {
+        if layer < until {
             let others = others.view::<Ix3>()?;
             for t in 1..last {
                 let of = rows
@@ -135,14 +135,11 @@ pub fn trace(
         if layer == layers {
             break;
         }
-        stream = if layer < wait + transfer {
-            let made = run.others(layer, &mut others, &at, &bias)?;
-            Rc::new(run.peek(layer, &stream, made.as_ref(), &plan.mask(layer))?)
-        } else {
-            let bias = run.alone_bias(&[last])?;
-            let at = positions(stream.shape()[0], last..last + 1)?;
-            Rc::new(run.alone(layer, &stream, &at, &bias)?.0)
+        let made = match layer < until {
+            true => run.others(layer, &mut others, &at, &bias)?,
+            false => None,
         };
+        stream = Rc::new(run.next(layer, &stream, made.as_ref(), &plan.mask(layer))?);
     }
     Ok(trace)
 }
@@ -168,8 +165,10 @@ pub struct Compiled<'a> {
 pub struct Transferred {
     /// By layer, the keys and values of the rows that the last tokens look at, if there are any.
     pub tables: Vec<Option<KeysValues>>,
-    /// By boundary, the streams of the last tokens, `[prompt, 1, d_model]`.
+    /// By boundary, the streams of the last tokens, `[prompt, 1, d_model]`, if every layer up to there transfers.
     pub trunk: Vec<Rc<Tensor>>,
+    /// The same if none does, as far as that was needed.
+    alone: Vec<Rc<Tensor>>,
 }
 
 /// What the last tokens of a plan begin to compute alone with.
@@ -198,9 +197,9 @@ struct Member {
     rows: usize,
 }
 
-/// How many layers of a plan transfer.
+/// How many layers behind the boundary of a plan the last of them ends that transfers.
 fn transfer_of(plan: &Plan) -> usize {
-    plan.tail.transfer().expect("it compiles")
+    plan.transferred() - plan.wait
 }
 
 impl Compiled<'_> {
@@ -215,18 +214,19 @@ impl Compiled<'_> {
         };
         let wait = plans[first].wait;
         let most = chosen.iter().map(|&i| transfer_of(plans[i])).max();
-        let transferred = self.transfer(wait, most.unwrap_or(0))?;
+        let mut transferred = self.transfer(wait, most.unwrap_or(0))?;
         let mut starts = Vec::new();
         for &i in chosen {
-            starts.push(self.start(i, plans[i], &transferred)?);
+            starts.push(self.start(i, plans[i], &mut transferred)?);
         }
         starts.sort_by_key(|start| start.layer);
         let pool = self.compute_alone(wait, starts)?;
         self.answers(plans, &pool, done)
     }
 
-    /// Where a plan of that index begins to compute alone: what is pruned leaves the trunk at its first layer without all heads.
-    fn start(&mut self, index: usize, plan: &Plan, from: &Transferred) -> Result<Start> {
+    /// Where a plan of that index begins to compute alone for good: what is pruned leaves the trunk at its first layer without all heads,
+    /// and what transfers later than behind the boundary was alone until then.
+    fn start(&mut self, index: usize, plan: &Plan, from: &mut Transferred) -> Result<Start> {
         let wait = plan.wait;
         let until = wait + transfer_of(plan);
         let stream = match &plan.tail {
@@ -238,6 +238,15 @@ impl Compiled<'_> {
                 for layer in fork..until {
                     let (mask, table) = (plan.mask(layer), &from.tables[layer - wait]);
                     stream = Rc::new(self.peek(layer, &stream, table.as_ref(), &mask)?);
+                }
+                stream
+            }
+            Tail::Apart { layers } => {
+                let first = layers.first().map_or(until, |layer| *layer);
+                let mut stream = self.alone_to(first - wait, wait, from)?;
+                for layer in first..until {
+                    let (mask, table) = (plan.mask(layer), &from.tables[layer - wait]);
+                    stream = Rc::new(self.next(layer, &stream, table.as_ref(), &mask)?);
                 }
                 stream
             }
@@ -347,7 +356,43 @@ impl Compiled<'_> {
             trunk.push(Rc::new(next));
             tables.push(made);
         }
-        Ok(Transferred { tables, trunk })
+        Ok(Transferred {
+            tables,
+            alone: vec![trunk[0].clone()],
+            trunk,
+        })
+    }
+
+    /// The streams of the last tokens that were alone in so many layers from `wait` on.
+    fn alone_to(
+        &mut self,
+        layers: usize,
+        wait: usize,
+        from: &mut Transferred,
+    ) -> Result<Rc<Tensor>> {
+        while from.alone.len() <= layers {
+            let done = from.alone.len() - 1;
+            let stream = from.alone[done].clone();
+            let next = self.next(wait + done, &stream, None, &Mask::SelfPeek(self.by))?;
+            from.alone.push(Rc::new(next));
+        }
+        Ok(from.alone[layers].clone())
+    }
+
+    /// A layer of the last tokens, which look at the rows of their prompts where the mask shows them these.
+    fn next(
+        &mut self,
+        layer: usize,
+        stream: &Tensor,
+        table: Option<&KeysValues>,
+        mask: &Mask,
+    ) -> Result<Tensor> {
+        if !matches!(mask, Mask::SelfPeek(_)) {
+            return self.peek(layer, stream, table, mask);
+        }
+        let bias = self.alone_bias(&[self.pos - 1])?;
+        let at = positions(stream.shape()[0], self.pos - 1..self.pos)?;
+        Ok(self.alone(layer, stream, &at, &bias)?.0)
     }
 
     /// Runs a layer on the rows of tokens that are not the last, if there are any; returns their keys and values.

@@ -232,7 +232,7 @@ fn score(logits: &[f32], answers: &[u32], reference: &Reference) -> Score {
 
 /// How many tokens stand before the right answer with the largest logit, `right`, plus one: those that are larger, and of equal
 /// ones those that come first, so that exactly what is predicted has rank 1. No right answer is larger than the largest one.
-fn rank(logits: &[f32], answers: &[u32], right: f32) -> u32 {
+pub(super) fn rank(logits: &[f32], answers: &[u32], right: f32) -> u32 {
     let largest = answers.iter().map(|&token| token as usize);
     let at = largest.filter(|&token| logits[token] == right).min();
     let count = |logits: &[f32], before: fn(f32, f32) -> bool| {
@@ -290,7 +290,7 @@ fn maximum(x: &[f32]) -> f32 {
 }
 
 /// `ln sum exp(x)`.
-fn normaliser(x: &[f32]) -> f64 {
+pub(super) fn normaliser(x: &[f32]) -> f64 {
     let most = maximum(x);
     let mut sums = [0.0f64; 8];
     exps(x, most, |part| {
@@ -353,7 +353,7 @@ fn rows<'a>(logits: &ArrayView2<'a, f32>) -> Vec<&'a [f32]> {
 }
 
 /// One result a row, the rows shared out among the machine's threads.
-fn in_parallel<T: Send>(rows: usize, of: impl Fn(usize) -> T + Sync) -> Vec<T> {
+pub(super) fn in_parallel<T: Send>(rows: usize, of: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let share = rows.div_ceil(threads).max(1);
     if rows < 2 * threads {

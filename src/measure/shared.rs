@@ -17,7 +17,7 @@ use crate::runtime::{Engine, Tensor};
 pub fn shares(engine: &Engine, plan: &Plan, biases: &Biases) -> bool {
     let plain = match plan.tail {
         Tail::Causal | Tail::Knockout { .. } => true,
-        Tail::Af1 { .. } | Tail::Pruned { .. } => false,
+        Tail::Af1 { .. } | Tail::Pruned { .. } | Tail::Apart { .. } => false,
     };
     plain && biases.prefix().is_some() && engine.takes_keys_values()
 }

@@ -9,7 +9,7 @@ use super::verdict::corrected;
 use super::whole::whole;
 use super::{
     Failure, HeadAttention, Kind, Line, Measurement, Outcome, OverDraws, Patched, PruningOrder,
-    Row, over_draws, pooled,
+    Reading, Row, over_draws, pooled,
 };
 use crate::stats::{self, Inference, Proportion};
 
@@ -37,6 +37,8 @@ pub struct Sweep {
     pub heads: Vec<HeadAttention>,
     /// What swapped residuals do, boundary by boundary.
     pub patches: Vec<Patched>,
+    /// What the lens reads, boundary by boundary.
+    pub readings: Vec<Reading>,
     /// What could not be measured.
     pub failures: Vec<Failure>,
     /// The templates together, where there are several styles: see [`pooled`].
@@ -180,12 +182,13 @@ impl Sweep {
 
     fn of(name: &str, lines: &[&Line]) -> Self {
         let (mut cells, mut heads, mut patches) = (Vec::new(), Vec::new(), Vec::new());
-        let mut failures = Vec::new();
+        let (mut readings, mut failures) = (Vec::new(), Vec::new());
         for line in lines {
             match &line.row {
                 Row::Measured(m) => cells.push((**m).clone()),
                 Row::Attention(a) => heads.push((**a).clone()),
                 Row::Patched(p) => patches.push((**p).clone()),
+                Row::Reading(r) => readings.push((**r).clone()),
                 Row::Failed(f) => failures.push((**f).clone()),
                 _ => {}
             }
@@ -203,6 +206,7 @@ impl Sweep {
             groups,
             heads,
             patches,
+            readings,
             failures,
             pools: tested(pools),
             whole: tested(whole),

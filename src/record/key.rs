@@ -29,6 +29,10 @@ impl std::fmt::Display for Key<'_> {
         write!(f, "{} {}", self.0.address().template(), subject.ablation)?;
         let wait = subject.wait();
         match (subject.transfer(), &subject.plan.tail) {
+            (Some(_), Tail::Apart { .. }) => {
+                let layers = subject.transfer_layers().unwrap_or_default();
+                write!(f, " waiting to {wait}, transfer in {layers}")?;
+            }
             (Some(transfer), _) => write!(f, " AF1({wait}, {transfer})")?,
             (None, Tail::Knockout { .. }) => {
                 let layers = subject.knockout_layers().unwrap_or_default();

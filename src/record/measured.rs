@@ -9,7 +9,7 @@ use super::{
     Provenance, Scores, Subject, Test, Weight, Wrong, judge, tests,
 };
 use crate::file::sha256_bytes;
-use crate::intervene::{Estimator, Head, Tail};
+use crate::intervene::{Estimator, Head, Plan, Tail};
 use crate::measure::{Attended, Cell, Compared, Evaluation};
 use crate::prompt::{PromptSet, Step, Tokenizer};
 use crate::stats::{Inference, discordant};
@@ -134,14 +134,14 @@ impl Facts {
         let right: Vec<bool> = evaluation.correct(cell).collect();
         let empty: Option<Vec<bool>> = empty.map(|empty| evaluation.correct(empty).collect());
         let counts = self.counts(evaluation, &right, empty.as_deref());
-        let transfer = cell.plan.tail.transfer();
+        let guess = |(wait, k)| cell.plan == Plan::af1(wait, k).with(cell.plan.masking);
         Measurement {
             place: Place::default(),
             experiment: match cell.plan.tail {
                 Tail::Causal => Kind::WAITING,
                 Tail::Knockout { .. } => Kind::NECESSITY,
                 Tail::Pruned { .. } => Kind::HEADS,
-                Tail::Af1 { .. } => run.experiment.clone(),
+                Tail::Af1 { .. } | Tail::Apart { .. } => run.experiment.clone(),
             },
             subject: subject(evaluation, run, cell),
             counts,
@@ -150,7 +150,7 @@ impl Facts {
                 inference: run.inference,
                 claim: run.claim,
                 level: run.level,
-                guess: transfer.is_some_and(|k| run.guess == Some((cell.plan.wait, k))),
+                guess: run.guess.is_some_and(guess),
                 p_base_above_constant: self.p_base_above_constant,
                 p_above_empty: (empty.as_ref()).map(|empty| about.greater(&right, empty)),
                 p_pass: None,
@@ -427,7 +427,7 @@ fn average(values: &[f32]) -> Option<f64> {
 }
 
 /// The lower median.
-fn median(values: &[u32]) -> Option<u32> {
+pub(super) fn median(values: &[u32]) -> Option<u32> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable();
     sorted.get(values.len().checked_sub(1)? / 2).copied()

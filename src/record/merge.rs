@@ -27,7 +27,7 @@ impl<'l> Extent<'l> {
         match &line.row {
             // Pruning ends where nothing is left to prune.
             Row::Measured(m) if m.subject.pruning.is_some() => self.open = true,
-            Row::Measured(_) | Row::Attention(_) | Row::Patched(_) => {
+            Row::Measured(_) | Row::Attention(_) | Row::Patched(_) | Row::Reading(_) => {
                 of_template.insert(at.cell);
             }
             Row::Failed(failure) if failure.ablation.is_some() => {

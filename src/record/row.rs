@@ -2,6 +2,7 @@
 
 use super::{
     Address, Checked, Conclusion, Failure, Gated, HeadAttention, Kind, Measurement, Patched, Place,
+    Reading,
 };
 
 /// What a line is about.
@@ -13,6 +14,8 @@ pub enum Row {
     Attention(Box<HeadAttention>),
     /// What swapped residuals do at a boundary.
     Patched(Box<Patched>),
+    /// What the lens reads at a boundary.
+    Reading(Box<Reading>),
     /// A template that could not be evaluated, or an ablation that is not defined on it.
     Failed(Box<Failure>),
     /// The answer of a gate.
@@ -32,6 +35,7 @@ impl Row {
             Self::Measured(m) => Some(&m.place),
             Self::Attention(a) => Some(&a.place),
             Self::Patched(p) => Some(&p.place),
+            Self::Reading(r) => Some(&r.place),
             Self::Failed(f) => Some(&f.place),
             _ => None,
         }
@@ -43,6 +47,7 @@ impl Row {
             Self::Measured(m) => Some(&mut m.place),
             Self::Attention(a) => Some(&mut a.place),
             Self::Patched(p) => Some(&mut p.place),
+            Self::Reading(r) => Some(&mut r.place),
             Self::Failed(f) => Some(&mut f.place),
             _ => None,
         }
@@ -54,6 +59,7 @@ impl Row {
             Self::Measured(m) => Some(m.address()),
             Self::Attention(a) => Some(a.address()),
             Self::Patched(p) => Some(p.address()),
+            Self::Reading(r) => Some(r.address()),
             Self::Failed(f) => Some(f.address()),
             _ => None,
         }
@@ -65,6 +71,7 @@ impl Row {
             Self::Measured(m) => Some(&m.experiment),
             Self::Attention(a) => Some(&a.experiment),
             Self::Patched(p) => Some(&p.experiment),
+            Self::Reading(r) => Some(&r.experiment),
             Self::Failed(f) => Some(&f.experiment),
             _ => None,
         }
@@ -76,6 +83,7 @@ impl Row {
             Self::Measured(m) => Some(&m.subject.model),
             Self::Attention(a) => Some(&a.model),
             Self::Patched(p) => Some(&p.model),
+            Self::Reading(r) => Some(&r.model),
             Self::Failed(f) => Some(&f.model),
             _ => None,
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::intervene::{Estimator, Head, Plan, Tail, Technique, layer_range};
+use crate::intervene::{Estimator, Head, Plan, Tail, Technique, layer_range, layer_ranges};
 use crate::measure::{Draw, Part};
 
 /// What a measurement is of: a template of a model under an intervention, and how it was made.
@@ -66,9 +66,20 @@ impl Subject {
         self.plan.tail.transfer()
     }
 
-    /// The layers that transfer, as an inclusive range; `none` where `K` is 0.
+    /// The layers that transfer, as an inclusive range, or as several where they stand apart; `none` where `K` is 0.
     pub fn transfer_layers(&self) -> Option<String> {
-        self.transfer().map(|k| layer_range(self.plan.wait, k))
+        match &self.plan.tail {
+            Tail::Apart { layers } => Some(layer_ranges(layers)),
+            tail => tail.transfer().map(|k| layer_range(self.plan.wait, k)),
+        }
+    }
+
+    /// The layers that transfer where they do not follow the boundary.
+    pub fn transfers_apart(&self) -> Option<&BTreeSet<usize>> {
+        match &self.plan.tail {
+            Tail::Apart { layers } => Some(layers),
+            _ => None,
+        }
     }
 
     /// The layers that are knocked out, as an inclusive range.

@@ -132,13 +132,14 @@ mod tests {
     use crate::intervene::Plan;
     use crate::measure::Draw;
     use crate::record::{
-        Counts, HeadAttention, Kind, Measurement, Patched, PatchedPosition, Place, Row, Scores,
-        Subject, Test, Verdict, Weight,
+        Counts, HeadAttention, Kind, Measurement, Patched, PatchedPosition, Place, Reading, Row,
+        Scores, Stands, Subject, Test, Verdict, Weight,
     };
     use crate::stats::Proportion;
 
-    /// Records of an experiment of `a-model`: a measurement with a verdict, a head, and a swapped residual.
-    fn records(kind: &Kind) -> [Line; 3] {
+    /// Records of an experiment of `a-model`: a measurement with a verdict, a head, a swapped residual, and what is read
+    /// from one.
+    fn records(kind: &Kind) -> [Line; 4] {
         let head = HeadAttention {
             place: Place {
                 sweep: "0".into(),
@@ -156,6 +157,17 @@ mod tests {
             model: "a-model".into(),
             positions: [(1, PatchedPosition::default())].into(),
             ..Patched::default()
+        };
+        let reading = Reading {
+            place: head.place.clone(),
+            experiment: kind.clone(),
+            model: "a-model".into(),
+            lens: [(
+                "last".to_owned(),
+                [("answer".to_owned(), Stands::default())].into(),
+            )]
+            .into(),
+            ..Reading::default()
         };
         let measurement = Measurement {
             experiment: kind.clone(),
@@ -200,7 +212,8 @@ mod tests {
         };
         let head = Row::Attention(Box::new(head));
         let patched = Row::Patched(Box::new(patched));
-        [Row::Measured(Box::new(measurement)), head, patched].map(Line::new)
+        let reading = Row::Reading(Box::new(reading));
+        [Row::Measured(Box::new(measurement)), head, patched, reading].map(Line::new)
     }
 
     #[test]

@@ -34,6 +34,12 @@ fn plans(wait: usize, transfer: usize, layers: usize) -> Vec<Plan> {
     plans.push(Plan::af1(wait, layers - wait));
     plans.push(Plan::pruned(wait, transfer, first));
     plans.push(Plan::pruned(wait, transfer, later));
+    let apart = [
+        vec![wait + 1],
+        vec![wait, wait + transfer],
+        vec![wait + 1, layers - 1],
+    ];
+    plans.extend(apart.map(|layers| Plan::transferring(wait, layers.into_iter().collect())));
     plans.extend([0, wait, layers].map(Plan::waiting));
     plans.extend([0, wait].map(|from| Plan::knockout(from, 2)));
     for name in ["no-sink", "value-zero"] {
@@ -141,6 +147,7 @@ fn family_answers_the_same_compiled(family: &str) {
     let mut plans = vec![of(0, 0), of(0, 1), of(0, 2), of(1, 0), of(1, 1)];
     plans.extend([0, 1, model.sizes.layers].map(Plan::waiting));
     plans.push(Plan::knockout(0, 1));
+    plans.push(Plan::transferring(0, [1].into()));
     for name in ["no-sink", "value-zero"] {
         plans.push(of(0, 1).with(Technique::named(name).unwrap()));
     }

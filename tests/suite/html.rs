@@ -92,6 +92,23 @@ fn every_number_of_the_records_is_on_the_page() {
             }
             continue;
         }
+        if experiment == "lens" {
+            for (spot, found) in row["lens"].as_object().unwrap() {
+                for (sought, stands) in found.as_object().unwrap() {
+                    for field in [
+                        "first/value",
+                        "probability/mean",
+                        "rank/mean",
+                        "median_rank",
+                    ] {
+                        let value = stands.pointer(&format!("/{field}")).unwrap();
+                        let field = format!("lens.{spot}.{sought}.{}", field.replace('/', "."));
+                        check(&field, value.to_string());
+                    }
+                }
+            }
+            continue;
+        }
         for field in ["faithfulness", "accuracy"] {
             check(field, raw(record, field).unwrap());
         }
@@ -100,7 +117,7 @@ fn every_number_of_the_records_is_on_the_page() {
             check("paired.accuracy_difference", difference.to_string());
         }
         if let Some(outcome) = row["verdict"]["outcome"].as_str() {
-            let with_verdicts = ["af1", "transfer", "alternatives", "discover"];
+            let with_verdicts = ["af1", "transfer", "alternatives", "discover", "windows"];
             assert!(
                 with_verdicts.contains(&&*experiment),
                 "{experiment} has a verdict"
@@ -111,9 +128,13 @@ fn every_number_of_the_records_is_on_the_page() {
     assert_eq!(seen.len(), experiments().len(), "{seen:?}");
     // What a picture is there for is there: a map for each of two maskings and three ablations, and of each of two templates one of
     // waiting, two of transfer, one of necessity, of heads, of alternatives and of contexts, three of attention, two of
-    // swapped residuals.
+    // swapped residuals, one of windows and one of their complement, one of the lens at each of three
+    // tokens and one of its probabilities.
     let pictures = page.matches("<svg role=\"img\" aria-label=").count();
-    assert_eq!(pictures, 2 * 3 + 2 * (1 + 2 + 1 + 1 + 1 + 1 + 3 + 2));
+    assert_eq!(
+        pictures,
+        2 * 3 + 2 * (1 + 2 + 1 + 1 + 1 + 1 + 3 + 2 + 1 + 1 + 3 + 1)
+    );
     assert_eq!(page.matches("<figcaption>").count(), pictures);
     assert_eq!(page, html(&lines(&text)), "equal records make equal bytes");
     for elsewhere in ["http://", "https://", "<script", "@import", "url(", "src="] {

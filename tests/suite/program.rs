@@ -120,6 +120,8 @@ const EXPERIMENTS: &[&str] = &[
     "contexts --numbers 1,3 --draws 2",
     "attention",
     "patch --change A --pairs 20 --layer 0,4,8",
+    "windows --transfer-at 2..=4 --controls 2",
+    "lens --layer 0,3,8",
 ];
 
 /// Every experiment that the program has: those verbs whose cells can be split into shards.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use super::fixtures::{build_from, ints, json, load, one, path, smollm2, template};
 
 /// Where the two largest logits of the reference are closer than this, either may be the answer: those of two implementations differ.
-const CLEAR_MARGIN: f64 = 1e-3;
+pub const CLEAR_MARGIN: f64 = 1e-3;
 
 pub type Loaded = Arc<(Model, Mutex<Engine>)>;
 

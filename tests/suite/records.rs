@@ -166,7 +166,17 @@ fn a_finished_sweep_is_not_measured_again(
 /// A run that was stopped anywhere goes on there: the record is cut after any line, and within the next one.
 #[rstest]
 fn any_beginning_is_gone_on_with(
-    #[values("waiting", "transfer", "heads", "attention", "contexts", "patch")] verb: &str,
+    #[values(
+        "waiting",
+        "transfer",
+        "heads",
+        "attention",
+        "contexts",
+        "patch",
+        "windows",
+        "lens"
+    )]
+    verb: &str,
 ) {
     let folder = tempfile::tempdir().unwrap();
     let (path, expected) = whole(verb, folder.path());

@@ -6,6 +6,7 @@ pub mod options;
 mod plans;
 mod pruning;
 mod recover;
+mod stands;
 mod unit;
 mod view;
 
@@ -14,5 +15,6 @@ pub use entry::{Around, Ask, Entry, Given};
 pub use plans::{Plans, knockout_windows, knockouts_upward, subgraphs, waiting};
 pub use pruning::{Order, Pruning, fairness, random_sets};
 pub use recover::{Found, recover, recover_on};
+pub use stands::{Number, counted, median, stands};
 pub use unit::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
 pub use view::{View, kinds};

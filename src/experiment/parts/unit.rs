@@ -4,7 +4,7 @@ use crate::intervene::{Ablation, Plan};
 use crate::measure::{Evaluation, Request, prepare};
 use crate::prompt::{self, PromptSet, Step};
 use crate::record::{
-    CellName, Failure, HeadAttention, Kind, Line, Measurement, Patched, Place, Row, Run,
+    CellName, Failure, HeadAttention, Kind, Line, Measurement, Patched, Place, Reading, Row, Run,
 };
 use crate::runtime::Engine;
 use crate::{Error, Result};
@@ -200,6 +200,12 @@ impl<'a> Workbench<'a> {
     pub fn patched_line(&self, mut patched: Patched, cell: &CellName) -> Line {
         patched.place = self.seat.place(cell);
         Line::new(Row::Patched(Box::new(patched)))
+    }
+
+    /// The line of what the lens reads.
+    pub fn reading_line(&self, mut reading: Reading, cell: &CellName) -> Line {
+        reading.place = self.seat.place(cell);
+        Line::new(Row::Reading(Box::new(reading)))
     }
 
     /// The line of a cell whose ablation cannot be made on the template.

@@ -37,5 +37,7 @@ pub fn kinds(sweep: &Sweep) -> Vec<&str> {
     let of_cells = sweep.measurements().map(|m| m.experiment.name());
     let of_heads = sweep.heads.first().map(|head| head.experiment.name());
     let of_patches = sweep.patches.first().map(|p| p.experiment.name());
-    distinct(of_cells.chain(of_heads).chain(of_patches))
+    let of_readings = sweep.readings.first().map(|r| r.experiment.name());
+    let of_others = of_heads.into_iter().chain(of_patches).chain(of_readings);
+    distinct(of_cells.chain(of_others))
 }

@@ -49,6 +49,26 @@ pub fn each_group(sweep: &Sweep, sentence: impl Fn(&Group) -> String) -> Vec<Str
     sweep.groups.iter().map(named).collect()
 }
 
+/// The first of some names, at most so many, and how many more there are.
+pub fn listed(names: &[String], most: usize) -> String {
+    let shown = names[..names.len().min(most)].join(", ");
+    match names.len().saturating_sub(most) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Ranges of layers as they are read: `7..=7` is 7, and `3..=4, 7..=7` is 3–4, 7.
+pub fn layers(ranges: &str) -> String {
+    let of = |range: &str| match range.split_once("..=") {
+        Some((first, last)) if first == last => first.to_owned(),
+        Some((first, last)) => format!("{first}–{last}"),
+        None => range.to_owned(),
+    };
+    let ranges: Vec<String> = ranges.split(", ").map(of).collect();
+    ranges.join(", ")
+}
+
 /// A section for every template: what it is measured against, its pictures and tables, and its counts.
 pub fn each_template(sweep: &Sweep, blocks: impl Fn(&Group) -> Vec<Block>) -> Vec<Block> {
     let section = |group: &Group| {

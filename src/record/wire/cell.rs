@@ -1,5 +1,7 @@
 //! The line of a cell.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use super::super::measured::finite;
@@ -51,6 +53,8 @@ pub struct Cell {
     wait: usize,
     transfer: Option<usize>,
     transfer_layers: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    transfer_at: Option<BTreeSet<usize>>,
     knockout_layers: Option<String>,
     pruned_heads: Option<Vec<String>>,
     pruning: Option<PruningOrder>,
@@ -191,6 +195,7 @@ impl From<&Measurement> for Cell {
             wait: subject.wait(),
             transfer: subject.transfer(),
             transfer_layers: subject.transfer_layers(),
+            transfer_at: subject.transfers_apart().cloned(),
             knockout_layers: subject.knockout_layers(),
             pruned_heads: heads.map(|heads| heads.iter().map(ToString::to_string).collect()),
             pruning: subject.pruning,
@@ -341,6 +346,16 @@ impl Cell {
     /// The plan, of which a line has the parts.
     fn plan(&self) -> Result<Plan, String> {
         let tail = match (self.transfer, &self.pruned_heads, &self.knockout_layers) {
+            (Some(transfer), None, None) if self.transfer_at.is_some() => {
+                let layers = self.transfer_at.clone().unwrap_or_default();
+                if layers.len() != transfer || layers.first().is_some_and(|&l| l < self.wait) {
+                    return Err(format!(
+                        "transfer_at {layers:?}: expected {transfer} layers, none before {}",
+                        self.wait
+                    ));
+                }
+                Tail::Apart { layers }
+            }
             (Some(transfer), None, None) => Tail::Af1 { transfer },
             (Some(transfer), Some(heads), None) => Tail::Pruned {
                 transfer,

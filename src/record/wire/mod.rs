@@ -5,6 +5,7 @@ mod bits;
 mod cell;
 mod lines;
 mod patched;
+mod reading;
 mod schema_2;
 mod stratum;
 
@@ -22,6 +23,7 @@ pub(super) fn write(row: &Row) -> String {
         Row::Measured(m) => text(&cell::Cell::from(&**m)),
         Row::Attention(a) => text(&lines::Head::from(&**a)),
         Row::Patched(p) => text(&patched::Swapped::from(&**p)),
+        Row::Reading(r) => text(&reading::Read::from(&**r)),
         Row::Failed(f) => text(&lines::Failed::from(&**f)),
         Row::Gate(g) => text(&lines::Gated::from(&**g)),
         Row::Selfcheck(s) => text(&lines::Checked::from(&**s)),
@@ -101,6 +103,7 @@ fn row(value: Value) -> Result<Row, String> {
         _ if has("error") => Row::Failed(Box::new(line::<lines::Failed>(value)?.try_into()?)),
         _ if has("weights") => Row::Attention(Box::new(line::<lines::Head>(value)?.try_into()?)),
         _ if has("patched") => Row::Patched(Box::new(line::<patched::Swapped>(value)?.try_into()?)),
+        _ if has("lens") => Row::Reading(Box::new(line::<reading::Read>(value)?.try_into()?)),
         _ => Row::Measured(Box::new(line::<cell::Cell>(value)?.try_into()?)),
     })
 }
@@ -118,6 +121,7 @@ mod tests {
         Cell(Box<cell::Cell>),
         Head(lines::Head),
         Swapped(Box<patched::Swapped>),
+        Read(Box<reading::Read>),
         Failed(lines::Failed),
         Gate(lines::Gated),
         Selfcheck(lines::Checked),

@@ -9,7 +9,11 @@ fn models(sweep: &Sweep) -> impl Iterator<Item = &str> {
     let of_cells = sweep.measurements().map(|m| m.subject.model.as_str());
     let of_heads = sweep.heads.iter().map(|a| a.model.as_str());
     let of_patches = sweep.patches.iter().map(|p| p.model.as_str());
-    of_cells.chain(of_heads).chain(of_patches)
+    let of_readings = sweep.readings.iter().map(|r| r.model.as_str());
+    of_cells
+        .chain(of_heads)
+        .chain(of_patches)
+        .chain(of_readings)
 }
 
 /// The models of all sweeps, by name.
@@ -35,7 +39,8 @@ pub fn title(sweep: &Sweep) -> String {
 fn about(sweep: &Sweep) -> String {
     let of_heads = sweep.heads.first().map(|head| head.inference);
     let of_patches = || sweep.patches.first().map(|patched| patched.inference);
-    match of_heads.or_else(of_patches) {
+    let of_readings = || sweep.readings.first().map(|reading| reading.inference);
+    match of_heads.or_else(of_patches).or_else(of_readings) {
         Some(inference) if sweep.groups.is_empty() => {
             format!("95% intervals about {}", inference.words())
         }
@@ -44,11 +49,15 @@ fn about(sweep: &Sweep) -> String {
 }
 
 /// Under what the lines of a sweep were measured.
-fn provenances(sweep: &Sweep) -> impl Iterator<Item = &Provenance> {
+pub fn provenances(sweep: &Sweep) -> impl Iterator<Item = &Provenance> {
     let of_cells = sweep.measurements().map(|m| &m.provenance);
     let of_heads = sweep.heads.iter().map(|a| &a.provenance);
     let of_patches = sweep.patches.iter().map(|p| &p.provenance);
-    of_cells.chain(of_heads).chain(of_patches)
+    let of_readings = sweep.readings.iter().map(|r| &r.provenance);
+    of_cells
+        .chain(of_heads)
+        .chain(of_patches)
+        .chain(of_readings)
 }
 
 /// The layers of its model.
@@ -56,10 +65,12 @@ fn layers(sweep: &Sweep) -> usize {
     let mut of_cells = sweep.measurements().map(|m| m.subject.layers);
     let of_heads = || sweep.heads.first().map(|a| a.layers);
     let of_patches = || sweep.patches.first().map(|p| p.layers);
+    let of_readings = || sweep.readings.first().map(|r| r.layers);
     of_cells
         .next()
         .or_else(of_heads)
         .or_else(of_patches)
+        .or_else(of_readings)
         .unwrap_or(0)
 }
 
@@ -68,7 +79,9 @@ fn prompts(sweep: &Sweep) -> String {
     let of_cells = || sweep.measurements().map(|m| m.counts.prompts);
     let of_heads = || sweep.heads.iter().map(|a| a.prompts);
     let of_patches = || sweep.patches.iter().map(|p| p.pairs);
-    let all = || of_cells().chain(of_heads()).chain(of_patches());
+    let of_readings = || sweep.readings.iter().map(|r| r.prompts);
+    let of_others = || of_heads().chain(of_patches()).chain(of_readings());
+    let all = || of_cells().chain(of_others());
     match (all().min(), all().max()) {
         (Some(least), Some(most)) if least == most => least.to_string(),
         (Some(least), Some(most)) => format!("{least} to {most}"),

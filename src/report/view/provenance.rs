@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::overview;
 use crate::kit::{Table, column};
 use crate::record::{Findings, Provenance, Sweep};
 
@@ -32,10 +33,7 @@ pub fn fields(p: &Provenance) -> Vec<Field> {
 pub fn tables(findings: &Findings<'_>) -> Vec<Table> {
     let mut all: Vec<(&Provenance, Vec<&Sweep>)> = Vec::new();
     for sweep in &findings.sweeps {
-        let of_cells = sweep.measurements().map(|m| &m.provenance);
-        let of_heads = sweep.heads.iter().map(|a| &a.provenance);
-        let of_patches = sweep.patches.iter().map(|p| &p.provenance);
-        for p in of_cells.chain(of_heads).chain(of_patches) {
+        for p in overview::provenances(sweep) {
             match all.iter_mut().find(|(known, _)| *known == p) {
                 Some((_, sweeps)) if sweeps.iter().any(|known| known.name == sweep.name) => {}
                 Some((_, sweeps)) => sweeps.push(sweep),

@@ -1,0 +1,499 @@
+//! Is the claimed window special: transfer in any window of as many layers, apart from how long tokens wait, and in sets of layers that are
+//! drawn; a row and a bar for every window, and its rank among its equals.
+//!
+//! Under a window of K layers from `s` on every token waits to `W`, or to `s` where that is earlier, because what the last token has seen
+//! before it is replaced is lost. From there on the last token sees the others in the layers `s .. s + K`, and every token is alone in all
+//! other layers. The window from `W` on is AF1(W, K). A set of layers that are no window is measured in the same way, from its first layer.
+//!
+//! The complement of AF1 is the model without what AF1 leaves of it: nothing is replaced, and the last token sees the others everywhere
+//! but in the claimed window. Where tokens wait as in AF1 what is left of it are the layers behind the window.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
+
+use super::parts::options::{AblationName, Layers, OneSubgraph};
+use super::parts::{Ask, Entry, Experiment, Given, Plans, Unit, View};
+use crate::intervene::{Ablation, Plan, Tail, ablation};
+use crate::kit::words::about::{
+    NOTHING_TO_KEEP, all_counts, baseline, faithfulness, heading, template,
+};
+use crate::kit::words::columns::{
+    accurate, estimate, faithful, joined, logits, said, shares, verdict, wait,
+};
+use crate::kit::words::{self, SEE_TABLE, each_group, each_template};
+use crate::kit::{Block, Drawing, Estimate, Figure, Table};
+use crate::record::{Group, Kind, Measurement, Sweep, Tested};
+use crate::{Error, Result};
+
+/// The kind of its records.
+const KIND: Kind = Kind::new("windows");
+
+/// The verb, its line in the help, and how its records are shown.
+pub const ENTRY: Entry = Entry::of::<Options>(
+    "windows",
+    "Is the claimed window special? Transfer in every other one, in random layers, everywhere but there",
+    &Shown,
+);
+
+/// Random sets at most: a row each.
+const MOST_SETS: i64 = 1000;
+
+/// The options of the verb.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    #[command(flatten)]
+    subgraph: OneSubgraph,
+    /// What replaces the residual stream of waiting tokens
+    #[arg(long, value_name = "NAME", default_value = "cama")]
+    ablation: AblationName,
+    /// First layers of the windows of K layers in which the last token sees others, apart from W; a number, list or range. The claimed
+    /// window, from W on, is measured in any case [default: every window]
+    #[arg(long, value_name = "LAYER,...")]
+    transfer_at: Option<Layers>,
+    /// Random sets of K layers that are no window, for comparison, drawn by --seed; as many as there are where that is fewer
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MOST_SETS))]
+    controls: u16,
+}
+
+impl Ask for Options {
+    fn experiment(&self, given: &Given<'_>) -> Result<Box<dyn Experiment>> {
+        let (wait, transfer) = self.subgraph.resolve(given.model)?;
+        let layers = given.model.sizes.layers;
+        if transfer == 0 {
+            let reason = "--transfer 0: a window has a layer at least; expected 1 or more";
+            return Err(Error::Usage(reason.to_owned()));
+        }
+        let last = layers - transfer;
+        let starts: BTreeSet<usize> = match &self.transfer_at {
+            None => (0..=last).collect(),
+            Some(Layers(starts)) => starts.iter().copied().collect(),
+        };
+        if let Some(start) = starts.iter().find(|start| **start > last) {
+            return Err(Error::Usage(format!(
+                "--transfer-at {start}: the model has {layers} layers; expected at most {last}, the first of the last {transfer}"
+            )));
+        }
+        let sets = random_sets(layers, transfer, self.controls.into(), given.seed);
+        if sets.is_empty() && self.controls > 0 {
+            return Err(Error::Usage(format!(
+                "--controls {}: every set of {transfer} of {layers} layers is a window; leave it out",
+                self.controls
+            )));
+        }
+        Ok(Box::new(Windows {
+            wait,
+            transfer,
+            layers,
+            starts,
+            sets,
+            ablation: self.ablation.0,
+        }))
+    }
+}
+
+/// AF1 with its transfer in every window, in other sets of layers, and everywhere but there.
+pub struct Windows {
+    /// `W`.
+    pub wait: usize,
+    /// `K`, at least 1.
+    pub transfer: usize,
+    /// Layers of the model.
+    pub layers: usize,
+    /// The first layers of the windows beside the claimed one, which begins at `wait`.
+    pub starts: BTreeSet<usize>,
+    /// Other sets of layers.
+    pub sets: Vec<BTreeSet<usize>>,
+    /// What replaces the residual stream of waiting tokens.
+    pub ablation: &'static dyn Ablation,
+}
+
+impl Windows {
+    /// Transfer in these layers: every token waits to `W`, or to the first of them.
+    fn plan(&self, layers: BTreeSet<usize>) -> Plan {
+        let first = layers.first().copied().unwrap_or(self.wait);
+        Plan::transferring(self.wait.min(first), layers)
+    }
+}
+
+impl Experiment for Windows {
+    fn kind(&self) -> Kind {
+        KIND
+    }
+
+    fn words(&self) -> String {
+        format!("the window {} {}", self.wait, self.transfer)
+    }
+
+    fn units(&self) -> Vec<Box<dyn Unit + '_>> {
+        let end = self.wait + self.transfer;
+        let starts = self.starts.iter().copied().chain([self.wait]);
+        let windows = starts.map(|start| (start..start + self.transfer).collect());
+        let later: BTreeSet<usize> = (end..self.layers).collect();
+        let later = (!later.is_empty()).then_some(later);
+        let all = windows.chain(later).chain(self.sets.iter().cloned());
+        let mut plans: Vec<Plan> = Vec::new();
+        for plan in all.map(|layers| self.plan(layers)) {
+            if !plans.contains(&plan) {
+                plans.push(plan);
+            }
+        }
+        let mut units = Plans::by_wait(&plans, &[self.ablation]);
+        units.push(Box::new(Plans {
+            plans: vec![Plan::knockout(self.wait, self.transfer)],
+            ablations: vec![ablation::IDENTITY],
+        }));
+        units
+    }
+}
+
+/// Different sets of so many layers that are no window, at most `most`, drawn by the seed.
+fn random_sets(layers: usize, size: usize, most: usize, seed: u64) -> Vec<BTreeSet<usize>> {
+    let windows = (layers + 1).saturating_sub(size);
+    let mut sets = 1usize;
+    for i in 0..size.min(layers - size) {
+        sets = (sets.saturating_mul(layers - i) / (i + 1)).min(usize::MAX / 2);
+    }
+    let wanted = most.min(sets.saturating_sub(windows));
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut drawn: Vec<BTreeSet<usize>> = Vec::new();
+    while drawn.len() < wanted {
+        let mut all: Vec<usize> = (0..layers).collect();
+        all.shuffle(&mut random);
+        let set: BTreeSet<usize> = all.into_iter().take(size).collect();
+        if !is_window(&set) && !drawn.contains(&set) {
+            drawn.push(set);
+        }
+    }
+    drawn
+}
+
+fn is_window(layers: &BTreeSet<usize>) -> bool {
+    let first = layers.first().copied().unwrap_or(0);
+    layers.iter().copied().eq(first..first + layers.len())
+}
+
+/// What is shown of its records.
+pub struct Shown;
+
+impl View for Shown {
+    fn kind(&self) -> Kind {
+        KIND
+    }
+
+    fn question(&self) -> &'static str {
+        "Is the window in which the last token sees others special?"
+    }
+
+    fn summary(&self, sweep: &Sweep) -> Vec<Block> {
+        let sweep = &sweep.with_whole();
+        let mut blocks = vec![heading(sweep)];
+        blocks.extend(sweep.groups.iter().map(|group| Block::Table(table(group))));
+        blocks.push(Block::Note(all_counts(sweep)));
+        blocks
+    }
+
+    fn detail(&self, sweep: &Sweep) -> Vec<Block> {
+        let sweep = &sweep.with_whole();
+        each_template(sweep, |group| {
+            let layers = |m: &Measurement| layers(m).unwrap_or_default();
+            let mut columns = vec![said("transfer in layers", layers), wait()];
+            columns.extend(joined([shares(), logits(), vec![verdict()]]));
+            let title = format!("{}: windows", template(group.first()));
+            vec![
+                Block::Figure(figure(group)),
+                Block::Table(Table::of(title, &columns, &group.cells)),
+            ]
+        })
+    }
+
+    fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
+        let sweep = &sweep.with_whole();
+        each_group(sweep, |group| match group.first().counts.base_correct {
+            0 => NOTHING_TO_KEEP.to_owned(),
+            _ => Ranked::of(group).sentence(),
+        })
+    }
+}
+
+/// The layers in which the last token sees others: the first, how many, and whether they stand in a row.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    first: usize,
+    count: usize,
+    in_a_row: bool,
+}
+
+/// Where the last token sees others; `None` where that is not restricted to some layers.
+fn seen(m: &Measurement) -> Option<Seen> {
+    Some(match m.subject.transfers_apart() {
+        Some(layers) => Seen {
+            first: layers.first().copied()?,
+            count: layers.len(),
+            in_a_row: is_window(layers),
+        },
+        None => Seen {
+            first: m.subject.wait(),
+            count: m.subject.transfer()?,
+            in_a_row: true,
+        },
+    })
+}
+
+/// These layers in words: `16`, `3–4`, `0, 5–6`.
+fn layers(m: &Measurement) -> Option<String> {
+    Some(words::layers(&m.subject.transfer_layers()?))
+}
+
+/// The cells of a template by what they are.
+struct Ranked<'g> {
+    /// Windows of as many layers as the claimed one has, the claimed one among them, by their first layers.
+    windows: Vec<&'g Tested>,
+    /// The claimed one.
+    claimed: Option<&'g Tested>,
+    /// All layers behind it.
+    later: Option<&'g Tested>,
+    /// All layers but those of the claimed one, in the model itself.
+    complement: Option<&'g Tested>,
+    /// Layers that were drawn.
+    sets: Vec<&'g Tested>,
+}
+
+impl<'g> Ranked<'g> {
+    fn of(group: &'g Group) -> Self {
+        let mut found = Self {
+            windows: Vec::new(),
+            claimed: None,
+            later: None,
+            complement: None,
+            sets: Vec::new(),
+        };
+        // What is claimed is what the complement leaves out.
+        let complement = |cell: &'g Tested| match cell.m.subject.plan.tail {
+            Tail::Knockout { layers } => Some((cell, cell.m.subject.wait(), layers)),
+            _ => None,
+        };
+        let mut claim = None;
+        if let Some((cell, first, count)) = group.cells.iter().find_map(complement) {
+            found.complement = Some(cell);
+            claim = Some((first, count));
+        }
+        for cell in &group.cells {
+            match (seen(&cell.m), claim) {
+                (Some(seen), _) if !seen.in_a_row => found.sets.push(cell),
+                (Some(seen), Some((first, count))) if seen.count == count => {
+                    found.windows.push(cell);
+                    if seen.first == first {
+                        found.claimed = Some(cell);
+                    }
+                }
+                (Some(_), Some(_)) => found.later = Some(cell),
+                (Some(_), None) => found.windows.push(cell),
+                (None, _) => {}
+            }
+        }
+        found
+            .windows
+            .sort_by_key(|cell| seen(&cell.m).map(|seen| seen.first));
+        found
+    }
+
+    /// How many right answers a window keeps.
+    fn kept(cell: &Tested) -> usize {
+        cell.m.counts.correct_given_base
+    }
+
+    /// One more than the number of windows that keep more; `None` of what is no window.
+    fn rank(&self, m: &Measurement) -> Option<usize> {
+        let address = m.address();
+        let own = self
+            .windows
+            .iter()
+            .find(|cell| cell.m.address() == address)?;
+        let more = self
+            .windows
+            .iter()
+            .filter(|other| Self::kept(other) > Self::kept(own));
+        Some(1 + more.count())
+    }
+
+    /// What a cell is.
+    fn what(&self, m: &Measurement) -> &'static str {
+        let is = |cell: Option<&Tested>| cell.is_some_and(|cell| cell.m.address() == m.address());
+        match () {
+            () if is(self.claimed) => "the claimed window",
+            () if is(self.later) => "all behind it",
+            () if is(self.complement) => "all but the claimed window, nothing waits",
+            () => "a window",
+        }
+    }
+
+    /// The rows of a table, but for those of drawn sets.
+    fn rows(&self) -> Vec<&'g Tested> {
+        let others = [self.later, self.complement].into_iter().flatten();
+        self.windows.iter().copied().chain(others).collect()
+    }
+
+    /// How the drawn sets do beside the claimed window.
+    fn of_sets(&self) -> Option<String> {
+        let claimed = Self::kept(self.claimed?);
+        let mut kept: Vec<usize> = self.sets.iter().map(|cell| Self::kept(cell)).collect();
+        kept.sort_unstable();
+        let (most, median) = (kept.last()?, kept[kept.len() / 2]);
+        let as_many = kept.iter().filter(|kept| **kept >= claimed).count();
+        Some(format!(
+            "{} random sets of as many layers: the median keeps {median}, the most that one keeps is {most}, and {as_many} of them keep \
+             as many right answers as the claimed window",
+            kept.len()
+        ))
+    }
+
+    /// The rank of the claimed window among its equals.
+    fn sentence(&self) -> String {
+        let Some(claimed) = self.claimed else {
+            return "the claimed window and its complement were not both measured".to_owned();
+        };
+        let name = |cell: &Tested| {
+            let layers = layers(&cell.m).unwrap_or_default();
+            match seen(&cell.m).is_some_and(|seen| seen.count == 1) {
+                true => format!("layer {layers}"),
+                false => format!("layers {layers}"),
+            }
+        };
+        let of = |cell: &Tested| faithfulness(&cell.m);
+        let mut others = self.windows.clone();
+        others.retain(|cell| cell.m.address() != claimed.m.address());
+        let rank = self.rank(&claimed.m).unwrap_or(1);
+        let tied = others
+            .iter()
+            .filter(|other| Self::kept(other) == Self::kept(claimed));
+        let tied: Vec<String> = tied.map(|cell| name(cell)).collect();
+        let alone = match tied.len() {
+            0 => "alone".to_owned(),
+            n => format!(
+                "tied with {n} other{} ({})",
+                if n == 1 { "" } else { "s" },
+                words::listed(&tied, MOST_LISTED)
+            ),
+        };
+        others.retain(|other| Self::kept(other) != Self::kept(claimed));
+        // The first of equals.
+        let best = others.iter().rev().max_by_key(|cell| Self::kept(cell));
+        let best = best.map_or(String::new(), |best| match Self::kept(best) {
+            0 => "; no other one keeps any".to_owned(),
+            _ => format!(
+                "; of the others most is kept by {}: {}",
+                name(best),
+                of(best)
+            ),
+        });
+        let complement = self.complement.map_or(String::new(), |cell| {
+            format!(
+                "; the model without it, in which nothing waits, keeps {}",
+                of(cell)
+            )
+        });
+        let sets = self
+            .of_sets()
+            .map_or(String::new(), |text| format!("; {text}"));
+        format!(
+            "of {} windows the claimed one, {}, has rank {rank}, {alone}: it keeps {} of the right answers{best}{complement}{sets}",
+            self.windows.len(),
+            name(claimed),
+            of(claimed)
+        )
+    }
+}
+
+/// The most that a sentence lists.
+const MOST_LISTED: usize = 8;
+
+/// A row a window, then what is no window.
+fn table(group: &Group) -> Table {
+    let all = Ranked::of(group);
+    let layers = |m: &Measurement| match m.subject.knockout_layers() {
+        Some(_) => "all others".to_owned(),
+        None => layers(m).unwrap_or_default(),
+    };
+    let waits = |m: &Measurement| match m.subject.knockout_layers() {
+        Some(_) => String::new(),
+        None => m.subject.wait().to_string(),
+    };
+    let columns = [
+        said("layers", layers),
+        said("what they are", |m| all.what(m).to_owned()),
+        said("W", waits),
+        said("rank", |m| {
+            all.rank(m).map_or(String::new(), |rank| rank.to_string())
+        }),
+        faithful(),
+        accurate(),
+    ];
+    let title = format!(
+        "{}\nwhen tokens wait to W, and behind it the last token sees others in these layers and nowhere else",
+        baseline(group.first())
+    );
+    let mut table = Table::of(title, &columns, all.rows());
+    table.notes.extend(all.of_sets());
+    table
+}
+
+/// A bar for every window.
+fn figure(group: &Group) -> Figure {
+    let in_a_row = |m: &&Measurement| seen(m).is_some_and(|seen| seen.in_a_row);
+    let cells = group.cells.iter().map(|cell| &cell.m);
+    let mut windows: Vec<&Measurement> = cells.filter(in_a_row).collect();
+    windows.sort_by_key(|m| seen(m).map(|seen| (seen.first, seen.count)));
+    let bar = |m: &&Measurement| Some((layers(m)?, estimate(m)?));
+    let bars: Vec<(String, Estimate)> = windows.iter().filter_map(bar).collect();
+    Figure {
+        title: format!(
+            "{}: faithfulness when the last token sees others in these layers only",
+            template(group.first())
+        ),
+        described: format!("A bar for every window, with 95% intervals. {SEE_TABLE}"),
+        drawing: Drawing::Bars {
+            x: "layers in which it sees others".to_owned(),
+            y: "faithfulness".to_owned(),
+            bars,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn random_sets_are_no_windows() {
+        let drawn = random_sets(8, 2, 10, 1);
+        assert_eq!(drawn.len(), 10);
+        assert_eq!(drawn, random_sets(8, 2, 10, 1));
+        assert_ne!(drawn, random_sets(8, 2, 10, 2));
+        // As many as there are: 28 pairs less 7 windows.
+        let all: BTreeSet<BTreeSet<usize>> = random_sets(8, 2, 500, 1).into_iter().collect();
+        assert_eq!(all.len(), 21);
+        assert!(all.iter().all(|set| set.len() == 2 && !is_window(set)));
+        assert!(random_sets(8, 1, 5, 1).is_empty() && random_sets(8, 8, 5, 1).is_empty());
+        assert_eq!(random_sets(200, 100, 3, 1).len(), 3);
+    }
+
+    #[test]
+    fn tokens_wait_no_longer_than_to_the_window() {
+        let windows = Windows {
+            wait: 3,
+            transfer: 2,
+            layers: 8,
+            starts: (0..=6).collect(),
+            sets: Vec::new(),
+            ablation: ablation::CAMA,
+        };
+        let plan = |first: usize| windows.plan((first..first + 2).collect());
+        assert_eq!(plan(1), Plan::af1(1, 2));
+        assert_eq!(plan(3), Plan::af1(3, 2));
+        assert_eq!(plan(5), Plan::transferring(3, [5, 6].into()));
+    }
+}
