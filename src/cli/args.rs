@@ -219,7 +219,7 @@ impl ModelArgs {
 /// Which prompts.
 #[derive(Args, Clone, Debug)]
 pub struct PromptArgs {
-    /// A TOML file of styles, or `operations`, `expressions` or `four-shot` [default: the built-in ones]
+    /// A TOML file of styles, or `operations`, `expressions`, `paraphrases` or `four-shot` [default: the built-in ones]
     #[arg(long, value_name = "FILE")]
     pub styles: Option<PathBuf>,
     /// Styles, or `all` [default: the model's preset, or all in the file]

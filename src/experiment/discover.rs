@@ -5,9 +5,10 @@ use clap::Args;
 
 use super::parts::options::AblationName;
 use super::parts::{
-    Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench, discover, keeps_most,
+    Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench, choose_on_a_half,
     waiting,
 };
+use crate::Result;
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::about::{
     NOTHING_TO_KEEP, af1, all_counts, faithfulness, heading, notes, verdict,
@@ -18,10 +19,9 @@ use crate::kit::words::columns::{
 };
 use crate::kit::words::each_group;
 use crate::kit::{Block, Table};
-use crate::measure::{Part, Request};
-use crate::record::{CellName, Chosen, Kind, Line, Sweep, Tested, measure};
+use crate::measure::Part;
+use crate::record::{CellName, Chosen, Kind, Sweep, Tested};
 use crate::stats::Criterion;
-use crate::{Error, Result};
 
 /// The kind of its records.
 const KIND: Kind = Kind::new("discover");
@@ -87,32 +87,9 @@ impl Unit for Choice {
     }
 
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
-        let (request, claim) = (bench.request, bench.run.claim);
-        let part = |part| Request { part, ..request };
-        let mut choose = bench.prepare(&part(Part::Development), bench.waits)?;
-        let criterion = Criterion::of_choice(choose.base_right(), claim);
-        let engine = &mut *bench.engine;
-        let found = discover(engine, &mut choose, self.ablation, claim, criterion)?;
-        let chosen = match found.holds {
-            Some(holds) => Some(holds),
-            None => keeps_most(engine, &mut choose, self.ablation)?,
-        };
-        let (wait, transfer) = chosen
-            .ok_or_else(|| Error::Usage("a model of one layer has no AF1 to choose".to_owned()))?;
-        let plans = [Plan::af1(wait, transfer)];
-        let report = bench.prepare(&part(Part::HeldOut), &[wait])?;
-        let mut lines: Vec<Line> = Vec::new();
-        for (mut evaluation, cell) in [choose, report].into_iter().zip(&todo.cells) {
-            let compared = evaluation.compare(bench.engine, &plans, &[self.ablation])?;
-            let measured = measure(&evaluation, bench.run, compared.cells());
-            lines.extend(measured.into_iter().map(|mut m| {
-                m.choice = Some(Chosen {
-                    by: criterion,
-                    holds: found.holds.is_some(),
-                });
-                bench.line(m, cell)
-            }));
-        }
+        let measured = choose_on_a_half(bench, self.ablation, bench.request.seed)?;
+        let cells = measured.into_iter().zip(&todo.cells);
+        let lines = cells.map(|(m, cell)| bench.line(m, cell)).collect();
         emit.whole(lines, todo)
     }
 }

@@ -34,6 +34,7 @@ list! {
     heads::HeadPruning,
     alternatives::Alternatives,
     discover::Choice,
+    stability::Stability,
     contexts::ContextNumbers,
     attention::Attention,
     patch::Patch,

@@ -13,7 +13,9 @@ use crate::intervene::{Ablation, Plan, Technique, sees};
 use crate::kit::words::about::{
     NOTHING_TO_KEEP, all_counts, baseline, faithfulness, heading, template,
 };
-use crate::kit::words::columns::{accurate, estimate, faithful, joined, logits, said, shares};
+use crate::kit::words::columns::{
+    accurate, estimate, faithful, joined, logits, said, shares, verdict,
+};
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
 use crate::kit::{Block, Drawing, Estimate, Figure, Table};
 use crate::measure::with_references;
@@ -247,7 +249,7 @@ impl View for Shown {
         let sweep = &sweep.with_whole();
         each_template(sweep, |group| {
             let mut columns = vec![said("the last token sees", seen), said("masked by", masked)];
-            columns.extend(joined([shares(), logits()]));
+            columns.extend(joined([shares(), logits(), vec![verdict()]]));
             let title = format!("{}: what the last token sees", template(group.first()));
             vec![
                 Block::Figure(figure(group)),

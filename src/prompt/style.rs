@@ -122,7 +122,7 @@ impl StyleWire {
 const BUILT_IN: &str = include_str!("../../fixtures/styles/builtin.toml");
 
 /// Files that are called by a name instead of a path.
-const NAMED: [(&str, &str); 3] = [
+const NAMED: [(&str, &str); 4] = [
     (
         "operations",
         include_str!("../../fixtures/styles/operations.toml"),
@@ -130,6 +130,10 @@ const NAMED: [(&str, &str); 3] = [
     (
         "expressions",
         include_str!("../../fixtures/styles/expressions.toml"),
+    ),
+    (
+        "paraphrases",
+        include_str!("../../fixtures/styles/paraphrases.toml"),
     ),
     (
         "four-shot",
@@ -144,7 +148,7 @@ impl Styles {
             .expect("the built-in style file is checked by a test")
     }
 
-    /// Reads a file of styles; `operations`, `expressions` and `four-shot` are built in, unless there is a file of that name.
+    /// Reads a file of styles; `operations`, `expressions`, `paraphrases` and `four-shot` are built in, unless there is a file of that name.
     ///
     /// # Errors
     /// A file that cannot be read, is not TOML of the right form, or holds a template that does not fit its operation.

@@ -38,6 +38,7 @@ mod records;
 mod said;
 mod schema;
 mod segments;
+mod stability;
 mod statistics;
 mod steps;
 mod study;

@@ -122,6 +122,8 @@ const EXPERIMENTS: &[&str] = &[
     "patch --change A --pairs 20 --layer 0,4,8",
     "windows --transfer-at 2..=4 --controls 2",
     "lens --layer 0,3,8",
+    "peek --window 2,4",
+    "stability --draws 2",
 ];
 
 /// Every experiment that the program has: those verbs whose cells can be split into shards.

@@ -1,11 +1,13 @@
 //! Choosing a subgraph by counts of right answers, and what plans keep of them.
 
 use super::plans::{knockout_windows, subgraphs, waiting};
-use crate::Result;
+use super::unit::Workbench;
 use crate::intervene::{Ablation, Plan};
-use crate::measure::Evaluation;
+use crate::measure::{Evaluation, Part, Request};
+use crate::record::{Chosen, Measurement, measure};
 use crate::runtime::Engine;
 use crate::stats::Criterion;
+use crate::{Error, Result};
 
 /// What was found on an evaluation that was prepared at every boundary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,6 +112,49 @@ pub fn share_under(
 ) -> Result<f64> {
     let share = shares(engine, evaluation, std::slice::from_ref(plan), ablation)?;
     Ok(share[0])
+}
+
+/// Chooses an AF1 on one half of the prompts, drawn by the seed, and measures it there and on the other half, which shares no operand with
+/// it: the one that holds, or where none does the one that keeps most.
+///
+/// # Errors
+/// Prompts that have no such halves; a model of one layer; as [`discover`].
+pub fn choose_on_a_half(
+    bench: &mut Workbench<'_>,
+    ablation: &'static dyn Ablation,
+    seed: u64,
+) -> Result<Vec<Measurement>> {
+    let (request, claim) = (bench.request, bench.run.claim);
+    let half = |part| Request {
+        part,
+        seed,
+        ..request
+    };
+    let mut choose = bench.prepare(&half(Part::Development), bench.waits)?;
+    let criterion = Criterion::of_choice(choose.base_right(), claim);
+    let engine = &mut *bench.engine;
+    let found = discover(engine, &mut choose, ablation, claim, criterion)?;
+    let chosen = match found.holds {
+        Some(holds) => Some(holds),
+        None => keeps_most(engine, &mut choose, ablation)?,
+    };
+    let (wait, transfer) = chosen
+        .ok_or_else(|| Error::Usage("a model of one layer has no AF1 to choose".to_owned()))?;
+    let plans = [Plan::af1(wait, transfer)];
+    let report = bench.prepare(&half(Part::HeldOut), &[wait])?;
+    let mut all = Vec::new();
+    for mut evaluation in [choose, report] {
+        let compared = evaluation.compare(bench.engine, &plans, &[ablation])?;
+        let measured = measure(&evaluation, bench.run, compared.cells());
+        all.extend(measured.into_iter().map(|mut m| {
+            m.choice = Some(Chosen {
+                by: criterion,
+                holds: found.holds.is_some(),
+            });
+            m
+        }));
+    }
+    Ok(all)
 }
 
 /// The layers whose knock-out, alone, keeps less than half of the right answers.

@@ -10,7 +10,9 @@ mod stands;
 mod unit;
 mod view;
 
-pub use choosing::{Discovered, choose, discover, keeps_most, needed_layers, share_under};
+pub use choosing::{
+    Discovered, choose, choose_on_a_half, discover, keeps_most, needed_layers, share_under,
+};
 pub use entry::{Around, Ask, Entry, Given};
 pub use plans::{Plans, knockout_windows, knockouts_upward, subgraphs, waiting};
 pub use pruning::{Order, Pruning, fairness, random_sets};

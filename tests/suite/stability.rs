@@ -1,0 +1,109 @@
+//! AF1 chosen on many halves of the operands: what was planted is chosen on all of them, and one draw is what `discover` finds.
+
+use std::collections::BTreeMap;
+
+use rstest::rstest;
+use serde_json::Value;
+
+use super::program::{af1, json_lines, stdout};
+
+/// How often every `(W, K)` is chosen.
+fn chosen(rows: &[Value]) -> BTreeMap<(u64, u64), usize> {
+    let mut found = BTreeMap::new();
+    for row in rows.iter().filter(|row| row["part"] == "development") {
+        let number = |field: &str| row[field].as_u64().unwrap();
+        *found
+            .entry((number("wait"), number("transfer")))
+            .or_insert(0) += 1;
+    }
+    found
+}
+
+/// What was planted is found on every half, whichever operands it has.
+#[rstest]
+#[case("planted-af1", (3, 2))]
+#[case("planted-heads", (3, 2))]
+#[case("planted-late", (5, 2))]
+#[case("planted-spread", (3, 5))]
+fn what_was_planted_is_chosen_on_every_half(#[case] model: &str, #[case] planted: (u64, u64)) {
+    let run = format!(
+        "stability --model {model} --style symbolic --operation A+B --operands 0..=19 --draws 5"
+    );
+    let rows = json_lines(af1(&run));
+    assert_eq!(chosen(&rows), [(planted, 5)].into());
+    let held_out = rows.iter().filter(|row| row["part"] == "held-out");
+    assert!(held_out.clone().all(|row| row["faithfulness"] == 1.0));
+    assert_eq!(held_out.count(), 5);
+}
+
+/// The draws are those of `discover` by the seed and the numbers after it, and differ from each other.
+#[test]
+fn a_draw_is_what_discover_finds() {
+    let of = "--model planted-noisy --style symbolic --operation A+B --operands 0..=19";
+    let rows = json_lines(af1(&format!("stability {of} --draws 2 --seed 5")));
+    for (draw, seed) in [(0, 5), (1, 6)] {
+        let alone = json_lines(af1(&format!("discover {of} --seed {seed}")));
+        for (i, row) in alone.iter().enumerate() {
+            let same = &rows[2 * draw + i];
+            for field in [
+                "part",
+                "wait",
+                "transfer",
+                "prompts",
+                "base_correct",
+                "correct",
+                "answers",
+            ] {
+                assert_eq!(row[field], same[field], "{field} of seed {seed}");
+            }
+        }
+    }
+    assert_ne!(rows[0]["prompts_sha256"], rows[2]["prompts_sha256"]);
+}
+
+/// A model that loses one answer in ten, which ones follows from the operands: the AF1 that was planted keeps most on every half, but
+/// it holds on some only, and what it keeps is spread.
+#[test]
+fn what_keeps_most_is_chosen_where_none_holds() {
+    let run = "stability --model planted-noisy --style symbolic --operation A+B --operands 0..=19 --draws 8";
+    let rows = json_lines(af1(run));
+    assert_eq!(chosen(&rows), [((3, 2), 8)].into());
+    let kept = |part: &str| -> Vec<f64> {
+        let of_part = rows.iter().filter(|row| row["part"] == part);
+        of_part
+            .map(|row| row["faithfulness"].as_f64().unwrap())
+            .collect()
+    };
+    // The interval of all of 100 prompts begins at .963, that of 99 of them at .946.
+    let holds = kept("development")
+        .into_iter()
+        .filter(|kept| *kept == 1.0)
+        .count();
+    assert!((1..8).contains(&holds), "{holds}");
+    let spread = kept("held-out");
+    assert!(
+        spread.iter().any(|kept| *kept < 0.9) && spread.iter().any(|kept| *kept > 0.9),
+        "{spread:?}"
+    );
+    let table = stdout(&mut af1(run));
+    let squeezed: String = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        squeezed.contains(&format!("| 3 | 2 | 8/8 | {holds} | ")),
+        "{squeezed}"
+    );
+    let said =
+        format!("AF1(3, 2) is chosen on 8 of 8 halves of the operands (it holds on {holds})");
+    assert!(squeezed.contains(&said), "{squeezed}");
+}
+
+/// Other wordings than `calculate` come with the program: at least ten, and every one of them finds what was planted.
+#[test]
+fn every_wording_finds_what_was_planted() {
+    let run = "stability --model planted-af1 --styles paraphrases --style all --operation A+B --operands 0..=9 --draws 1";
+    let rows = json_lines(af1(run));
+    let found = chosen(&rows);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let (at, wordings) = found.into_iter().next().unwrap();
+    assert_eq!(at, (3, 2));
+    assert!(wordings > 10, "{wordings}");
+}
