@@ -1,10 +1,15 @@
 //! Files of claims: TOML, read and checked as a whole.
 
+use std::collections::BTreeSet;
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::expected::{Bound, Expected, Is, Verdict};
+use super::rows::STRATUM;
 use super::{Claim, Confidence, Paper, Test};
 use crate::{Error, Result};
 
@@ -72,6 +77,20 @@ impl ExpectWire {
             self.below.map(Bound::Below),
         ];
         let bounds: Vec<Bound> = bounds.into_iter().flatten().collect();
+        let numbers = [self.at_least, self.at_most, self.above, self.below];
+        if let Some(number) = numbers.into_iter().flatten().find(|n| !n.is_finite()) {
+            return Err(format!(
+                "the bound {number}: expected a number that is finite"
+            ));
+        }
+        for name in self.rows.keys().chain(&self.field) {
+            let first = name.split('.').next().unwrap_or_default();
+            if !is_field(first) {
+                return Err(format!(
+                    "{first:?} is no field of a record (src/record/schema.md)"
+                ));
+            }
+        }
         let is = match (self.verdict, self.field, &bounds[..]) {
             (Some(VerdictWire::Pass), None, []) => Is::Verdict(Verdict::Pass),
             (Some(VerdictWire::Fail), None, []) => Is::Verdict(Verdict::Fail),
@@ -96,6 +115,17 @@ impl ExpectWire {
 impl ClaimWire {
     fn checked(self) -> Result<Claim, Vec<String>> {
         let mut problems = Vec::new();
+        let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if self.id.is_empty() || !self.id.chars().all(is_name) {
+            problems.push("expected an id of letters, digits and dashes".to_owned());
+        }
+        let words = self
+            .test
+            .iter()
+            .flat_map(|test| test.models.iter().chain([&test.command]));
+        if words.flat_map(|word| word.chars()).any(char::is_control) {
+            problems.push("expected no control characters in models and commands".to_owned());
+        }
         if self.test.is_empty() != self.not_run.is_some() {
             problems.push("expected either tests, or not_run with the reason".to_owned());
         }
@@ -133,20 +163,46 @@ impl ClaimWire {
     }
 }
 
+/// Whether records of any kind have a field of that name, or it tells a class of prompts.
+fn is_field(name: &str) -> bool {
+    /// The names of all fields in the schema of records.
+    static FIELDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
+        let schema = include_str!("../record/schema.json");
+        let schema = serde_json::from_str(schema).expect("a test writes the schema of records");
+        let mut names = BTreeSet::new();
+        add_fields(&schema, &mut names);
+        names
+    });
+    name == STRATUM || FIELDS.contains(name)
+}
+
+fn add_fields(schema: &Value, names: &mut BTreeSet<String>) {
+    match schema {
+        Value::Object(object) => {
+            let fields = object.get("properties").and_then(Value::as_object);
+            names.extend(fields.into_iter().flat_map(|fields| fields.keys().cloned()));
+            object.values().for_each(|value| add_fields(value, names));
+        }
+        Value::Array(all) => all.iter().for_each(|value| add_fields(value, names)),
+        _ => {}
+    }
+}
+
 /// The papers of the file at a path.
 ///
 /// # Errors
 /// A file that cannot be read, is not TOML of the right form, or has a claim that expects nothing.
 pub fn read(path: &Path) -> Result<Vec<Paper>> {
-    let size = std::fs::metadata(path).map_or(0, |data| data.len());
-    if size > MOST_BYTES {
+    let fail = |e| Error::reading(path, "file of claims", e);
+    let file = std::fs::File::open(path).map_err(fail)?;
+    let mut text = String::new();
+    let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
+    if read.map_err(fail)? as u64 > MOST_BYTES {
         return Err(Error::Claims {
             path: path.to_owned(),
-            reason: format!("it has {size} bytes; expected at most {MOST_BYTES}"),
+            reason: format!("it has more than {MOST_BYTES} bytes"),
         });
     }
-    let text =
-        std::fs::read_to_string(path).map_err(|e| Error::reading(path, "file of claims", e))?;
     parse(path, &text)
 }
 

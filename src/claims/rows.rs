@@ -41,7 +41,7 @@ impl Rows {
 }
 
 /// The field that tells a class of prompts.
-const STRATUM: &str = "stratum";
+pub(super) const STRATUM: &str = "stratum";
 
 /// The value at a path whose names are parted by dots.
 pub(super) fn at<'v>(row: &'v Value, path: &str) -> Option<&'v Value> {

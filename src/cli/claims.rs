@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{ModelArgs, RuntimeArgs};
+use super::args::RuntimeArgs;
 use super::experiment::Experiment;
 use super::output::{check_files, deliver};
 use crate::claims::{self, Answer, Claim, Paper, Rows, Test, Tested};
-use crate::model::{BosChoice, Preset, Supply};
+use crate::model::{Preset, Supply};
 use crate::{Error, Result, interrupt, report};
 
 #[derive(Args, Clone, Debug)]
@@ -56,6 +56,12 @@ impl Claims {
             ("--out", self.out.as_deref()),
             ("--record", self.record.as_deref()),
         ])?;
+        if let Some(out) = self.out.iter().find(|out| self.files.contains(out)) {
+            return Err(Error::Usage(format!(
+                "--out {}: it is a file of claims, which would be lost",
+                out.display()
+            )));
+        }
         let mut papers: Vec<Paper> = Vec::new();
         for path in &self.files {
             papers.extend(claims::read(path)?);
@@ -107,8 +113,15 @@ impl Claims {
         let all = || papers.iter().flat_map(|paper| &paper.claims);
         for claim in all() {
             for test in &claim.tests {
-                if let Err(problem) = Experiment::asked(&test.command) {
-                    let problem = problem.to_string();
+                let named =
+                    |word: &&str| NOT_IN_COMMANDS.contains(&word.split('=').next().unwrap_or(word));
+                let problem = match test.command.split_whitespace().find(named) {
+                    Some(word) => Some(format!("{word} is not for a claim to say; leave it out")),
+                    None => Experiment::asked(&test.command)
+                        .err()
+                        .map(|e| e.to_string()),
+                };
+                if let Some(problem) = problem {
                     let first = problem.lines().next().unwrap_or_default();
                     problems.push(format!("claim {:?}: {:?}: {first}", claim.id, test.command));
                 }
@@ -144,14 +157,8 @@ impl Claims {
         if let Some(reason) = self.left_out(&test.model) {
             return Ok(Tested::NotRun(reason));
         }
-        let model = ModelArgs {
-            model: Some(test.model.clone()),
-            bos: None::<BosChoice>,
-            precision: Default::default(),
-            runtime: self.runtime.clone(),
-        };
         let asked = Experiment::asked(&test.command).map_err(|e| Error::Usage(e.to_string()))?;
-        let swept = match asked.measured(model, self.record.clone()) {
+        let swept = match asked.measured(&test.model, &self.runtime, self.record.clone()) {
             Err(error @ (Error::Interrupted | Error::Write { .. } | Error::Record { .. })) => {
                 return Err(error);
             }
@@ -187,6 +194,24 @@ impl Claims {
         }
     }
 }
+
+/// What the test itself or the user says: the model, where it runs, and where results go.
+const NOT_IN_COMMANDS: [&str; 14] = [
+    "--model",
+    "--device",
+    "--threads",
+    "--provider-library",
+    "--allow-cpu-fallback",
+    "--device-memory",
+    "--engine-cache",
+    "--tf32",
+    "--weights",
+    "--format",
+    "--out",
+    "--record",
+    "--answers",
+    "--shard",
+];
 
 /// The command that asks a claim of a model.
 fn command(claim: &Claim, test: &Test) -> String {

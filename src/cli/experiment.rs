@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
-use super::args::ModelArgs;
+use super::args::RuntimeArgs;
 use super::first_look;
 use super::lab::Common;
 use crate::Result;
@@ -27,8 +27,14 @@ impl Experiment {
     }
 
     /// Measures it on a model, and appends the cells to a record if there is one; what was measured.
-    pub fn measured(mut self, on: ModelArgs, record: Option<PathBuf>) -> Result<Swept> {
-        self.common.model = on;
+    pub fn measured(
+        mut self,
+        model: &str,
+        runtime: &RuntimeArgs,
+        record: Option<PathBuf>,
+    ) -> Result<Swept> {
+        self.common.model.model = Some(model.to_owned());
+        self.common.model.runtime = runtime.clone();
         self.common.record.record = record;
         let mut lab = self.common.open()?;
         let experiment = lab.experiment(&*self.own)?;

@@ -10,7 +10,7 @@ use crate::experiment::{ALL, Ask, Entry, Experiment, Given};
 use crate::record::Line;
 use crate::selfcheck;
 use crate::study::{Request, Shard, Study, joined, out_of_reach};
-use crate::{Result, report};
+use crate::{Error, Result, report};
 
 /// What all experiments ask for.
 #[derive(Args, Clone, Debug)]
@@ -57,6 +57,16 @@ impl Common {
             ("--record", record.record.as_deref()),
             ("--answers", record.answers.as_deref()),
         ])?;
+        let written = [&output.out, &record.record, &record.answers];
+        if let Some(list) = prompts.prompts.as_ref().filter(|&list| {
+            let is_list = |file: &&Option<PathBuf>| file.as_ref() == Some(list);
+            written.iter().any(is_list)
+        }) {
+            return Err(Error::Usage(format!(
+                "--prompts {}: the file is to be written, too, and the list would be lost",
+                list.display()
+            )));
+        }
         let request = Request {
             asked: prompts.asked(),
             method: intervention.method(),

@@ -78,17 +78,23 @@ pub struct Peek {
 /// An operation has at most one operand a letter.
 const MOST_OPERANDS: usize = 26;
 
+/// Windows stand behind all operands.
+const WINDOWS: usize = 1 + MOST_OPERANDS;
+
 impl Experiment for Peek {
     fn kind(&self) -> Kind {
         KIND
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
-        let general = [Sight::Everything, Sight::Operands, Sight::Text]
-            .into_iter()
-            .chain([Sight::Answer, Sight::Nothing])
-            .chain(self.windows.iter().copied().map(Sight::Window))
-            .collect();
+        let general = vec![
+            Sight::Everything,
+            Sight::Operands,
+            Sight::Text,
+            Sight::Answer,
+            Sight::Nothing,
+        ];
+        let windows = self.windows.iter().copied().map(Sight::Window).collect();
         let unit = |operand, sights| -> Box<dyn Unit + '_> {
             Box::new(Sights {
                 peek: self,
@@ -97,8 +103,10 @@ impl Experiment for Peek {
             })
         };
         let of_operand = |i: usize| unit(Some(i), vec![Sight::Operand(i), Sight::Without(i)]);
-        let operands = (0..MOST_OPERANDS).map(of_operand);
-        [unit(None, general)].into_iter().chain(operands).collect()
+        let mut units = vec![unit(None, general)];
+        units.extend((0..MOST_OPERANDS).map(of_operand));
+        units.push(unit(None, windows));
+        units
     }
 }
 
@@ -131,17 +139,17 @@ impl Sight {
         }
     }
 
-    /// Where its cell stands among those of all units.
+    /// Where its cell stands: as its unit among all units, and then within it.
     fn order(self) -> [usize; 2] {
         match self {
             Self::Everything => [0, 0],
-            Self::Operands => [1, 0],
-            Self::Operand(i) => [2, i],
-            Self::Without(i) => [3, i],
-            Self::Text => [4, 0],
-            Self::Answer => [5, 0],
-            Self::Nothing => [6, 0],
-            Self::Window(n) => [7, n],
+            Self::Operands => [0, 1],
+            Self::Text => [0, 2],
+            Self::Answer => [0, 3],
+            Self::Nothing => [0, 4],
+            Self::Operand(i) => [1 + i, 0],
+            Self::Without(i) => [1 + i, 1],
+            Self::Window(n) => [WINDOWS, n],
         }
     }
 
@@ -323,7 +331,7 @@ fn sentence(group: &Group) -> String {
     let kept: Vec<String> = sights.filter_map(keeps).collect();
     let whole = named(Sight::Everything).map_or(0, |m| m.counts.correct_given_base);
     let order = |m: &&Measurement| m.place.cell.order.clone();
-    let of_windows = all().filter(|m| m.place.cell.order.first() == Some(&7));
+    let of_windows = all().filter(|m| m.place.cell.order.first() == Some(&WINDOWS));
     let enough = of_windows
         .filter(|m| whole > 0 && 2 * m.counts.correct_given_base > whole)
         .min_by_key(order);

@@ -14,7 +14,7 @@ use super::parts::{
 };
 use crate::Result;
 use crate::intervene::{Ablation, Plan};
-use crate::kit::words::about::{af1, faithfulness, heading, template};
+use crate::kit::words::about::{NOTHING_TO_KEEP, af1, faithfulness, heading, template};
 use crate::kit::words::columns::{joined, part, said, shares, subgraph, verdict};
 use crate::kit::words::number::share;
 use crate::kit::words::{SEE_TABLE, each_template};
@@ -175,6 +175,9 @@ impl<'m> Choices<'m> {
         let Some((_, first)) = ranked.first() else {
             return "nothing was chosen".to_owned();
         };
+        if ranked.iter().all(|(_, choice)| choice.extremes().is_none()) {
+            return NOTHING_TO_KEEP.to_owned();
+        }
         let name = first.held_out.first().map_or(String::new(), |m| af1(m));
         let span = |of: fn(&(usize, usize)) -> usize| {
             let all = || self.by_subgraph.keys().map(of);

@@ -1,6 +1,6 @@
 //! What is printed for people, as Markdown: the same tables, everything else as text that Markdown does not touch.
 
-use super::text::{TextLine, lines};
+use super::text::{STROKE, TextLine, lines};
 use super::{Renderer, view};
 use crate::kit::Block;
 use crate::record::{Comparison, Findings};
@@ -54,6 +54,7 @@ fn escaped(text: &str) -> String {
             '<' => out += "&lt;",
             '>' => out += "&gt;",
             '&' => out += "&amp;",
+            STROKE => out += "&#124;",
             '*' | '`' | '#' | '_' | '~' | '\\' => {
                 out.push('\\');
                 out.push(c);

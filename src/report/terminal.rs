@@ -1,6 +1,6 @@
 //! What an experiment prints for people: for every sweep its heading, its table, and what is to be known about it.
 
-use super::text::{TextLine, lines};
+use super::text::{STROKE, TextLine, lines};
 use super::{Renderer, view};
 use crate::kit::Block;
 use crate::record::{Comparison, Findings};
@@ -29,7 +29,8 @@ impl Renderer for Terminal {
 /// A document as text.
 pub fn text(document: &[Vec<Block>]) -> String {
     let line = |line| match line {
-        TextLine::Words(text) | TextLine::Table(text) => text + "\n",
+        TextLine::Words(text) => text + "\n",
+        TextLine::Table(text) => text.replace(STROKE, "|") + "\n",
     };
     lines(document).into_iter().map(line).collect()
 }

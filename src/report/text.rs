@@ -61,7 +61,29 @@ fn words(text: &str) -> impl Iterator<Item = TextLine> {
     let whole = text.strip_suffix('\n').unwrap_or(text);
     let lines = (!text.is_empty()).then(|| whole.split('\n'));
     let lines = lines.into_iter().flatten();
-    lines.map(|line| TextLine::Words(line.to_owned()))
+    lines.map(|line| TextLine::Words(printable(line)))
+}
+
+/// Stands for a stroke within a cell, until a renderer writes it in its own way: a private character, which is nowhere else.
+pub(super) const STROKE: char = '\u{e000}';
+
+/// Text in which what is not printed, or turns the direction of what is, stands as its number.
+fn printable(text: &str) -> String {
+    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out = String::new();
+    for c in text.chars() {
+        match c.is_control() || turns(c) || c == STROKE {
+            true => out.extend(c.escape_default()),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+/// What stands in a cell: one line, in which no stroke ends the cell.
+fn cell(text: &str) -> String {
+    let lines: Vec<String> = text.lines().map(printable).collect();
+    lines.join(" ").replace('|', &STROKE.to_string())
 }
 
 /// Columns as wide as what stands in them, between strokes: Markdown that can be read as it is.
@@ -72,7 +94,7 @@ fn layout(table: &Table) -> Layout {
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(&table.columns);
     for row in &table.rows {
-        layout.add_row(row.iter().map(|cell| &cell.text));
+        layout.add_row(row.iter().map(|found| cell(&found.text)));
     }
     layout
 }
@@ -82,6 +104,35 @@ mod tests {
     use super::*;
     use crate::kit::{Curves, Drawing, Figure};
     use crate::report::terminal::text;
+
+    /// Names of models and styles, and what a file of claims says, come from anywhere.
+    #[test]
+    fn what_is_not_printed_stands_as_its_number() {
+        let table = Table {
+            columns: vec!["a".into(), "b".into()],
+            rows: vec![vec!["one\ntwo".into(), "x|y\u{1b}[2J\u{202e}".into()]],
+            notes: vec!["a\u{7}bell".into()],
+            ..Table::default()
+        };
+        let document = [vec![
+            Block::Text("\u{1b}]0;title".into()),
+            Block::Table(table),
+        ]];
+        let shown = text(&document);
+        assert!(
+            shown.contains("| one two | x|y\\u{1b}[2J\\u{202e} |"),
+            "{shown}"
+        );
+        assert!(
+            shown.starts_with("\\u{1b}]0;title\n") && shown.contains("a\\u{7}bell"),
+            "{shown}"
+        );
+        let marked = crate::report::markdown(&document);
+        assert!(
+            marked.contains("x&#124;y") && !marked.contains('\u{1b}'),
+            "{marked}"
+        );
+    }
 
     #[test]
     fn every_block_is_text() {

@@ -61,7 +61,6 @@ fn what_was_planted_is_confirmed() {
     "rows = { wait = 4 }, field = \"faithfulness\", at_least = 0.9",
     "not-run"
 )]
-#[case("field = \"faithfulnes\", at_least = 0.9", "not-run")]
 #[case("field = \"wait\", at_least = 0.9", "not-run")]
 fn an_expectation_is_held_to_the_interval(#[case] expect: &str, #[case] outcome: &str) {
     let folder = tempfile::tempdir().unwrap();
@@ -154,10 +153,60 @@ fn a_wrong_file(#[case] text: &str, #[case] part: &str) {
 )]
 #[case("run --stile symbolic", "unexpected argument '--stile'")]
 #[case("", "\"\": ")]
+#[case("run --model planted-late", "--model is not for a claim to say")]
+#[case(
+    "run --answers=precious.txt",
+    "--answers=precious.txt is not for a claim to say"
+)]
+#[case("waiting --shard 1/2", "--shard is not for a claim to say")]
 fn a_wrong_command(#[case] command: &str, #[case] part: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), command, "verdict = \"pass\"");
     refused(Path::new(&path), part);
+}
+
+/// A bound that is none, and fields that no record has.
+#[rstest]
+#[case(
+    "field = \"faithfulness\", at_least = nan",
+    "the bound NaN: expected a number that is finite"
+)]
+#[case("field = \"faithfulness\", at_most = inf", "the bound inf")]
+#[case(
+    "field = \"faithfulnes\", at_least = 0.9",
+    "\"faithfulnes\" is no field of a record"
+)]
+#[case(
+    "rows = { wiat = 3 }, verdict = \"pass\"",
+    "\"wiat\" is no field of a record"
+)]
+#[case("verdict = \"pass\", at_least = 0.9", "expected either a verdict")]
+fn a_wrong_expectation(#[case] expect: &str, #[case] part: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    refused(Path::new(&file(folder.path(), RUN, expect)), part);
+}
+
+/// What is asked with another technique than ABP is called so, also where it is the only one.
+#[test]
+fn a_technique_is_named() {
+    let run = "run --model planted-af1 --style symbolic --operation A+B --operands 0..=9 --ablation cama --masking no-sink";
+    let table = stdout(&mut af1(run));
+    assert!(
+        table.contains("masked by") && table.contains("AF1(3, 2) under no-sink"),
+        "{table}"
+    );
+}
+
+/// A list is not replaced by what is asked of it.
+#[rstest]
+fn a_list_is_not_lost(#[values("--answers", "--out", "--record")] option: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let list = folder.path().join("list.jsonl");
+    std::fs::write(&list, "{\"A\": 1, \"B\": 2}\n").unwrap();
+    let mut run = af1("run --model planted-af1 --style symbolic --operation A+B --prompts");
+    let output = run.arg(&list).arg(option).arg(&list).output().unwrap();
+    assert_eq!(output.status.code(), Some(exit::USAGE.into()));
+    assert!(std::fs::read_to_string(&list).unwrap().contains("\"A\": 1"));
 }
 
 fn refused(path: &Path, part: &str) {

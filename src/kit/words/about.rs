@@ -3,6 +3,7 @@
 use super::number::{proportion, share};
 use super::said::said;
 use crate::file::Sha256;
+use crate::intervene::Technique;
 use crate::kit::Block;
 use crate::measure::Part;
 use crate::prompt::Operation;
@@ -103,8 +104,12 @@ pub fn template(m: &Measurement) -> String {
 
 /// The name of a subgraph.
 pub fn af1(m: &Measurement) -> String {
+    let by = match m.subject.masking() {
+        Some(by) if by != Technique::ABP => format!(" under {}", by.name()),
+        _ => String::new(),
+    };
     format!(
-        "AF1({}, {})",
+        "AF1({}, {}){by}",
         m.subject.wait(),
         m.subject.transfer().unwrap_or(0)
     )

@@ -7,13 +7,19 @@ use crate::kit::{Block, Document, Table, column};
 pub fn summary(answers: &[Answer<'_>]) -> Document {
     let mut papers: Vec<&Paper> = Vec::new();
     for answer in answers {
-        if !papers.contains(&answer.paper) {
+        if !papers
+            .iter()
+            .any(|paper| std::ptr::eq(*paper, answer.paper))
+        {
             papers.push(answer.paper);
         }
     }
     let mut document = vec![vec![Block::Text(counts(answers))]];
     document.extend(papers.into_iter().map(|paper| {
-        let of: Vec<&Answer<'_>> = answers.iter().filter(|a| a.paper == paper).collect();
+        let of: Vec<&Answer<'_>> = answers
+            .iter()
+            .filter(|a| std::ptr::eq(a.paper, paper))
+            .collect();
         of_paper(paper, &of)
     }));
     document
