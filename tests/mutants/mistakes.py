@@ -52,9 +52,9 @@ MUTANTS = [
     ),
     Mutant(
         "contexts cut by the answer",
-        "src/prompt/set.rs",
-        "if result.is_some() || selection.contexts_from == ContextsFrom::All {",
-        "if result.is_some() {",
+        "src/prompt/universe.rs",
+        "if combination.asked || selection.contexts_from == ContextsFrom::All {",
+        "if combination.asked {",
         "asked::means_over_answerable_contexts_leak",
     ),
     Mutant(
