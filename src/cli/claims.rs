@@ -1,12 +1,12 @@
 //! `af1 claims`: what papers claim, tested on the models that are here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
 use super::args::RuntimeArgs;
 use super::experiment::Experiment;
-use super::output::{check_files, deliver};
+use super::output::{Named, check_files, deliver};
 use crate::claims::{self, Answer, Claim, Paper, Rows, Test, Tested};
 use crate::model::{Preset, Supply};
 use crate::{Error, Result, interrupt, report};
@@ -52,24 +52,20 @@ enum Format {
 
 impl Claims {
     pub fn run(self) -> Result<()> {
-        check_files(&[
+        let files = self.files.iter();
+        let read: Vec<Named<'_>> = files
+            .map(|path| ("a file of claims", Some(&**path)))
+            .collect();
+        let written = [
             ("--out", self.out.as_deref()),
             ("--record", self.record.as_deref()),
-        ])?;
-        if let Some(out) = self.out.iter().find(|out| self.files.contains(out)) {
-            return Err(Error::Usage(format!(
-                "--out {}: it is a file of claims, which would be lost",
-                out.display()
-            )));
-        }
-        let mut papers: Vec<Paper> = Vec::new();
-        for path in &self.files {
-            papers.extend(claims::read(path)?);
-        }
-        if self.files.is_empty() {
-            papers = claims::built_in();
-        }
-        self.check(&papers)?;
+        ];
+        check_files(&read, &written)?;
+        let papers = self.papers()?;
+        // What several claims ask is measured once, also where nobody keeps it.
+        let scratch = tempfile::tempdir().map_err(|e| Error::writing(&std::env::temp_dir(), e))?;
+        let scratch = scratch.path().join("claims.jsonl");
+        let record = self.record.as_ref().unwrap_or(&scratch);
         let asked: Vec<(&Paper, &Claim)> = (papers.iter())
             .flat_map(|paper| paper.claims.iter().map(move |claim| (paper, claim)))
             .filter(|(_, claim)| self.claim.is_empty() || self.claim.contains(&claim.id))
@@ -95,7 +91,7 @@ impl Claims {
                     paper,
                     claim,
                     test: Some(test),
-                    tested: self.tested(test)?,
+                    tested: self.tested(test, record)?,
                 });
             }
         }
@@ -107,38 +103,27 @@ impl Claims {
         deliver(self.out.as_deref(), &text)
     }
 
-    /// Whether every command can be read, and whether there are the claims that are asked for.
-    fn check(&self, papers: &[Paper]) -> Result<()> {
-        let mut problems = Vec::new();
+    /// The papers that are asked about, all of whose commands can be read, and which have the claims that are asked for.
+    fn papers(&self) -> Result<Vec<Paper>> {
+        let mut papers = Vec::new();
+        for path in &self.files {
+            let of_file = claims::read(path)?;
+            check_commands(&of_file).map_err(|reason| Error::Claims {
+                path: path.clone(),
+                reason,
+            })?;
+            papers.extend(of_file);
+        }
+        if self.files.is_empty() {
+            papers = claims::built_in();
+        }
         let all = || papers.iter().flat_map(|paper| &paper.claims);
-        for claim in all() {
-            for test in &claim.tests {
-                let named =
-                    |word: &&str| NOT_IN_COMMANDS.contains(&word.split('=').next().unwrap_or(word));
-                let problem = match test.command.split_whitespace().find(named) {
-                    Some(word) => Some(format!("{word} is not for a claim to say; leave it out")),
-                    None => Experiment::asked(&test.command)
-                        .err()
-                        .map(|e| e.to_string()),
-                };
-                if let Some(problem) = problem {
-                    let first = problem.lines().next().unwrap_or_default();
-                    problems.push(format!("claim {:?}: {:?}: {first}", claim.id, test.command));
-                }
-            }
-        }
-        if !problems.is_empty() {
-            return Err(Error::Claims {
-                path: self.files.first().cloned().unwrap_or_default(),
-                reason: problems.join("; "),
-            });
-        }
         let unknown = self
             .claim
             .iter()
             .find(|id| all().all(|claim| claim.id != **id));
         match unknown {
-            None => Ok(()),
+            None => Ok(papers),
             Some(id) => {
                 let ids: Vec<&str> = all().map(|claim| &*claim.id).collect();
                 let known = ids.join(", ");
@@ -150,7 +135,7 @@ impl Claims {
     }
 
     /// What comes of a test. That a model cannot be asked is an answer; that this run cannot go on is an error.
-    fn tested(&self, test: &Test) -> Result<Tested> {
+    fn tested(&self, test: &Test, record: &Path) -> Result<Tested> {
         if self.list {
             return Ok(Tested::NotRun("--list: nothing is measured".to_owned()));
         }
@@ -158,7 +143,7 @@ impl Claims {
             return Ok(Tested::NotRun(reason));
         }
         let asked = Experiment::asked(&test.command).map_err(|e| Error::Usage(e.to_string()))?;
-        let swept = match asked.measured(&test.model, &self.runtime, self.record.clone()) {
+        let swept = match asked.measured(&test.model, &self.runtime, record.to_owned()) {
             Err(error @ (Error::Interrupted | Error::Write { .. } | Error::Record { .. })) => {
                 return Err(error);
             }
@@ -192,6 +177,30 @@ impl Claims {
                 "the model would have to be fetched from its hub: --model {model} does"
             )),
         }
+    }
+}
+
+/// Whether every command can be read; all that is wrong, if not.
+fn check_commands(papers: &[Paper]) -> Result<(), String> {
+    let mut problems = Vec::new();
+    for claim in papers.iter().flat_map(|paper| &paper.claims) {
+        for Test { command, .. } in &claim.tests {
+            let mut words = command.split_whitespace();
+            let named =
+                |word: &&str| NOT_IN_COMMANDS.contains(&word.split('=').next().unwrap_or(word));
+            let problem = match words.find(named) {
+                Some(word) => Some(format!("{word} is not for a claim to say; leave it out")),
+                None => Experiment::asked(command).err().map(|e| e.to_string()),
+            };
+            if let Some(problem) = problem {
+                let first = problem.lines().next().unwrap_or_default();
+                problems.push(format!("claim {:?}: {command:?}: {first}", claim.id));
+            }
+        }
+    }
+    match problems.is_empty() {
+        true => Ok(()),
+        false => Err(problems.join("; ")),
     }
 }
 

@@ -26,16 +26,16 @@ impl Experiment {
         Self::from_arg_matches(&program.try_get_matches_from(words.split_whitespace())?)
     }
 
-    /// Measures it on a model, and appends the cells to a record if there is one; what was measured.
+    /// Measures on a model what the record does not hold, and appends it there; all cells.
     pub fn measured(
         mut self,
         model: &str,
         runtime: &RuntimeArgs,
-        record: Option<PathBuf>,
+        record: PathBuf,
     ) -> Result<Swept> {
         self.common.model.model = Some(model.to_owned());
         self.common.model.runtime = runtime.clone();
-        self.common.record.record = record;
+        self.common.record.record = Some(record);
         let mut lab = self.common.open()?;
         let experiment = lab.experiment(&*self.own)?;
         lab.study.run(&*experiment, |_| Ok(()))

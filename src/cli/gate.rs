@@ -91,10 +91,13 @@ impl Gate {
                 eprintln!("claim {}: {}", i + 1, need.words);
             }
         }
-        check_files(&[
-            ("--out", self.output.out.as_deref()),
-            ("--record", self.record.as_deref()),
-        ])?;
+        check_files(
+            &[("--config", Some(&self.config))],
+            &[
+                ("--out", self.output.out.as_deref()),
+                ("--record", self.record.as_deref()),
+            ],
+        )?;
         let request = Request {
             asked: Asked {
                 // The prompts of every claim are made when it is known to fit the model.

@@ -10,7 +10,7 @@ use crate::experiment::{ALL, Ask, Entry, Experiment, Given};
 use crate::record::Line;
 use crate::selfcheck;
 use crate::study::{Request, Shard, Study, joined, out_of_reach};
-use crate::{Error, Result, report};
+use crate::{Result, report};
 
 /// What all experiments ask for.
 #[derive(Args, Clone, Debug)]
@@ -52,21 +52,17 @@ impl Common {
             record,
             output,
         } = self;
-        check_files(&[
-            ("--out", output.out.as_deref()),
-            ("--record", record.record.as_deref()),
-            ("--answers", record.answers.as_deref()),
-        ])?;
-        let written = [&output.out, &record.record, &record.answers];
-        if let Some(list) = prompts.prompts.as_ref().filter(|&list| {
-            let is_list = |file: &&Option<PathBuf>| file.as_ref() == Some(list);
-            written.iter().any(is_list)
-        }) {
-            return Err(Error::Usage(format!(
-                "--prompts {}: the file is to be written, too, and the list would be lost",
-                list.display()
-            )));
-        }
+        check_files(
+            &[
+                ("--prompts", prompts.prompts.as_deref()),
+                ("--styles", prompts.styles.as_deref()),
+            ],
+            &[
+                ("--out", output.out.as_deref()),
+                ("--record", record.record.as_deref()),
+                ("--answers", record.answers.as_deref()),
+            ],
+        )?;
         let request = Request {
             asked: prompts.asked(),
             method: intervention.method(),

@@ -1,20 +1,26 @@
 //! Where results go: standard output, or a file that is written as a whole or not at all.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::file::{check_writable, write_atomically};
 use crate::record::{Line, incomplete};
 use crate::{Error, Result};
 
-/// Checks that what is asked for can be written, before anything is fetched or loaded.
-pub fn check_files(files: &[(&str, Option<&Path>)]) -> Result<()> {
-    let mut known: Vec<(&str, &Path)> = Vec::new();
-    for (option, file) in files
-        .iter()
-        .filter_map(|(option, file)| Some((*option, (*file)?)))
-    {
-        check_writable(file)?;
+/// Files that an option names.
+pub type Named<'a> = (&'static str, Option<&'a Path>);
+
+/// Checks that what is asked for can be written, and replaces neither what is read nor each other, before anything is fetched or loaded.
+pub fn check_files(read: &[Named<'_>], written: &[Named<'_>]) -> Result<()> {
+    let given = |files: &[Named<'_>]| -> Vec<(&'static str, PathBuf)> {
+        let named = files.iter();
+        named
+            .filter_map(|(option, file)| Some((*option, file.as_ref()?.to_path_buf())))
+            .collect()
+    };
+    let mut known = given(read);
+    for (option, file) in given(written) {
+        check_writable(&file)?;
         if let Some((other, _)) = known.iter().find(|(_, path)| *path == file) {
             let reason =
                 format!("{option} and {other} name the same file, and one would replace the other");

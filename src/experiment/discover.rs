@@ -6,7 +6,7 @@ use clap::Args;
 use super::parts::options::AblationName;
 use super::parts::{
     Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench, choose_on_a_half,
-    waiting,
+    plans_of_a_choice,
 };
 use crate::Result;
 use crate::intervene::{Ablation, Plan};
@@ -81,9 +81,7 @@ impl Unit for Choice {
     }
 
     fn plans(&self, shape: Shape) -> Vec<Plan> {
-        let mut plans = waiting(&(0..=shape.layers).collect::<Vec<_>>());
-        plans.push(Plan::af1(shape.layers / 2, 1));
-        plans
+        plans_of_a_choice(shape.layers)
     }
 
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {

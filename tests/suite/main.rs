@@ -1,6 +1,7 @@
 //! The integration tests, one program: the ONNX Runtime library is loaded once.
 
 mod alternatives;
+mod answers;
 mod asked;
 mod bad_asking;
 mod bad_input;

@@ -114,6 +114,13 @@ pub fn share_under(
     Ok(share[0])
 }
 
+/// What preflight is to try before an AF1 of a model of so many layers is chosen: every boundary is looked at.
+pub fn plans_of_a_choice(layers: usize) -> Vec<Plan> {
+    let mut plans = waiting(&(0..=layers).collect::<Vec<_>>());
+    plans.push(Plan::af1(layers / 2, 1));
+    plans
+}
+
 /// Chooses an AF1 on one half of the prompts, drawn by the seed, and measures it there and on the other half, which shares no operand with
 /// it: the one that holds, or where none does the one that keeps most.
 ///

@@ -11,7 +11,8 @@ mod unit;
 mod view;
 
 pub use choosing::{
-    Discovered, choose, choose_on_a_half, discover, keeps_most, needed_layers, share_under,
+    Discovered, choose, choose_on_a_half, discover, keeps_most, needed_layers, plans_of_a_choice,
+    share_under,
 };
 pub use entry::{Around, Ask, Entry, Given};
 pub use plans::{Plans, knockout_windows, knockouts_upward, subgraphs, waiting};

@@ -23,7 +23,7 @@ pub const POOLED: &str = "pooled";
 pub const WHOLE: &str = "whole";
 
 /// A cell as it is written; its fields are explained in `schema.md`.
-#[derive(Serialize, Deserialize)]
+#[derive(Default, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Cell {
@@ -160,14 +160,11 @@ impl From<&Measurement> for Cell {
             place,
             subject,
             counts,
-            scores,
             test,
             answers,
             contexts,
             ..
         } = m;
-        let logits = optional(scores.logit_difference);
-        let divergence = optional(scores.kl_divergence);
         let heads = subject.pruned_heads();
         let hex = |bits: &[bool]| hex_bits(bits.iter().copied());
         Self {
@@ -202,6 +199,47 @@ impl From<&Measurement> for Cell {
             chosen_by: m.choice.map(|choice| choice.by),
             chosen_holds: m.choice.map(|choice| choice.holds),
             layers: subject.layers,
+            paired: m.paired.clone(),
+            claim: test.claim,
+            level: test.level,
+            verdict: test.verdict.clone(),
+            guess: test.guess,
+            p_pass: test.p_pass,
+            p_fail: test.p_fail,
+            over_draws: m.over_draws.clone(),
+            prompts_sha256: answers.prompts_sha256.clone(),
+            base_answers: hex(&answers.base),
+            answers: hex(&answers.right),
+            empty_answers: answers.empty.as_deref().map(hex),
+            evaluated_operands: answers.operands.clone(),
+            strata: m.strata.iter().map(StratumWire::from).collect(),
+            all_prompts: counts.all_prompts,
+            all_base_correct: counts.all_base_correct,
+            keys: contexts.keys,
+            contexts_fewest: contexts.fewest,
+            contexts_median: contexts.median,
+            contexts_sampled: contexts.sampled,
+            operand_contexts_fewest: contexts.fewest_of_operands,
+            mutual_information: contexts.mutual_information,
+            largest_relative_standard_error: contexts.largest_relative_error,
+            provenance: m.provenance.clone(),
+            ..Self::numbers(m)
+        }
+    }
+}
+
+impl Cell {
+    /// How many prompts there are and how many of them are right, and the scores; nothing else.
+    fn numbers(m: &Measurement) -> Self {
+        let Measurement {
+            counts,
+            scores,
+            test,
+            ..
+        } = m;
+        let logits = optional(scores.logit_difference);
+        let divergence = optional(scores.kl_divergence);
+        Self {
             prompts: counts.prompts,
             excluded: counts.excluded,
             undefined: counts.undefined,
@@ -239,30 +277,7 @@ impl From<&Measurement> for Cell {
             kl_divergence_low: divergence.1,
             kl_divergence_high: divergence.2,
             median_rank: scores.median_rank,
-            paired: m.paired.clone(),
-            claim: test.claim,
-            level: test.level,
-            verdict: test.verdict.clone(),
-            guess: test.guess,
-            p_pass: test.p_pass,
-            p_fail: test.p_fail,
-            over_draws: m.over_draws.clone(),
-            prompts_sha256: answers.prompts_sha256.clone(),
-            base_answers: hex(&answers.base),
-            answers: hex(&answers.right),
-            empty_answers: answers.empty.as_deref().map(hex),
-            evaluated_operands: answers.operands.clone(),
-            strata: m.strata.iter().map(StratumWire::from).collect(),
-            all_prompts: counts.all_prompts,
-            all_base_correct: counts.all_base_correct,
-            keys: contexts.keys,
-            contexts_fewest: contexts.fewest,
-            contexts_median: contexts.median,
-            contexts_sampled: contexts.sampled,
-            operand_contexts_fewest: contexts.fewest_of_operands,
-            mutual_information: contexts.mutual_information,
-            largest_relative_standard_error: contexts.largest_relative_error,
-            provenance: m.provenance.clone(),
+            ..Self::default()
         }
     }
 }
