@@ -1,6 +1,6 @@
 //! Devices against the processor: planted models, a small model of every family and a slice of the real one. Nothing may run on the
 //! processor instead: every node must be on the device's provider, the verdicts and the answers must be equal, and what follows from
-//! logits equal up to [`APART`].
+//! logits equal up to [`APART`] or, for the digit models, [`APART_DIGITS`].
 //!
 //! A test a command and a device that `AF1_DEVICES` names (`webgpu:0,openvino:cpu`); until then they are shown as ignored: not run is
 //! not passed. What a device needs is the caller's: a driver, or a variable that allows one in software. Libraries of providers are
@@ -16,11 +16,18 @@ use serde_json::Value;
 /// Logits of planted models and of SmolLM2 go up to some thirty; the two sum products of f32 in another order.
 const APART: f64 = 1e-3;
 
+/// The digit models make more of f32's rounding: against the same graph in float64 (onnx's reference evaluator, 25 prompts,
+/// `planted-digits`, step 0: 4.1349) ONNX Runtime's processor is 3.0e-3 off in the mean, and 8.0e-3 at most; OpenVINO 1.3e-4 and
+/// 4.4e-3.
+const APART_DIGITS: f64 = 5e-3;
+
 /// What is the same wherever it is computed.
-const EQUAL: [&str; 14] = [
+const EQUAL: [&str; 16] = [
     "experiment",
     "style",
     "operation",
+    "shape",
+    "step",
     "ablation",
     "wait",
     "transfer",
@@ -155,6 +162,11 @@ fn alike(words: &str, device: &str) -> Result<(), Failed> {
     if expected.is_empty() || expected.len() != found.len() {
         return Err(format!("{} cells, {} on {device}", expected.len(), found.len()).into());
     }
+    let apart = if words.contains("--model planted-digits") {
+        APART_DIGITS
+    } else {
+        APART
+    };
     for (expected, found) in expected.iter().zip(&found) {
         let differs = |field: &str| {
             let (wait, transfer, ablation) =
@@ -171,7 +183,7 @@ fn alike(words: &str, device: &str) -> Result<(), Failed> {
         }
         for field in NEAR {
             let near = match (expected[field].as_f64(), found[field].as_f64()) {
-                (Some(a), Some(b)) => (a - b).abs() <= APART,
+                (Some(a), Some(b)) => (a - b).abs() <= apart,
                 (a, b) => a == b,
             };
             if !near {
