@@ -26,10 +26,17 @@ impl Angles {
             let positions = b.op("Unsqueeze", &[&positions, &axes]); // [batch, 1, pos, 1]
             let frequencies = b.floats(name, &rotary.frequencies());
             let angles = b.op("Mul", &[&positions, &frequencies]);
-            Turn {
-                cos: b.op("Cos", &[&angles]),
-                sin: b.op("Sin", &[&angles]),
-            }
+            let [cos, sin] = ["Cos", "Sin"].map(|op| {
+                let turned = b.op(op, &[&angles]);
+                match rotary.attention() {
+                    Some(factor) => {
+                        let factor = b.scalar(factor);
+                        b.op("Mul", &[&turned, &factor])
+                    }
+                    None => turned,
+                }
+            });
+            Turn { cos, sin }
         };
         let global = (spec.rotary.as_ref()).map(|rotary| turn(rotary, "rotary.inv_freq"));
         let local = (spec.local.as_ref()).map(|local| turn(&local.rotary, "rotary.local_inv_freq"));

@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use super::parts::options::{AblationName, OneSubgraph};
 use super::parts::{
     Ask, Emit, Entry, Experiment, Given, Order, Pruning, Shape, Todo, Unit, View, Workbench,
-    fairness, random_sets, share_under,
+    fairness, random_heads, share_under,
 };
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
@@ -197,7 +197,7 @@ impl HeadPruning {
         }
         let heads = bench.engine.heads();
         let (wait, transfer) = (self.wait, self.transfer);
-        let sets = random_sets(wait, transfer, heads, steps.held, self.controls, self.seed);
+        let sets = random_heads(wait, transfer, heads, steps.held, self.controls, self.seed);
         for (plan, cell) in sets.into_iter().zip((0..).map(random_set)) {
             if todo.line(&cell).is_none() {
                 let m = steps.pruned(bench, plan, PruningOrder::RandomSet)?;

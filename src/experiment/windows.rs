@@ -4,6 +4,7 @@
 //! Under a window of K layers from `s` on every token waits to `W`, or to `s` where that is earlier, because what the last token has seen
 //! before it is replaced is lost. From there on the last token sees the others in the layers `s .. s + K`, and every token is alone in all
 //! other layers. The window from `W` on is AF1(W, K). A set of layers that are no window is measured in the same way, from its first layer.
+//! A set of as many heads as the window has is drawn from all layers from `W` on: by these heads alone the last token sees the others.
 //!
 //! The complement of AF1 is the model without what AF1 leaves of it: nothing is replaced, and the last token sees the others everywhere
 //! but in the claimed window. Where tokens wait as in AF1 what is left of it are the layers behind the window.
@@ -11,12 +12,11 @@
 use std::collections::BTreeSet;
 
 use clap::Args;
-use rand::SeedableRng;
-use rand::seq::SliceRandom;
-use rand_chacha::ChaCha8Rng;
 
 use super::parts::options::{AblationName, Layers, OneSubgraph};
-use super::parts::{Ask, Entry, Experiment, Given, Plans, Unit, View};
+use super::parts::{
+    Ask, Entry, Experiment, Given, Plans, Unit, View, in_a_row, random_heads, random_layers,
+};
 use crate::intervene::{Ablation, Plan, Tail, ablation};
 use crate::kit::words::about::{
     NOTHING_TO_KEEP, all_counts, baseline, faithfulness, heading, template,
@@ -57,6 +57,9 @@ pub struct Options {
     /// Random sets of K layers that are no window, for comparison, drawn by --seed; as many as there are where that is fewer
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MOST_SETS))]
     controls: u16,
+    /// Random sets of as many heads as the K layers have, of all layers from W on, for comparison, drawn by --seed
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u16).range(..=MOST_SETS))]
+    head_controls: u16,
 }
 
 impl Ask for Options {
@@ -77,19 +80,30 @@ impl Ask for Options {
                 "--transfer-at {start}: the model has {layers} layers; expected at most {last}, the first of the last {transfer}"
             )));
         }
-        let sets = random_sets(layers, transfer, self.controls.into(), given.seed);
+        let sets = random_layers(layers, transfer, self.controls.into(), given.seed);
         if sets.is_empty() && self.controls > 0 {
             return Err(Error::Usage(format!(
                 "--controls {}: every set of {transfer} of {layers} layers is a window; leave it out",
                 self.controls
             )));
         }
+        let (behind, heads) = (layers - wait, given.model.sizes.heads);
+        let others = (behind - transfer) * heads;
+        if others == 0 && self.head_controls > 0 {
+            return Err(Error::Usage(format!(
+                "--head-controls {}: no layer is behind the window, so every head from layer {wait} on is of it; leave it out",
+                self.head_controls
+            )));
+        }
+        let draws = self.head_controls.into();
+        let head_sets = random_heads(wait, behind, heads, others, draws, given.seed);
         Ok(Box::new(Windows {
             wait,
             transfer,
             layers,
             starts,
             sets,
+            head_sets,
             ablation: self.ablation.0,
         }))
     }
@@ -107,6 +121,8 @@ pub struct Windows {
     pub starts: BTreeSet<usize>,
     /// Other sets of layers.
     pub sets: Vec<BTreeSet<usize>>,
+    /// Transfer by other sets of heads: AF1(W, all layers behind W) without all other heads.
+    pub head_sets: Vec<Plan>,
     /// What replaces the residual stream of waiting tokens.
     pub ablation: &'static dyn Ablation,
 }
@@ -136,7 +152,8 @@ impl Experiment for Windows {
         let later = (!later.is_empty()).then_some(later);
         let all = windows.chain(later).chain(self.sets.iter().cloned());
         let mut plans: Vec<Plan> = Vec::new();
-        for plan in all.map(|layers| self.plan(layers)) {
+        let all = all.map(|layers| self.plan(layers));
+        for plan in all.chain(self.head_sets.iter().cloned()) {
             if !plans.contains(&plan) {
                 plans.push(plan);
             }
@@ -148,32 +165,6 @@ impl Experiment for Windows {
         }));
         units
     }
-}
-
-/// Different sets of so many layers that are no window, at most `most`, drawn by the seed.
-fn random_sets(layers: usize, size: usize, most: usize, seed: u64) -> Vec<BTreeSet<usize>> {
-    let windows = (layers + 1).saturating_sub(size);
-    let mut sets = 1usize;
-    for i in 0..size.min(layers - size) {
-        sets = (sets.saturating_mul(layers - i) / (i + 1)).min(usize::MAX / 2);
-    }
-    let wanted = most.min(sets.saturating_sub(windows));
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut drawn: Vec<BTreeSet<usize>> = Vec::new();
-    while drawn.len() < wanted {
-        let mut all: Vec<usize> = (0..layers).collect();
-        all.shuffle(&mut random);
-        let set: BTreeSet<usize> = all.into_iter().take(size).collect();
-        if !is_window(&set) && !drawn.contains(&set) {
-            drawn.push(set);
-        }
-    }
-    drawn
-}
-
-fn is_window(layers: &BTreeSet<usize>) -> bool {
-    let first = layers.first().copied().unwrap_or(0);
-    layers.iter().copied().eq(first..first + layers.len())
 }
 
 /// What is shown of its records.
@@ -233,7 +224,7 @@ fn seen(m: &Measurement) -> Option<Seen> {
         Some(layers) => Seen {
             first: layers.first().copied()?,
             count: layers.len(),
-            in_a_row: is_window(layers),
+            in_a_row: in_a_row(layers),
         },
         None => Seen {
             first: m.subject.wait(),
@@ -243,9 +234,13 @@ fn seen(m: &Measurement) -> Option<Seen> {
     })
 }
 
-/// These layers in words: `16`, `3–4`, `0, 5–6`.
+/// These layers in words: `16`, `3–4`, `0, 5–6`; `16–23 without 98 heads`.
 fn layers(m: &Measurement) -> Option<String> {
-    Some(words::layers(&m.subject.transfer_layers()?))
+    let layers = words::layers(&m.subject.transfer_layers()?);
+    Some(match m.subject.pruned_heads() {
+        Some(without) => format!("{layers} without {} heads", without.len()),
+        None => layers,
+    })
 }
 
 /// The cells of a template by what they are.
@@ -260,6 +255,8 @@ struct Ranked<'g> {
     complement: Option<&'g Tested>,
     /// Layers that were drawn.
     sets: Vec<&'g Tested>,
+    /// Heads that were drawn.
+    head_sets: Vec<&'g Tested>,
 }
 
 impl<'g> Ranked<'g> {
@@ -270,6 +267,7 @@ impl<'g> Ranked<'g> {
             later: None,
             complement: None,
             sets: Vec::new(),
+            head_sets: Vec::new(),
         };
         // What is claimed is what the complement leaves out.
         let complement = |cell: &'g Tested| match cell.m.subject.plan.tail {
@@ -283,6 +281,7 @@ impl<'g> Ranked<'g> {
         }
         for cell in &group.cells {
             match (seen(&cell.m), claim) {
+                _ if cell.m.subject.pruned_heads().is_some() => found.head_sets.push(cell),
                 (Some(seen), _) if !seen.in_a_row => found.sets.push(cell),
                 (Some(seen), Some((first, count))) if seen.count == count => {
                     found.windows.push(cell);
@@ -338,17 +337,26 @@ impl<'g> Ranked<'g> {
     }
 
     /// How the drawn sets do beside the claimed window.
-    fn of_sets(&self) -> Option<String> {
-        let claimed = Self::kept(self.claimed?);
-        let mut kept: Vec<usize> = self.sets.iter().map(|cell| Self::kept(cell)).collect();
-        kept.sort_unstable();
-        let (most, median) = (kept.last()?, kept[kept.len() / 2]);
-        let as_many = kept.iter().filter(|kept| **kept >= claimed).count();
-        Some(format!(
-            "{} random sets of as many layers: the median keeps {median}, the most that one keeps is {most}, and {as_many} of them keep \
-             as many right answers as the claimed window",
-            kept.len()
-        ))
+    fn of_sets(&self) -> Vec<String> {
+        let Some(claimed) = self.claimed.map(Self::kept) else {
+            return Vec::new();
+        };
+        let of = |(sets, what): (&[&Tested], &str)| {
+            let mut kept: Vec<usize> = sets.iter().map(|cell| Self::kept(cell)).collect();
+            kept.sort_unstable();
+            let (most, median) = (kept.last()?, kept[kept.len() / 2]);
+            let as_many = kept.iter().filter(|kept| **kept >= claimed).count();
+            Some(format!(
+                "{} random sets of as many {what}: the median keeps {median}, the most that one keeps is {most}, and {as_many} of them \
+                 keep as many right answers as the claimed window",
+                kept.len()
+            ))
+        };
+        let kinds = [
+            (&*self.sets, "layers"),
+            (&*self.head_sets, "heads, of the layers from W on"),
+        ];
+        kinds.into_iter().filter_map(of).collect()
     }
 
     /// The rank of the claimed window among its equals.
@@ -396,9 +404,9 @@ impl<'g> Ranked<'g> {
                 of(cell)
             )
         });
-        let sets = self
-            .of_sets()
-            .map_or(String::new(), |text| format!("; {text}"));
+        let sets: String = (self.of_sets().iter())
+            .map(|text| format!("; {text}"))
+            .collect();
         format!(
             "of {} windows the claimed one, {}, has rank {rank}, {alone}: it keeps {} of the right answers{best}{complement}{sets}",
             self.windows.len(),
@@ -443,7 +451,9 @@ fn table(group: &Group) -> Table {
 
 /// A bar for every window.
 fn figure(group: &Group) -> Figure {
-    let in_a_row = |m: &&Measurement| seen(m).is_some_and(|seen| seen.in_a_row);
+    let in_a_row = |m: &&Measurement| {
+        m.subject.pruned_heads().is_none() && seen(m).is_some_and(|seen| seen.in_a_row)
+    };
     let cells = group.cells.iter().map(|cell| &cell.m);
     let mut windows: Vec<&Measurement> = cells.filter(in_a_row).collect();
     windows.sort_by_key(|m| seen(m).map(|seen| (seen.first, seen.count)));
@@ -468,20 +478,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn random_sets_are_no_windows() {
-        let drawn = random_sets(8, 2, 10, 1);
-        assert_eq!(drawn.len(), 10);
-        assert_eq!(drawn, random_sets(8, 2, 10, 1));
-        assert_ne!(drawn, random_sets(8, 2, 10, 2));
-        // As many as there are: 28 pairs less 7 windows.
-        let all: BTreeSet<BTreeSet<usize>> = random_sets(8, 2, 500, 1).into_iter().collect();
-        assert_eq!(all.len(), 21);
-        assert!(all.iter().all(|set| set.len() == 2 && !is_window(set)));
-        assert!(random_sets(8, 1, 5, 1).is_empty() && random_sets(8, 8, 5, 1).is_empty());
-        assert_eq!(random_sets(200, 100, 3, 1).len(), 3);
-    }
-
-    #[test]
     fn tokens_wait_no_longer_than_to_the_window() {
         let windows = Windows {
             wait: 3,
@@ -489,6 +485,7 @@ mod tests {
             layers: 8,
             starts: (0..=6).collect(),
             sets: Vec::new(),
+            head_sets: Vec::new(),
             ablation: ablation::CAMA,
         };
         let plan = |first: usize| windows.plan((first..first + 2).collect());

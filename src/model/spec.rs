@@ -77,13 +77,34 @@ pub enum RopeScaling {
         /// The original length in positions.
         original: f64,
     },
+    /// The slow pairs are divided by a factor, the fast ones stay, those between are interpolated by their place; cosines and sines are
+    /// multiplied (Peng et al. 2023, arXiv 2309.00071, `_compute_yarn_parameters` of transformers).
+    Yarn {
+        /// The factor.
+        factor: f64,
+        /// By what cosines and sines are multiplied.
+        attention: f64,
+        /// The place of the last pair that stays, a whole number where the configuration does not say otherwise.
+        first: f64,
+        /// The place of the first pair that is divided.
+        last: f64,
+    },
 }
 
 impl RopeScaling {
-    /// A frequency in radians a position, changed.
-    pub(super) fn change(self, frequency: f64) -> f64 {
+    /// The frequency of pair `i`, in radians a position, changed.
+    pub(super) fn change(self, i: usize, frequency: f64) -> f64 {
         match self {
             Self::None => frequency,
+            Self::Yarn {
+                factor,
+                first,
+                last,
+                ..
+            } => {
+                let divided = ((i as f64 - first) / (last - first)).clamp(0.0, 1.0);
+                frequency * (divided / factor + (1.0 - divided))
+            }
             Self::Linear { factor } => frequency / factor,
             Self::Llama3 {
                 factor,
@@ -124,9 +145,17 @@ impl Rotary {
         (0..self.dims / 2)
             .map(|i| {
                 let exponent = -2.0 * i as f64 / self.dims as f64;
-                self.scaling.change(self.theta.powf(exponent)) as f32
+                self.scaling.change(i, self.theta.powf(exponent)) as f32
             })
             .collect()
+    }
+
+    /// By what cosines and sines are multiplied; `None` where they are not.
+    pub fn attention(&self) -> Option<f32> {
+        match self.scaling {
+            RopeScaling::Yarn { attention, .. } if attention != 1.0 => Some(attention as f32),
+            _ => None,
+        }
     }
 }
 

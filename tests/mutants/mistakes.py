@@ -2,6 +2,7 @@
 there for it.
 
 Usage: python3 tests/mutants/mistakes.py [MUTANT...]
+       python3 tests/mutants/mistakes.py --sample N  makes N of them, other ones at another commit
        python3 tests/mutants/mistakes.py --places   only finds the places in the sources, in no time
 
 Every mutant is built in a copy of the sources under target/mutants. A mutant that no test catches, or whose place in the
@@ -9,6 +10,7 @@ sources is gone, ends the script with an error.
 """
 
 import os
+import random
 import re
 import subprocess
 import sys
@@ -198,6 +200,10 @@ def main():
     wanted = sys.argv[1:]
     if wanted == ["--places"]:
         return
+    if wanted[:1] == ["--sample"]:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+        names = [mutant.name for mutant in MUTANTS]
+        wanted = random.Random(commit.stdout).sample(names, int(wanted[1]))
     unknown = [name for name in wanted if name not in [mutant.name for mutant in MUTANTS]]
     if unknown:
         sys.exit(f"no mutant is called {', '.join(unknown)}; there are: {', '.join(m.name for m in MUTANTS)}")

@@ -207,7 +207,7 @@ fn a_missing_shard_and_a_missing_tensor() {
 )]
 #[case(
     "\"rope_type\": \"default\"",
-    "\"rope_type\": \"yarn\"",
+    "\"rope_type\": \"dynamic\"",
     exit::UNSUPPORTED_MODEL,
     "rope_parameters.rope_type"
 )]

@@ -54,7 +54,7 @@ measured! {
     attention: "attention --model planted-heads --style symbolic --operation A+B --operands 0..=4",
     patch: "patch --model planted-relay --style symbolic --operation A+B --operands 0..=4 --pairs 20",
     peek: "peek --model planted-operator --style symbolic --operation A+B --operands 0..=4 --window 2,4",
-    windows: "windows --model planted-late --wait 5 --transfer 2 --style symbolic --operation A+B --operands 0..=9 --controls 5",
+    windows: "windows --model planted-late --wait 5 --transfer 2 --style symbolic --operation A+B --operands 0..=9 --controls 5 --head-controls 4",
     // In a planted model numbers at the same distance from the answer have the same logit up to rounding, which decides their ranks.
     lens: "lens --model fixtures/reference/tiny-llama/f32 --wait 1 --transfer 1 --style symbolic --operation A+B --operands 0..=4",
     gate: "gate --model planted-af1 --config fixtures/gate/conditions.toml",

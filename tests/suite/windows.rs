@@ -1,10 +1,10 @@
 //! Transfer in any window: the planted one has rank 1 alone, whatever is claimed, and every logit is that of numpy.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use af1::error::exit;
-use af1::experiment::Windows;
-use af1::intervene::{Estimator, Plan, Tail, ablation};
+use af1::experiment::{Windows, random_heads};
+use af1::intervene::{Estimator, Head, Plan, Tail, ablation};
 use af1::measure::{Request, Way, evaluate, prepare};
 use af1::model::planted::{Plant, Route};
 use af1::prompt::{ContextsFrom, KeyedBy, Step};
@@ -51,6 +51,7 @@ fn every_window(wait: usize, transfer: usize, layers: usize) -> Windows {
         layers,
         starts: (0..=layers - transfer).collect(),
         sets: Vec::new(),
+        head_sets: Vec::new(),
         ablation: ablation::CAMA,
     }
 }
@@ -111,6 +112,55 @@ fn the_planted_window_has_rank_1_alone() {
     assert!(held > 20);
 }
 
+/// Of the heads behind the boundary those that fetch suffice, whichever others go, and none of them can be missed.
+#[test]
+fn heads_that_are_drawn_keep_the_answers_if_the_planted_ones_are_among_them() {
+    let (mut kept, mut lost) = (0, 0);
+    for (preset, plant) in planted_models() {
+        let style = preset.styles[0];
+        let truth = plant.truth(style, KeyedBy::Span, 0.0);
+        let Some((truth, (wait, transfer))) = truth.and_then(|t| t.af1.map(|af1| (t, af1))) else {
+            continue;
+        };
+        let needed: BTreeSet<Head> = (truth.heads.iter())
+            .map(|&(layer, head)| Head { layer, head })
+            .collect();
+        let mut study = of_plant(preset.name, &plant, style);
+        let (layers, heads) = (plant.layers, study.engine.heads());
+        let all = Head::all(wait..layers, heads).collect::<BTreeSet<Head>>();
+        let mut sets = random_heads(wait, layers - wait, heads, heads, 12, 7);
+        let others = all.difference(&needed).copied().collect();
+        sets.push(Plan::pruned(wait, layers - wait, others));
+        let asked = Windows {
+            head_sets: sets,
+            ..every_window(wait, transfer, layers)
+        };
+        let swept = study.run(&asked, |_| Ok(())).unwrap();
+        let mut seen = 0;
+        for line in &swept.lines {
+            let Row::Measured(m) = &line.row else {
+                panic!("{}", line.text);
+            };
+            let (Some(without), Step::At(0)) = (m.subject.pruned_heads(), m.place.step) else {
+                continue;
+            };
+            let share = m.scores.faithfulness.value.unwrap();
+            let what = format!("{} without {without:?}: {share}", preset.name);
+            match needed.is_disjoint(without) {
+                true => assert!(share >= truth.faithful - CHANCE, "{what}"),
+                false => assert!(share < truth.faithful - CHANCE, "{what}"),
+            }
+            match needed.is_disjoint(without) {
+                true => kept += 1,
+                false => lost += 1,
+            }
+            seen += 1;
+        }
+        assert!(seen > 8, "{}: {seen}", preset.name);
+    }
+    assert!(kept > 10 && lost > 50, "{kept} {lost}");
+}
+
 /// The logits of numpy, in both ways of running.
 #[rstest]
 fn logits_are_those_of_numpy(#[values(Way::Compiled, Way::Masked)] way: Way) {
@@ -159,12 +209,14 @@ fn the_sentence_says_the_rank() {
         let line = text.lines().find(|line| line.starts_with("conclusion: "));
         line.unwrap().to_owned()
     };
-    let found = conclusion("planted-af1", "--controls 5");
+    let found = conclusion("planted-af1", "--controls 5 --head-controls 3");
     let due = "conclusion: symbolic A+B: of 7 windows the claimed one, layers 3–4, has rank 1, alone: it keeps 100/100 1.00 [.96, 1.00] \
                of the right answers; ";
     assert!(found.starts_with(due), "{found}");
     assert!(
-        found.contains("5 random sets of as many layers") && found.contains("and 0 of them keep"),
+        found.contains("5 random sets of as many layers")
+            && found.contains("3 random sets of as many heads, of the layers from W on")
+            && found.matches("and 0 of them keep").count() == 2,
         "{found}"
     );
     let found = conclusion("planted-relay", "--transfer 3");
@@ -187,6 +239,10 @@ fn the_sentence_says_the_rank() {
 #[case(
     "--transfer 1 --controls 3",
     "--controls 3: every set of 1 of 8 layers is a window; leave it out"
+)]
+#[case(
+    "--wait 6 --transfer 2 --head-controls 3",
+    "--head-controls 3: no layer is behind the window, so every head from layer 6 on is of it; leave it out"
 )]
 fn what_does_not_fit_is_refused(#[case] options: &str, #[case] due: &str) {
     let output = planted("windows").run().words(options).output().unwrap();

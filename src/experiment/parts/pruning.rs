@@ -1,4 +1,4 @@
-//! Taking out heads one by one, and random sets of heads to compare with.
+//! Taking out heads one by one.
 
 use std::collections::BTreeSet;
 
@@ -117,28 +117,6 @@ impl Pruning {
         without.insert(self.left.remove(best));
         Ok(Some(plan(without)))
     }
-}
-
-/// Sets of so many heads of the transfer layers, each drawn by itself: controls of the size of a pruned set.
-pub fn random_sets(
-    wait: usize,
-    transfer: usize,
-    heads: usize,
-    size: usize,
-    draws: usize,
-    seed: u64,
-) -> Vec<Plan> {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut all: Vec<Head> = Head::all(wait..wait + transfer, heads).collect();
-    let draw = |_| {
-        all.shuffle(&mut random);
-        Plan::pruned(
-            wait,
-            transfer,
-            all[..size.min(all.len())].iter().copied().collect(),
-        )
-    };
-    (0..draws).map(draw).collect()
 }
 
 /// What the comparison of a pruned set of heads with random sets is worth: what was tuned must not meet what was not on the

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::architecture::{Configuration, Description, LlamaShaped};
 use super::config::Config;
-use super::rope::{RopeFields, RopeParameters};
+use super::rope::{RopeFields, RopeParameters, Rotated, THETA};
 use crate::Result;
 use crate::model::check::{activation, check_head, check_sizes, even_share, unsupported};
 use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, Linear, Norm, WeightNames};
-use crate::model::{ModelSpec, NormKind, Rotary};
+use crate::model::{ModelSpec, NormKind, RopeScaling, Rotary};
 
 const EMBED: &str = "model.embed_tokens.weight";
 const UNEMBED: &str = "lm_head.weight";
@@ -69,6 +69,52 @@ pub fn within_window(config: &Config, spec: &mut ModelSpec, slides: bool) {
     }
 }
 
+/// What a configuration calls a layer with a window.
+pub const LOCAL: &str = "sliding_attention";
+
+/// What a configuration calls a layer without one.
+pub const GLOBAL: &str = "full_attention";
+
+/// The layers with a window. Where no field says which, one of so many layers is without.
+///
+/// # Errors
+/// A kind that is not known; more or fewer than one for each layer.
+pub fn local_layers(
+    config: &Config,
+    layers: usize,
+    path: &Path,
+    pattern: usize,
+) -> Result<Vec<usize>> {
+    let Some(types) = &config.layer_types else {
+        let pattern = config.sliding_window_pattern.unwrap_or(pattern).max(1);
+        return Ok((0..layers)
+            .filter(|layer| (layer + 1) % pattern != 0)
+            .collect());
+    };
+    let known = |kind: &&String| [LOCAL, GLOBAL].contains(&kind.as_str());
+    if types.len() != layers || !types.iter().all(|kind| known(&kind)) {
+        let found = format!("{types:?}");
+        let expected = format!("\"{GLOBAL}\" or \"{LOCAL}\" for each of {layers} layers");
+        return Err(unsupported(path, "layer_types", found, &expected));
+    }
+    Ok((0..layers).filter(|&layer| types[layer] == LOCAL).collect())
+}
+
+/// The base of the rotary frequencies of layers with a window: `theta` where no field says it.
+///
+/// # Errors
+/// A base that is no positive number; a scaling.
+pub fn local_theta(config: &Config, path: &Path, older: Option<f64>, of: Rotated) -> Result<f64> {
+    let newer = RopeFields::of(&config.rope_parameters, LOCAL);
+    let (theta, scaling) = RopeParameters::read(path, of, older, None, newer)?;
+    if scaling != RopeScaling::None {
+        let field = "rope_parameters.sliding_attention.rope_type";
+        let found = "a scaling".to_owned();
+        return Err(unsupported(path, field, found, "\"default\""));
+    }
+    Ok(theta)
+}
+
 /// The name of a part of a layer.
 pub fn of_layer(layer: usize, part: &str) -> String {
     format!("model.layers.{layer}.{part}")
@@ -113,7 +159,8 @@ fn spec(family: &dyn LlamaShaped, config: &Config, path: &Path) -> Result<ModelS
     let dims = (d_head as f64 * part) as usize;
     check_head(path, ("head_dim", d_head), ("partial_rotary_factor", dims))?;
     let older = config.rope_scaling.as_ref();
-    let (theta, scaling) = RopeParameters::read(path, config.rope_theta, older, rope)?;
+    let of = Rotated { dims, theta: THETA };
+    let (theta, scaling) = RopeParameters::read(path, of, config.rope_theta, older, rope)?;
     let (field, name) = match &config.hidden_activation {
         Some(name) => ("hidden_activation", name),
         None => ("hidden_act", &config.hidden_act),

@@ -5,12 +5,11 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::architecture::{Architecture, Configuration, Description, InGguf, LlamaShaped};
-use super::base;
+use super::base::{self, GLOBAL, LOCAL, local_layers, local_theta};
 use super::config::Config;
 use super::gemma2::{Gemma2, gemma};
-use super::rope::{RopeFields, RopeParameters, THETA};
+use super::rope::{RopeParameters, Rotated, THETA};
 use crate::Result;
-use crate::model::check::unsupported;
 use crate::model::keys::Keys;
 use crate::model::names::LayerNames;
 use crate::model::{LocalRotary, ModelSpec, QueryKeyNorm, RopeScaling, Rotary, Weights};
@@ -41,14 +40,19 @@ impl LlamaShaped for Gemma3 {
     fn shape(&self, config: &Config, spec: &mut ModelSpec, path: &Path) -> Result<()> {
         Gemma2.shape(config, spec, path)?;
         spec.qk_norm = Some(QueryKeyNorm::Head);
+        let of = Rotated {
+            dims: spec.d_head,
+            theta: THETA,
+        };
+        let theta = local_theta(config, path, config.rope_local_base_freq, of)?;
         spec.local = Some(LocalRotary {
             rotary: Rotary {
                 dims: spec.d_head,
                 interleaved: false,
-                theta: local_theta(config, path)?,
+                theta,
                 scaling: RopeScaling::None,
             },
-            layers: local_layers(config, spec.layers, path)?,
+            layers: local_layers(config, spec.layers, path, PATTERN)?,
         });
         Ok(())
     }
@@ -58,46 +62,8 @@ impl LlamaShaped for Gemma3 {
     }
 }
 
-/// What a configuration calls a layer with a window.
-const LOCAL: &str = "sliding_attention";
-
-/// What a configuration calls a layer without one.
-const GLOBAL: &str = "full_attention";
-
 /// In older files every so many layers one is without a window.
 const PATTERN: usize = 6;
-
-/// The base of the rotary frequencies of layers with a window.
-///
-/// # Errors
-/// A base that is no positive number; a scaling.
-fn local_theta(config: &Config, path: &Path) -> Result<f64> {
-    let newer = RopeFields::of(&config.rope_parameters, "sliding_attention");
-    let (theta, scaling) = RopeParameters::read(path, config.rope_local_base_freq, None, newer)?;
-    if scaling != RopeScaling::None {
-        let field = "rope_parameters.sliding_attention.rope_type";
-        let found = "a scaling".to_owned();
-        return Err(unsupported(path, field, found, "\"default\""));
-    }
-    Ok(theta)
-}
-
-/// The layers with a window.
-fn local_layers(config: &Config, layers: usize, path: &Path) -> Result<Vec<usize>> {
-    let Some(types) = &config.layer_types else {
-        let pattern = config.sliding_window_pattern.unwrap_or(PATTERN).max(1);
-        return Ok((0..layers)
-            .filter(|layer| (layer + 1) % pattern != 0)
-            .collect());
-    };
-    let known = |kind: &&String| [LOCAL, GLOBAL].contains(&kind.as_str());
-    if types.len() != layers || !types.iter().all(|kind| known(&kind)) {
-        let found = format!("{types:?}");
-        let expected = format!("\"{GLOBAL}\" or \"{LOCAL}\" for each of {layers} layers");
-        return Err(unsupported(path, "layer_types", found, &expected));
-    }
-    Ok((0..layers).filter(|&layer| types[layer] == LOCAL).collect())
-}
 
 /// Gemma 3 27B has so many layers.
 const LAYERS_OF_27B: usize = 62;

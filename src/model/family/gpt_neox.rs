@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::architecture::{Architecture, Configuration, Description, InGguf};
-use super::rope::{RopeFields, RopeParameters};
+use super::rope::{RopeFields, RopeParameters, Rotated, THETA};
 use crate::Result;
 use crate::model::check::{activation, check_head, check_sizes, even_share};
 use crate::model::keys::Keys;
@@ -111,7 +111,8 @@ impl Config {
         let dims = (d_head as f64 * part) as usize;
         check_head(path, ("hidden_size", d_head), ("rotary_pct", dims))?;
         let older = self.rope_scaling.as_ref();
-        let (theta, scaling) = RopeParameters::read(path, self.rotary_emb_base, older, rope)?;
+        let of = Rotated { dims, theta: THETA };
+        let (theta, scaling) = RopeParameters::read(path, of, self.rotary_emb_base, older, rope)?;
         Ok(ModelSpec {
             family: GptNeoX.name(),
             layers: self.num_hidden_layers,

@@ -32,6 +32,7 @@ list! {
     qwen3::Qwen3,
     phi3::Phi3,
     olmo2::Olmo2,
+    olmo3::Olmo3,
     gemma2::Gemma2,
     gemma3::Gemma3,
     gpt_neox::GptNeoX,

@@ -34,6 +34,33 @@ pub struct RopeParameters {
     /// The part of each head that is rotated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partial_rotary_factor: Option<f64>,
+    /// YaRN: by what cosines and sines are multiplied; follows from the factor where it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention_factor: Option<f64>,
+    /// YaRN: pairs with more turns than this in the original length stay.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta_fast: Option<f64>,
+    /// YaRN: pairs with fewer turns than this in the original length are divided by the whole factor.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beta_slow: Option<f64>,
+    /// YaRN: the weight of the factor's logarithm in the numerator of `attention_factor`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mscale: Option<f64>,
+    /// YaRN: the same in its denominator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mscale_all_dim: Option<f64>,
+    /// YaRN: whether the places between which pairs are interpolated are whole numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub truncate: Option<bool>,
+}
+
+/// The heads whose pairs a scaling changes.
+#[derive(Clone, Copy)]
+pub struct Rotated {
+    /// How many of a head's dimensions are rotated.
+    pub dims: usize,
+    /// The base of the frequencies where no field says it.
+    pub theta: f64,
 }
 
 /// How rotary frequencies are made, as transformers 5 spells it.
@@ -127,7 +154,7 @@ impl RopeParameters {
             };
             let divisor = |i: usize| {
                 let frequency = theta.powf(-2.0 * i as f64 / dims as f64);
-                frequency / scaling.change(frequency)
+                frequency / scaling.change(i, frequency)
             };
             let near = |(i, found): (usize, &f32)| {
                 (f64::from(*found) / divisor(i) - 1.0).abs() < SAME_DIVISOR
@@ -151,7 +178,7 @@ impl RopeParameters {
     }
 
     /// The kinds of scaling that are known.
-    const KINDS: &str = "\"default\", \"linear\" or \"llama3\"";
+    const KINDS: &str = "\"default\", \"linear\", \"llama3\" or \"yarn\"";
 
     /// The base and the scaling that a configuration says in its older fields, or in its newer ones.
     ///
@@ -159,29 +186,28 @@ impl RopeParameters {
     /// A field that is not supported.
     pub fn read(
         path: &Path,
+        of: Rotated,
         theta: Option<f64>,
         older: Option<&Self>,
         newer: Option<&Self>,
     ) -> Result<(f64, RopeScaling)> {
+        let theta = theta.or_else(|| newer.and_then(|rope| rope.rope_theta));
+        let theta = positive(path, "rope_theta", theta.unwrap_or(of.theta))?;
         let mut scaling = RopeScaling::None;
         for (name, rope) in [("rope_scaling", older), ("rope_parameters", newer)] {
             let Some(rope) = rope else { continue };
-            let found = rope.scaling(name);
+            let found = rope.scaling(name, Rotated { theta, ..of });
             let found = found
                 .map_err(|[field, found, expected]| unsupported(path, &field, found, &expected))?;
             if found != RopeScaling::None {
                 scaling = found;
             }
         }
-        let theta = theta.or_else(|| newer.and_then(|rope| rope.rope_theta));
-        Ok((
-            positive(path, "rope_theta", theta.unwrap_or(THETA))?,
-            scaling,
-        ))
+        Ok((theta, scaling))
     }
 
     /// The scaling that a configuration spells under `name`; a field that is not as it has to be, with what was found and expected.
-    fn scaling(&self, name: &str) -> Result<RopeScaling, [String; 3]> {
+    fn scaling(&self, name: &str, of: Rotated) -> Result<RopeScaling, [String; 3]> {
         let number = |field: &str, value: Option<f64>| {
             let positive = value.filter(|x| x.is_finite() && *x > 0.0);
             positive.ok_or_else(|| {
@@ -213,12 +239,63 @@ impl RopeParameters {
                     original: number("original_max_position_embeddings", original)?,
                 })
             }
+            Some("yarn") => {
+                let original = self.original_max_position_embeddings;
+                let original = number("original_max_position_embeddings", original)?;
+                let fast = number("beta_fast", self.beta_fast.or(Some(32.0)))?;
+                let slow = number("beta_slow", self.beta_slow.or(Some(1.0)))?;
+                let factor = factor()?;
+                let attention = match self.attention_factor {
+                    Some(_) => number("attention_factor", self.attention_factor)?,
+                    None => self.yarn_attention(factor),
+                };
+                let [first, last] = of.places([fast, slow], original, self.truncate != Some(false));
+                Ok(RopeScaling::Yarn {
+                    factor,
+                    attention,
+                    first,
+                    last,
+                })
+            }
             Some(kind) => Err([
                 format!("{name}.rope_type"),
                 format!("{kind:?}"),
                 Self::KINDS.to_owned(),
             ]),
         }
+    }
+}
+
+impl RopeParameters {
+    /// By what YaRN multiplies cosines and sines where no field says it.
+    fn yarn_attention(&self, factor: f64) -> f64 {
+        let scale = |weight: f64| match factor > 1.0 {
+            true => 0.1 * weight * factor.ln() + 1.0,
+            false => 1.0,
+        };
+        let given = |weight: Option<f64>| weight.filter(|weight| *weight != 0.0);
+        match (given(self.mscale), given(self.mscale_all_dim)) {
+            (Some(weight), Some(all)) => scale(weight) / scale(all),
+            _ => scale(1.0),
+        }
+    }
+}
+
+impl Rotated {
+    /// The places of the pairs with so many turns in the original length, the fast ones first.
+    fn places(self, turns: [f64; 2], original: f64, whole: bool) -> [f64; 2] {
+        let place = |turns: f64| {
+            self.dims as f64 * (original / (turns * std::f64::consts::TAU)).ln()
+                / (2.0 * self.theta.ln())
+        };
+        let [first, last] = turns.map(place);
+        let (first, last) = match whole {
+            true => (first.floor(), last.ceil()),
+            false => (first, last),
+        };
+        let (first, last) = (first.max(0.0), last.min(self.dims as f64 - 1.0));
+        // As in transformers: a ramp has a length.
+        [first, if first == last { last + 0.001 } else { last }]
     }
 }
 

@@ -290,7 +290,7 @@ pub fn equals(what: &str, engine: &mut Engine, case: &serde_json::Value) {
 
 /// Scaled rotary frequencies, in both spellings of the configuration, at a position far beyond the original length.
 #[rstest]
-fn scaled_rotary_embedding_equals_transformers(#[values(0, 1, 2, 3, 4, 5)] case: usize) {
+fn scaled_rotary_embedding_equals_transformers(#[values(0, 1, 2, 3, 4, 5, 6, 7, 8)] case: usize) {
     let case = &json("reference/rope.json")["cases"][case];
     let folder = copied(&path("reference/tiny-llama/f32"));
     let config_path = folder.path().join("config.json");
