@@ -102,7 +102,7 @@ fn family_equals_transformers(family: &str) {
     let named = family.split('-').next().unwrap();
     assert_eq!(model.decoder("").unwrap().spec.family.to_string(), named);
     // No longer than the window.
-    let slides = ["mistral", "gemma2", "gemma3_text", "phi3"].contains(&family);
+    let slides = ["mistral", "gemma2", "gemma3_text", "phi3", "olmo3"].contains(&family);
     assert_eq!(model.sizes.context, Some(if slides { 32 } else { 64 }));
     equals(family, &mut engine, expected);
 
@@ -194,6 +194,8 @@ fn large_models_stay_mapped() {
 #[case("gemma2", &[("rope_theta", "500.0"), ("tie_word_embeddings", ""), ("hidden_act", "\"gelu_pytorch_tanh\"")])]
 #[case("gemma3_text", &[("rope_theta", "5000.0"), ("rope_scaling", r#"{"rope_type": "linear", "factor": 2.0}"#),
     ("rope_local_base_freq", "300.0"), ("layer_types", ""), ("sliding_window_pattern", "2")])]
+#[case("olmo3", &[("rope_theta", "500.0"), ("layer_types", ""), ("sliding_window_pattern", "2"),
+    ("rope_scaling", r#"{"type": "yarn", "factor": 8.0, "original_max_position_embeddings": 16, "beta_fast": 4.0}"#)])]
 #[case("gptj", &[("tie_word_embeddings", ""), ("n_inner", "64")])]
 #[case("gpt2", &[("tie_word_embeddings", ""), ("scale_attn_weights", "")])]
 fn older_spellings_say_the_same(#[case] family: &str, #[case] fields: &[(&str, &str)]) {
