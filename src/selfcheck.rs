@@ -390,6 +390,7 @@ impl Subject<'_> {
             model: &self.model.name,
             tokenizer: &self.model.tokenizer,
             layers: self.model.sizes.layers,
+            heads: self.model.sizes.heads,
             guess: None,
             claim: CLAIM,
             level: LEVEL,

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::parts::options::AblationName;
 use super::parts::{
-    Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench, choose_on_a_half,
+    Ask, Emit, Entry, Experiment, Given, OnAHalf, Shape, Todo, Unit, View, Workbench,
     plans_of_a_choice,
 };
 use crate::Result;
@@ -85,7 +85,9 @@ impl Unit for Choice {
     }
 
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
-        let measured = choose_on_a_half(bench, self.ablation, bench.request.seed)?;
+        let mut half = OnAHalf::choose(bench, self.ablation, bench.request.seed)?;
+        let plan = half.plan();
+        let measured = half.measure(bench, &plan, self.ablation)?;
         let cells = measured.into_iter().zip(&todo.cells);
         let lines = cells.map(|(m, cell)| bench.line(m, cell)).collect();
         emit.whole(lines, todo)

@@ -9,15 +9,15 @@ use clap::Args;
 
 use super::parts::options::AblationName;
 use super::parts::{
-    Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench, choose_on_a_half,
+    Ask, Emit, Entry, Experiment, Given, OnAHalf, Shape, Todo, Unit, View, Workbench,
     plans_of_a_choice,
 };
 use crate::Result;
-use crate::intervene::{Ablation, Plan};
+use crate::intervene::{Ablation, Head, Plan};
 use crate::kit::words::about::{NOTHING_TO_KEEP, af1, faithfulness, heading, template};
 use crate::kit::words::columns::{joined, part, said, shares, subgraph, verdict};
 use crate::kit::words::number::share;
-use crate::kit::words::{SEE_TABLE, each_template};
+use crate::kit::words::{self, SEE_TABLE, each_template};
 use crate::kit::{Block, Drawing, Figure, Map, Table, column};
 use crate::measure::Part;
 use crate::record::{CellName, Group, Kind, Measurement, Sweep, Tested};
@@ -41,6 +41,9 @@ pub struct Options {
     /// Halves of the operands on which W and K are chosen, drawn by --seed and the numbers after it
     #[arg(long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
     draws: u16,
+    /// Choose heads, too: take them out of the chosen AF1 one by one, the least important first, as long as it holds
+    #[arg(long)]
+    heads: bool,
 }
 
 impl Ask for Options {
@@ -49,6 +52,7 @@ impl Ask for Options {
         Ok(Box::new(Stability {
             ablation: self.ablation.0,
             seeds: draws.map(|draw| given.seed.wrapping_add(draw)).collect(),
+            heads: self.heads,
         }))
     }
 }
@@ -59,6 +63,8 @@ pub struct Stability {
     pub ablation: &'static dyn Ablation,
     /// A half for each.
     pub seeds: Vec<u64>,
+    /// Whether heads are chosen, too.
+    pub heads: bool,
 }
 
 impl Experiment for Stability {
@@ -72,6 +78,7 @@ impl Experiment for Stability {
                 ablation: self.ablation,
                 place,
                 seed,
+                heads: self.heads,
             })
         };
         self.seeds.iter().enumerate().map(unit).collect()
@@ -83,6 +90,7 @@ struct Half {
     ablation: &'static dyn Ablation,
     place: usize,
     seed: u64,
+    heads: bool,
 }
 
 impl Unit for Half {
@@ -95,20 +103,32 @@ impl Unit for Half {
     }
 
     fn cells(&self, _: Shape) -> Vec<CellName> {
-        let parts = [Part::Development, Part::HeldOut].into_iter().enumerate();
-        let cell = |(i, part): (usize, Part)| {
-            let name = format!("seed {}, {}", self.seed, part.name());
-            CellName::new([self.place, i], name)
+        let parts = [Part::Development, Part::HeldOut].map(Part::name);
+        let of_heads = parts.map(|part| format!("fewest heads, {part}"));
+        let of_heads = of_heads.into_iter().filter(|_| self.heads);
+        let all = parts.map(str::to_owned).into_iter().chain(of_heads);
+        let cell = |(i, of): (usize, String)| {
+            CellName::new([self.place, i], format!("seed {}, {of}", self.seed))
         };
-        parts.map(cell).collect()
+        all.enumerate().map(cell).collect()
     }
 
     fn plans(&self, shape: Shape) -> Vec<Plan> {
-        plans_of_a_choice(shape.layers)
+        let mut plans = plans_of_a_choice(shape.layers);
+        let wait = shape.layers / 2;
+        let heads = Head::all(wait..wait + 1, shape.heads).collect();
+        plans.extend(self.heads.then(|| Plan::pruned(wait, 1, heads)));
+        plans
     }
 
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
-        let measured = choose_on_a_half(bench, self.ablation, self.seed)?;
+        let mut half = OnAHalf::choose(bench, self.ablation, self.seed)?;
+        let plan = half.plan();
+        let mut measured = half.measure(bench, &plan, self.ablation)?;
+        if self.heads {
+            let plan = half.fewest_heads(bench, self.ablation)?;
+            measured.extend(half.measure(bench, &plan, self.ablation)?);
+        }
         let cells = measured.into_iter().zip(&todo.cells);
         let lines = cells.map(|(m, cell)| bench.line(m, cell)).collect();
         emit.whole(lines, todo)
@@ -141,7 +161,7 @@ impl<'m> Choices<'m> {
             halves: 0,
         };
         for Tested { m, .. } in cells {
-            let Some(transfer) = m.subject.transfer() else {
+            let (Some(transfer), None) = (m.subject.transfer(), m.subject.pruned_heads()) else {
                 continue;
             };
             let choice = all.by_subgraph.entry((m.subject.wait(), transfer));
@@ -229,6 +249,90 @@ impl<'m> Choice<'m> {
     }
 }
 
+/// The heads that were left where the fewest were chosen.
+struct Needed<'m> {
+    /// On how many halves each of them was left.
+    times: BTreeMap<Head, usize>,
+    /// The heads that were left on each half, in the order of the draws.
+    sizes: Vec<usize>,
+    /// The same on the other halves.
+    kept: Choice<'m>,
+}
+
+impl<'m> Needed<'m> {
+    /// `None` where heads were not chosen.
+    fn of(cells: impl IntoIterator<Item = &'m Tested>) -> Option<Self> {
+        let mut all = Self {
+            times: BTreeMap::new(),
+            sizes: Vec::new(),
+            kept: Choice::default(),
+        };
+        for Tested { m, .. } in cells {
+            let Some(left) = m.subject.heads_left() else {
+                continue;
+            };
+            if m.subject.part != Part::Development {
+                all.kept.held_out.push(m);
+                continue;
+            }
+            all.sizes.push(left.len());
+            for head in left {
+                *all.times.entry(head).or_insert(0) += 1;
+            }
+        }
+        (!all.sizes.is_empty()).then_some(all)
+    }
+
+    /// Heads, those first that were left most often.
+    fn ranked(&self) -> Vec<(&Head, &usize)> {
+        let mut all: Vec<(&Head, &usize)> = self.times.iter().collect();
+        all.sort_by_key(|(head, times)| (std::cmp::Reverse(**times), **head));
+        all
+    }
+
+    fn table(&self) -> Table {
+        let halves = self.sizes.len();
+        let columns = [
+            column("head", |row: &(&Head, &usize)| row.0.to_string()),
+            column("needed on halves", move |row: &(&Head, &usize)| {
+                format!("{}/{halves}", row.1)
+            }),
+        ];
+        Table::of("heads of the fewest that hold", &columns, &self.ranked())
+    }
+
+    fn sentence(&self) -> String {
+        let halves = self.sizes.len();
+        let always = (self.ranked().into_iter()).filter(|(_, times)| **times == halves);
+        let always: Vec<String> = always.map(|(head, _)| head.to_string()).collect();
+        let (least, most) = (self.sizes.iter().min(), self.sizes.iter().max());
+        let (least, most) = (least.copied().unwrap_or(0), most.copied().unwrap_or(0));
+        let sizes = match least == most {
+            true => least.to_string(),
+            false => format!("{least} to {most}"),
+        };
+        let kept = self.kept.extremes().map(|(least, most)| {
+            format!(
+                "; they keep from {} to {} on the other halves",
+                faithfulness(least),
+                faithfulness(most)
+            )
+        });
+        format!(
+            "of the heads {sizes} are needed, {} of them on every half{}{}",
+            always.len(),
+            match always.is_empty() {
+                true => String::new(),
+                false => format!(" ({})", words::listed(&always, MOST_LISTED)),
+            },
+            kept.unwrap_or_default()
+        )
+    }
+}
+
+/// The most that a sentence lists.
+const MOST_LISTED: usize = 8;
+
 /// What is shown of its records.
 pub struct Shown;
 
@@ -243,11 +347,11 @@ impl View for Shown {
 
     fn summary(&self, sweep: &Sweep) -> Vec<Block> {
         let mut blocks = vec![heading(sweep)];
-        let each = sweep.groups.iter().map(|group| {
+        for group in &sweep.groups {
             let title = template(group.first());
-            Block::Table(table(title, &Choices::of(&group.cells)))
-        });
-        blocks.extend(each);
+            blocks.push(Block::Table(table(title, &Choices::of(&group.cells))));
+            blocks.extend(Needed::of(&group.cells).map(|needed| Block::Table(needed.table())));
+        }
         if sweep.groups.len() > 1 {
             let all = table(
                 "all templates together".to_owned(),
@@ -275,7 +379,12 @@ impl View for Shown {
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         let each = sweep.groups.iter().map(|group| {
             let found = Choices::of(&group.cells).sentence();
-            format!("{}: {found}", template(group.first()))
+            let heads = Needed::of(&group.cells).map(|needed| format!("; {}", needed.sentence()));
+            format!(
+                "{}: {found}{}",
+                template(group.first()),
+                heads.unwrap_or_default()
+            )
         });
         let mut all: Vec<String> = each.collect();
         if all.len() > 1 {

@@ -26,6 +26,8 @@ pub struct Run<'a> {
     pub tokenizer: &'a Tokenizer,
     /// Its number of layers.
     pub layers: usize,
+    /// Its number of heads a layer.
+    pub heads: usize,
     /// The subgraph `(W, K)` that is only a guess of the model's preset, if it is one.
     pub guess: Option<(usize, usize)>,
     /// The faithfulness that verdicts are about.
@@ -140,8 +142,9 @@ impl Facts {
             experiment: match cell.plan.tail {
                 Tail::Causal => Kind::WAITING,
                 Tail::Knockout { .. } => Kind::NECESSITY,
-                Tail::Pruned { .. } => Kind::HEADS,
-                Tail::Af1 { .. } | Tail::Apart { .. } => run.experiment.clone(),
+                Tail::Af1 { .. } | Tail::Pruned { .. } | Tail::Apart { .. } => {
+                    run.experiment.clone()
+                }
             },
             subject: subject(evaluation, run, cell),
             counts,
@@ -231,6 +234,10 @@ fn subject(evaluation: &Evaluation, run: &Run<'_>, cell: &Cell) -> Subject {
     Subject {
         model: run.model.to_owned(),
         layers: run.layers,
+        heads: match cell.plan.tail {
+            Tail::Pruned { .. } => run.heads,
+            _ => 0,
+        },
         style: template.style.clone(),
         operation: template.operation.to_string(),
         ablation: cell.ablation.name().to_owned(),

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use crate::intervene::{Estimator, Head, Plan, Tail, Technique, layer_range, layer_ranges};
 use crate::measure::{Draw, Part};
 
+/// The most heads that are listed.
+const MOST_HEADS: usize = 1 << 20;
+
 /// What a measurement is of: a template of a model under an intervention, and how it was made.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Subject {
@@ -14,6 +17,8 @@ pub struct Subject {
     pub model: String,
     /// Its number of layers.
     pub layers: usize,
+    /// Its number of heads a layer, where heads are taken out; 0 where a record of an earlier af1 does not say it.
+    pub heads: usize,
     /// The style of the template.
     pub style: String,
     /// Its operation.
@@ -106,5 +111,15 @@ impl Subject {
             Tail::Pruned { without, .. } => Some(without),
             _ => None,
         }
+    }
+
+    /// The heads of the transfer layers that peek, where heads are taken out and it is known how many a layer has.
+    pub fn heads_left(&self) -> Option<BTreeSet<Head>> {
+        let (without, transfer) = (self.pruned_heads()?, self.transfer()?);
+        let layers = self.wait()..self.wait().checked_add(transfer)?;
+        // A record may say anything.
+        let known = (1..=MOST_HEADS).contains(&transfer.checked_mul(self.heads)?);
+        let all = || Head::all(layers, self.heads);
+        known.then(|| all().filter(|head| !without.contains(head)).collect())
     }
 }

@@ -165,6 +165,7 @@ pub(super) fn run_of<'a>(
         model: &model.name,
         tokenizer: &model.tokenizer,
         layers: model.sizes.layers,
+        heads: model.sizes.heads,
         guess: guessed.map(|preset| preset.af1),
         claim: method.claim,
         level: method.level,

@@ -49,7 +49,7 @@ measured! {
     heads_in_random_order: "heads --model planted-heads --style symbolic --operation A-B --operands 0..=9 --order random --held-out",
     alternatives: "alternatives --model planted-operator --style instruction --operation A+B --operands 0..=4",
     discover: "discover --model planted-spread --style symbolic --operands 0..=9",
-    stability: "stability --model planted-spread --style symbolic --operation A+B --operands 0..=9 --draws 3",
+    stability: "stability --model planted-spread --style symbolic --operation A+B --operands 0..=9 --draws 3 --heads",
     contexts: "contexts --model planted-leak --style symbolic --operation A+B --operands 0..=9 --numbers 1,3",
     attention: "attention --model planted-heads --style symbolic --operation A+B --operands 0..=4",
     patch: "patch --model planted-relay --style symbolic --operation A+B --operands 0..=4 --pairs 20",

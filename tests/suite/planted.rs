@@ -88,6 +88,7 @@ fn measured(model: &Model, found: &Evaluated, claim: f64) -> Measurement {
         model: "planted",
         tokenizer: &model.tokenizer,
         layers: 8,
+        heads: model.sizes.heads,
         claim,
         level: af1::stats::LEVEL,
         inference: af1::stats::Inference::Prompts,

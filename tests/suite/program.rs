@@ -123,7 +123,7 @@ const EXPERIMENTS: &[&str] = &[
     "windows --transfer-at 2..=4 --controls 2 --head-controls 2",
     "lens --layer 0,3,8",
     "peek --window 2,4",
-    "stability --draws 2",
+    "stability --draws 2 --heads",
 ];
 
 /// Every experiment that the program has: those verbs whose cells can be split into shards.

@@ -1,16 +1,21 @@
 //! AF1 chosen on many halves of the operands: what was planted is chosen on all of them, and one draw is what `discover` finds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rstest::rstest;
 use serde_json::Value;
 
+use af1::prompt::KeyedBy;
+use af1::selfcheck;
+
+use super::fixtures::planted_models;
 use super::program::{af1, json_lines, stdout};
 
 /// How often every `(W, K)` is chosen.
 fn chosen(rows: &[Value]) -> BTreeMap<(u64, u64), usize> {
     let mut found = BTreeMap::new();
-    for row in rows.iter().filter(|row| row["part"] == "development") {
+    let whole = |row: &&Value| row["part"] == "development" && row["pruned_heads"].is_null();
+    for row in rows.iter().filter(whole) {
         let number = |field: &str| row[field].as_u64().unwrap();
         *found
             .entry((number("wait"), number("transfer")))
@@ -34,6 +39,52 @@ fn what_was_planted_is_chosen_on_every_half(#[case] model: &str, #[case] planted
     let held_out = rows.iter().filter(|row| row["part"] == "held-out");
     assert!(held_out.clone().all(|row| row["faithfulness"] == 1.0));
     assert_eq!(held_out.count(), 5);
+}
+
+/// The heads that fetch are those that are left on every half, and they keep what AF1 keeps on the others.
+#[rstest]
+#[case("planted-af1")]
+#[case("planted-heads")]
+#[case("planted-late")]
+fn planted_heads_are_chosen_on_every_half(#[case] model: &str) {
+    let run = format!(
+        "stability --model {model} --style symbolic --operation A+B --operands 0..=19 --draws 3 --heads"
+    );
+    let rows = json_lines(af1(&run));
+    let (preset, plant) = (planted_models().into_iter())
+        .find(|(preset, _)| preset.name == model)
+        .unwrap();
+    let truth = plant
+        .truth(preset.styles[0], KeyedBy::Span, selfcheck::CLAIM)
+        .unwrap();
+    let needed: BTreeSet<String> = (truth.heads.iter())
+        .map(|(layer, head)| format!("L{layer}H{head}"))
+        .collect();
+    let pruned = rows.iter().filter(|row| !row["pruned_heads"].is_null());
+    for row in pruned.clone() {
+        let (wait, transfer) = (&row["wait"], &row["transfer"]);
+        let (wait, transfer) = (wait.as_u64().unwrap(), transfer.as_u64().unwrap());
+        let heads = row["heads"].as_u64().unwrap();
+        let all =
+            (wait..wait + transfer).flat_map(|l| (0..heads).map(move |h| format!("L{l}H{h}")));
+        let out: Vec<String> = serde_json::from_value(row["pruned_heads"].clone()).unwrap();
+        let left: BTreeSet<String> = all.filter(|head| !out.contains(head)).collect();
+        assert_eq!(left, needed, "{model}");
+        assert_eq!(
+            (&row["faithfulness"], &row["pruning"]),
+            (&1.0.into(), &"greedy".into())
+        );
+    }
+    assert_eq!(pruned.count(), 6);
+    assert_eq!(chosen(&rows).values().sum::<usize>(), 3);
+    let said = stdout(&mut af1(&run));
+    let due = format!(
+        "; of the heads {0} are needed, {0} of them on every half (",
+        needed.len()
+    );
+    assert!(said.contains(&due), "{due}: {said}");
+    let first = needed.first().unwrap();
+    assert!(said.contains(&format!("| {first} | 3/3")), "{said}");
 }
 
 /// The draws are those of `discover` by the seed and the numbers after it, and differ from each other.

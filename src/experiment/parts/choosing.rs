@@ -1,10 +1,13 @@
 //! Choosing a subgraph by counts of right answers, and what plans keep of them.
 
+use std::collections::BTreeSet;
+
 use super::plans::{knockout_windows, subgraphs, waiting};
+use super::pruning::{Order, Pruning};
 use super::unit::Workbench;
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{Evaluation, Part, Request};
-use crate::record::{Chosen, Measurement, measure};
+use crate::record::{Chosen, Measurement, PruningOrder, measure};
 use crate::runtime::Engine;
 use crate::stats::Criterion;
 use crate::{Error, Result};
@@ -121,47 +124,103 @@ pub fn plans_of_a_choice(layers: usize) -> Vec<Plan> {
     plans
 }
 
-/// Chooses an AF1 on one half of the prompts, drawn by the seed, and measures it there and on the other half, which shares no operand with
-/// it: the one that holds, or where none does the one that keeps most.
-///
-/// # Errors
-/// Prompts that have no such halves; a model of one layer; as [`discover`].
-pub fn choose_on_a_half(
-    bench: &mut Workbench<'_>,
-    ablation: &'static dyn Ablation,
-    seed: u64,
-) -> Result<Vec<Measurement>> {
-    let (request, claim) = (bench.request, bench.run.claim);
-    let half = |part| Request {
-        part,
-        seed,
-        ..request
-    };
-    let mut choose = bench.prepare(&half(Part::Development), bench.waits)?;
-    let criterion = Criterion::of_choice(choose.base_right(), claim);
-    let engine = &mut *bench.engine;
-    let found = discover(engine, &mut choose, ablation, claim, criterion)?;
-    let chosen = match found.holds {
-        Some(holds) => Some(holds),
-        None => keeps_most(engine, &mut choose, ablation)?,
-    };
-    let (wait, transfer) = chosen
-        .ok_or_else(|| Error::Usage("a model of one layer has no AF1 to choose".to_owned()))?;
-    let plans = [Plan::af1(wait, transfer)];
-    let report = bench.prepare(&half(Part::HeldOut), &[wait])?;
-    let mut all = Vec::new();
-    for mut evaluation in [choose, report] {
-        let compared = evaluation.compare(bench.engine, &plans, &[ablation])?;
-        let measured = measure(&evaluation, bench.run, compared.cells());
-        all.extend(measured.into_iter().map(|mut m| {
-            m.choice = Some(Chosen {
+/// An AF1 that was chosen on one half of the prompts, with both halves, which share no operand.
+pub struct OnAHalf {
+    choose: Evaluation,
+    report: Evaluation,
+    subgraph: (usize, usize),
+    chosen: Chosen,
+}
+
+impl OnAHalf {
+    /// Chooses on a half that is drawn by the seed: the AF1 that holds, or where none does the one that keeps most.
+    ///
+    /// # Errors
+    /// Prompts that have no such halves; a model of one layer; as [`discover`].
+    pub fn choose(
+        bench: &mut Workbench<'_>,
+        ablation: &'static dyn Ablation,
+        seed: u64,
+    ) -> Result<Self> {
+        let (request, claim) = (bench.request, bench.run.claim);
+        let half = |part| Request {
+            part,
+            seed,
+            ..request
+        };
+        let mut choose = bench.prepare(&half(Part::Development), bench.waits)?;
+        let criterion = Criterion::of_choice(choose.base_right(), claim);
+        let engine = &mut *bench.engine;
+        let found = discover(engine, &mut choose, ablation, claim, criterion)?;
+        let subgraph = match found.holds {
+            Some(holds) => Some(holds),
+            None => keeps_most(engine, &mut choose, ablation)?,
+        };
+        let subgraph = subgraph
+            .ok_or_else(|| Error::Usage("a model of one layer has no AF1 to choose".to_owned()))?;
+        Ok(Self {
+            report: bench.prepare(&half(Part::HeldOut), &[subgraph.0])?,
+            choose,
+            subgraph,
+            chosen: Chosen {
                 by: criterion,
                 holds: found.holds.is_some(),
-            });
-            m
-        }));
+            },
+        })
     }
-    Ok(all)
+
+    /// The AF1.
+    pub fn plan(&self) -> Plan {
+        Plan::af1(self.subgraph.0, self.subgraph.1)
+    }
+
+    /// The AF1 without the heads that can go, taken out greedily on the half on which it was chosen: of the sets that hold the largest;
+    /// without none where the AF1 itself does not hold.
+    ///
+    /// # Errors
+    /// As [`discover`].
+    pub fn fewest_heads(
+        &mut self,
+        bench: &mut Workbench<'_>,
+        ablation: &'static dyn Ablation,
+    ) -> Result<Plan> {
+        let (wait, transfer) = self.subgraph;
+        let (right, claim) = (self.choose.base_right(), bench.run.claim);
+        let mut pruning = Pruning::new(wait, transfer, bench.engine.heads(), Order::Greedy);
+        let mut fewest = Plan::pruned(wait, transfer, BTreeSet::new());
+        while let Some(plan) = pruning.next(bench.engine, &mut self.choose, ablation)? {
+            let plans = std::slice::from_ref(&plan);
+            let kept = counts(bench.engine, &mut self.choose, plans, ablation)?;
+            if self.chosen.by.holds(kept[0], right, claim) {
+                fewest = plan;
+            }
+        }
+        Ok(fewest)
+    }
+
+    /// What a plan at the boundary of the AF1 keeps on both halves, that on which it was chosen first.
+    ///
+    /// # Errors
+    /// As [`discover`].
+    pub fn measure(
+        &mut self,
+        bench: &mut Workbench<'_>,
+        plan: &Plan,
+        ablation: &'static dyn Ablation,
+    ) -> Result<Vec<Measurement>> {
+        let plans = std::slice::from_ref(plan);
+        let mut all = Vec::new();
+        for evaluation in [&mut self.choose, &mut self.report] {
+            let compared = evaluation.compare(bench.engine, plans, &[ablation])?;
+            let measured = measure(evaluation, bench.run, compared.cells());
+            all.extend(measured.into_iter().map(|mut m| {
+                m.choice = Some(self.chosen);
+                m.subject.pruning = m.subject.pruned_heads().map(|_| PruningOrder::Greedy);
+                m
+            }));
+        }
+        Ok(all)
+    }
 }
 
 /// The layers whose knock-out, alone, keeps less than half of the right answers.

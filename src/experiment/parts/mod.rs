@@ -12,7 +12,7 @@ mod unit;
 mod view;
 
 pub use choosing::{
-    Discovered, choose, choose_on_a_half, discover, keeps_most, needed_layers, plans_of_a_choice,
+    Discovered, OnAHalf, choose, discover, keeps_most, needed_layers, plans_of_a_choice,
     share_under,
 };
 pub use draw::{in_a_row, random_heads, random_layers};

@@ -1,5 +1,7 @@
 //! The line of a cell.
 
+mod subject;
+
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -7,13 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::super::measured::finite;
 use super::super::{
     Answers, CellName, Chosen, ContextCounts, Counts, Hint, Kind, Measurement, OverDraws, Paired,
-    Place, Provenance, PruningOrder, Said, Scores, Stratum, Subject, Test, Verdict, Wrong,
+    Place, Provenance, PruningOrder, Said, Scores, Stratum, Test, Verdict, Wrong,
 };
 use super::bits::{bits_of_hex, hex_bits};
 use super::stratum::StratumWire;
 use super::{SCHEMA, order, shape};
-use crate::intervene::{Estimator, Head, Plan, Tail, Technique};
-use crate::measure::{Draw, Part};
+use crate::intervene::Estimator;
+use crate::measure::Part;
 use crate::prompt::Step;
 use crate::stats::{Criterion, Design, Inference, Mean, Proportion};
 
@@ -63,6 +65,8 @@ pub struct Cell {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     chosen_holds: Option<bool>,
     layers: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    heads: Option<usize>,
     prompts: usize,
     excluded: usize,
     undefined: usize,
@@ -199,6 +203,7 @@ impl From<&Measurement> for Cell {
             chosen_by: m.choice.map(|choice| choice.by),
             chosen_holds: m.choice.map(|choice| choice.holds),
             layers: subject.layers,
+            heads: (subject.heads > 0).then_some(subject.heads),
             paired: m.paired.clone(),
             claim: test.claim,
             level: test.level,
@@ -342,67 +347,6 @@ impl TryFrom<Cell> for Measurement {
 }
 
 impl Cell {
-    fn subject(&self) -> Result<Subject, String> {
-        Ok(Subject {
-            model: self.model.clone(),
-            layers: self.layers,
-            style: self.style.clone(),
-            operation: self.operation.clone(),
-            ablation: self.ablation.clone(),
-            plan: self.plan()?,
-            pruning: self.pruning,
-            estimator: self.estimator,
-            part: self.part,
-            draw: (self.contexts_drawn.zip(self.contexts_seed))
-                .map(|(contexts, seed)| Draw { contexts, seed }),
-        })
-    }
-
-    /// The plan, of which a line has the parts.
-    fn plan(&self) -> Result<Plan, String> {
-        let tail = match (self.transfer, &self.pruned_heads, &self.knockout_layers) {
-            (Some(transfer), None, None) if self.transfer_at.is_some() => {
-                let layers = self.transfer_at.clone().unwrap_or_default();
-                if layers.len() != transfer || layers.first().is_some_and(|&l| l < self.wait) {
-                    return Err(format!(
-                        "transfer_at {layers:?}: expected {transfer} layers, none before {}",
-                        self.wait
-                    ));
-                }
-                Tail::Apart { layers }
-            }
-            (Some(transfer), None, None) => Tail::Af1 { transfer },
-            (Some(transfer), Some(heads), None) => Tail::Pruned {
-                transfer,
-                without: heads
-                    .iter()
-                    .map(|head| head.parse::<Head>())
-                    .collect::<Result<_, _>>()?,
-            },
-            (None, None, Some(layers)) => Tail::Knockout {
-                layers: count_of(layers)
-                    .ok_or_else(|| format!("knockout_layers {layers:?} is no range of layers"))?,
-            },
-            (None, None, None) => Tail::Causal,
-            _ => {
-                return Err(
-                    "of transfer, pruned_heads and knockout_layers it has some that exclude each other".to_owned(),
-                );
-            }
-        };
-        let plan = Plan::waiting(self.wait);
-        let masking = match &self.masking {
-            None => Technique::ABP,
-            Some(name) => Technique::named(name)
-                .ok_or_else(|| format!("masking {name:?} is none that this program has"))?,
-        };
-        Ok(Plan {
-            tail,
-            masking,
-            ..plan
-        })
-    }
-
     fn counts(&self) -> Counts {
         Counts {
             prompts: self.prompts,
@@ -490,14 +434,4 @@ impl Cell {
             each: Vec::new(),
         })
     }
-}
-
-/// The number of layers of an inclusive range as it is written, `15..=16`.
-fn count_of(layers: &str) -> Option<usize> {
-    if layers == "none" {
-        return Some(0);
-    }
-    let (first, last) = layers.split_once("..=")?;
-    let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);
-    last.checked_sub(first)?.checked_add(1)
 }
