@@ -249,6 +249,14 @@ impl Written {
         Ok(found)
     }
 
+    /// What ends an answer, in words.
+    pub fn end(&self) -> &'static str {
+        match self {
+            Self::Numeral => "what does not begin with a digit",
+            Self::Word(_) => "what does not begin with a letter or a digit",
+        }
+    }
+
     /// Whether a token behind a whole answer goes on with it: a digit behind a numeral, a letter or a digit behind a word.
     pub(super) fn goes_on(&self, tokenizer: &Tokenizer, id: u32) -> bool {
         let text = tokenizer.decode(id);

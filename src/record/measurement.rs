@@ -260,3 +260,24 @@ impl Measurement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_constant_is_the_word_of_its_index() {
+        let mut m = Measurement {
+            counts: Counts {
+                constant_answer: Some(1),
+                ..Counts::default()
+            },
+            ..Measurement::default()
+        };
+        assert_eq!(m.always(), "always answering 1");
+        m.words = ["Monday", "Tuesday"].map(str::to_owned).to_vec();
+        assert_eq!(m.always(), "always answering Tuesday");
+        m.counts.constant_answer = None;
+        assert_eq!(m.always(), "always answering the same");
+    }
+}
