@@ -130,11 +130,14 @@ fn every_experiment_takes_words() {
         let text = stdout(of_words(verb, &styles).words(options));
         assert!(text.contains("shifted[A+B]"), "{verb}: {text}");
     }
-    let (page, answers) = (folder.path().join("p.html"), folder.path().join("a.jsonl"));
-    let mut run = of_words("run --format html", &styles);
-    run.arg("--out").arg(&page).arg("--answers").arg(&answers);
+    let (record, answers) = (folder.path().join("r.jsonl"), folder.path().join("a.jsonl"));
+    let mut run = of_words("run", &styles);
+    run.arg("--record")
+        .arg(&record)
+        .arg("--answers")
+        .arg(&answers);
     stdout(run.words(options));
-    let page = std::fs::read_to_string(page).unwrap();
+    let page = stdout(af1("report --format html").arg(&record));
     assert!(page.contains("by answer: the word"), "{page}");
     let answers = std::fs::read_to_string(answers).unwrap();
     let first: Value = serde_json::from_str(answers.lines().next().unwrap()).unwrap();
@@ -148,6 +151,22 @@ fn every_experiment_takes_words() {
         json!("7"),
     ];
     assert_eq!(said.map(Clone::clone), due);
+}
+
+/// A heading says the ranges of every table.
+#[test]
+fn headings_have_the_ranges_of_each_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let styles = folder.path().join("mine.toml");
+    let text = "[tables]\nfew = ['7', '8', '9']\nmany = ['7', '8', '9', '10']\n[[style]]\nid = 'symbolic'\n[style.templates]\n\
+                'few[(A+B)%3]' = '{A}+{few[B]}='\n'many[(A+B)%4]' = '{A}+{many[B]}='\n";
+    std::fs::write(&styles, text).unwrap();
+    let mut run = af1("run --model planted-af1 --ablation cama --styles");
+    let text = stdout(run.arg(&styles));
+    let ranges = "operands 0..=2, results 0..=2 or operands 0..=3, results 0..=3, <bos>";
+    assert!(text.contains(ranges), "{text}");
+    // Sums stay below the remainder in 6 of 9 and in 10 of 16 prompts; the best constant is right where it is the answer.
+    assert!(text.contains(" 6/9 ") && text.contains(" 10/16 "), "{text}");
 }
 
 /// The prompts and answers of the built-in styles are those that Python's calendar gives.
