@@ -219,7 +219,7 @@ impl ModelArgs {
 /// Which prompts.
 #[derive(Args, Clone, Debug)]
 pub struct PromptArgs {
-    /// A TOML file of styles, or `operations`, `expressions`, `paraphrases` or `four-shot` [default: the built-in ones]
+    /// A TOML file of styles, or `operations`, `expressions`, `calendar`, `paraphrases` or `four-shot` [default: the built-in ones]
     #[arg(long, value_name = "FILE")]
     pub styles: Option<PathBuf>,
     /// Styles, or `all` [default: the model's preset, or all in the file]
@@ -228,7 +228,7 @@ pub struct PromptArgs {
     /// Operations, such as A+B,A-B [default: all that the styles have]
     #[arg(long, value_delimiter = ',', value_name = "OP,...")]
     pub operation: Vec<Operation>,
-    /// Values of every operand [default: the model's preset, or 1..=99]
+    /// Values of every operand [default: the model's preset, or 1..=99; of words the indices of their table]
     #[arg(long, value_name = "RANGE", allow_hyphen_values = true)]
     pub operands: Option<Span>,
     /// Values that the result may have [default: the model's preset, or 0..=299, also where operands outside the preset are asked for]

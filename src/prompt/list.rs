@@ -247,7 +247,8 @@ impl Asked {
                         "it has the operands {found:?}, and {operation} has {count}"
                     ));
                 }
-                let values = self.operands.values().map(|value| number(value));
+                let written = self.operands.values().zip(&template.operands);
+                let values = written.map(|(text, written)| written.value(text));
                 let operands: Vec<i64> = values.collect::<Result<_, _>>()?;
                 let written = template.render(&operands).text;
                 if let Some(text) = self.text.as_ref().filter(|text| **text != written) {
@@ -263,18 +264,14 @@ impl Asked {
             format!("{operation} has no answer among the integers for {operands:?}")
         })?;
         match &self.answer {
-            Some(answer) if number(answer)? != result => Err(format!(
-                "its answer is {answer}, and {operation} of {operands:?} is {result}"
+            _ if !template.answer.has(result) => Err(format!(
+                "{operation} of {operands:?} is {result}, which is no index of the table"
+            )),
+            Some(answer) if template.answer.value(answer)? != result => Err(format!(
+                "its answer is {answer}, and {operation} of {operands:?} is {}",
+                template.answer.text(result)
             )),
             _ => Ok((operands, result)),
         }
     }
-}
-
-/// An operand or an answer.
-fn number(text: &str) -> Result<i64, String> {
-    let number: Option<i64> = text.trim().parse().ok();
-    // As far from 0 as ranges go.
-    let number = number.filter(|number| number.unsigned_abs() <= 1 << 53);
-    number.ok_or_else(|| format!("{text:?} is no integer below 2^53"))
 }

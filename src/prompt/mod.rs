@@ -18,6 +18,7 @@ mod template;
 mod tokenizer;
 mod tokens;
 mod universe;
+mod written;
 
 pub use carry::Carry;
 pub use chat::{Chat, ChatTemplate};
@@ -34,3 +35,4 @@ pub use style::{Style, Styles};
 pub use template::{Frame, Piece, Rendered, Template};
 pub use tokenizer::{Splitter, Token, Tokenizer};
 pub use tokens::Merged;
+pub use written::{Words, Written};

@@ -198,7 +198,7 @@ impl PromptSet {
         if !accepted.iter().any(|(prompt, _)| prompt.asked()) {
             let why = unanswered.filter(|_| numbers.shape.answer > 1);
             let why = why.map_or(Ok(None), |(prompt, answer)| {
-                Merged::of(tokenizer, prompt, answer)
+                Merged::of(tokenizer, &template.answer, prompt, answer)
             });
             let why = why.map_err(none)?;
             return Err(none(never_asked(numbers, template, excluded, why)));

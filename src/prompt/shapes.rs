@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::shape::{MOST_TOKENS, Shape};
 use super::tokens::{Behind, Merged, behind, place_of};
 use super::universe::universe;
-use super::{Selection, Template, Tokenizer};
+use super::{Selection, Template, Tokenizer, Written};
 use crate::{Error, Result};
 
 /// The shapes that a template's prompts have.
@@ -74,7 +74,7 @@ pub fn shapes(template: &Template, tokenizer: &Tokenizer, selection: &Selection)
     }
     let example = first_merged.map(|(operands, result)| Merged {
         prompt: template.render(&operands).text,
-        answer: result,
+        answer: template.answer.text(result),
     });
     Ok(Shapes {
         counts,
@@ -107,18 +107,21 @@ fn shape_of(
     let tokens = tokenizer.encode(text)?;
     let mut counts = vec![0; operands.len()];
     for (index, place) in &rendered.places {
-        let found = place_of(&tokens, tokenizer, text, place, operands[*index]);
+        let found = place_of(&tokens, tokenizer, text, place);
         counts[*index] = found.map_or(0, |found| found.len());
     }
     let askable = |count: usize| (1..=MOST_TOKENS).contains(&count);
     if !counts.iter().all(|&count| askable(count)) {
         return Ok(Found::None);
     }
-    let answer = match tokenizer.numeral(result).is_empty() {
-        false => 1,
-        true => match behind(tokenizer, text, result)? {
+    let written = &template.answer;
+    let is_single = *written == Written::Numeral && !tokenizer.numeral(result).is_empty();
+    let answer = match is_single {
+        true => 1,
+        false => match behind(tokenizer, written, text, result)? {
             Behind::Apart(tokens) => tokens.len(),
-            Behind::Merged => return Ok(Found::Merged),
+            Behind::Merged(single) if single.is_empty() => return Ok(Found::Merged),
+            Behind::Merged(_) => 1,
         },
     };
     Ok(match askable(answer) {

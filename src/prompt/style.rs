@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::written::Tables;
 use super::{Frame, Operation, Template};
 use crate::file::{Sha256, sha256_bytes};
 use crate::{Error, Result};
@@ -44,12 +45,18 @@ impl Any {
     /// # Errors
     /// What is wrong with the text, in words.
     fn template(&self, style: &str, operation: &Operation) -> Result<Template, String> {
+        if let Some(table) = operation.table() {
+            return Err(format!(
+                "the answer is a word of the table {table}; it takes a template of its own"
+            ));
+        }
         let mut text = self.text.clone();
         for (place, spaced) in PLACES {
             text = text.replace(place, &operation.written(spaced));
         }
         let frame = self.frame.clone();
-        Template::of(style, operation.clone(), &self.prefix, &text, frame)
+        let none = Tables::default();
+        Template::of(style, operation.clone(), &self.prefix, &text, frame, &none)
     }
 }
 
@@ -66,6 +73,9 @@ impl Style {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct FileWire {
+    /// Words, by the name of their table.
+    #[serde(default)]
+    tables: toml::Table,
     #[serde(default)]
     style: Vec<StyleWire>,
 }
@@ -122,7 +132,7 @@ impl StyleWire {
 const BUILT_IN: &str = include_str!("../../fixtures/styles/builtin.toml");
 
 /// Files that are called by a name instead of a path.
-const NAMED: [(&str, &str); 4] = [
+const NAMED: [(&str, &str); 5] = [
     (
         "operations",
         include_str!("../../fixtures/styles/operations.toml"),
@@ -130,6 +140,10 @@ const NAMED: [(&str, &str); 4] = [
     (
         "expressions",
         include_str!("../../fixtures/styles/expressions.toml"),
+    ),
+    (
+        "calendar",
+        include_str!("../../fixtures/styles/calendar.toml"),
     ),
     (
         "paraphrases",
@@ -148,7 +162,8 @@ impl Styles {
             .expect("the built-in style file is checked by a test")
     }
 
-    /// Reads a file of styles; `operations`, `expressions`, `paraphrases` and `four-shot` are built in, unless there is a file of that name.
+    /// Reads a file of styles; `operations`, `expressions`, `calendar`, `paraphrases` and `four-shot` are built in, unless there is a file
+    /// of that name.
     ///
     /// # Errors
     /// A file that cannot be read, is not TOML of the right form, or holds a template that does not fit its operation.
@@ -170,13 +185,20 @@ impl Styles {
         let file: FileWire = toml::from_str(text).map_err(|e| fail(e.to_string()))?;
         let mut styles: Vec<Style> = Vec::new();
         // All problems at once: a file is written in one go and should be mended in one go.
-        let mut problems = Vec::new();
+        let (tables, mut problems) = Tables::of(&file.tables);
         for wire in file.style {
             let mut templates: Vec<Template> = Vec::new();
             for (operation, text) in &wire.templates {
                 let parsed = match text.as_str() {
                     Some(text) => operation.parse().and_then(|operation| {
-                        Template::of(&wire.id, operation, &wire.prefix, text, wire.frame())
+                        Template::of(
+                            &wire.id,
+                            operation,
+                            &wire.prefix,
+                            text,
+                            wire.frame(),
+                            &tables,
+                        )
                     }),
                     None => Err("expected a string".to_owned()),
                 };

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use super::Operation;
+use super::written::Tables;
+use super::{Operation, Written};
 
 /// How one operation is asked in one style. All prompts of a template have the same tokens in all but the operands'
 /// places.
@@ -16,6 +17,10 @@ pub struct Template {
     pub pieces: Vec<Piece>,
     /// What stands around the text.
     pub frame: Frame,
+    /// How every operand is written.
+    pub operands: Vec<Written>,
+    /// How the answer is written.
+    pub answer: Written,
 }
 
 /// What stands around the text of a template.
@@ -61,12 +66,30 @@ impl Template {
         prefix: &str,
         text: &str,
         frame: Frame,
+        tables: &Tables,
     ) -> Result<Self, String> {
+        let answer = operation.table().map(|table| tables.written(table));
+        let answer = answer.transpose()?.unwrap_or_default();
+        let mut operands: Vec<Option<Written>> = vec![None; operation.operands()];
         let mut pieces = Vec::new();
         if !prefix.is_empty() {
             pieces.push(Piece::Text(prefix.to_owned()));
         }
-        pieces.extend(parse_pieces(text, &operation)?);
+        for place in parse_places(text, &operation)? {
+            pieces.push(place.piece.clone());
+            let Piece::Operand(index) = place.piece else {
+                continue;
+            };
+            let written = place.table.map(|table| tables.written(table)).transpose()?;
+            let written = written.unwrap_or_default();
+            let before = operands[index].replace(written.clone());
+            if before.is_some_and(|before| before != written) {
+                let letter = Operation::letter(index);
+                return Err(format!(
+                    "{text:?} writes operand {letter} in two ways; expected one"
+                ));
+            }
+        }
         for index in 0..operation.operands() {
             if !pieces.contains(&Piece::Operand(index)) {
                 let letter = Operation::letter(index);
@@ -88,6 +111,11 @@ impl Template {
             operation,
             pieces,
             frame,
+            operands: operands
+                .into_iter()
+                .map(Option::unwrap_or_default)
+                .collect(),
+            answer,
         })
     }
 
@@ -103,7 +131,7 @@ impl Template {
                 Piece::Text(plain) => text.push_str(plain),
                 Piece::Operand(index) => {
                     let start = text.len();
-                    text.push_str(&operands[*index].to_string());
+                    text.push_str(&self.operands[*index].text(operands[*index]));
                     places.push((*index, start..text.len()));
                 }
             }
@@ -133,15 +161,12 @@ impl Template {
                     rest = behind.ok_or_else(|| fail(rest, format!("{plain:?}")))?;
                 }
                 Piece::Operand(index) => {
-                    let sign = usize::from(rest.starts_with('-'));
-                    let digits = rest[sign..].bytes().take_while(u8::is_ascii_digit).count();
-                    let (number, behind) = rest.split_at(sign + digits);
-                    let value: Option<i64> = number.parse().ok();
-                    let is_plain = |value: &i64| value.to_string() == number;
-                    let is_due = |value: &i64| operands[*index].is_none_or(|known| known == *value);
-                    let value = value.filter(|value| is_plain(value) && is_due(value));
-                    let letter = Operation::letter(*index);
-                    let value = value.ok_or_else(|| fail(rest, format!("the operand {letter}")))?;
+                    let is_due = |value: i64| operands[*index].is_none_or(|known| known == value);
+                    let found = self.operands[*index].begin(rest);
+                    let found = found.filter(|(value, _)| is_due(*value));
+                    let operand = self.operand(*index);
+                    let (value, behind) =
+                        found.ok_or_else(|| fail(rest, format!("the operand {operand}")))?;
                     operands[*index] = Some(value);
                     rest = behind;
                 }
@@ -160,15 +185,56 @@ impl Template {
     fn pattern(&self) -> String {
         let piece = |piece: &Piece| match piece {
             Piece::Text(plain) => plain.replace('{', "{{").replace('}', "}}"),
-            Piece::Operand(index) => format!("{{{}}}", Operation::letter(*index)),
+            Piece::Operand(index) => format!("{{{}}}", self.operand(*index)),
         };
         self.pieces.iter().map(piece).collect()
     }
+
+    /// An operand as its placeholder has it, `A` or `months[B]`.
+    fn operand(&self, index: usize) -> String {
+        let letter = Operation::letter(index);
+        match self.operands[index].words() {
+            None => letter.to_string(),
+            Some(words) => format!("{}[{letter}]", words.name()),
+        }
+    }
 }
 
-/// Splits a text at `{A}`, `{B}`, ...; `{{` and `}}` are braces.
-fn parse_pieces(text: &str, operation: &Operation) -> Result<Vec<Piece>, String> {
-    let mut pieces = Vec::new();
+/// A part of a text, with the name of the table of which an operand is a word.
+struct Place<'a> {
+    piece: Piece,
+    table: Option<&'a str>,
+}
+
+impl<'a> Place<'a> {
+    fn of_text(plain: String) -> Self {
+        Self {
+            piece: Piece::Text(plain),
+            table: None,
+        }
+    }
+
+    /// The place that is called so, `A` or `months[B]`; `None` where there is none.
+    fn named(name: &'a str, operation: &Operation) -> Option<Self> {
+        let (table, letter) = match name.strip_suffix(']') {
+            None => (None, name),
+            Some(inside) => {
+                let (table, letter) = inside.split_once('[')?;
+                (Some(table), letter)
+            }
+        };
+        let mut operands = 0..operation.operands();
+        let index = operands.find(|&i| letter == Operation::letter(i).to_string())?;
+        Some(Self {
+            piece: Piece::Operand(index),
+            table,
+        })
+    }
+}
+
+/// Splits a text at `{A}`, `{months[B]}`, ...; `{{` and `}}` are braces.
+fn parse_places<'a>(text: &'a str, operation: &Operation) -> Result<Vec<Place<'a>>, String> {
+    let mut places = Vec::new();
     let mut plain = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(['{', '}']) {
@@ -185,8 +251,7 @@ fn parse_pieces(text: &str, operation: &Operation) -> Result<Vec<Piece>, String>
                 "{text:?} has a lone {brace:?}; write {brace}{brace} for a brace"
             ));
         };
-        let index = (0..operation.operands()).find(|&i| name == Operation::letter(i).to_string());
-        let Some(index) = index else {
+        let Some(place) = Place::named(name, operation) else {
             let letters: Vec<String> = (0..operation.operands())
                 .map(|i| format!("{{{}}}", Operation::letter(i)))
                 .collect();
@@ -196,14 +261,14 @@ fn parse_pieces(text: &str, operation: &Operation) -> Result<Vec<Piece>, String>
             ));
         };
         if !plain.is_empty() {
-            pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            places.push(Place::of_text(std::mem::take(&mut plain)));
         }
-        pieces.push(Piece::Operand(index));
+        places.push(place);
         rest = after;
     }
     plain.push_str(rest);
     if !plain.is_empty() {
-        pieces.push(Piece::Text(plain));
+        places.push(Place::of_text(plain));
     }
-    Ok(pieces)
+    Ok(places)
 }

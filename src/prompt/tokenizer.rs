@@ -244,6 +244,11 @@ impl Tokenizer {
         self.inner.decode(&[id], false).unwrap_or_default()
     }
 
+    /// The text of several tokens together, in which a decoder may put spaces between them.
+    pub fn decode_all(&self, ids: &[u32]) -> String {
+        self.inner.decode(ids, false).unwrap_or_default()
+    }
+
     /// The id of a token by its name (`<|endoftext|>`).
     pub fn id(&self, token: &str) -> Option<u32> {
         self.inner.token_to_id(token)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::set::{Numbers, Role};
 use super::shape::{Key, KeyedBy, MOST_TOKENS, Step};
-use super::{Frame, Template, Token, Tokenizer};
+use super::{Frame, Template, Token, Tokenizer, Written};
 
 /// A prompt's tokens.
 pub(super) struct Tokens {
@@ -49,7 +49,7 @@ pub(super) fn tokenize(
     let start = ids.len() - tokens.len();
     for (index, place) in rendered.places {
         let count = numbers.shape.operands[index];
-        let found = place_of(&tokens, tokenizer, &rendered.text, &place, operands[index]);
+        let found = place_of(&tokens, tokenizer, &rendered.text, &place);
         let Some(found) = found.filter(|found| found.len() == count) else {
             return Ok(None);
         };
@@ -74,14 +74,13 @@ pub(super) fn tokenize(
     }))
 }
 
-/// Which of a text's tokens are a number that stands at `place`; `None` where one of them holds something else, too, or it is no
-/// numeral although it is the only one.
+/// Which of a text's tokens are the operand that stands at `place`; `None` where one of them holds something else, too, or does not read
+/// as it although it is the only one.
 pub(super) fn place_of(
     tokens: &[Token],
     tokenizer: &Tokenizer,
     text: &str,
     place: &Range<usize>,
-    number: i64,
 ) -> Option<Range<usize>> {
     let touches = |token: &Token| {
         token.bytes.start < place.end && place.start < token.bytes.end
@@ -91,39 +90,52 @@ pub(super) fn place_of(
     let touching = || (0..tokens.len()).filter(|&at| touches(&tokens[at]));
     let (first, last) = (touching().next()?, touching().next_back()?);
     let (begin, end) = (&tokens[first], &tokens[last]);
-    // The tokens may hold white space around the number, nothing else.
+    // The tokens may hold white space around the operand, nothing else.
+    let operand = text.get(place.clone())?;
     let around = text.get(begin.bytes.start..end.bytes.end)?;
-    let holds = begin.bytes.start <= place.start
-        && place.end <= end.bytes.end
-        && around.trim() == number.to_string();
+    let holds =
+        begin.bytes.start <= place.start && place.end <= end.bytes.end && around.trim() == operand;
     let is_one = touching().count() == 1;
-    let is_numeral = !is_one || tokenizer.numeral(number).contains(&begin.id);
+    let is_read = !is_one || tokenizer.decode(begin.id).trim() == operand;
     let is_whole = touching().count() == last + 1 - first;
-    (holds && is_numeral && is_whole).then_some(first..last + 1)
+    (holds && is_read && is_whole).then_some(first..last + 1)
 }
 
 /// How a tokenizer takes an answer that stands right behind a prompt.
 pub(super) enum Behind {
-    /// As tokens of its own.
-    Apart(Vec<u32>),
-    /// Its beginning and the end of the prompt are other tokens than the prompt has by itself.
-    Merged,
+    /// As tokens of its own, each with those that read the same.
+    Apart(Vec<Vec<u32>>),
+    /// Its beginning and the end of the prompt are other tokens than the prompt has by itself; these tokens read as the whole answer.
+    Merged(Vec<u32>),
 }
 
 /// The tokens of an answer as those of the whole text have them.
 ///
 /// # Errors
 /// The tokenizer's own reason.
-pub(super) fn behind(tokenizer: &Tokenizer, prompt: &str, result: i64) -> Result<Behind, String> {
-    let whole = tokenizer.encode(&format!("{prompt}{result}"))?;
+pub(super) fn behind(
+    tokenizer: &Tokenizer,
+    written: &Written,
+    prompt: &str,
+    result: i64,
+) -> Result<Behind, String> {
+    let space = written.space_behind(prompt);
+    let whole = tokenizer.encode(&format!("{prompt}{space}{}", written.text(result)))?;
     let begins = tokenizer.encode(prompt)?;
     let apart = whole.len() > begins.len()
         && whole.iter().zip(&begins).all(|(a, b)| a.id == b.id)
         && whole[begins.len()].bytes.start >= prompt.len();
-    Ok(match apart {
-        true => Behind::Apart(whole[begins.len()..].iter().map(|token| token.id).collect()),
-        false => Behind::Merged,
-    })
+    if !apart {
+        return Ok(Behind::Merged(written.single(tokenizer, result)?));
+    }
+    let of = |token: &Token| vec![token.id];
+    let mut tokens: Vec<Vec<u32>> = whole[begins.len()..].iter().map(of).collect();
+    // A word that is one token is as right without the space before it.
+    if let ([first], Written::Word(_)) = (&mut tokens[..], written) {
+        let same = written.single(tokenizer, result)?;
+        first.extend(same.into_iter().filter(|id| *id != whole[begins.len()].id));
+    }
+    Ok(Behind::Apart(tokens))
 }
 
 /// A prompt and its right answer, which begins in one token with the end of the prompt: where the prompt ends with a space and the answer
@@ -133,18 +145,22 @@ pub struct Merged {
     /// The text of the prompt.
     pub prompt: String,
     /// The right answer.
-    pub answer: i64,
+    pub answer: String,
 }
 
 impl Merged {
     /// A prompt and its answer, if they are that.
     pub(super) fn of(
         tokenizer: &Tokenizer,
+        written: &Written,
         prompt: String,
         answer: i64,
     ) -> Result<Option<Self>, String> {
-        Ok(match behind(tokenizer, &prompt, answer)? {
-            Behind::Merged => Some(Self { prompt, answer }),
+        Ok(match behind(tokenizer, written, &prompt, answer)? {
+            Behind::Merged(_) => Some(Self {
+                answer: written.text(answer),
+                prompt,
+            }),
             Behind::Apart(_) => None,
         })
     }
@@ -200,21 +216,16 @@ pub(super) struct Answers<'a> {
     template: &'a Template,
     tokenizer: &'a Tokenizer,
     numbers: &'a Numbers,
-    /// What ends an answer: the tokens that do not begin with a digit.
+    /// What ends an answer: the tokens that do not go on with it.
     ends: Arc<[u32]>,
 }
 
 impl<'a> Answers<'a> {
     /// Those of a template whose numbers have so many tokens.
     pub fn new(template: &'a Template, tokenizer: &'a Tokenizer, numbers: &'a Numbers) -> Self {
-        let begins = |id: &u32| {
-            tokenizer
-                .decode(*id)
-                .starts_with(|c: char| c.is_ascii_digit())
-        };
         let ends = match numbers.step {
             Step::Stop => (0..tokenizer.len() as u32)
-                .filter(|id| !begins(id))
+                .filter(|&id| !template.answer.goes_on(tokenizer, id))
                 .collect(),
             Step::At(_) | Step::Whole => Vec::new(),
         };
@@ -226,8 +237,8 @@ impl<'a> Answers<'a> {
         }
     }
 
-    /// The right answer, token by token, each with those that read the same; empty where there is none, or where its first digit is
-    /// in one token with the end of the prompt.
+    /// The right answer, token by token, each with those that read the same; empty where there is none, or where it begins in one token
+    /// with the end of the prompt.
     ///
     /// # Errors
     /// The tokenizer's own reason.
@@ -235,8 +246,9 @@ impl<'a> Answers<'a> {
         let Some(result) = result else {
             return Ok(Vec::new());
         };
-        let numeral = self.tokenizer.numeral(result);
-        if self.numbers.given() == 0 {
+        let written = &self.template.answer;
+        if self.numbers.given() == 0 && *written == Written::Numeral {
+            let numeral = self.tokenizer.numeral(result);
             if !numeral.is_empty() {
                 return Ok(vec![numeral.to_vec()]);
             }
@@ -246,9 +258,12 @@ impl<'a> Answers<'a> {
             }
         }
         let prompt = self.template.render(operands).text;
-        Ok(match behind(self.tokenizer, &prompt, result)? {
-            Behind::Apart(tokens) => tokens.into_iter().map(|token| vec![token]).collect(),
-            Behind::Merged => Vec::new(),
+        Ok(match behind(self.tokenizer, written, &prompt, result)? {
+            Behind::Apart(tokens) => tokens,
+            Behind::Merged(single) if self.numbers.given() == 0 && !single.is_empty() => {
+                vec![single]
+            }
+            Behind::Merged(_) => Vec::new(),
         })
     }
 

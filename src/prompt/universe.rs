@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ContextsFrom, Selection, Template};
+use super::{ContextsFrom, Operation, Selection, Template, Written};
 use crate::{Error, Result};
 
 /// Operands that may be asked or are a context.
@@ -41,6 +41,20 @@ impl Values {
             Self::These(values) => values[index as usize],
         }
     }
+
+    /// Those of them that can be written.
+    fn written(self, written: &Written) -> Self {
+        match (self, written.range()) {
+            (Self::Range(first, len), Some(range)) => {
+                let last = i128::from(first) + len as i128 - 1;
+                let first = first.max(*range.start());
+                let last = last.min(i128::from(*range.end()));
+                let len = u128::try_from(last - i128::from(first) + 1).unwrap_or(0);
+                Self::Range(first, len)
+            }
+            (values, _) => values,
+        }
+    }
 }
 
 impl Selection {
@@ -74,24 +88,30 @@ impl Selection {
     }
 
     /// These operands with their result.
-    fn combination(&self, template: &Template, operands: Vec<i64>) -> Combination {
+    ///
+    /// # Errors
+    /// An index that the table of the answers lacks.
+    fn combination(&self, template: &Template, operands: Vec<i64>) -> Result<Combination> {
         let result = template.operation.evaluate(&operands);
+        if let Some(index) = result.filter(|&index| !template.answer.has(index)) {
+            return Err(not_in_table(template, &operands, index));
+        }
         let (result, is_taken) = match &self.listed {
             Some(listed) => (result, listed.operands.contains(&operands)),
             None => (result.filter(|result| self.results.contains(result)), true),
         };
-        Combination {
+        Ok(Combination {
             operands,
             result,
             asked: is_taken && result.is_some(),
-        }
+        })
     }
 }
 
 /// All operands that may be asked or are contexts, in ascending order.
 ///
 /// # Errors
-/// Too many combinations to enumerate; a list with another number of operands.
+/// Too many combinations to enumerate; a list with another number of operands; an index that the table of the answers lacks.
 pub(super) fn universe(template: &Template, selection: &Selection) -> Result<Vec<Combination>> {
     let count = template.operation.operands();
     if let Some(listed) = &selection.listed {
@@ -109,11 +129,15 @@ pub(super) fn universe(template: &Template, selection: &Selection) -> Result<Vec
         if selection.contexts_from == ContextsFrom::Answerable {
             let all = listed.operands.iter().cloned();
             let all = all.map(|operands| selection.combination(template, operands));
-            return Ok(all.filter(|of| of.asked).collect());
+            let all: Vec<Combination> = all.collect::<Result<_>>()?;
+            return Ok(all.into_iter().filter(|of| of.asked).collect());
         }
     }
     let values: Vec<Values> = (0..count)
-        .map(|operand| selection.values_of(operand))
+        .map(|operand| {
+            let values = selection.values_of(operand);
+            values.written(&template.operands[operand])
+        })
         .collect();
     let combinations = values
         .iter()
@@ -131,12 +155,32 @@ pub(super) fn universe(template: &Template, selection: &Selection) -> Result<Vec
             *operand = values.at(rest % len);
             rest /= len;
         }
-        let combination = selection.combination(template, operands);
+        let combination = selection.combination(template, operands)?;
         if combination.asked || selection.contexts_from == ContextsFrom::All {
             universe.push(combination);
         }
     }
     Ok(universe)
+}
+
+/// The error of operands whose answer is no word of the table.
+fn not_in_table(template: &Template, operands: &[i64], index: i64) -> Error {
+    let values = operands.iter().enumerate();
+    let values = values.map(|(i, value)| format!("{} = {value}", Operation::letter(i)));
+    let (name, size) = template
+        .answer
+        .words()
+        .map_or(("", 0), |words| (words.name(), words.all().len()));
+    Error::NoPrompts {
+        style: template.style.clone(),
+        operation: template.operation.to_string(),
+        reason: format!(
+            "for {} the index is {index}, and the table {name} has the indices 0..={}; take the remainder, as in {name}[(A+B)%{size}], or \
+             narrow --operands",
+            values.collect::<Vec<_>>().join(", "),
+            size.max(1) - 1
+        ),
+    }
 }
 
 fn too_many(template: &Template, selection: &Selection, values: &[Values]) -> Error {

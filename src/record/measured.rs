@@ -160,6 +160,10 @@ impl Facts {
                 p_fail: None,
                 verdict: None,
             },
+            words: match evaluation.set.template.answer.words() {
+                Some(words) => words.all().to_vec(),
+                None => Vec::new(),
+            },
             strata: self.classes.strata(&self.base, &right),
             answers: Answers {
                 prompts_sha256: self.prompts_sha256.clone(),
@@ -314,15 +318,20 @@ enum Constant {
 
 /// The right answers of the evaluated prompts at their step.
 fn answers(evaluation: &Evaluation, tokenizer: &Tokenizer) -> Vec<Constant> {
-    let single = evaluation.set.numbers.shape.is_single();
+    let numbers = &evaluation.set.numbers;
+    let has_words = evaluation.set.template.answer.words().is_some();
+    // A word may be one token where an operand is several; a part of a word is no number, whatever it reads as.
+    let single = numbers.shape.is_single() || has_words && numbers.shape.answer == 1;
     let of = |&prompt: &usize| {
         let prompt = &evaluation.set.prompts[prompt];
-        match (evaluation.set.numbers.step, prompt.answers.first()) {
+        match (numbers.step, prompt.answers.first()) {
             (Step::At(0), _) if single => Constant::Number(prompt.result.unwrap_or_default()),
-            (Step::At(_), Some(&token)) => match tokenizer.decode(token).trim().parse() {
-                Ok(number) => Constant::Number(number),
-                Err(_) => Constant::Token(token),
-            },
+            (Step::At(_), Some(&token)) if !has_words => {
+                match tokenizer.decode(token).trim().parse() {
+                    Ok(number) => Constant::Number(number),
+                    Err(_) => Constant::Token(token),
+                }
+            }
             (_, token) => Constant::Token(token.copied().unwrap_or(0)),
         }
     };

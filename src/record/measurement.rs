@@ -22,7 +22,9 @@ pub struct Measurement {
     pub test: Test,
     /// The answers of single prompts.
     pub answers: Answers,
-    /// The prompts by what is carried, and by the digit that is right; none where every number is one token.
+    /// The word of every index, where answers are words of a table; empty where they are numbers.
+    pub words: Vec<String>,
+    /// The prompts by what is carried, and by the digit that is right, or by the word that answers; none where every number is one token.
     pub strata: Vec<Stratum>,
     /// What the means are over.
     pub contexts: ContextCounts,
@@ -61,7 +63,8 @@ pub struct Counts {
     pub correct_given_base: usize,
     /// Evaluated prompts that the best constant answer gets right.
     pub constant_correct: usize,
-    /// That answer, where it reads as a number: of numbers of several tokens the best constant token of the step.
+    /// That answer, where it reads as a number: of numbers of several tokens the best constant token of the step. Of words of a table the
+    /// index, where they are one token.
     pub constant_answer: Option<i64>,
     /// `correct` of AF1(W, 0); `None` where nothing is an AF1.
     pub empty_correct: Option<usize>,
@@ -71,15 +74,24 @@ pub struct Counts {
     pub all_base_correct: usize,
 }
 
-impl Counts {
+impl Measurement {
     /// The best constant answer, in words.
     pub(super) fn always(&self) -> String {
-        match self.constant_answer {
-            Some(answer) => format!("always answering {answer}"),
+        match self.counts.constant_answer {
+            Some(answer) => format!("always answering {}", self.word(answer)),
             None => "always answering the same".to_owned(),
         }
     }
 
+    /// An answer as it is written: the word of a table, or the number.
+    pub(super) fn word(&self, answer: i64) -> String {
+        let index = usize::try_from(answer).ok();
+        let word = index.and_then(|index| self.words.get(index).cloned());
+        word.unwrap_or_else(|| answer.to_string())
+    }
+}
+
+impl Counts {
     /// Right answers that only the unmodified model has.
     pub fn lost(&self) -> usize {
         self.base_correct.saturating_sub(self.correct_given_base)
@@ -246,5 +258,26 @@ impl Measurement {
             trials: self.counts.base_correct,
             design: self.scores.design,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_constant_is_the_word_of_its_index() {
+        let mut m = Measurement {
+            counts: Counts {
+                constant_answer: Some(1),
+                ..Counts::default()
+            },
+            ..Measurement::default()
+        };
+        assert_eq!(m.always(), "always answering 1");
+        m.words = ["Monday", "Tuesday"].map(str::to_owned).to_vec();
+        assert_eq!(m.always(), "always answering Tuesday");
+        m.counts.constant_answer = None;
+        assert_eq!(m.always(), "always answering the same");
     }
 }

@@ -57,7 +57,7 @@ fn judge(cells: &[&Measurement], all: &OverDraws) -> Verdict {
         let reason = format!(
             "{what}: {right}/{} right, {} gets {}",
             m.counts.prompts,
-            m.counts.always(),
+            m.always(),
             m.counts.constant_correct
         );
         (Outcome::Inconclusive, reason)

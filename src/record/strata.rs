@@ -7,16 +7,23 @@ use crate::prompt::{Carry, Operation, Step, Tokenizer};
 use crate::stats::Proportion;
 
 /// What prompts of a stratum have in common.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Class {
     /// What is carried or borrowed.
     Carry(Carry),
     /// The digit with which begins what is right at the step, and of whole answers the answer; `-` where a sign stands there.
     Digit(char),
+    /// The word of a table that answers.
+    Word {
+        /// Its index, by which words are in the order of the table.
+        index: i64,
+        /// The word.
+        word: String,
+    },
 }
 
 /// The prompts of a class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stratum {
     /// The class.
     pub class: Class,
@@ -52,9 +59,16 @@ impl Stratum {
 pub(super) struct Classes(Vec<Vec<Class>>);
 
 impl Classes {
-    /// Those of the evaluated prompts at their step; none where every number is one token.
+    /// Those of the evaluated prompts at their step; none where every number is one token and answers.
     pub fn of(evaluation: &Evaluation, tokenizer: &Tokenizer) -> Self {
         let set = &evaluation.set;
+        let operation = &set.template.operation;
+        let evaluated = evaluation.evaluated.iter();
+        if let Some(words) = set.template.answer.words() {
+            let of =
+                |&prompt: &usize| by_word(operation, &set.prompts[prompt].operands, words.all());
+            return Self(evaluated.map(of).collect());
+        }
         if set.numbers.shape.is_single() {
             return Self::default();
         }
@@ -66,14 +80,21 @@ impl Classes {
                 Step::Stop | Step::Whole => None,
             };
             let digit = token.map_or(String::new(), |&token| tokenizer.decode(token));
-            classes(&set.template.operation, &prompt.operands, &digit)
+            classes(operation, &prompt.operands, &digit)
         };
-        Self(evaluation.evaluated.iter().map(of).collect())
+        Self(evaluated.map(of).collect())
     }
 
-    /// Those of whole answers.
-    pub fn of_whole<'a>(operation: &Operation, prompts: impl Iterator<Item = &'a [i64]>) -> Self {
+    /// Those of whole answers, which are these words by their index, or numbers where there are none.
+    pub fn of_whole<'a>(
+        operation: &Operation,
+        prompts: impl Iterator<Item = &'a [i64]>,
+        words: &[String],
+    ) -> Self {
         let of = |operands: &'a [i64]| {
+            if !words.is_empty() {
+                return by_word(operation, operands, words);
+            }
             let answer = operation
                 .evaluate(operands)
                 .map_or(String::new(), |n| n.to_string());
@@ -86,9 +107,9 @@ impl Classes {
     pub fn strata(&self, base: &[bool], right: &[bool]) -> Vec<Stratum> {
         let mut strata: BTreeMap<Class, Stratum> = BTreeMap::new();
         for ((classes, &base), &right) in self.0.iter().zip(base).zip(right) {
-            for &class in classes {
-                let stratum = strata.entry(class).or_insert(Stratum {
-                    class,
+            for class in classes {
+                let stratum = strata.entry(class.clone()).or_insert_with(|| Stratum {
+                    class: class.clone(),
                     prompts: 0,
                     base_correct: 0,
                     correct: 0,
@@ -102,6 +123,16 @@ impl Classes {
         }
         strata.into_values().collect()
     }
+}
+
+/// The class of a prompt that one of these words answers.
+fn by_word(operation: &Operation, operands: &[i64], words: &[String]) -> Vec<Class> {
+    let index = operation.evaluate(operands);
+    let of = |index: i64| {
+        let word = words.get(usize::try_from(index).ok()?)?.clone();
+        Some(Class::Word { index, word })
+    };
+    index.and_then(of).into_iter().collect()
 }
 
 /// The classes of a prompt whose right answer reads so.

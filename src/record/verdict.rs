@@ -62,7 +62,7 @@ fn cannot_do_the_task(m: &Measurement) -> Option<Verdict> {
             m.counts.prompts,
             match m.experiment == Kind::POOLED {
                 true => "the best constant answer of every template".to_owned(),
-                false => m.counts.always(),
+                false => m.always(),
             },
             m.counts.constant_correct,
             m.test.p_base_above_constant

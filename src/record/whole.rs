@@ -157,7 +157,7 @@ fn of(m: &Measurement, cells: &[Measurement]) -> Option<Measurement> {
     let column = |i: usize| all.keys().map(|values| values[i]).collect();
     let by_operand = (0..operation.operands()).map(column).collect();
     let about = About::of_operands(by_operand, m.test.inference);
-    let classes = Classes::of_whole(&operation, all.keys().copied());
+    let classes = Classes::of_whole(&operation, all.keys().copied(), &m.words);
     let mut whole = measured(m, &all, &about, constant, &is_constant);
     whole.strata = classes.strata(&whole.answers.base, &whole.answers.right);
     Some(whole)
@@ -224,6 +224,7 @@ fn measured(
             operands: Some(all.keys().map(|values| values.to_vec()).collect()),
             each: Vec::new(),
         },
+        words: m.words.clone(),
         provenance: m.provenance.clone(),
         ..Measurement::default()
     };

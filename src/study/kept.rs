@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::file::Growing;
-use crate::prompt::PromptSet;
+use crate::prompt::{Prompt, PromptSet};
 use crate::record::{Journal, Line, Measurement, Row};
 use crate::{Error, Result};
 
@@ -64,6 +64,9 @@ struct Answer<'a> {
     given: &'a str,
     operands: &'a [i64],
     answer: Option<i64>,
+    /// The word of the answer, where it is one of a table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer_word: Option<String>,
     right: bool,
     predicted: u32,
     text: &'a str,
@@ -74,6 +77,13 @@ struct Answer<'a> {
     base_predicted: u32,
     base_text: &'a str,
     base_logit_difference: f32,
+}
+
+/// The word of a prompt's answer, where it is one of a table.
+fn word(set: &PromptSet, prompt: &Prompt) -> Option<String> {
+    let written = &set.template.answer;
+    let result = prompt.result.filter(|_| written.words().is_some());
+    result.map(|result| written.text(result))
 }
 
 impl Sheet {
@@ -126,6 +136,7 @@ impl Sheet {
                 given: &said.given,
                 operands: &prompt.operands,
                 answer: prompt.result,
+                answer_word: word(set, prompt),
                 right: prompt.answers.contains(&said.predicted),
                 predicted: said.predicted,
                 text: &said.text,

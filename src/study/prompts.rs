@@ -1,6 +1,6 @@
 //! The prompts of templates, as they are asked for.
 
-use super::numbers::AskedNumbers;
+use super::Asked;
 use crate::model::Model;
 use crate::prompt::{Numbers, PromptSet, Selection, Template, shapes};
 use crate::{Error, Result};
@@ -10,8 +10,13 @@ pub fn build_all(
     template: Template,
     model: &Model,
     selection: &Selection,
-    asked: &AskedNumbers,
+    asked: &Asked,
 ) -> Vec<(Template, Result<PromptSet>)> {
+    let selection = match asked.selection_of(selection, &template) {
+        Ok(selection) => &selection.clone(),
+        Err(error) => return vec![(template, Err(error))],
+    };
+    let asked = &asked.numbers;
     let set = |numbers: Numbers| build(template.clone(), model, selection, &numbers);
     let shapes = match asked.shapes.is_empty() {
         false => asked.fitting(&template),

@@ -58,9 +58,15 @@ pub(super) fn provenance(
 }
 
 impl Study {
-    /// Under what a template is measured: what stands before its prompts is the chat template's or the tokenizer's.
+    /// Under what a template is measured: what stands before its prompts is the chat template's or the tokenizer's, and operands that are
+    /// words have the indices of their table.
     pub fn provenance_of(&self, set: &PromptSet) -> Provenance {
-        let own = self.provenance.clone();
+        let mut own = self.provenance.clone();
+        let asked = &self.request().asked;
+        if let Ok(of) = asked.selection_of(&self.selection, &set.template) {
+            own.operands = [*of.operands.start(), *of.operands.end()];
+            own.results = [*of.results.start(), *of.results.end()];
+        }
         if set.template.frame != Frame::Chat {
             return Provenance {
                 chat_template_sha256: None,

@@ -54,16 +54,20 @@ pub fn out_of_reach(study: &Study) -> Option<String> {
     Some(format!(
         "no verdict can be a pass where a template has so few prompts: a claim of {claim} about {about} takes {takes} at least, and {named}; \
          {}",
-        remedy(study)
+        remedy(study, &few)
     ))
 }
 
-/// What gives more prompts.
-fn remedy(study: &Study) -> &'static str {
+/// What gives these templates more prompts, or takes fewer.
+fn remedy(study: &Study, few: &[&PromptSet]) -> &'static str {
     let request = study.request();
+    let has_words = |set: &&PromptSet| set.template.operands.iter().any(|of| of.words().is_some());
     match (request.method.right_answers, &request.asked.list) {
         (Some(_), _) => "raise --right-answers",
         (None, Some(_)) => "take a list with more prompts, or raise --limit",
+        (None, None) if few.iter().all(has_words) => {
+            "their tables have no more words; lower --claim, or raise --limit"
+        }
         (None, None) => "widen --operands and --results, or raise --limit",
     }
 }

@@ -1,12 +1,13 @@
 //! What is asked for around an experiment.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use super::{AskedNumbers, BatchSize, Shard};
 use crate::intervene::Estimator;
 use crate::measure::Way;
 use crate::model::Model;
-use crate::prompt::{ContextsFrom, List, Operation, Selection, Span, Styles, Template};
+use crate::prompt::{ContextsFrom, List, Operation, Selection, Span, Styles, Template, Written};
 use crate::stats::{Inference, LEVEL};
 use crate::{Error, Result};
 
@@ -171,6 +172,30 @@ impl Asked {
         }
     }
 
+    /// The prompts of a template among those that are selected. Where it writes words of tables, and no range is asked for, every operand
+    /// and the result have the indices of the largest table, each no more than its own table has.
+    ///
+    /// # Errors
+    /// Operands are asked for that a table lacks.
+    pub fn selection_of(&self, selection: &Selection, template: &Template) -> Result<Selection> {
+        let mut selection = selection.clone();
+        let written = template.operands.iter().chain([&template.answer]);
+        let most = written
+            .filter_map(Written::range)
+            .max_by_key(|range| *range.end());
+        let (Some(most), None) = (most, &selection.listed) else {
+            return Ok(selection);
+        };
+        match &self.operands {
+            None => selection.operands = most,
+            Some(Span(asked)) => lacking(template, asked).map_or(Ok(()), Err)?,
+        }
+        if let (None, Some(all)) = (&self.results, template.answer.range()) {
+            selection.results = all;
+        }
+        Ok(selection)
+    }
+
     /// Whether styles are asked for, so that those of a preset are not.
     fn is_own(&self) -> bool {
         self.styles.is_some() || !self.style.is_empty()
@@ -210,9 +235,29 @@ impl Asked {
     }
 }
 
+/// The error of operands that are asked for and that the table of one of a template's operands lacks.
+fn lacking(template: &Template, asked: &RangeInclusive<i64>) -> Option<Error> {
+    let lacks = |(_, written): &(usize, &Written)| {
+        !(written.has(*asked.start()) && written.has(*asked.end()))
+    };
+    let (index, written) = template.operands.iter().enumerate().find(lacks)?;
+    let words = written.words()?;
+    Some(Error::Usage(format!(
+        "--operands {}..={}: operand {} of {} {} is a word of the table {}, which has the indices 0..={}; narrow the range, or leave it out, \
+         and each operand has all that its table has",
+        asked.start(),
+        asked.end(),
+        Operation::letter(index),
+        template.style,
+        template.operation,
+        words.name(),
+        words.range().end()
+    )))
+}
+
 /// The ranges of operands and results where the user gives none: of the authors' demo.
-const OPERANDS: std::ops::RangeInclusive<i64> = 1..=99;
-const RESULTS: std::ops::RangeInclusive<i64> = 0..=299;
+const OPERANDS: RangeInclusive<i64> = 1..=99;
+const RESULTS: RangeInclusive<i64> = 0..=299;
 
 /// The prompts that are asked for of a model. The results of its preset go with the operands of its preset: where other operands are
 /// asked for, and no results, the results are those of the demo.

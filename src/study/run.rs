@@ -30,7 +30,7 @@ pub struct Study {
     request: Request,
     /// All templates of the styles, for the means of other operations.
     styles: Styles,
-    selection: Selection,
+    pub(super) selection: Selection,
 }
 
 /// What came of a sweep.
@@ -57,10 +57,10 @@ impl Study {
         if let Some(list) = list {
             selection = list.select(&request.asked.chosen(&styles, &model)?, selection)?;
         }
-        let numbers = &request.asked.numbers;
+        let asked = &request.asked;
         let sets = templates
             .into_iter()
-            .flat_map(|template| build_all(template, &model, &selection, numbers));
+            .flat_map(|template| build_all(template, &model, &selection, asked));
         let mut sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
         // One for all templates: it is a part of what a run is.
         let lengths = sets
@@ -131,8 +131,7 @@ impl Study {
 
     /// The prompts of a template, a set for every shape and step that is asked for.
     pub fn prompts(&self, template: Template) -> Vec<(Template, Result<PromptSet>)> {
-        let numbers = &self.request.asked.numbers;
-        build_all(template, &self.model, &self.selection, numbers)
+        build_all(template, &self.model, &self.selection, &self.request.asked)
     }
 
     /// The prompts of the style's other operations that have the same roles at the same positions, in the order of the file,
@@ -151,10 +150,13 @@ impl Study {
         let fits = |template: &&Template| set.numbers.shape.fits(&template.operation);
         let sets = (behind.iter().chain(before).filter(fits))
             .filter_map(|template| self.model.framed(template).ok())
-            .map(|template| build(template, &self.model, &self.selection, &set.numbers).1);
-        sets.filter_map(Result::ok)
-            .filter(|other| other.roles == set.roles)
-            .collect()
+            .filter_map(|template| {
+                let selection = self.request.asked.selection_of(&self.selection, &template);
+                build(template, &self.model, &selection.ok()?, &set.numbers)
+                    .1
+                    .ok()
+            });
+        sets.filter(|other| other.roles == set.roles).collect()
     }
 
     /// Measures what of an experiment is not in the record yet; calls `done` with every unit's lines, those of the record, too.

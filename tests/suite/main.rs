@@ -46,3 +46,4 @@ mod study;
 mod tokenizers;
 mod whole;
 mod windows;
+mod words;

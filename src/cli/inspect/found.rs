@@ -58,6 +58,8 @@ pub struct Prompts {
     pub tokens: Vec<String>,
     /// The tokens that are right there; none where any is that ends the answer.
     pub right: Vec<String>,
+    /// What is right behind the answer, in words.
+    pub end: &'static str,
     /// What means are conditioned on: how many keys there are, over all positions from 1 on.
     pub keys: usize,
     /// The fewest contexts of a key.
@@ -136,6 +138,7 @@ impl Prompts {
                 Step::At(_) => example.answers.iter().map(text).collect(),
                 Step::Stop | Step::Whole => Vec::new(),
             },
+            end: set.template.answer.end(),
             keys: contexts.len(),
             fewest: contexts.values().min().copied().unwrap_or(0),
             numbers: set.numbers.clone(),

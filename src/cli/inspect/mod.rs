@@ -64,8 +64,11 @@ impl Inspect {
             let (style, operation) = (template.style.clone(), template.operation.clone());
             let (counted, sets) = match model.framed(&template) {
                 Ok(framed) => (
-                    shapes(&framed, &model.tokenizer, &selection).map_err(|e| e.to_string()),
-                    build_all(framed, &model, &selection, &asked.numbers),
+                    asked
+                        .selection_of(&selection, &framed)
+                        .and_then(|selection| shapes(&framed, &model.tokenizer, &selection))
+                        .map_err(|e| e.to_string()),
+                    build_all(framed, &model, &selection, &asked),
                 ),
                 Err(error) => (Err(error.to_string()), vec![(template, Err(error))]),
             };

@@ -184,16 +184,13 @@ fn steps<'a>(sets: impl Iterator<Item = &'a Prompts>) -> String {
             set.fewest.to_string(),
             parts.join(", "),
             match right.is_empty() {
-                true => ENDS.to_owned(),
+                true => set.end.to_owned(),
                 false => right.join(" or "),
             },
         ]);
     }
     format!("{table}\n")
 }
-
-/// What is right behind an answer.
-const ENDS: &str = "what does not begin with a digit";
 
 fn of_preset(preset: &Preset) -> String {
     let (wait, transfer) = preset.af1;

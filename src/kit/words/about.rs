@@ -32,9 +32,10 @@ pub fn heading(sweep: &Sweep) -> Block {
         m.provenance.contexts_from,
         intervals(sweep.measurements())
     );
-    let fronts = fronts(sweep.measurements().map(|m| &m.provenance));
+    let all = || sweep.measurements().map(|m| &m.provenance);
     before(
-        &fronts,
+        &ranges(all()),
+        &fronts(all()),
         &m.subject.model,
         m.subject.layers,
         &m.provenance,
@@ -49,22 +50,34 @@ pub fn fronts<'p>(all: impl IntoIterator<Item = &'p Provenance>) -> String {
 
 /// The model, the runtime, the prompts, and what else is to be said of all numbers.
 pub fn under(model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
-    before(&front(p), model, layers, p, about)
+    before(&ranges([p]), &front(p), model, layers, p, about)
 }
 
-/// As [`under`], with `fronts` before the prompts.
-fn before(fronts: &str, model: &str, layers: usize, p: &Provenance, about: &str) -> Block {
+/// The operands and results of prompts; where tables of words have other sizes each of them.
+fn ranges<'p>(all: impl IntoIterator<Item = &'p Provenance>) -> String {
+    let of = |p: &Provenance| {
+        let ([first, last], [least, most]) = (p.operands, p.results);
+        format!("operands {first}..={last}, results {least}..={most}")
+    };
+    distinct(all.into_iter().map(of)).join(" or ")
+}
+
+/// As [`under`], with these `ranges` and `fronts` of the prompts.
+fn before(
+    ranges: &str,
+    fronts: &str,
+    model: &str,
+    layers: usize,
+    p: &Provenance,
+    about: &str,
+) -> Block {
     Block::Text(format!(
         "{model}, {layers} layers, {} on ONNX Runtime {} ({})\n\
-         {}operands {}..={}, results {}..={}, {fronts} before every prompt; {about}",
+         {}{ranges}, {fronts} before every prompt; {about}",
         p.dtype,
         p.runtime_version,
         p.ran_on(),
         drawn(p),
-        p.operands[0],
-        p.operands[1],
-        p.results[0],
-        p.results[1],
     ))
 }
 

@@ -1,4 +1,4 @@
-//! Cells by what makes their prompts hard: by what is carried, and by the digit that is right.
+//! Cells by what makes their prompts hard: by what is carried, by the digit that is right, and by the word that answers.
 
 use super::about::proportion_of;
 use super::{about::distinct, claimed, claimed_whole};
@@ -16,6 +16,7 @@ struct Row<'s> {
 enum By {
     Carry,
     Digit,
+    Word,
 }
 
 impl By {
@@ -24,6 +25,7 @@ impl By {
             Self::Carry => {
                 "by carry: what is carried when the sum is written out, or borrowed in a difference (exact 95% intervals about these prompts)"
             }
+            Self::Word => "by answer: the word (exact 95% intervals about these prompts)",
             Self::Digit => {
                 "by digit: with what begins what is right at the step, or the whole answer (exact 95% intervals about these prompts)"
             }
@@ -34,14 +36,16 @@ impl By {
         match self {
             Self::Carry => "carry",
             Self::Digit => "digit",
+            Self::Word => "answer",
         }
     }
 
     /// The class of a stratum in words, if it is one of these.
-    fn words(self, class: Class) -> Option<String> {
+    fn words(self, class: &Class) -> Option<String> {
         match (self, class) {
             (Self::Carry, Class::Carry(carry)) => Some(carry.name().to_owned()),
             (Self::Digit, Class::Digit(digit)) => Some(digit.to_string()),
+            (Self::Word, Class::Word { word, .. }) => Some(word.clone()),
             _ => None,
         }
     }
@@ -58,11 +62,11 @@ pub fn summary(sweep: &Sweep) -> Vec<Block> {
 fn undefined(claims: &[&Measurement]) -> Option<Block> {
     let has_carry = |m: &Measurement| {
         let mut strata = m.strata.iter();
-        strata.any(|stratum| By::Carry.words(stratum.class).is_some())
+        strata.any(|stratum| By::Carry.words(&stratum.class).is_some())
     };
     let without = claims
         .iter()
-        .filter(|m| !m.strata.is_empty() && !has_carry(m));
+        .filter(|m| !m.strata.is_empty() && m.words.is_empty() && !has_carry(m));
     let operations = distinct(without.map(|m| m.subject.operation.clone()));
     (!operations.is_empty()).then(|| Block::Text(format!("{}: {UNCARRIED}", operations.join(", "))))
 }
@@ -71,10 +75,10 @@ fn undefined(claims: &[&Measurement]) -> Option<Block> {
 pub const UNCARRIED: &str = "what is carried is defined only of a sum without brackets whose terms have one sign, and of a difference \
     of two";
 
-/// The same for a page, by the digit, too.
+/// The same for a page, by the digit and by the word, too.
 pub fn detail(sweep: &Sweep) -> Vec<Block> {
     let claims = claims(sweep);
-    let tables = [By::Carry, By::Digit].into_iter();
+    let tables = [By::Carry, By::Digit, By::Word].into_iter();
     let tables = tables.filter_map(|by| table(&claims, by));
     tables.chain(undefined(&claims)).collect()
 }
@@ -93,7 +97,7 @@ fn table(cells: &[&Measurement], by: By) -> Option<Block> {
         let of_kind = m
             .strata
             .iter()
-            .filter(|stratum| by.words(stratum.class).is_some());
+            .filter(|stratum| by.words(&stratum.class).is_some());
         rows.extend(of_kind.map(|stratum| Row { m, stratum }));
     }
     let columns = [
@@ -107,7 +111,7 @@ fn table(cells: &[&Measurement], by: By) -> Option<Block> {
             row.m.subject.transfer_layers().unwrap_or_default()
         }),
         column(by.column(), move |row: &Row<'_>| {
-            by.words(row.stratum.class).unwrap_or_default()
+            by.words(&row.stratum.class).unwrap_or_default()
         }),
         column("base accuracy", |row: &Row<'_>| {
             proportion_of(row.stratum.base_accuracy())

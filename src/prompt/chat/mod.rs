@@ -126,8 +126,12 @@ impl ChatTemplate {
             ..template.clone()
         };
         for sample in SAMPLES {
-            let operands: Vec<i64> = (sample.iter().cycle().copied())
-                .take(template.operation.operands())
+            let values = sample.iter().cycle().zip(&template.operands);
+            let operands: Vec<i64> = values
+                .map(|(value, written)| match written.words() {
+                    None => *value,
+                    Some(words) => value.rem_euclid(words.all().len() as i64),
+                })
                 .collect();
             let written = jinja.render(&template.render(&operands).text)? + prefill;
             if framed.render(&operands).text != written {

@@ -127,6 +127,8 @@ pub struct Cell {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     evaluated_operands: Option<Vec<Vec<i64>>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    answer_words: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     strata: Vec<StratumWire>,
     all_prompts: usize,
     all_base_correct: usize,
@@ -217,6 +219,7 @@ impl From<&Measurement> for Cell {
             answers: hex(&answers.right),
             empty_answers: answers.empty.as_deref().map(hex),
             evaluated_operands: answers.operands.clone(),
+            answer_words: m.words.clone(),
             strata: m.strata.iter().map(StratumWire::from).collect(),
             all_prompts: counts.all_prompts,
             all_base_correct: counts.all_base_correct,
@@ -307,6 +310,7 @@ impl TryFrom<Cell> for Measurement {
             counts: line.counts(),
             scores: line.scores(),
             answers: line.answers()?,
+            words: line.answer_words,
             strata: (line.strata.into_iter())
                 .map(Stratum::try_from)
                 .collect::<Result<_, _>>()?,
