@@ -4,14 +4,16 @@
 use clap::Args;
 
 use super::parts::options::{Layers, check_layers};
-use super::parts::{Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench};
+use super::parts::{
+    Ask, Drawn, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench,
+};
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::{distinct, under};
 use crate::kit::words::number::{proportion, share};
 use crate::kit::words::strata::UNCARRIED;
 use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
-use crate::measure::{Change, Evaluation, Interchange, Pair, Swap, pairs};
+use crate::measure::{Change, Interchange, Swap};
 use crate::prompt::{Carry, Operation};
 use crate::record::{CellName, Kind, Patched, PatchedPosition, Share, Sweep, patched};
 use crate::{Error, Result};
@@ -130,58 +132,12 @@ struct Changed<'a> {
     patch: &'a Patch,
 }
 
-/// Prompts with their counterfactuals.
-struct Drawn {
-    pairs: Vec<Pair>,
-    /// Where the counterfactuals are of another operation.
-    others: Option<Evaluation>,
-}
-
 impl Changed<'_> {
     /// The boundaries at which residuals are swapped first.
     fn boundaries(&self, layers: usize) -> Vec<usize> {
         let boundaries = self.patch.boundaries.iter().copied();
         let begins = |&boundary: &usize| self.swap.begins(boundary, layers);
         boundaries.filter(begins).collect()
-    }
-
-    /// The pairs of a template; those of another operation are of the style's next one of which there are any.
-    fn drawn(&self, bench: &mut Workbench<'_>) -> Result<Drawn> {
-        let (most, seed) = (self.patch.pairs, self.patch.seed);
-        if self.change != Change::Operator {
-            let evaluation = bench.prepared()?.1;
-            let pairs = pairs(evaluation, evaluation, self.change, most, seed);
-            let others = None;
-            return Ok(Drawn { pairs, others });
-        }
-        if bench.request.operations.is_empty() {
-            let reason = "--change operator: the style has no other operation whose prompts have operands and text at the same positions; expected a \
-                          letter of an operand, or all, or a style that has both operations";
-            return Err(refused(bench, reason.to_owned()));
-        }
-        let mut index = 0;
-        while let Some(others) = bench.other_operation(index)? {
-            let pairs = pairs(bench.prepared()?.1, &others, self.change, most, seed);
-            if !pairs.is_empty() {
-                let others = Some(others);
-                return Ok(Drawn { pairs, others });
-            }
-            index += 1;
-        }
-        Ok(Drawn {
-            pairs: Vec::new(),
-            others: None,
-        })
-    }
-}
-
-/// The error of a change that cannot be made to the prompts of a template.
-fn refused(bench: &Workbench<'_>, reason: String) -> Error {
-    let template = &bench.set.template;
-    Error::NoPrompts {
-        style: template.style.clone(),
-        operation: template.operation.to_string(),
-        reason,
     }
 }
 
@@ -223,15 +179,7 @@ impl Unit for Changed<'_> {
     }
 
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
-        let operands = bench.set.template.operation.operands();
-        if !self.change.fits(operands) {
-            let reason = format!(
-                "--change {}: the operation has {operands} operands; expected a letter of one of them, or all, or operator",
-                self.change
-            );
-            return Err(refused(bench, reason));
-        }
-        let drawn = self.drawn(bench)?;
+        let drawn = Drawn::of(bench, self.change, self.patch.pairs, self.patch.seed)?;
         let run = bench.run;
         let (engine, evaluation) = bench.prepared()?;
         let asked = Interchange {

@@ -80,7 +80,7 @@ impl Interchange<'_> {
 
     /// The positions at which residuals are swapped.
     fn positions(&self) -> std::ops::Range<usize> {
-        let [own, other] = [&self.set(), &self.others.set].map(|set| &set.prompts[0].ids);
+        let [own, other] = [self.set(), &self.others.set].map(|set| &set.prompts[0].ids);
         let first = alike(own, other).min(self.set().shared());
         first..self.swap.end(self.set().positions())
     }

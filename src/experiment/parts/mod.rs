@@ -1,6 +1,7 @@
 //! What experiments are made of: what one is, how it is asked for and shown, and the machinery that several share.
 
 mod choosing;
+mod drawn;
 mod entry;
 pub mod options;
 mod plans;
@@ -14,6 +15,7 @@ pub use choosing::{
     Discovered, choose, choose_on_a_half, discover, keeps_most, needed_layers, plans_of_a_choice,
     share_under,
 };
+pub use drawn::Drawn;
 pub use entry::{Around, Ask, Entry, Given};
 pub use plans::{Plans, knockout_windows, knockouts_upward, subgraphs, waiting};
 pub use pruning::{Order, Pruning, fairness, random_sets};
