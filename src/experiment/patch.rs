@@ -1,17 +1,19 @@
-//! Where is what a prompt asks about: the residual of a prompt with other operands is swapped in at one layer and one position; maps of
-//! layers and positions of the answers that follow it, and of those that stay.
+//! Where is what a prompt asks about: residuals of a prompt with other operands, or with another operation, are swapped in at one position, in
+//! one layer or several; maps of layers and positions of the answers that follow them, and of those that stay.
 
 use clap::Args;
 
 use super::parts::options::{Layers, check_layers};
-use super::parts::{Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench};
+use super::parts::{
+    Ask, Drawn, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench,
+};
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::{distinct, under};
 use crate::kit::words::number::{proportion, share};
 use crate::kit::words::strata::UNCARRIED;
 use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
-use crate::measure::{Change, pairs};
+use crate::measure::{Change, Interchange, Swap};
 use crate::prompt::{Carry, Operation};
 use crate::record::{CellName, Kind, Patched, PatchedPosition, Share, Sweep, patched};
 use crate::{Error, Result};
@@ -29,14 +31,23 @@ pub const ENTRY: Entry = Entry::of::<Options>(
 /// The options of the verb.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// What the other prompt of a pair changes: one operand, or all of them
+    /// What the other prompt of a pair changes: one operand, all of them, or the operation and no operand
     #[arg(
         long,
         value_delimiter = ',',
-        value_name = "A|B|...|all,...",
+        value_name = "A|B|...|all|operator,...",
         default_value = "A,B,all"
     )]
     change: Vec<Change>,
+    /// In which layers the residual is swapped: `once` before one layer, from which all else follows; for one `layer`, which alone reads it;
+    /// `cumulative`, in that layer and all above it
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "once|layer|cumulative,...",
+        default_value = "once"
+    )]
+    swap: Vec<Swap>,
     /// Pairs of prompts at most for every change, drawn by --seed: the model answers both rightly and not alike, and as much is carried in
     /// both
     #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -56,11 +67,20 @@ impl Ask for Options {
         for &boundary in &boundaries {
             check_layers("--layer", boundary, layers)?;
         }
-        let mut changes = self.change.clone();
+        let nowhere = |swap: &&Swap| !boundaries.iter().any(|&b| swap.begins(b, layers));
+        if let Some(swap) = self.swap.iter().find(nowhere) {
+            return Err(Error::Usage(format!(
+                "--swap {swap} --layer {layers}: behind the last layer nothing reads what is swapped; expected a layer below {layers}"
+            )));
+        }
+        let (mut changes, mut swaps) = (self.change.clone(), self.swap.clone());
         changes.sort_unstable();
         changes.dedup();
+        swaps.sort_unstable();
+        swaps.dedup();
         Ok(Box::new(Patch {
             changes,
+            swaps,
             pairs: self.pairs as usize,
             boundaries,
             seed: given.seed,
@@ -68,10 +88,13 @@ impl Ask for Options {
     }
 }
 
-/// Residuals of counterfactual prompts at every position and some boundaries: a unit for every change, a cell for every boundary.
+/// Residuals of counterfactual prompts at every position and some boundaries: a unit for every change and every swap, a cell for every
+/// boundary.
 pub struct Patch {
     /// What the counterfactual prompts change.
     pub changes: Vec<Change>,
+    /// In which layers residuals are swapped.
+    pub swaps: Vec<Swap>,
     /// Pairs of prompts at most.
     pub pairs: usize,
     /// The boundaries.
@@ -90,20 +113,32 @@ impl Experiment for Patch {
     }
 
     fn units(&self) -> Vec<Box<dyn Unit + '_>> {
-        let unit = |&change: &Change| -> Box<dyn Unit + '_> {
+        let unit = |swap: Swap, change: Change| -> Box<dyn Unit + '_> {
             Box::new(Changed {
                 change,
+                swap,
                 patch: self,
             })
         };
-        self.changes.iter().map(unit).collect()
+        let each = |&swap: &Swap| self.changes.iter().map(move |&change| unit(swap, change));
+        self.swaps.iter().flat_map(each).collect()
     }
 }
 
-/// The pairs that differ in one change.
+/// The pairs that differ in one change, with one swap of their residuals.
 struct Changed<'a> {
     change: Change,
+    swap: Swap,
     patch: &'a Patch,
+}
+
+impl Changed<'_> {
+    /// The boundaries at which residuals are swapped first.
+    fn boundaries(&self, layers: usize) -> Vec<usize> {
+        let boundaries = self.patch.boundaries.iter().copied();
+        let begins = |&boundary: &usize| self.swap.begins(boundary, layers);
+        boundaries.filter(begins).collect()
+    }
 }
 
 impl Unit for Changed<'_> {
@@ -115,12 +150,28 @@ impl Unit for Changed<'_> {
         Vec::new()
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
-        let cell = |&boundary: &usize| {
-            let name = format!("{} of another prompt at resid.{boundary}", self.change);
-            CellName::new([self.change.order(), boundary], name)
+    fn needs_operations(&self) -> bool {
+        self.change == Change::Operator
+    }
+
+    fn cells(&self, shape: Shape) -> Vec<CellName> {
+        // Those that are swapped once stand where they stood when there were no others.
+        let order = self.swap as usize * Change::COUNT + self.change.order();
+        let cell = |boundary: usize| {
+            let layers = match self.swap {
+                Swap::Once => format!("at resid.{boundary}"),
+                Swap::Layer => format!("in layer {boundary} alone"),
+                Swap::Cumulative => format!("from layer {boundary} up"),
+            };
+            CellName::new(
+                [order, boundary],
+                format!("{} of another prompt {layers}", self.change),
+            )
         };
-        self.patch.boundaries.iter().map(cell).collect()
+        self.boundaries(shape.layers)
+            .into_iter()
+            .map(cell)
+            .collect()
     }
 
     fn plans(&self, _: Shape) -> Vec<Plan> {
@@ -128,23 +179,18 @@ impl Unit for Changed<'_> {
     }
 
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {
-        let template = &bench.set.template;
-        if !self.change.fits(template.operation.operands()) {
-            return Err(Error::NoPrompts {
-                style: template.style.clone(),
-                operation: template.operation.to_string(),
-                reason: format!(
-                    "--change {}: the operation has {} operands; expected a letter of one of them, or all",
-                    self.change,
-                    template.operation.operands()
-                ),
-            });
-        }
+        let drawn = Drawn::of(bench, self.change, self.patch.pairs, self.patch.seed)?;
+        let run = bench.run;
         let (engine, evaluation) = bench.prepared()?;
-        let drawn = pairs(evaluation, self.change, self.patch.pairs, self.patch.seed);
-        let patches = evaluation.patch(engine, &drawn, &self.patch.boundaries)?;
-        let evaluation = bench.evaluation.as_ref().expect("it was just prepared");
-        let rows = patched(evaluation, self.change, &drawn, &patches, bench.run);
+        let asked = Interchange {
+            evaluation,
+            others: drawn.others.as_ref().unwrap_or(evaluation),
+            pairs: &drawn.pairs,
+            swap: self.swap,
+            boundaries: &self.boundaries(engine.layers()),
+        };
+        let patches = asked.run(engine)?;
+        let rows = patched(&asked, self.change, &patches, run);
         let named = rows.into_iter().zip(&todo.cells);
         let lines = named.map(|(row, cell)| bench.patched_line(row, cell));
         emit.whole(lines.collect(), todo)
@@ -217,10 +263,11 @@ impl Fate {
     }
 }
 
-/// The records of every template and change.
+/// The records of every template, swap and change.
 fn changes(sweep: &Sweep) -> impl Iterator<Item = &[Patched]> {
     let same = |a: &Patched, b: &Patched| {
-        a.address().template() == b.address().template() && a.change == b.change
+        let same = a.swap == b.swap && a.change == b.change;
+        same && a.address().template() == b.address().template()
     };
     sweep.patches.chunk_by(same)
 }
@@ -239,13 +286,30 @@ fn unmatched(sweep: &Sweep) -> Option<String> {
     })
 }
 
-/// The template and the change.
+/// The template, the change, and in which layers what is swapped stands.
 fn name(of: &[Patched]) -> String {
-    let change = match of[0].change {
-        Change::All => "all operands changed".to_owned(),
-        operand @ Change::Operand(_) => format!("another {operand}"),
+    let first = &of[0];
+    let change = match (first.change, &first.other) {
+        (Change::All, _) => "all operands changed".to_owned(),
+        (Change::Operator, Some(other)) => format!("against {other}"),
+        (Change::Operator, None) => "against another operation".to_owned(),
+        (operand @ Change::Operand(_), _) => format!("another {operand}"),
     };
-    format!("{}, {change}", of[0].address().template())
+    let layers = match first.swap {
+        Swap::Once => "",
+        Swap::Layer => ", in one layer alone",
+        Swap::Cumulative => ", from a layer up",
+    };
+    format!("{}, {change}{layers}", first.address().template())
+}
+
+/// What the boundaries of a swap are.
+fn boundaries_are(swap: Swap) -> &'static str {
+    match swap {
+        Swap::Once => "layer before which the residual is swapped",
+        Swap::Layer => "layer that alone reads the swapped residual",
+        Swap::Cumulative => "first layer that reads the swapped residuals",
+    }
 }
 
 /// A position and what stands there.
@@ -256,10 +320,11 @@ fn place(position: usize, found: &PatchedPosition) -> String {
 /// What a map says of itself.
 fn title(of: &[Patched], fate: Fate) -> String {
     format!(
-        "{}: share of {} pairs, {}, by the layer before which the residual is swapped and the position",
+        "{}: share of {} pairs, {}, by the {} and the position",
         name(of),
         of[0].pairs,
-        fate.words()
+        fate.words(),
+        boundaries_are(of[0].swap)
     )
 }
 
@@ -358,7 +423,7 @@ fn map(of: &[Patched], fate: Fate) -> Figure {
                 .iter()
                 .map(|(&at, found)| place(at, found))
                 .collect(),
-            y: "layer before which the residual is swapped".to_owned(),
+            y: boundaries_are(of[0].swap).to_owned(),
             rows: of.iter().map(|p| p.boundary.to_string()).collect(),
             cells: of.iter().map(row).collect(),
         }),

@@ -8,21 +8,21 @@ pub const TABLE: &str = "table";
 pub const INDEX: &str = "index";
 /// What comes first.
 pub const FIRST: &str = "first";
-/// Zeros, `[batch, 1, 1, 1]`: as many as the batch of which `first` is one.
+/// Zeros, `[batch, 1, 1, 1]`: as many as the batch has, of which `first` has one or all.
 pub const ZEROS: &str = "zeros";
 /// What comes last.
 pub const LAST: &str = "last";
 /// The result.
 pub const OUT: &str = "out";
 
-/// Keys or values of a batch of 1, `first`, before those of every prompt, `last`, along `k_pos`: `[1, kv, past, d_head]` and `[batch,
-/// kv, pos, d_head]` to `[batch, kv, past + pos, d_head]`. With `table`, `[row, kv, 1, d_head]`, and `index`, `[batch, len]`, those of
+/// Keys or values of a batch of 1 or of every prompt, `first`, before those of every prompt, `last`, along `k_pos`: `[1|batch, kv, past,
+/// d_head]` and `[batch, kv, pos, d_head]` to `[batch, kv, past + pos, d_head]`. With `table`, `[row, kv, 1, d_head]`, and `index`, `[batch, len]`, those of
 /// rows of a table stand between the two.
 pub fn keys(kv: usize, d_head: usize, with_table: bool) -> Graph {
     let mut b = Builder::new();
     let axes = |batch, pos| vec![batch, Dim::Fixed(kv), Dim::Symbol(pos), Dim::Fixed(d_head)];
     let one = || Dim::Fixed(1);
-    let first = b.input(FIRST, Dtype::F32, axes(one(), "past"));
+    let first = b.input(FIRST, Dtype::F32, axes(Dim::Symbol("first"), "past"));
     let zeros = vec![Dim::Symbol("batch"), one(), one(), one()];
     let zeros = b.input(ZEROS, Dtype::F32, zeros);
     let last = b.input(LAST, Dtype::F32, axes(Dim::Symbol("batch"), "pos"));

@@ -132,7 +132,7 @@ pub fn trace(
 }
 
 /// `resid[layer + 1]` from `resid[layer]` under a mask.
-fn step(
+pub(super) fn step(
     engine: &mut Engine,
     layer: usize,
     stream: &Tensor,

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::Evaluation;
-use crate::prompt::{Carry, Operation};
+use crate::prompt::{Carry, Operation, PromptSet};
 
 /// What a counterfactual prompt changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -18,17 +18,23 @@ pub enum Change {
     Operand(usize),
     /// Every operand.
     All,
+    /// The operation, and no operand.
+    Operator,
 }
 
 /// The letters of operands.
 const LETTERS: u8 = 26;
 
 impl Change {
-    /// Where it stands among others: operands in their order, then all of them.
+    /// How many there are.
+    pub const COUNT: usize = LETTERS as usize + 2;
+
+    /// Where it stands among others: operands in their order, then all of them, then the operation.
     pub fn order(self) -> usize {
         match self {
             Self::Operand(operand) => operand,
             Self::All => usize::from(LETTERS),
+            Self::Operator => usize::from(LETTERS) + 1,
         }
     }
 
@@ -36,7 +42,7 @@ impl Change {
     pub fn fits(self, operands: usize) -> bool {
         match self {
             Self::Operand(operand) => operand < operands,
-            Self::All => true,
+            Self::All | Self::Operator => true,
         }
     }
 
@@ -46,6 +52,7 @@ impl Change {
         pairs.all(|(i, (a, b))| match self {
             Self::Operand(operand) => (a != b) == (i == operand),
             Self::All => a != b,
+            Self::Operator => a == b,
         })
     }
 }
@@ -61,6 +68,7 @@ impl fmt::Display for Change {
         match self {
             Self::Operand(operand) => write!(f, "{}", Operation::letter(*operand)),
             Self::All => f.write_str("all"),
+            Self::Operator => f.write_str("operator"),
         }
     }
 }
@@ -72,8 +80,9 @@ impl FromStr for Change {
         match text.as_bytes() {
             [letter @ b'A'..=b'Z'] => Ok(Self::Operand(usize::from(letter - b'A'))),
             b"all" => Ok(Self::All),
+            b"operator" => Ok(Self::Operator),
             _ => Err(format!(
-                "{text:?} is no change of a prompt; expected the letter of an operand, as in A, or all"
+                "{text:?} is no change of a prompt; expected the letter of an operand, as in A, or all, or operator"
             )),
         }
     }
@@ -94,7 +103,7 @@ impl<'de> Deserialize<'de> for Change {
     }
 }
 
-/// A prompt and its counterfactual, by their indices in the set.
+/// A prompt and its counterfactual, by their indices in their sets: one set, or those of two operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
     /// The prompt that is run.
@@ -103,13 +112,21 @@ pub struct Pair {
     pub other: usize,
 }
 
-/// Pairs of prompts that differ in `change`, at most so many, drawn by the seed: an evaluated prompt each, and any other that can be asked.
-/// The unmodified model is right about both, what is right of one is wrong of the other, and as much is carried in both (see [`Carry`]).
-pub fn pairs(evaluation: &Evaluation, change: Change, most: usize, seed: u64) -> Vec<Pair> {
+/// Pairs of prompts that differ in `change`, at most so many, drawn by the seed: an evaluated prompt each, and any that can be asked of
+/// `others`, which is the same evaluation, or under [`Change::Operator`] that of another operation. The unmodified model is right about both,
+/// what is right of one is wrong of the other, and as much is carried in both (see [`Carry`]).
+pub fn pairs(
+    evaluation: &Evaluation,
+    others: &Evaluation,
+    change: Change,
+    most: usize,
+    seed: u64,
+) -> Vec<Pair> {
     let set = &evaluation.set;
-    let carry = |p: usize| Carry::of(&set.template.operation, &set.prompts[p].operands);
-    let right: Vec<usize> = (set.asked().into_iter())
-        .filter(|&prompt| evaluation.base_correct(prompt))
+    let carry =
+        |of: &PromptSet, p: usize| Carry::of(&of.template.operation, &of.prompts[p].operands);
+    let right: Vec<usize> = (others.set.asked().into_iter())
+        .filter(|&prompt| others.base_correct(prompt))
         .collect();
     let mut random = ChaCha8Rng::seed_from_u64(seed ^ change.order() as u64);
     let mut prompts = evaluation.evaluated.clone();
@@ -122,11 +139,11 @@ pub fn pairs(evaluation: &Evaluation, change: Change, most: usize, seed: u64) ->
         }
         let this = &set.prompts[prompt];
         let fits = |other: &usize| {
-            let that = &set.prompts[*other];
+            let that = &others.set.prompts[*other];
             let differ = !(that.answers.iter()).any(|answer| this.answers.contains(answer));
             differ
                 && change.is_between(&this.operands, &that.operands)
-                && carry(prompt) == carry(*other)
+                && carry(set, prompt) == carry(&others.set, *other)
         };
         let others: Vec<usize> = right.iter().copied().filter(fits).collect();
         if !others.is_empty() {
@@ -147,6 +164,7 @@ mod tests {
             ("A", Change::Operand(0)),
             ("C", Change::Operand(2)),
             ("all", Change::All),
+            ("operator", Change::Operator),
         ] {
             assert_eq!(text.parse(), Ok(change));
             assert_eq!(change.to_string(), text);
@@ -160,6 +178,7 @@ mod tests {
         assert!(between(Change::Operand(0), [5, 4]) && !between(Change::Operand(0), [5, 6]));
         assert!(between(Change::Operand(1), [3, 6]) && !between(Change::Operand(1), [3, 4]));
         assert!(between(Change::All, [5, 6]) && !between(Change::All, [5, 4]));
+        assert!(between(Change::Operator, [3, 4]) && !between(Change::Operator, [3, 5]));
         assert!(Change::Operand(1).fits(2) && !Change::Operand(2).fits(2) && Change::All.fits(2));
     }
 }

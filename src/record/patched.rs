@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::about::About;
 use super::{Address, Kind, Place, Provenance, Run};
-use crate::measure::{Change, Evaluation, Pair, Patches};
+use crate::measure::{Change, Interchange, Patches, Swap};
 use crate::prompt::{Operation, PromptSet, Role, Tokenizer};
 use crate::stats::{Inference, Proportion};
 
@@ -29,11 +29,15 @@ pub struct Patched {
     pub layers: usize,
     /// What the counterfactual prompts change.
     pub change: Change,
-    /// The boundary: the residual that enters this layer is swapped; at the number of layers that which leaves the last one.
+    /// The operation of the counterfactual prompts, where it is another one.
+    pub other: Option<String>,
+    /// In which layers the counterfactual's residual stands.
+    pub swap: Swap,
+    /// The boundary: the residual that enters this layer is the first that is swapped; at the number of layers that which leaves the last one.
     pub boundary: usize,
     /// The number of pairs of prompts.
     pub pairs: usize,
-    /// By position, from the first one on at which prompts of the template differ.
+    /// By position, from the first one on at which prompts and counterfactuals differ.
     pub positions: BTreeMap<usize, PatchedPosition>,
     /// Under what it was measured.
     pub provenance: Provenance,
@@ -87,26 +91,32 @@ impl From<Proportion> for Share {
 
 /// The records of what swapped residuals do: one for every boundary, in the order of the patches.
 pub fn patched(
-    evaluation: &Evaluation,
+    asked: &Interchange<'_>,
     change: Change,
-    pairs: &[Pair],
     patches: &[Patches],
     run: &Run<'_>,
 ) -> Vec<Patched> {
-    let set = &evaluation.set;
+    let (set, others, pairs) = (&asked.evaluation.set, &asked.others.set, asked.pairs);
     let prompts: Vec<usize> = pairs.iter().map(|pair| pair.prompt).collect();
     let about = About::of(set, &prompts, run.inference);
-    let share = |patch: &Patches, of: fn(&Pair) -> usize| {
-        let answers = pairs.iter().map(|pair| &set.prompts[of(pair)].answers);
-        let given = answers.zip(&patch.predicted);
+    let share = |patch: &Patches, right: &[&[u32]]| {
+        let given = right.iter().zip(&patch.predicted);
         let given: Vec<bool> = given.map(|(right, token)| right.contains(token)).collect();
         Share::from(about.share(&given).interval())
     };
+    let of_others = pairs
+        .iter()
+        .map(|pair| &*others.prompts[pair.other].answers);
+    let of_others: Vec<&[u32]> = of_others.collect();
+    let own = prompts.iter().map(|&prompt| &*set.prompts[prompt].answers);
+    let own: Vec<&[u32]> = own.collect();
+    let other = (others.template.operation != set.template.operation)
+        .then(|| others.template.operation.to_string());
     let position = |patch: &Patches| {
         let found = PatchedPosition {
             token: token(set, patch.position, run.tokenizer),
-            moved: share(patch, |pair| pair.other),
-            stayed: share(patch, |pair| pair.prompt),
+            moved: share(patch, &of_others),
+            stayed: share(patch, &own),
         };
         (patch.position, found)
     };
@@ -119,6 +129,8 @@ pub fn patched(
         inference: run.inference,
         layers: run.layers,
         change,
+        other: other.clone(),
+        swap: asked.swap,
         boundary: of_boundary[0].boundary,
         pairs: pairs.len(),
         positions: of_boundary.iter().map(position).collect(),

@@ -58,7 +58,7 @@ impl Assembly {
         self.after.place() == tensor.place()
     }
 
-    /// Keys and values of a batch of 1, then those of every prompt.
+    /// Keys and values of a batch of 1 or of every prompt, then those of every prompt.
     ///
     /// # Errors
     /// The runtime's reason.

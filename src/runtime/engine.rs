@@ -275,7 +275,7 @@ impl Engine {
         &mut self.assemblies[at.unwrap_or(0)]
     }
 
-    /// Keys and values of a batch of 1, then those of every prompt.
+    /// Keys and values of a batch of 1 or of every prompt, then those of every prompt.
     ///
     /// # Errors
     /// The runtime's reason.

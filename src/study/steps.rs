@@ -14,7 +14,7 @@ use crate::runtime::Engine;
 pub(super) struct Wanted {
     plans: Vec<Plan>,
     ablations: Vec<&'static dyn Ablation>,
-    /// The prompts of other operations, if an ablation needs them.
+    /// The prompts of other operations, if a unit needs them.
     operations: Vec<PromptSet>,
     /// The boundaries of the plans.
     pub(super) waits: Vec<usize>,
@@ -42,7 +42,7 @@ impl Wanted {
                 ablations.push(ablation);
             }
         }
-        let operations = match ablations.iter().any(|ablation| ablation.needs_operations()) {
+        let operations = match pending.iter().any(|unit| unit.needs_operations()) {
             true => operations(),
             false => Vec::new(),
         };

@@ -115,6 +115,20 @@ MUTANTS = [
         "preflight::a_sound_model_passes_with_every_ablation::style_1___symbolic__",
     ),
     Mutant(
+        "a later token reads the prompt's own residual",
+        "src/measure/branches.rs",
+        "(_, true) => (2 * pos, Some(pos)),",
+        "(_, true) => (2 * pos, Some(0)),",
+        "patch::answers_are_those_of_numpy::way_1_Way__Compiled",
+    ),
+    Mutant(
+        "a residual is read above its layer",
+        "src/measure/branches.rs",
+        "Some(restored) if layer > boundary => restored,",
+        "Some(restored) if layer > boundary + 1 => restored,",
+        "patch::answers_are_those_of_numpy::way_1_Way__Compiled",
+    ),
+    Mutant(
         "a token sees the branches beside its own",
         "src/measure/tree.rs",
         "above = other.parent;",

@@ -143,12 +143,12 @@ fn every_number_of_the_records_is_on_the_page() {
     assert_eq!(seen.len(), experiments().len(), "{seen:?}");
     // What a picture is there for is there: a map for each of two maskings and three ablations, and of each of two templates one of
     // waiting, two of transfer, one of necessity, of heads, of alternatives and of contexts, three of attention, two of
-    // swapped residuals, one of windows and one of their complement, one of the lens at each of three
+    // residuals for each of two changes and three swaps, one of windows and one of their complement, one of the lens at each of three
     // tokens and one of its probabilities, one of what the last token sees, one of what is chosen on halves.
     let pictures = page.matches("<svg role=\"img\" aria-label=").count();
     assert_eq!(
         pictures,
-        2 * 3 + 2 * (1 + 2 + 1 + 1 + 1 + 1 + 3 + 2 + 1 + 1 + 3 + 1 + 1 + 1)
+        2 * 3 + 2 * (1 + 2 + 1 + 1 + 1 + 1 + 3 + 2 * 2 * 3 + 1 + 1 + 3 + 1 + 1 + 1)
     );
     assert_eq!(page.matches("<figcaption>").count(), pictures);
     assert_eq!(page, html(&lines(&text)), "equal records make equal bytes");

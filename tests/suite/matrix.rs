@@ -53,6 +53,8 @@ measured! {
     contexts: "contexts --model planted-leak --style symbolic --operation A+B --operands 0..=9 --numbers 1,3",
     attention: "attention --model planted-heads --style symbolic --operation A+B --operands 0..=4",
     patch: "patch --model planted-relay --style symbolic --operation A+B --operands 0..=4 --pairs 20",
+    patch_in_layers: "patch --model planted-operator --style symbolic --operation A+B --operands 0..=4 --pairs 20 --change A,operator \
+        --swap layer,cumulative",
     peek: "peek --model planted-operator --style symbolic --operation A+B --operands 0..=4 --window 2,4",
     windows: "windows --model planted-late --wait 5 --transfer 2 --style symbolic --operation A+B --operands 0..=9 --controls 5 --head-controls 4",
     // In a planted model numbers at the same distance from the answer have the same logit up to rounding, which decides their ranks.

@@ -119,7 +119,7 @@ const EXPERIMENTS: &[&str] = &[
     "discover",
     "contexts --numbers 1,3 --draws 2",
     "attention",
-    "patch --change A --pairs 20 --layer 0,4,8",
+    "patch --change A,operator --swap once,layer,cumulative --pairs 20 --layer 0,4,8",
     "windows --transfer-at 2..=4 --controls 2 --head-controls 2",
     "lens --layer 0,3,8",
     "peek --window 2,4",

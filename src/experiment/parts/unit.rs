@@ -55,6 +55,12 @@ pub trait Unit {
         true
     }
 
+    /// Whether it needs the prompts of the style's other operations.
+    fn needs_operations(&self) -> bool {
+        let ablations = self.ablations();
+        (ablations.iter()).any(|ablation| ablation.needs_operations())
+    }
+
     /// Whether it reads or changes what attention has computed.
     fn cuts_attention(&self) -> bool {
         false
@@ -177,6 +183,24 @@ impl<'a> Workbench<'a> {
     /// As [`prepare`].
     pub fn prepare(&mut self, request: &Request<'_>, waits: &[usize]) -> Result<Evaluation> {
         prepare(self.engine, self.set.clone(), request, waits)
+    }
+
+    /// One of the style's other operations after a first pass of its own, by its index; `None` where there are no more, or no unit needs
+    /// them.
+    ///
+    /// # Errors
+    /// As [`prepare`].
+    pub fn other_operation(&mut self, index: usize) -> Result<Option<Evaluation>> {
+        let plain = Request {
+            plans: &[],
+            ablations: &[],
+            operations: &[],
+            limit: None,
+            ..self.request
+        };
+        let set = self.request.operations.get(index);
+        set.map(|set| prepare(self.engine, set.clone(), &plain, &[]))
+            .transpose()
     }
 
     /// Whether an ablation can be made on the template: those that take the means of other operations need one.

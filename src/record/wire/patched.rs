@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::{CellName, Kind, Patched, PatchedPosition, Place, Provenance};
 use super::{SCHEMA, order, shape};
-use crate::measure::Change;
+use crate::measure::{Change, Swap};
 use crate::prompt::Step;
 use crate::stats::Inference;
 
@@ -33,6 +33,10 @@ pub struct Swapped {
     layers: usize,
     #[cfg_attr(test, schemars(with = "String"))]
     change: Change,
+    other_operation: Option<String>,
+    /// Lines that do not say it were written when there was no other.
+    #[serde(default)]
+    swap: Swap,
     boundary: usize,
     pairs: usize,
     patched: BTreeMap<usize, PatchedPosition>,
@@ -58,6 +62,8 @@ impl From<&Patched> for Swapped {
             inference: p.inference,
             layers: p.layers,
             change: p.change,
+            other_operation: p.other.clone(),
+            swap: p.swap,
             boundary: p.boundary,
             pairs: p.pairs,
             patched: p.positions.clone(),
@@ -88,6 +94,8 @@ impl TryFrom<Swapped> for Patched {
             inference: line.inference,
             layers: line.layers,
             change: line.change,
+            other: line.other_operation,
+            swap: line.swap,
             boundary: line.boundary,
             pairs: line.pairs,
             positions: line.patched,
