@@ -88,10 +88,10 @@ fn same(engine: &mut Engine, set: &PromptSet, plans: &[Plan], estimator: Estimat
     }
 }
 
-/// In every template of every planted model.
+/// Every planted model in some styles, every style in some of them.
 #[test]
 fn planted_models_answer_the_same_compiled() {
-    for (preset, plant) in planted_models() {
+    for (i, (preset, plant)) in planted_models().into_iter().enumerate() {
         let (model, mut engine) = load(preset.name);
         let plans = plans(3, 2, model.sizes.layers);
         let asked = match plant.route {
@@ -99,7 +99,11 @@ fn planted_models_answer_the_same_compiled() {
             Route::NoBos => preset.styles.iter().map(|&style| style.into()).collect(),
             // There are several steps of every prompt.
             Route::Digits { .. } => vec![preset.styles[0].to_owned()],
-            _ => styles(),
+            _ => {
+                let all = styles().into_iter().enumerate();
+                let some = all.filter(|(at, _)| at % 4 == i % 4);
+                some.map(|(_, style)| style).collect()
+            }
         };
         for style in asked {
             for operation in ["A+B", "A-B"] {

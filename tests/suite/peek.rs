@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use af1::experiment::Peek;
+use af1::record::{Line, Row};
 use rstest::rstest;
 use serde_json::Value;
 
-use super::program::{af1, json_lines};
+use super::fixtures::{floats, json};
+use super::program::{af1, json_lines, stdout};
+use super::real::CLEAR_MARGIN;
 
 /// The share that is kept, by the words for what the last token sees, of a step.
 fn kept(rows: &[Value], step: &str) -> BTreeMap<String, f64> {
@@ -61,6 +64,39 @@ fn what_must_be_seen_was_planted(#[case] model: &str, #[case] style: &str, #[cas
         }
     }
     assert_eq!(kept.len(), 5 + 4 + 13);
+}
+
+/// What the last token of Qwen must see, prompt by prompt, by PyTorch: both operands, and nothing else.
+#[test]
+fn sights_of_qwen_are_those_of_pytorch() {
+    let reference = json("reference/qwen25_coder_looks.json");
+    let run = "peek --style calculate --operation A+B --window 2,3,5,6 --format json";
+    let text = stdout(&mut af1(run));
+    let mut kept = BTreeMap::new();
+    for line in text.lines() {
+        let Row::Measured(m) = Line::read(line).unwrap().row else {
+            continue;
+        };
+        let sight = m.place.cell.name.clone();
+        let Some(of) = reference["peek"].get(&sight) else {
+            continue;
+        };
+        let (due, margins) = (of["right"].as_str().unwrap(), floats(&of["margins"]));
+        assert_eq!(
+            (m.answers.right.len(), margins.len()),
+            (due.len(), due.len())
+        );
+        for (i, (due, margin)) in due.chars().zip(margins).enumerate() {
+            let clear = f64::from(margin) >= CLEAR_MARGIN;
+            let right = m.answers.right[i];
+            assert!(!clear || right == (due == '1'), "{sight}, prompt {i}");
+        }
+        kept.insert(sight, m.counts.correct);
+    }
+    assert_eq!(kept.len(), reference["peek"].as_object().unwrap().len());
+    let [all, operands] = ["everything", "operands"].map(|sight| kept.remove(sight).unwrap());
+    assert!(operands == all && kept.remove("the last 6 tokens") == Some(all));
+    assert!(kept.values().all(|less| 5 * less < all), "{all} {kept:?}");
 }
 
 /// Without an operand the answer can be right by chance.
