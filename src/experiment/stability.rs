@@ -268,7 +268,9 @@ impl<'m> Needed<'m> {
             kept: Choice::default(),
         };
         for Tested { m, .. } in cells {
-            let Some(left) = m.subject.heads_left() else {
+            // Where the AF1 does not hold, no head can be said to be needed.
+            let holds = m.choice.is_some_and(|choice| choice.holds);
+            let Some(left) = m.subject.heads_left().filter(|_| holds) else {
                 continue;
             };
             if m.subject.part != Part::Development {
@@ -294,9 +296,10 @@ impl<'m> Needed<'m> {
         let halves = self.sizes.len();
         let columns = [
             column("head", |row: &(&Head, &usize)| row.0.to_string()),
-            column("needed on halves", move |row: &(&Head, &usize)| {
-                format!("{}/{halves}", row.1)
-            }),
+            column(
+                "needed on halves on which it holds",
+                move |row: &(&Head, &usize)| format!("{}/{halves}", row.1),
+            ),
         ];
         Table::of("heads of the fewest that hold", &columns, &self.ranked())
     }
@@ -319,7 +322,7 @@ impl<'m> Needed<'m> {
             )
         });
         format!(
-            "of the heads {sizes} are needed, {} of them on every half{}{}",
+            "of the heads {sizes} are needed where it holds, {} of them on every such half{}{}",
             always.len(),
             match always.is_empty() {
                 true => String::new(),

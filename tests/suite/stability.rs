@@ -79,7 +79,7 @@ fn planted_heads_are_chosen_on_every_half(#[case] model: &str) {
     assert_eq!(chosen(&rows).values().sum::<usize>(), 3);
     let said = stdout(&mut af1(&run));
     let due = format!(
-        "; of the heads {0} are needed, {0} of them on every half (",
+        "; of the heads {0} are needed where it holds, {0} of them on every such half (",
         needed.len()
     );
     assert!(said.contains(&due), "{due}: {said}");

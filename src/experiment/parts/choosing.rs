@@ -1,12 +1,10 @@
 //! Choosing a subgraph by counts of right answers, and what plans keep of them.
 
-use std::collections::BTreeSet;
-
 use super::plans::{knockout_windows, subgraphs, waiting};
-use super::pruning::{Order, Pruning};
+use super::pruning::most_pruned;
 use super::unit::Workbench;
 use crate::intervene::{Ablation, Plan};
-use crate::measure::{Evaluation, Part, Request};
+use crate::measure::{Cell, Evaluation, Part, Request};
 use crate::record::{Chosen, Measurement, PruningOrder, measure};
 use crate::runtime::Engine;
 use crate::stats::Criterion;
@@ -175,7 +173,7 @@ impl OnAHalf {
     }
 
     /// The AF1 without the heads that can go, taken out greedily on the half on which it was chosen: of the sets that hold the largest;
-    /// without none where the AF1 itself does not hold.
+    /// with all of its heads where nothing holds.
     ///
     /// # Errors
     /// As [`discover`].
@@ -186,16 +184,11 @@ impl OnAHalf {
     ) -> Result<Plan> {
         let (wait, transfer) = self.subgraph;
         let (right, claim) = (self.choose.base_right(), bench.run.claim);
-        let mut pruning = Pruning::new(wait, transfer, bench.engine.heads(), Order::Greedy);
-        let mut fewest = Plan::pruned(wait, transfer, BTreeSet::new());
-        while let Some(plan) = pruning.next(bench.engine, &mut self.choose, ablation)? {
-            let plans = std::slice::from_ref(&plan);
-            let kept = counts(bench.engine, &mut self.choose, plans, ablation)?;
-            if self.chosen.by.holds(kept[0], right, claim) {
-                fewest = plan;
-            }
-        }
-        Ok(fewest)
+        let holds =
+            |of: &Evaluation, cell: &Cell| (self.chosen.by).holds(of.kept(cell).1, right, claim);
+        let (engine, choose) = (&mut *bench.engine, &mut self.choose);
+        let most = most_pruned(engine, choose, wait, transfer, ablation, holds)?;
+        Ok(Plan::pruned(wait, transfer, most.unwrap_or_default()))
     }
 
     /// What a plan at the boundary of the AF1 keeps on both halves, that on which it was chosen first.

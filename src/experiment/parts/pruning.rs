@@ -8,7 +8,7 @@ use rand_chacha::ChaCha8Rng;
 
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
-use crate::measure::{Evaluation, Part};
+use crate::measure::{Cell, Evaluation, Part};
 use crate::record::{Measurement, PruningOrder};
 use crate::runtime::Engine;
 
@@ -117,6 +117,29 @@ impl Pruning {
         without.insert(self.left.remove(best));
         Ok(Some(plan(without)))
     }
+}
+
+/// The largest set of heads that can be taken out greedily so that what is left of AF1(wait, transfer) holds; `None` where it never does.
+///
+/// # Errors
+/// As [`Pruning::next`].
+pub fn most_pruned(
+    engine: &mut Engine,
+    evaluation: &mut Evaluation,
+    wait: usize,
+    transfer: usize,
+    ablation: &'static dyn Ablation,
+    holds: impl Fn(&Evaluation, &Cell) -> bool,
+) -> Result<Option<BTreeSet<Head>>> {
+    let mut pruning = Pruning::new(wait, transfer, engine.heads(), Order::Greedy);
+    let mut most = None;
+    while let Some(plan) = pruning.next(engine, evaluation, ablation)? {
+        let cells = evaluation.sweep(engine, &[plan], &[ablation])?;
+        if holds(evaluation, &cells[0]) {
+            most.clone_from(&pruning.without);
+        }
+    }
+    Ok(most)
 }
 
 /// What the comparison of a pruned set of heads with random sets is worth: what was tuned must not meet what was not on the

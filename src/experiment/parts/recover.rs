@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::choosing::{discover, needed_layers};
-use super::pruning::{Order, Pruning};
+use super::pruning::most_pruned;
 use crate::Result;
-use crate::intervene::{Head, Tail, ablation};
-use crate::measure::{Evaluation, Request, prepare};
+use crate::intervene::{Head, ablation};
+use crate::measure::{Cell, Evaluation, Request, prepare};
 use crate::prompt::PromptSet;
 use crate::runtime::Engine;
 use crate::stats::Criterion;
@@ -60,23 +60,15 @@ pub fn recover_on(engine: &mut Engine, evaluation: &mut Evaluation, claim: f64) 
 
     let mut heads = Vec::new();
     if let Some((wait, transfer)) = af1 {
-        let mut pruning = Pruning::new(wait, transfer, engine.heads(), Order::Greedy);
-        let mut cells = Vec::new();
-        while let Some(plan) = pruning.next(engine, evaluation, cama)? {
-            cells.extend(evaluation.sweep(engine, &[plan], &[cama])?);
-        }
-        let fewest = cells
-            .iter()
-            .filter_map(|cell| match &cell.plan.tail {
-                Tail::Pruned { without, .. } if evaluation.share_kept(cell) >= claim => {
-                    Some(without)
-                }
-                _ => None,
-            })
-            .max_by_key(|without| without.len());
+        let holds = |of: &Evaluation, cell: &Cell| of.share_kept(cell) >= claim;
+        let fewest = most_pruned(engine, evaluation, wait, transfer, cama, holds)?;
         let all = Head::all(wait..wait + transfer, engine.heads());
         heads = all
-            .filter(|head| fewest.is_some_and(|without| !without.contains(head)))
+            .filter(|head| {
+                fewest
+                    .as_ref()
+                    .is_some_and(|without| !without.contains(head))
+            })
             .collect();
     }
     let base_correct = evaluation
