@@ -209,7 +209,7 @@ pub fn read(path: &Path) -> Result<Vec<Paper>> {
 /// The papers of the files that come with the program.
 pub fn built_in() -> Vec<Paper> {
     let of = |(name, text): &(&str, &str)| {
-        let path = PathBuf::from(format!("fixtures/claims/{name}.toml"));
+        let path = PathBuf::from(format!("built-in claims {name}"));
         parse(&path, text).expect("the files of claims are checked by a test")
     };
     FILES.iter().flat_map(of).collect()

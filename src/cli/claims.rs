@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use super::args::RuntimeArgs;
 use super::experiment::Experiment;
 use super::output::{Named, check_files, deliver};
+use super::screen::Screen;
 use crate::claims::{self, Answer, Claim, Paper, Rows, Test, Tested};
 use crate::model::{Preset, Supply};
 use crate::{Error, Result, interrupt, report};
@@ -31,11 +32,13 @@ pub struct Claims {
     #[command(flatten)]
     runtime: RuntimeArgs,
     /// How the answers are written
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(short, long, help_heading = "Output", value_enum, default_value_t)]
     format: Format,
     /// Write to a file instead of standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    screen: Screen,
 }
 
 /// How answers are written.
@@ -96,7 +99,10 @@ impl Claims {
             }
         }
         let text = match self.format {
-            Format::Table => report::text(&report::claims(&answers)),
+            Format::Table => report::text(
+                &report::claims(&answers),
+                self.screen.look(self.out.as_deref()),
+            ),
             Format::Markdown => report::markdown(&report::claims(&answers)),
             Format::Json => report::claim_lines(&answers),
         };

@@ -86,7 +86,8 @@ impl FromArgMatches for Experiment {
 impl Subcommand for Experiment {
     fn augment_subcommands(program: Command) -> Command {
         let verb = |entry: &Entry| {
-            let with_options = entry.arguments(Common::augment_args(Command::new(entry.name)));
+            let own = Command::new(entry.name).next_help_heading("Experiment");
+            let with_options = Common::augment_args(entry.arguments(own));
             // The options bring the comments of their types; the help line is the experiment's.
             with_options.about(entry.help).long_about(None)
         };

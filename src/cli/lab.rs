@@ -29,6 +29,7 @@ pub struct Common {
 
 /// Where records are kept while a run goes on.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
 pub struct RecordArgs {
     /// Append cells to this file as they are measured (those of a boundary, a pruned head, a draw together); cells that it
     /// holds already are not measured again
@@ -110,8 +111,8 @@ impl Lab {
             (false, Format::Table) => {
                 let engine = &self.study.engine;
                 let version = engine.runtime().version();
-                let document = report::selfcheck(version, engine.placement(), &self.control);
-                report::text(&document) + "\n"
+                let document = report::control(version, engine.placement(), &self.control);
+                report::text(&document, self.output.look()) + "\n"
             }
         }
     }
@@ -160,7 +161,7 @@ impl Lab {
                 Format::Json if stream => print(&pooled)?,
                 Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &pooled))?,
                 Format::Table => {
-                    let table = report::terminal(&lines);
+                    let table = report::terminal(&lines, self.output.look());
                     deliver(out.as_deref(), &(text + &table + next))?;
                 }
             }

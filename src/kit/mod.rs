@@ -6,7 +6,7 @@ mod table;
 pub(crate) mod words;
 
 pub use figure::{Curves, Drawing, Estimate, Figure, Map, Series};
-pub use table::{Cell, Column, Table, Value, column};
+pub use table::{Cell, Column, Importance, Table, Value, column};
 
 /// A piece of what is shown.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub enum Block {
     Text(String),
     /// What is to be known about the numbers: a line, or several; nothing where it is empty.
     Note(String),
+    /// A sentence that follows from the numbers.
+    Conclusion(String),
     /// Words in rows and columns.
     Table(Table),
     /// A picture.

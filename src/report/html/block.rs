@@ -16,6 +16,7 @@ fn markup(block: &Block) -> Markup {
     match block {
         Block::Text(text) => html! { p { (text) } },
         Block::Note(text) => html! { p.note { (text) } },
+        Block::Conclusion(text) => html! { p.conclusion { (text) } },
         Block::Table(table) => html! {
             (self::table(table))
             @for note in &table.notes { p.note { (note) } }

@@ -6,8 +6,8 @@ mod chart;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 
-use super::Renderer;
 use super::view::{self, failures, gate, overview, provenance, selfcheck, verdicts};
+use super::{Look, Renderer};
 use crate::kit::words::{OUTCOMES, about};
 use crate::record::{Findings, Outcome, Sweep, Tested};
 
@@ -26,7 +26,7 @@ impl Renderer for Html {
         "One page with pictures that needs nothing else"
     }
 
-    fn records(&self, findings: &Findings<'_>) -> String {
+    fn records(&self, findings: &Findings<'_>, _: Look) -> String {
         page(findings).into_string()
     }
 }
