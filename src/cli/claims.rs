@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::args::RuntimeArgs;
-use super::experiment::Experiment;
+use super::experiment::{Experiment, On};
 use super::output::{Named, check_files, deliver};
 use super::screen::Screen;
 use crate::claims::{self, Answer, Claim, Paper, Rows, Test, Tested};
@@ -149,7 +149,11 @@ impl Claims {
             return Ok(Tested::NotRun(reason));
         }
         let asked = Experiment::asked(&test.command).map_err(|e| Error::Usage(e.to_string()))?;
-        let swept = match asked.measured(&test.model, &self.runtime, record.to_owned()) {
+        let swept = match asked.measured(On {
+            model: &test.model,
+            runtime: &self.runtime,
+            record,
+        }) {
             Err(error @ (Error::Interrupted | Error::Write { .. } | Error::Record { .. })) => {
                 return Err(error);
             }
