@@ -153,6 +153,8 @@ fn what_keeps_most_is_chosen_where_none_holds() {
 #[case("planted-leak", 0..8)]
 #[case("planted-noisy", 0..8)]
 #[case("planted-weak", 0..8)]
+// The half on which AF1(7, 10) is chosen.
+#[case("qwen2.5-coder-0.5b-instruct", 2..3)]
 fn choices_are_those_of_python(#[case] model: &str, #[case] draws: Range<usize>) {
     let reference = json("reference/stability.json");
     let cases = reference["cases"].as_array().unwrap();
