@@ -48,6 +48,11 @@ pub trait Renderer: Sync {
     /// Shows the records of sweeps, gates and self-checks.
     fn records(&self, findings: &Findings<'_>) -> String;
 
+    /// Whether it shows what was said to single prompts.
+    fn shows_answers(&self) -> bool {
+        false
+    }
+
     /// Shows two runs beside each other; `None` where this form does not.
     fn comparison(&self, _: &Comparison<'_>) -> Option<String> {
         None
