@@ -15,7 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from run import Browser
+from browser import Browser
 
 # What is asked of the model: the page has an answer, a curve, a map and the layers that are needed.
 ASKED = (
@@ -24,7 +24,7 @@ ASKED = (
     "transfer --wait 12..=18 --transfer 0..=3 --ablation cama",
     "necessity",
 )
-TEMPLATE = "--style calculate --operation A+B --operands 0..=9 --results 0..=18"
+TEMPLATE = "--style calculate --operation A+B"
 MOST_BYTES = 200_000
 
 # The part of the page with the waiting curve, after a click on the first mark at which many prompts break.

@@ -75,53 +75,98 @@ fn counted(cards: &[Card<'_>]) -> Markup {
     }
 }
 
+/// What stands in one direction of the table of all verdicts: a model with an operation and its tokens.
+type Asked = (String, String);
+
 /// All verdicts as a table of styles and operations.
-fn board(cards: &[Card<'_>]) -> Markup {
-    let column = |card: &Card<'_>| {
+struct Board<'c> {
+    cards: &'c [Card<'c>],
+    styles: Vec<&'c str>,
+    asked: Vec<Asked>,
+    /// Whether there are several models.
+    several: bool,
+    at: BTreeMap<(&'c str, Asked), usize>,
+}
+
+/// So many columns fit a narrow screen.
+const NARROW: usize = 4;
+
+/// All verdicts as a table, with the fewer columns where they are many.
+fn board<'c>(cards: &'c [Card<'c>]) -> Markup {
+    let asked = |card: &Card<'_>| {
         let shape = card.shape.as_deref().unwrap_or_default();
-        (
-            card.model.to_owned(),
-            format!("{} {shape}", card.operation).trim_end().to_owned(),
-        )
+        let operation = format!("{} {shape}", card.operation);
+        (card.model.to_owned(), operation.trim_end().to_owned())
     };
-    let columns = distinct(cards.iter().map(column));
-    let models = distinct(columns.iter().map(|(model, _)| model.clone()));
-    let styles = distinct(cards.iter().map(|card| card.style));
-    let mut at: BTreeMap<(&str, (String, String)), usize> = BTreeMap::new();
-    for (i, card) in cards.iter().enumerate() {
-        at.insert((card.style, column(card)), i);
+    let each = cards.iter().enumerate();
+    let board = Board {
+        cards,
+        styles: distinct(cards.iter().map(|card| card.style)),
+        asked: distinct(cards.iter().map(asked)),
+        several: distinct(cards.iter().map(|card| card.model)).len() > 1,
+        at: each
+            .map(|(i, card)| ((card.style, asked(card)), i))
+            .collect(),
+    };
+    let table = match board.asked.len() > NARROW.max(board.styles.len()) {
+        true => board.of_operations(),
+        false => board.of_styles(),
+    };
+    block::scrolling("Table: verdicts by style and operation", &table)
+}
+
+impl Board<'_> {
+    fn name(&self, (model, operation): &Asked) -> Markup {
+        markup! {
+            (operation)
+            @if self.several { " " span.model { (model) } }
+        }
     }
-    let table = markup! {
-        table.board {
-            caption.unseen { "Verdicts and faithfulness by style and operation" }
-            thead {
-                @if models.len() > 1 {
-                    tr {
-                        th scope="col" { span.unseen { "model" } }
-                        @for model in &models {
-                            th scope="colgroup" colspan=(columns.iter().filter(|(of, _)| of == model).count()) { (model) }
-                        }
-                    }
-                }
-                tr {
-                    th scope="col" { "style" }
-                    @for (_, operation) in &columns { th scope="col" { (operation) } }
-                }
-            }
-            tbody {
-                @for style in &styles {
-                    tr data-style=(style) {
-                        th scope="row" { (style) }
-                        @for column in &columns {
-                            td { @if let Some(i) = at.get(&(*style, column.clone())) { (short(*i, &cards[*i])) } }
+
+    fn cell(&self, style: &str, asked: &Asked) -> Markup {
+        let at = self.at.get(&(style, asked.clone()));
+        markup! { td { @if let Some(i) = at { (short(*i, &self.cards[*i])) } } }
+    }
+
+    /// A row a style.
+    fn of_styles(&self) -> Markup {
+        markup! {
+            table.board {
+                caption.unseen { (CAPTION) }
+                thead { tr { th scope="col" { "style" } @for asked in &self.asked { th scope="col" { (self.name(asked)) } } } }
+                tbody {
+                    @for style in &self.styles {
+                        tr data-style=(style) {
+                            th scope="row" { (style) }
+                            @for asked in &self.asked { (self.cell(style, asked)) }
                         }
                     }
                 }
             }
         }
-    };
-    block::scrolling("Table: verdicts by style and operation", &table)
+    }
+
+    /// A row an operation of a model.
+    fn of_operations(&self) -> Markup {
+        markup! {
+            table.board {
+                caption.unseen { (CAPTION) }
+                thead { tr { th scope="col" { "operation" } @for style in &self.styles { th scope="col" { (style) } } } }
+                tbody {
+                    @for asked in &self.asked {
+                        tr data-model=(asked.0) {
+                            th scope="row" { (self.name(asked)) }
+                            @for style in &self.styles { (self.cell(style, asked)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
+
+/// What the table of all verdicts is.
+const CAPTION: &str = "Verdicts and faithfulness by style and operation";
 
 /// A verdict in a cell, which leads to its card.
 fn short(i: usize, card: &Card<'_>) -> Markup {

@@ -11,7 +11,7 @@ use crate::record::Findings;
 /// Of which model, style and operation what is shown is, so that a reader can ask for some of it only.
 #[derive(Default)]
 pub struct Labels<'f> {
-    /// Style and operation of a template, with its shape and step in its name and without.
+    /// Style and operation by the name of a template.
     templates: BTreeMap<String, (&'f str, &'f str)>,
     /// The model of a sweep.
     models: BTreeMap<&'f str, &'f str>,
@@ -23,11 +23,14 @@ impl<'f> Labels<'f> {
         let mut labels = Self::default();
         for sweep in &findings.sweeps {
             labels.models.insert(&sweep.name, &sweep.model);
-            let whole = sweep.whole.iter().map(|cell| &cell.m);
-            for m in sweep.measurements().chain(whole) {
-                let of = (m.subject.style.as_str(), m.subject.operation.as_str());
-                labels.templates.insert(m.address().template(), of);
-                labels.templates.insert(format!("{} {}", of.0, of.1), of);
+            let whole = sweep.whole.iter().map(|cell| cell.m.address());
+            let cells = sweep.measurements().map(|m| m.address()).chain(whole);
+            let heads = sweep.heads.iter().map(|head| head.address());
+            let patches = sweep.patches.iter().map(|patched| patched.address());
+            let readings = sweep.readings.iter().map(|reading| reading.address());
+            for at in cells.chain(heads).chain(patches).chain(readings) {
+                let of = (at.style, at.operation);
+                labels.templates.insert(at.template(), of);
             }
         }
         labels
