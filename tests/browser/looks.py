@@ -84,8 +84,26 @@ CONTRAST = """
 """
 
 
-def check(browser, page, values):
-    """Opens the page; what is wrong with it."""
+def heard(browser):
+    """What is wrong for those who hear the page: a picture or a control that has no name, or that is not there."""
+    wrong = []
+    browser.call("Accessibility.enable")
+    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
+    role = lambda node: node.get("role", {}).get("value")
+    named = lambda node: bool(node.get("name", {}).get("value", "").strip())
+    pictures = [node for node in nodes if role(node) in ("image", "img") and not node.get("ignored")]
+    drawn = browser.evaluate("[...document.querySelectorAll('[role=img]')].length")
+    if len(pictures) != drawn:
+        wrong.append(f"of {drawn} pictures and marks a screen reader finds {len(pictures)}")
+    for kind in ("image", "img", "region", "table", "navigation", "button", "combobox"):
+        unnamed = [node for node in nodes if role(node) == kind and not node.get("ignored") and not named(node)]
+        wrong += [f"no name: {kind}"] * len(unnamed)
+    browser.call("Accessibility.disable")
+    return wrong
+
+
+def check(browser, page, values, hears=True):
+    """Opens the page; what is wrong with it, and where it `hears` with what a screen reader finds."""
     wrong = []
     url = page.resolve().as_uri()
     for event in browser.open(url):
@@ -117,19 +135,7 @@ def check(browser, page, values):
     wrong += [f"{key} is on the page and in no record" for key in shown if key not in values and key[-1] != "empty_correct"]
     wrong += browser.evaluate(STRUCTURE)
     wrong += browser.evaluate(LABELS)
-    browser.call("Accessibility.enable")
-    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
-    role = lambda node: node.get("role", {}).get("value")
-    named = lambda node: bool(node.get("name", {}).get("value", "").strip())
-    pictures = [node for node in nodes if role(node) in ("image", "img") and not node.get("ignored")]
-    count = browser.evaluate("document.querySelectorAll('figure svg[role=img]').length")
-    drawn = browser.evaluate("[...document.querySelectorAll('[role=img]')].length")
-    if len(pictures) != drawn:
-        wrong.append(f"of {drawn} pictures and marks a screen reader finds {len(pictures)}")
-    for kind in ("image", "img", "region", "table", "navigation", "button", "combobox"):
-        unnamed = [node for node in nodes if role(node) == kind and not node.get("ignored") and not named(node)]
-        wrong += [f"no name: {kind}"] * len(unnamed)
-    browser.call("Accessibility.disable")
+    wrong += heard(browser) if hears else []
     for scheme in ("light", "dark"):
         browser.scheme(scheme)
         luminance, faint = browser.evaluate(CONTRAST)
@@ -144,4 +150,5 @@ def check(browser, page, values):
         if wide > 400:
             wrong.append(f"on a screen of 400 pixels the page with {folds} folds is {wide} wide")
     browser.size(1280, 900)
+    count = browser.evaluate("document.querySelectorAll('figure svg[role=img]').length")
     return wrong, len(shown), count
