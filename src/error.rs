@@ -84,11 +84,13 @@ pub enum Error {
     },
     /// The model name is not a built-in one and not a path.
     #[error(
-        "unknown model {name:?}: neither a path nor one of the built-in names ({known}); give one of these, a Hugging Face folder or a .gguf or .onnx file"
+        "unknown model {name:?}{meant}: neither a path nor one of the built-in names ({known}); give one of these, a Hugging Face folder or a .gguf or .onnx file"
     )]
     UnknownModel {
         /// The name as given.
         name: String,
+        /// Which one may have been meant.
+        meant: String,
         /// The built-in names.
         known: String,
     },

@@ -10,7 +10,7 @@
 //! | room | what lives there | its own dependency |
 //! |---|---|---|
 //! | [`error`] | the one error type, the exit codes | |
-//! | [`progress`], [`interrupt`], [`file`](mod@file) | bars; Ctrl-C; hashes and atomic writes | `indicatif`, `ctrlc`, `sha2` |
+//! | [`progress`], [`interrupt`], [`file`](mod@file), `suggest` | progress; Ctrl-C; hashes and atomic writes; what a misspelt name was meant to be | `indicatif`, `ctrlc`, `sha2`, `strsim` |
 //! | [`fetch`] | the cache, origins of files: `pip download`, the Hugging Face hub | `zip`, `hf-hub` |
 //! | [`prompt`] | operations, styles, chat templates, lists, tokenization, sets of prompts | `tokenizers`, `minijinja`, `toml`, with `report` `csv` |
 //! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |
@@ -27,7 +27,7 @@
 //! | [`claims`] | what papers claim, in files, and what records say about it | `toml` |
 //! | [`selfcheck`] | the experiments on planted models | |
 //! | [`study`] | experiments on a model: recorded, resumed, shared out | |
-//! | [`report`] | pages, pictures, lines: functions of records | `comfy-table`, `csv`, `quick-junit`, `plotters`, `maud` |
+//! | [`report`] | pages, pictures, lines: functions of records | `comfy-table`, `textwrap`, `csv`, `quick-junit`, `plotters`, `maud` |
 //! | [`cli`] | one file a verb; those of experiments come from their list | `clap`, which names the options of experiments, too |
 //!
 //! ```text
@@ -82,7 +82,7 @@
 //! };
 //! let verdict = cama.test.verdict.as_ref().expect("AF1 has a verdict");
 //! assert_eq!(verdict.outcome, Outcome::Pass);
-//! println!("{}: {}", report::terminal(&lines), verdict.reason);
+//! println!("{}: {}", report::terminal(&lines, report::Look::default()), verdict.reason);
 //! # Ok(())
 //! # }
 //! ```
@@ -111,5 +111,6 @@ pub mod runtime;
 pub mod selfcheck;
 pub mod stats;
 pub mod study;
+mod suggest;
 
 pub use error::{Error, Result};

@@ -6,11 +6,13 @@ use std::str::FromStr;
 use clap::{Args, ValueEnum};
 
 use super::probe::can_run;
+use super::screen::Screen;
 use crate::fetch::Cache;
 use crate::graph::Precision;
 use crate::measure::Way;
 use crate::model::{BosChoice, Model, PRESETS};
 use crate::prompt::{ContextsFrom, KeyedBy, Operation, Shape, Span, Step};
+use crate::report::Look;
 use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, start};
 use crate::stats::{Inference, LEVEL};
 use crate::study::{Asked, AskedNumbers, BatchSize, Method};
@@ -18,9 +20,10 @@ use crate::{Error, Result};
 
 /// Which model, and where it runs.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Model")]
 pub struct ModelArgs {
     /// A built-in name, a Hugging Face folder, owner/name[@revision] on its hub, or a .gguf or .onnx file
-    #[arg(long, value_name = "NAME|PATH", help = format!(
+    #[arg(short, long, value_name = "NAME|PATH", help = format!(
         "A built-in name, a Hugging Face folder, owner/name[@revision] on its hub, or a .gguf or .onnx file [default: {}]",
         PRESETS[0].name
     ))]
@@ -37,10 +40,11 @@ pub struct ModelArgs {
 
 /// Where models run.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Device")]
 pub struct RuntimeArgs {
     /// cpu, cuda[:id], tensorrt[:id], rocm[:id], migraphx[:id], directml[:id], coreml, openvino[:type], webgpu[:id], or auto: the
     /// first accelerator whose library is there and that runs, else cpu; several, such as cuda:0,cuda:1, share the layers of a model
-    #[arg(long, default_value = "cpu", value_delimiter = ',')]
+    #[arg(short, long, default_value = "cpu", value_delimiter = ',')]
     device: Vec<DeviceChoice>,
     /// Threads of one operation [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -218,12 +222,13 @@ impl ModelArgs {
 
 /// Which prompts.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Prompts")]
 pub struct PromptArgs {
     /// A TOML file of styles, or `operations`, `expressions`, `calendar`, `paraphrases` or `four-shot` [default: the built-in ones]
     #[arg(long, value_name = "FILE")]
     pub styles: Option<PathBuf>,
     /// Styles, or `all` [default: the model's preset, or all in the file]
-    #[arg(long, value_delimiter = ',', value_name = "ID,...")]
+    #[arg(short, long, value_delimiter = ',', value_name = "ID,...")]
     pub style: Vec<String>,
     /// Operations, such as A+B,A-B [default: all that the styles have]
     #[arg(long, value_delimiter = ',', value_name = "OP,...")]
@@ -300,6 +305,7 @@ impl PromptArgs {
 
 /// How interventions are made and judged.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Statistics")]
 pub struct InterventionArgs {
     /// How means over contexts treat the evaluated prompt
     #[arg(long, value_enum, default_value_t)]
@@ -346,13 +352,23 @@ impl InterventionArgs {
 
 /// Where results go.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Output")]
 pub struct OutputArgs {
     /// A table, or one JSON object a line
-    #[arg(long, value_enum, default_value_t)]
+    #[arg(short, long, value_enum, default_value_t)]
     pub format: Format,
     /// Write to a file instead of standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+    #[command(flatten)]
+    screen: Screen,
+}
+
+impl OutputArgs {
+    /// How text for people looks there.
+    pub fn look(&self) -> Look {
+        self.screen.look(self.out.as_deref())
+    }
 }
 
 /// How results are written.

@@ -3,14 +3,14 @@
 use std::time::SystemTime;
 
 use clap::Args;
-use comfy_table::{CellAlignment, Table, presets};
 
 use super::args::{Format, OutputArgs};
 use super::output::deliver;
 use crate::fetch::{Cache, Kept, Removal, State, VARIABLE};
+use crate::kit::{Block, Table};
 use crate::model::{PRESETS, Preset, Supply, entry_name};
 use crate::runtime::{Packaged, packaged};
-use crate::{Error, Result};
+use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
 pub struct CacheVerb {
@@ -41,7 +41,7 @@ impl CacheVerb {
             (None, true) => rows.iter().filter(|row| row.unused).collect(),
             (None, false) => {
                 let text = match self.output.format {
-                    Format::Table => table(&rows, &cache),
+                    Format::Table => report::text(&[blocks(&rows, &cache)], self.output.look()),
                     Format::Json => listed(&rows, &cache),
                 };
                 return deliver(self.output.out.as_deref(), &text);
@@ -165,27 +165,17 @@ fn piece_of(preset: &'static Preset, name: &str) -> Option<(&'static Preset, &'s
     keeps.then_some((preset, file.name))
 }
 
-fn table(rows: &[Row], cache: &Cache) -> String {
+fn blocks(rows: &[Row], cache: &Cache) -> Vec<Block> {
     let folder = cache.root().display();
     let total = |of: &dyn Fn(&&Row) -> bool| -> u64 {
         let rows = rows.iter().filter(of);
         rows.map(|row| row.kept.bytes).sum()
     };
-    let mut text = String::new();
+    let mut blocks = Vec::new();
     if !rows.is_empty() {
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN).set_header([
-            "name",
-            "what it is",
-            "size",
-            "last used",
-            "still used",
-        ]);
-        if let Some(column) = table.column_mut(2) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+        let mut table = Table::headed(&["name", "what it is", "size", "last used", "still used"]);
         for row in rows {
-            table.add_row([
+            table.push([
                 row.kept.name.clone(),
                 row.what.clone(),
                 size(row.kept.bytes),
@@ -193,18 +183,20 @@ fn table(rows: &[Row], cache: &Cache) -> String {
                 if row.unused { "no" } else { "yes" }.to_owned(),
             ]);
         }
-        text += &format!("{table}\n");
+        blocks.push(Block::Table(table));
     }
-    text += &format!(
-        "{} in {folder} ({VARIABLE} moves it): {}\n",
+    blocks.push(Block::Text(format!(
+        "{} in {folder} ({VARIABLE} moves it): {}",
         counted(rows.len()),
         size(total(&|_| true))
-    );
+    )));
     if rows.iter().any(|row| row.unused) {
         let bytes = size(total(&|row| row.unused));
-        text += &format!("of no more use: {bytes}; `af1 cache --clear-unused` removes that\n");
+        blocks.push(Block::Text(format!(
+            "of no more use: {bytes}; `af1 cache --clear-unused` removes that"
+        )));
     }
-    text
+    blocks
 }
 
 fn listed(rows: &[Row], cache: &Cache) -> String {

@@ -58,7 +58,10 @@ impl Diff {
             self.template(&mut study, set?, &mut rows)?;
         }
         let text = match format {
-            super::args::Format::Table => report::text(&report::diff(&study.model.name, &rows)),
+            super::args::Format::Table => {
+                let document = report::diff(&study.model.name, &rows);
+                report::text(&document, self.common.output.look())
+            }
             super::args::Format::Json => report::diff_lines(&study.model.name, &rows, &provenance),
         };
         deliver(out.as_deref(), &text)?;

@@ -199,7 +199,7 @@ impl Gate {
             lines,
         );
         let text = match self.output.format {
-            Format::Table => report::text(&document),
+            Format::Table => report::text(&document, self.output.look()),
             Format::Json => joined(lines),
         };
         match &self.output.out {

@@ -14,7 +14,7 @@ pub struct Merge {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Write to a file instead of standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     out: Option<PathBuf>,
 }
 

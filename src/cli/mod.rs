@@ -3,6 +3,7 @@
 mod args;
 mod cache;
 mod claims;
+mod cost;
 mod diff;
 mod doctor;
 mod experiment;
@@ -10,21 +11,27 @@ mod export;
 mod fetch;
 mod first_look;
 mod gate;
+mod help;
 mod inspect;
 mod lab;
+mod list;
 mod logits;
 mod merge;
 mod output;
 mod probe;
 mod report;
+mod screen;
 mod selfcheck;
+mod shell;
+mod study;
 
 use std::ffi::OsString;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::Result;
 use crate::experiment::ALL;
+use crate::progress::{self, Loudness};
 
 /// Is the All-for-One subgraph sufficient for mental arithmetic in this language model?
 ///
@@ -34,6 +41,20 @@ use crate::experiment::ALL;
 pub struct Cli {
     #[command(subcommand)]
     verb: Option<Verb>,
+    #[command(flatten)]
+    said: Said,
+}
+
+/// How much is said on standard error.
+#[derive(Args, Clone, Copy, Debug)]
+#[command(next_help_heading = "Output")]
+struct Said {
+    /// Say nothing of progress
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say every step as it begins
+    #[arg(short, long, global = true)]
+    verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -44,6 +65,8 @@ enum Verb {
     Gate(gate::Gate),
     /// Test what papers claim, on the models that are here
     Claims(claims::Claims),
+    /// Run the experiments of a file on its models, and write one page
+    Study(study::StudyVerb),
     /// Show records again, or beside those of another run; needs no model and no runtime
     Report(report::Report),
     /// Join files of records, such as the shards of a sweep
@@ -60,6 +83,10 @@ enum Verb {
     Selfcheck(selfcheck::Selfcheck),
     /// Are AF1 compiled and AF1 by masks the same on a model? Names the first layer and position where not
     Diff(diff::Diff),
+    /// What can be named: models, styles, operations, ablations, maskings, experiments, devices
+    List(list::List),
+    /// Completions for a shell, or the pages of the manual
+    Shell(shell::Shell),
     /// What is installed, what is missing, what to do
     Doctor(doctor::Doctor),
     /// The tokens and the logits at the last position of one prompt
@@ -78,7 +105,12 @@ impl Cli {
         if verbless.is_some_and(|first| first.starts_with('-') && !general.contains(&first)) {
             arguments.insert(1, ALL[0].name.into());
         }
-        Self::try_parse_from(arguments)
+        Self::from_arg_matches(&Self::program().try_get_matches_from(arguments)?)
+    }
+
+    /// The program's command line as its help shows it.
+    pub fn program() -> clap::Command {
+        help::arranged(Self::command())
     }
 
     /// Runs the verb.
@@ -86,11 +118,17 @@ impl Cli {
     /// # Errors
     /// Whatever the verb fails with.
     pub fn run(self) -> Result<()> {
+        progress::set(match (self.said.quiet, self.said.verbose) {
+            (true, _) => Loudness::Quiet,
+            (_, true) => Loudness::Verbose,
+            _ => Loudness::Normal,
+        });
         match self.verb {
             None => experiment::Experiment::default().run(),
             Some(Verb::Experiment(verb)) => verb.run(),
             Some(Verb::Gate(verb)) => verb.run(),
             Some(Verb::Claims(verb)) => verb.run(),
+            Some(Verb::Study(verb)) => verb.run(),
             Some(Verb::Report(verb)) => verb.run(),
             Some(Verb::Merge(verb)) => verb.run(),
             Some(Verb::Fetch(verb)) => verb.run(),
@@ -99,6 +137,8 @@ impl Cli {
             Some(Verb::Inspect(verb)) => verb.run(),
             Some(Verb::Selfcheck(verb)) => verb.run(),
             Some(Verb::Diff(verb)) => verb.run(),
+            Some(Verb::List(verb)) => verb.run(),
+            Some(Verb::Shell(verb)) => verb.run(),
             Some(Verb::Doctor(verb)) => verb.run(),
             Some(Verb::Logits(verb)) => verb.run(),
         }

@@ -6,9 +6,10 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::output::{deliver, warn_of_missing};
+use super::screen::Screen;
 use crate::file::check_writable;
 use crate::record::{Comparison, Findings, Line, Sheet};
-use crate::report::Renderer;
+use crate::report::{Look, Renderer};
 use crate::{Error, Result, record, report};
 
 #[derive(Args, Clone, Debug)]
@@ -17,7 +18,7 @@ pub struct Report {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// How they are shown
-    #[arg(long, value_parser = renderers(), default_value = report::ALL[0].name())]
+    #[arg(short, long, help_heading = "Output", value_parser = renderers(), default_value = report::ALL[0].name())]
     format: &'static dyn Renderer,
     /// Records of an earlier run: what got better, what got worse, and whether that could be chance
     #[arg(long, value_name = "FILE")]
@@ -26,8 +27,10 @@ pub struct Report {
     #[arg(long, value_name = "FILE", conflicts_with = "against")]
     answers: Vec<PathBuf>,
     /// Write to a file instead of standard output
-    #[arg(long, value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    screen: Screen,
 }
 
 /// The renderers by their names.
@@ -45,12 +48,15 @@ impl Report {
         }
         let lines = record::merge(&self.files)?;
         warn_of_missing(&lines);
+        let look = self.screen.look(self.out.as_deref());
         let text = match self.against.is_empty() {
-            true => self.format.records(&self.findings(&lines)?),
+            true => self.format.records(&self.findings(&lines)?, look),
             false => {
                 let earlier = record::merge(&self.against)?;
                 let found = Comparison::of(&lines, &earlier);
-                self.format.comparison(&found).ok_or_else(no_comparison)?
+                self.format
+                    .comparison(&found, look)
+                    .ok_or_else(no_comparison)?
             }
         };
         deliver(self.out.as_deref(), &text)
@@ -72,7 +78,7 @@ impl Report {
 /// The error that a renderer shows no comparison, and which of them do.
 fn no_comparison() -> Error {
     let nothing = Comparison::of(&[], &[]);
-    let shows = |renderer: &&dyn Renderer| renderer.comparison(&nothing).is_some();
+    let shows = |renderer: &&dyn Renderer| renderer.comparison(&nothing, Look::default()).is_some();
     let names = names_of(report::ALL.iter().copied().filter(shows));
     Error::Usage(format!("--against is shown as {names}"))
 }

@@ -53,7 +53,10 @@ impl Selfcheck {
         let rows = rows(chosen.into_iter(), runtime, &placement, &operations)?;
         let text = match self.output.format {
             Format::Json => report::selfcheck_lines(&rows),
-            Format::Table => report::text(&report::selfcheck(runtime.version(), &placement, &rows)),
+            Format::Table => {
+                let document = report::selfcheck(runtime.version(), &placement, &rows);
+                report::text(&document, self.output.look())
+            }
         };
         deliver(self.output.out.as_deref(), &text)?;
         judge(&rows)

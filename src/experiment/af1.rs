@@ -25,7 +25,15 @@ use crate::record::{Group, Kind, Measurement, Sweep, Tested};
 use crate::{Error, Result};
 
 /// The verb, its line in the help, and how its records are shown.
-pub const ENTRY: Entry = Entry::of::<Options>("run", "AF1 at chosen W and K", &Shown);
+pub const ENTRY: Entry = Entry::of::<Options>(
+    "run",
+    "AF1 at chosen W and K",
+    &Shown,
+    [
+        "run -s calculate --operation A+B",
+        "run -m path/to/folder --wait 15 --transfer 2 --operands 1..=99",
+    ],
+);
 
 /// The options of the verb.
 #[derive(Args, Clone, Debug)]

@@ -31,6 +31,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "alternatives",
     "CAMA and ABP beside everything that could stand in for them",
     &Shown,
+    [
+        "alternatives -s calculate --operation A+B",
+        "alternatives -m planted-leak -s symbolic --operands 0..=9",
+    ],
 );
 
 /// The options of the verb.

@@ -20,7 +20,12 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "attention",
     "Where the last token's attention rests, head by head",
     &Shown,
-);
+    [
+        "attention -s calculate --operation A+B",
+        "attention -m planted-heads -s symbolic --operands 0..=9",
+    ],
+)
+.inside();
 
 /// The options of the verb.
 #[derive(Args, Clone, Debug)]

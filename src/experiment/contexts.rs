@@ -24,8 +24,15 @@ use crate::record::{
 const KIND: Kind = Kind::new("contexts");
 
 /// The verb, its line in the help, and how its records are shown.
-pub const ENTRY: Entry =
-    Entry::of::<Options>("contexts", "How many contexts does a mean take?", &Shown);
+pub const ENTRY: Entry = Entry::of::<Options>(
+    "contexts",
+    "How many contexts does a mean take?",
+    &Shown,
+    [
+        "contexts -s calculate --operation A+B --numbers 1,3,10",
+        "contexts -m planted-leak -s symbolic --operands 0..=9",
+    ],
+);
 
 /// The options of the verb.
 #[derive(Args, Clone, Debug)]

@@ -31,6 +31,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "discover",
     "Choose W and K on one half of the prompts, report them on the other, which shares no operand with it",
     &Shown,
+    [
+        "discover -s calculate --operation A+B",
+        "discover -m planted-spread -s symbolic --operands 0..=9",
+    ],
 );
 
 /// The options of the verb.

@@ -28,6 +28,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "heads",
     "Head pruning: which heads of the transfer layers matter?",
     &Shown,
+    [
+        "heads -s calculate --operation A+B --controls 20",
+        "heads -m planted-heads -s symbolic --operands 0..=9",
+    ],
 );
 
 /// The options of the verb.

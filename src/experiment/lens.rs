@@ -28,7 +28,12 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "lens",
     "When does the answer appear? The unembedding at every layer, in the model and under AF1",
     &Shown,
-);
+    [
+        "lens -s calculate --operation A+B --layer 16..=24",
+        "lens -m planted-relay -s symbolic --operands 0..=9",
+    ],
+)
+.inside();
 
 /// The options of the verb.
 #[derive(Args, Clone, Debug)]
@@ -285,23 +290,20 @@ fn grid(of: &[Reading]) -> Table {
         };
         let first = |sought: &str| format!("{sought} is the first choice");
         columns.push(number(first(ANSWER), ANSWER, Number::First));
-        columns.push(number(
-            "its probability".to_owned(),
-            ANSWER,
-            Number::Probability,
-        ));
-        columns.push(column(
+        columns.push(number("its probability".to_owned(), ANSWER, Number::Probability).useful());
+        let rank = column(
             format!("{run}: its median rank"),
             move |row: &(usize, Row<'_>)| {
                 row.1[i].map_or(Cell::words(""), |r| median(r, LAST, ANSWER))
             },
-        ));
+        );
+        columns.push(rank.detail());
         // The operands in the model alone: a table has a width.
         let operands = sought(of_run, LAST)
             .into_iter()
             .filter(|name| *name != ANSWER);
         for operand in operands.filter(|_| of_run[0].under.is_none()) {
-            columns.push(number(first(operand), operand, Number::First));
+            columns.push(number(first(operand), operand, Number::First).useful());
         }
     }
     let title = format!(

@@ -20,6 +20,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "necessity",
     "Knock-outs: in which layers must the last token see the others?",
     &Shown,
+    [
+        "necessity -s calculate --operation A+B",
+        "necessity -m planted-two-hop -s symbolic --window 2",
+    ],
 );
 
 /// The options of the verb.

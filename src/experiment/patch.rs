@@ -26,7 +26,12 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "patch",
     "Where is what a prompt asks about: residuals of a prompt with other operands, swapped in",
     &Shown,
-);
+    [
+        "patch -s calculate --operation A+B --change A,B",
+        "patch -m planted-relay -s symbolic --operands 0..=9",
+    ],
+)
+.inside();
 
 /// The options of the verb.
 #[derive(Args, Clone, Debug)]

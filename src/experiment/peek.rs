@@ -31,7 +31,11 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "peek",
     "What must the last token see? AF1 in which it sees the last few tokens only, or only some roles",
     &Shown,
-);
+    [
+        "peek -s calculate --operation A+B",
+        "peek -m planted-operator -s symbolic --operands 0..=9",
+    ],
+).inside();
 
 /// The options of the verb.
 #[derive(Args, Clone, Debug)]

@@ -23,6 +23,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "reproduce",
     "The main table: AF1 beside CAMA, mean and zero ablation at the same layer (the default)",
     &Shown,
+    [
+        "reproduce",
+        "reproduce -m planted-af1 -s symbolic --operands 0..=9",
+    ],
 );
 
 /// The options of the verb.
@@ -100,10 +104,9 @@ impl View for Shown {
     fn summary(&self, sweep: &Sweep) -> Vec<Block> {
         let mut blocks = vec![
             heading(sweep),
-            Block::Table(table(sweep)),
+            Block::Table(table(&sweep.with_whole())),
             Block::Note(notes(sweep)),
         ];
-        blocks.extend(pooled::summary(&sweep.whole));
         blocks.extend(strata::summary(sweep));
         blocks.extend(pooled::summary(&sweep.pools));
         blocks
@@ -175,28 +178,30 @@ fn table(sweep: &Sweep) -> Table {
     let mut columns: Vec<Column<'_, Row<'_>>> = vec![
         column("style", once(|m| m.subject.style.clone())),
         column("op", once(Measurement::question)),
-        column("base accuracy", once(base_accuracy)),
-        column("constant", once(constant)),
+        column("base accuracy", once(base_accuracy)).useful(),
+        column("constant", once(constant)).detail(),
         column("replaced by", said(|m| m.subject.ablation.clone())),
         column(format!("waiting to {wait}"), Row::alone),
         column(
             subgraph.map_or(String::new(), subgraph_name),
             said(faithfulness),
         ),
-        column("lost", said(lost)),
-        column("gained", said(gained)),
-        column("accuracy", said(accuracy)),
+        column("lost", said(lost)).detail(),
+        column("gained", said(gained)).detail(),
+        column("accuracy", said(accuracy)).detail(),
         column(format!("AF1({wait}, 0) accuracy"), |row: &Row<'_>| {
             empty_accuracy(row.cell)
-        }),
+        })
+        .useful(),
         column("verdict", said(verdict)),
     ];
     let corrected = |row: &Row<'_>| row.cell.in_sweep;
     let several = |row: &Row<'_>| corrected(row).is_some_and(|corrected| corrected.among > 1);
     if rows.iter().any(several) {
-        columns.push(column("after Holm", move |row: &Row<'_>| {
+        let holm = column("after Holm", move |row: &Row<'_>| {
             corrected(row).map_or("", |corrected| outcome(corrected.outcome))
-        }));
+        });
+        columns.push(holm.useful());
     }
     Table::of("", &columns, &rows)
 }

@@ -30,6 +30,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "stability",
     "Would other prompts have found the same AF1? W and K chosen on many halves of the operands",
     &Shown,
+    [
+        "stability -s calculate --operation A+B",
+        "stability -m planted-spread -s symbolic --operands 0..=9 --heads",
+    ],
 );
 
 /// The options of the verb.

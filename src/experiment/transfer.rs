@@ -28,6 +28,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "transfer",
     "The W x K grid: how many layers of transfer are needed?",
     &Shown,
+    [
+        "transfer -s calculate --operation A+B --wait 12..=16",
+        "transfer -m planted-af1 -s symbolic --operands 0..=9",
+    ],
 );
 
 /// The options of the verb.
@@ -213,6 +217,7 @@ fn grid(group: &Group, ablation: &str) -> Table {
         &columns,
         &distinct(cells().map(|m| m.subject.wait())),
     )
+    .as_map()
 }
 
 /// The share and its interval, without counts, which are those of the line above.

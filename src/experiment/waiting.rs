@@ -22,6 +22,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "waiting",
     "The waiting sweep: how long can every token wait?",
     &Shown,
+    [
+        "waiting -s calculate --operation A+B",
+        "waiting -m planted-af1 -s symbolic --operands 0..=9 --record af1.jsonl",
+    ],
 );
 
 /// The options of the verb.

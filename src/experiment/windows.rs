@@ -37,6 +37,10 @@ pub const ENTRY: Entry = Entry::of::<Options>(
     "windows",
     "Is the claimed window special? Transfer in every other one, in random layers, everywhere but there",
     &Shown,
+    [
+        "windows -s calculate --operation A+B",
+        "windows -m planted-late --wait 5 --transfer 2 -s symbolic",
+    ],
 );
 
 /// Random sets at most: a row each.

@@ -6,7 +6,7 @@ mod table;
 pub(crate) mod words;
 
 pub use figure::{Curves, Drawing, Estimate, Figure, Map, Marked, Origin, Series, Tile};
-pub use table::{Cell, Column, Number, Table, Value, column};
+pub use table::{Cell, Column, Importance, Number, Table, Value, column};
 
 /// A short answer about a template, as it stands on a card: `waits to`, `layer 16 of 24`, and with which numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub enum Block {
     Text(String),
     /// What is to be known about the numbers: a line, or several; nothing where it is empty.
     Note(String),
+    /// A sentence that follows from the numbers.
+    Conclusion(String),
     /// Words in rows and columns.
     Table(Table),
     /// A picture.

@@ -9,10 +9,26 @@ pub struct Table {
     pub title: String,
     /// The names of the columns.
     pub columns: Vec<String>,
+    /// How much of the answer every column is; essential where nothing is said.
+    pub importance: Vec<Importance>,
     /// Row by row as many cells as there are columns. The first cell names the row.
     pub rows: Vec<Vec<Cell>>,
     /// What stands below it: a line each, or several.
     pub notes: Vec<String>,
+    /// Whether it is a map, whose cells are read beside each other: their intervals stay where there is room for them.
+    pub map: bool,
+}
+
+/// How much of the answer a column is: where there is too little room for a table, what is least goes first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Importance {
+    /// Without it the others say nothing.
+    #[default]
+    Essential,
+    /// It helps to read the others.
+    Useful,
+    /// It is for who asks for it.
+    Detail,
 }
 
 /// A cell of a table: what is read, and the number of the record that it shows.
@@ -111,6 +127,7 @@ impl From<&str> for Cell {
 /// A column: its name, and what stands in it for an item.
 pub struct Column<'a, T> {
     name: String,
+    importance: Importance,
     cell: Box<dyn Fn(&T) -> Cell + 'a>,
 }
 
@@ -121,7 +138,24 @@ pub fn column<'a, T, C: Into<Cell>>(
 ) -> Column<'a, T> {
     Column {
         name: name.into(),
+        importance: Importance::default(),
         cell: Box::new(move |item| cell(item).into()),
+    }
+}
+
+impl<T> Column<'_, T> {
+    /// The same as a column that helps to read the others.
+    #[must_use]
+    pub fn useful(mut self) -> Self {
+        self.importance = Importance::Useful;
+        self
+    }
+
+    /// The same as a column for who asks for it.
+    #[must_use]
+    pub fn detail(mut self) -> Self {
+        self.importance = Importance::Detail;
+        self
     }
 }
 
@@ -136,10 +170,32 @@ impl Table {
         Self {
             title: title.into(),
             columns: columns.iter().map(|column| column.name.clone()).collect(),
+            importance: columns.iter().map(|column| column.importance).collect(),
             rows: items.into_iter().map(row).collect(),
             notes: Vec::new(),
+            map: false,
         }
     }
+
+    /// The same as a map, whose cells are read beside each other.
+    #[must_use]
+    pub fn as_map(self) -> Self {
+        Self { map: true, ..self }
+    }
+
+    /// A table of these columns without rows.
+    pub fn headed(columns: &[&str]) -> Self {
+        Self {
+            columns: columns.iter().map(|name| (*name).to_owned()).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a row.
+    pub fn push<C: Into<Cell>>(&mut self, row: impl IntoIterator<Item = C>) {
+        self.rows.push(row.into_iter().map(Into::into).collect());
+    }
+
     /// The same without saying which numbers of records it shows: for what no record has.
     #[must_use]
     pub fn in_words(mut self) -> Self {

@@ -8,6 +8,7 @@ use super::forward::failed;
 use super::split::Split;
 use super::{Biases, Request, last_attention};
 use crate::Result;
+use crate::progress::{Unit, steps};
 use crate::prompt::{Operation, PromptSet, Role};
 use crate::runtime::Engine;
 
@@ -84,7 +85,11 @@ pub fn attention(
         "{} {}: attention",
         set.template.style, set.template.operation
     );
-    let bar = crate::progress::steps(&label, evaluated.len().div_ceil(request.batch) as u64);
+    let bar = steps(
+        &label,
+        evaluated.len().div_ceil(request.batch) as u64,
+        Unit::Batches,
+    );
     for prompts in evaluated.chunks(request.batch) {
         let layers = last_attention(engine, set.ids(prompts), &biases)?;
         check_weights(&layers).map_err(|reason| failed(set, "attention", reason))?;

@@ -111,7 +111,11 @@ fn label(set: &PromptSet) -> String {
 /// Runs a set by itself.
 fn one_by_one(engine: &mut Engine, pass: &mut Pass<'_>, run: &Run<'_>) -> Result<()> {
     let (set, biases) = (pass.sheet.set, pass.sheet.biases);
-    let bar = progress::steps(&label(set), set.len().div_ceil(run.batch) as u64);
+    let bar = progress::steps(
+        &label(set),
+        set.len().div_ceil(run.batch) as u64,
+        progress::Unit::Batches,
+    );
     let all: Vec<usize> = (0..set.len()).collect();
     let end = engine.layers();
     let mut boundaries = run.waits.to_vec();
@@ -144,7 +148,11 @@ fn in_trees(
     };
     let rows: Vec<&[u32]> = (0..first.len()).map(own).collect();
     let order = side_by_side(&rows);
-    let bar = progress::steps(&label(first), first.len().div_ceil(run.batch) as u64);
+    let bar = progress::steps(
+        &label(first),
+        first.len().div_ceil(run.batch) as u64,
+        progress::Unit::Batches,
+    );
     // Of the last layer the last tokens alone, unless means of all are asked for behind it.
     let end = engine.layers();
     let before = match run.waits.contains(&end) {

@@ -138,7 +138,11 @@ impl Evaluation {
         };
         let mut all: Vec<Glimpse> = boundaries.iter().map(new).collect();
         let chunks = self.evaluated.len().div_ceil(self.batch);
-        let bar = progress::steps(&self.set.name(), (chunks * boundaries.len()) as u64);
+        let bar = progress::steps(
+            &self.set.name(),
+            (chunks * boundaries.len()) as u64,
+            progress::Unit::Batches,
+        );
         for begin in (0..self.evaluated.len()).step_by(self.batch) {
             let part = begin..self.evaluated.len().min(begin + self.batch);
             let streams = self.spots(engine, boundaries, under, part.clone())?;

@@ -104,7 +104,7 @@ impl Interchange<'_> {
         order.sort_by_key(|&pair| self.differs(pair));
         let together = self.together(batch, shares);
         let steps = order.len().div_ceil(together) * self.boundaries.len();
-        let bar = progress::steps(&self.set().name(), steps as u64);
+        let bar = progress::steps(&self.set().name(), steps as u64, progress::Unit::Batches);
         for chunk in order.chunks(together) {
             let of_chunk = self.batch(engine, chunk)?;
             let mut branches = match shares {

@@ -157,7 +157,11 @@ impl Evaluation {
             "{} {}",
             self.set.template.style, self.set.template.operation
         );
-        let bar = progress::steps(&label, (batches * waits.len() * ablations.len()) as u64);
+        let bar = progress::steps(
+            &label,
+            (batches * plans.len() * ablations.len()) as u64,
+            progress::Unit::Runs,
+        );
         for begin in (0..self.evaluated.len()).step_by(self.batch) {
             let part = begin..self.evaluated.len().min(begin + self.batch);
             if replaces_outputs {
@@ -182,6 +186,7 @@ impl Evaluation {
                     interrupted()?;
                     let replaced = self.replaced(*ablation, &streams, wait, part.clone())?;
                     let broken = self.run_here(engine, replaced, &plans, |engine, i, logits| {
+                        bar.inc(1);
                         done(engine, here[i] * ablations.len() + at, &batch, logits)
                     })?;
                     if let Some(plan) = broken {
@@ -190,7 +195,6 @@ impl Evaluation {
                         let at = format!("{at} after {} at resid.{wait}", ablation.name());
                         return Err(not_finite(&self.set, at, found));
                     }
-                    bar.inc(1);
                 }
             }
             if self.evaluated.len() * references.bytes() <= REFERENCE_BYTES {

@@ -14,6 +14,7 @@ use crate::fetch::{Cache, HubModel};
 use crate::file::Sha256;
 use crate::graph::{Graph, Precision};
 use crate::prompt::{Bos, Chat, Frame, Front, Rule, Stated, Template, Tokenizer};
+use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
 /// Which beginning-of-sequence token the user wants.
@@ -216,10 +217,7 @@ impl Model {
                 ),
             });
         }
-        Err(Error::UnknownModel {
-            name: reference.to_owned(),
-            known: Preset::names(),
-        })
+        Err(unknown(reference))
     }
 
     fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice) -> Result<Self> {
@@ -322,10 +320,7 @@ impl Model {
     /// # Errors
     /// An unknown name; a fetch that fails. What was in the cache stays then.
     pub fn fetch_again(name: &str, cache: &Cache) -> Result<()> {
-        let preset = Preset::named(name).ok_or_else(|| Error::UnknownModel {
-            name: name.to_owned(),
-            known: Preset::names(),
-        })?;
+        let preset = Preset::named(name).ok_or_else(|| unknown(name))?;
         if let Supply::Hub(id) = &preset.supply {
             return HubModel::main(id).folder(cache).map(|_| ());
         }
@@ -480,4 +475,13 @@ fn check_tokenizer(
         }
     }
     Ok(())
+}
+
+/// The error that nobody knows a model.
+fn unknown(name: &str) -> Error {
+    Error::UnknownModel {
+        name: name.to_owned(),
+        meant: did_you_mean(name, super::PRESETS.iter().map(|preset| preset.name)),
+        known: Preset::names(),
+    }
 }

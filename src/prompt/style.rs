@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::written::Tables;
 use super::{Frame, Operation, Template};
 use crate::file::{Sha256, sha256_bytes};
+use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
 /// A file of styles.
@@ -61,6 +62,22 @@ impl Any {
 }
 
 impl Style {
+    /// An example of every operation that it asks for; of one that stands for any its text.
+    pub fn examples(&self) -> Vec<(String, String)> {
+        let example = |template: &Template| {
+            let operands: Vec<i64> = (3..).take(template.operation.operands()).collect();
+            (
+                template.operation.to_string(),
+                template.render(&operands).text,
+            )
+        };
+        let any = self
+            .any
+            .iter()
+            .map(|any| ("any".to_owned(), any.text.clone()));
+        self.templates.iter().map(example).chain(any).collect()
+    }
+
     /// How it asks for an operation; `None` where it does not.
     fn template(&self, operation: &Operation) -> Option<Template> {
         let own = self.templates.iter().find(|t| &t.operation == operation);
@@ -156,9 +173,19 @@ const NAMED: [(&str, &str); 5] = [
 ];
 
 impl Styles {
+    /// All that are built in, by the name that asks for them; without one those that are there by default.
+    pub fn all_built_in() -> Vec<(&'static str, Self)> {
+        let read =
+            |name| Self::read(Path::new(name)).expect("built-in files are checked by a test");
+        let named = NAMED.iter().map(|(name, _)| (*name, read(name)));
+        std::iter::once(("", Self::built_in()))
+            .chain(named)
+            .collect()
+    }
+
     /// The built-in styles: the six of the paper, and `calculate` for small models.
     pub fn built_in() -> Self {
-        Self::parse(Path::new("fixtures/styles/builtin.toml"), BUILT_IN)
+        Self::parse(Path::new("built-in styles"), BUILT_IN)
             .expect("the built-in style file is checked by a test")
     }
 
@@ -170,7 +197,7 @@ impl Styles {
     pub fn read(path: &Path) -> Result<Self> {
         let named = NAMED.iter().find(|(name, _)| path.as_os_str() == *name);
         if let (Some((name, text)), false) = (named, path.exists()) {
-            return Self::parse(Path::new(&format!("fixtures/styles/{name}.toml")), text);
+            return Self::parse(Path::new(&format!("built-in styles {name}")), text);
         }
         let text =
             std::fs::read_to_string(path).map_err(|e| Error::reading(path, "style file", e))?;
@@ -286,7 +313,9 @@ impl Styles {
         for id in styles {
             let style = self.styles.iter().find(|style| &style.id == id);
             chosen.push(style.ok_or_else(|| {
-                fail(format!("no style {id:?} in this file; it has {}", names()))
+                let known = self.styles.iter().map(|style| style.id.as_str());
+                let meant = did_you_mean(id, known);
+                fail(format!("no style {id:?}{meant}; there are {}", names()))
             })?);
         }
         // Asked for twice is asked for once.

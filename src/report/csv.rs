@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::Renderer;
+use super::{Look, Renderer};
 use crate::record::{Findings, Line};
 
 /// Comma-separated values.
@@ -17,7 +17,7 @@ impl Renderer for Csv {
         "A line a cell, a column a field"
     }
 
-    fn records(&self, findings: &Findings<'_>) -> String {
+    fn records(&self, findings: &Findings<'_>, _: Look) -> String {
         csv(findings.lines)
     }
 }

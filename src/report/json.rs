@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Beside, Renderer, view};
+use super::{Beside, Look, Renderer, view};
 use crate::claims;
 use crate::gate::Answer;
 use crate::record::{
@@ -23,12 +23,12 @@ impl Renderer for Json {
         "The records as they are, merged"
     }
 
-    fn records(&self, findings: &Findings<'_>) -> String {
+    fn records(&self, findings: &Findings<'_>, _: Look) -> String {
         let lines = findings.lines.iter().map(|line| format!("{}\n", line.text));
         lines.collect::<String>() + &pools(findings) + &conclusions(findings)
     }
 
-    fn comparison(&self, found: &Comparison<'_>) -> Option<String> {
+    fn comparison(&self, found: &Comparison<'_>, _: Look) -> Option<String> {
         let lines: String = found.pairs.iter().map(pair).collect();
         let rest = json!({ "experiment": "comparison", "not_compared":
             { "other_prompts": found.other_prompts, "only_now": found.only_now, "only_before": found.only_before } });
@@ -106,6 +106,7 @@ pub fn claim_lines(answers: &[claims::Answer<'_>]) -> String {
         let object = json!({
             "experiment": "claim", "about": answer.paper.about, "source": answer.paper.source,
             "claim": answer.claim.id, "says": answer.claim.says, "confidence": answer.claim.confidence,
+            "base_accuracy": answer.claim.base_accuracy,
             "model": answer.test.map(|test| &test.model), "command": answer.test.map(|test| &test.command),
             "outcome": answer.outcome(), "not_run": reason, "findings": findings,
         });

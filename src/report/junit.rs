@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::view::{gate, provenance};
-use super::{Renderer, view};
+use super::{Look, Renderer, view};
 use crate::kit::words::about;
 use crate::record::{Failure, Findings, Gated, Measurement, Outcome, Provenance, Sweep};
 
@@ -22,7 +22,7 @@ impl Renderer for Junit {
     /// A suite a claim of a gate, with a test a condition; and of other sweeps a suite a sweep that makes claims (maps and curves
     /// make none), a test a claim. A claim that could not be decided and what could not be evaluated are errors: no test that is
     /// not a pass looks like one.
-    fn records(&self, findings: &Findings<'_>) -> String {
+    fn records(&self, findings: &Findings<'_>, _: Look) -> String {
         let mut report = Report::new("af1");
         let answers = gate::answers(findings.lines);
         report.add_test_suites(answers.iter().map(of_gate));

@@ -1,7 +1,7 @@
 //! What is printed for people, as Markdown: the same tables, everything else as text that Markdown does not touch.
 
 use super::text::{STROKE, TextLine, lines};
-use super::{Renderer, view};
+use super::{Look, Renderer, view};
 use crate::kit::Block;
 use crate::record::{Comparison, Findings};
 
@@ -17,11 +17,11 @@ impl Renderer for Markdown {
         "For pull requests and summaries"
     }
 
-    fn records(&self, findings: &Findings<'_>) -> String {
+    fn records(&self, findings: &Findings<'_>, _: Look) -> String {
         markdown(&view::summary(findings, &[]))
     }
 
-    fn comparison(&self, found: &Comparison<'_>) -> Option<String> {
+    fn comparison(&self, found: &Comparison<'_>, _: Look) -> Option<String> {
         Some(markdown(&[view::comparison::summary(found)]))
     }
 }
@@ -30,9 +30,9 @@ impl Renderer for Markdown {
 pub fn markdown(document: &[Vec<Block>]) -> String {
     let mut out = String::new();
     let mut in_table = false;
-    for line in lines(document) {
+    for line in lines(document, None) {
         let (text, table) = match &line {
-            TextLine::Words(text) => (text, false),
+            TextLine::Words(text) | TextLine::Conclusion(text) => (text, false),
             TextLine::Table(text) => (text, true),
         };
         // A table stands between blank lines, and so does a paragraph.

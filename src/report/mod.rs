@@ -4,6 +4,7 @@
 //! these for a terminal, a page or a machine. To add a format, write a file with a type that implements [`Renderer`] and name it in the
 //! list below: the command line knows it from there.
 
+mod fit;
 mod text;
 mod view;
 
@@ -37,6 +38,15 @@ pub use markdown::markdown;
 pub use terminal::text;
 pub use view::diff::Beside;
 
+/// How text for people looks.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Look {
+    /// How many columns a line may have; `None` where it is as long as what it says.
+    pub room: Option<usize>,
+    /// Whether outcomes have colours.
+    pub colour: bool,
+}
+
 /// A form in which records are shown.
 pub trait Renderer: Sync {
     /// The name on the command line.
@@ -45,8 +55,8 @@ pub trait Renderer: Sync {
     /// The use of this form, in a line.
     fn help(&self) -> &'static str;
 
-    /// Shows the records of sweeps, gates and self-checks.
-    fn records(&self, findings: &Findings<'_>) -> String;
+    /// Shows the records of sweeps, gates and self-checks; `look` is for those who show text to people.
+    fn records(&self, findings: &Findings<'_>, look: Look) -> String;
 
     /// Whether it shows what was said to single prompts.
     fn shows_answers(&self) -> bool {
@@ -54,7 +64,7 @@ pub trait Renderer: Sync {
     }
 
     /// Shows two runs beside each other; `None` where this form does not.
-    fn comparison(&self, _: &Comparison<'_>) -> Option<String> {
+    fn comparison(&self, _: &Comparison<'_>, _: Look) -> Option<String> {
         None
     }
 }
@@ -71,8 +81,8 @@ pub fn named(name: &str) -> Option<&'static dyn Renderer> {
 }
 
 /// What an experiment prints for people.
-pub fn terminal(lines: &[Line]) -> String {
-    terminal::Terminal.records(&Findings::of(lines))
+pub fn terminal(lines: &[Line], look: Look) -> String {
+    terminal::Terminal.records(&Findings::of(lines), look)
 }
 
 /// What is to be read of records at a glance. Experiments that are not of this program bring their views; these stand `beside` those of
@@ -89,12 +99,12 @@ pub fn conclusions(lines: &[Line]) -> Vec<String> {
 
 /// The page about these records. Equal records make equal bytes.
 pub fn html(lines: &[Line]) -> String {
-    html::Html.records(&Findings::of(lines))
+    html::Html.records(&Findings::of(lines), Look::default())
 }
 
 /// The tests of these records, as JUnit XML.
 pub fn junit(lines: &[Line]) -> String {
-    junit::Junit.records(&Findings::of(lines))
+    junit::Junit.records(&Findings::of(lines), Look::default())
 }
 
 /// What a gate found of a model: the outcome, and under what; what its records say.
@@ -118,6 +128,14 @@ pub fn selfcheck(version: &str, device: &Placement, rows: &[selfcheck::Row]) -> 
     let mut blocks = vec![view::selfcheck::heading(version, device, rows)];
     blocks.extend(view::selfcheck::summary(rows));
     vec![blocks]
+}
+
+/// The same in a sentence, where all is as planted.
+pub fn control(version: &str, device: &Placement, rows: &[selfcheck::Row]) -> Document {
+    match view::selfcheck::sentence(version, device, rows) {
+        Some(sentence) => vec![vec![sentence]],
+        None => selfcheck(version, device, rows),
+    }
 }
 
 /// What measurements say about claims of papers.
@@ -228,7 +246,7 @@ mod tests {
             let lines = records(&view.kind());
             let findings = Findings::of(&lines);
             for renderer in ALL {
-                let text = renderer.records(&findings);
+                let text = renderer.records(&findings, Look::default());
                 let shown = view.claims() || renderer.name() != "junit";
                 let as_it_is = text.contains("a-model");
                 assert_eq!(as_it_is, shown, "{name} as {renderer:?}: {text}");

@@ -1,8 +1,9 @@
 //! Documents as lines of text.
 
-use comfy_table::{ContentArrangement, Table as Layout, presets};
+use textwrap::{Options, WordSplitter, wrap};
 
-use crate::kit::{Block, Table};
+use super::fit::{fitted, natural};
+use crate::kit::Block;
 
 /// A line.
 pub enum TextLine {
@@ -10,58 +11,87 @@ pub enum TextLine {
     Words(String),
     /// A part of a table.
     Table(String),
+    /// A part of what follows from the numbers.
+    Conclusion(String),
 }
 
 impl TextLine {
-    fn blank() -> Self {
+    /// Nothing.
+    pub fn blank() -> Self {
         Self::Words(String::new())
     }
 }
 
-/// The lines of a document; a blank one stands between its parts, and before what has a title.
-pub fn lines(document: &[Vec<Block>]) -> Vec<TextLine> {
+/// The lines of a document, none of them longer than the room if there is little; a blank one stands between its parts, and before what
+/// has a title.
+pub fn lines(document: &[Vec<Block>], room: Option<usize>) -> Vec<TextLine> {
     let mut lines = Vec::new();
     for (i, part) in document.iter().enumerate() {
         if i > 0 {
             lines.push(TextLine::blank());
         }
-        part.iter().for_each(|block| add(block, &mut lines));
+        part.iter().for_each(|block| add(block, room, &mut lines));
     }
     lines
 }
 
 /// The lines of a block.
-fn add(block: &Block, lines: &mut Vec<TextLine>) {
+fn add(block: &Block, room: Option<usize>, lines: &mut Vec<TextLine>) {
     match block {
-        Block::Text(text) | Block::Note(text) => lines.extend(words(text)),
+        Block::Text(text) | Block::Note(text) => lines.extend(words(text, room)),
+        Block::Conclusion(text) => {
+            let sentence = words(&format!("conclusion: {text}"), room).into_iter();
+            lines.extend(sentence.map(|line| match line {
+                TextLine::Words(text) => TextLine::Conclusion(text),
+                other => other,
+            }));
+        }
         Block::Figure(figure) => {
             lines.push(TextLine::blank());
-            lines.extend(words(&figure.title));
-            lines.extend(words(&figure.described));
+            lines.extend(words(&figure.title, room));
+            lines.extend(words(&figure.described, room));
         }
         Block::Table(table) => {
             if !table.title.is_empty() {
                 lines.push(TextLine::blank());
-                lines.extend(words(&table.title));
+                lines.extend(words(&table.title, room));
             }
-            let text = layout(table).to_string();
-            lines.extend(text.lines().map(|line| TextLine::Table(line.to_owned())));
-            lines.extend(table.notes.iter().flat_map(|note| words(note)));
+            lines.extend(match room {
+                Some(room) => fitted(table, room),
+                None => natural(table),
+            });
+            lines.extend(table.notes.iter().flat_map(|note| words(note, room)));
         }
         Block::Section(title, blocks) => {
             lines.push(TextLine::blank());
-            lines.extend(words(title));
-            blocks.iter().for_each(|block| add(block, lines));
+            lines.extend(words(title, room));
+            blocks.iter().for_each(|block| add(block, room, lines));
         }
     }
 }
 
-/// The lines of a text; none of an empty one.
-fn words(text: &str) -> impl Iterator<Item = TextLine> {
+/// The lines of a text, those that go on further in than they begin; none of an empty one.
+pub(super) fn words(text: &str, room: Option<usize>) -> Vec<TextLine> {
     let whole = text.strip_suffix('\n').unwrap_or(text);
-    let lines = (!text.is_empty()).then(|| whole.split('\n'));
-    let lines = lines.into_iter().flatten();
-    lines.map(|line| TextLine::Words(printable(line)))
+    let mut lines = Vec::new();
+    for line in whole.split('\n').filter(|_| !text.is_empty()) {
+        let line = printable(line);
+        let Some(room) = room else {
+            lines.push(TextLine::Words(line));
+            continue;
+        };
+        let start = line.len() - line.trim_start().len();
+        let indent = " ".repeat((start + 2).min(room / 2));
+        let options = Options::new(room)
+            .subsequent_indent(&indent)
+            .word_splitter(WordSplitter::NoHyphenation);
+        lines.extend(
+            wrap(&line, options)
+                .into_iter()
+                .map(|part| TextLine::Words(part.into_owned())),
+        );
+    }
+    lines
 }
 
 /// Stands for a stroke within a cell, until a renderer writes it in its own way: a private character, which is nowhere else.
@@ -81,29 +111,16 @@ fn printable(text: &str) -> String {
 }
 
 /// What stands in a cell: one line, in which no stroke ends the cell.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     let lines: Vec<String> = text.lines().map(printable).collect();
     lines.join(" ").replace('|', &STROKE.to_string())
-}
-
-/// Columns as wide as what stands in them, between strokes: Markdown that can be read as it is.
-fn layout(table: &Table) -> Layout {
-    let mut layout = Layout::new();
-    layout
-        .load_style(presets::ASCII_MARKDOWN)
-        .set_content_arrangement(ContentArrangement::Disabled)
-        .set_header(&table.columns);
-    for row in &table.rows {
-        layout.add_row(row.iter().map(|found| cell(&found.text)));
-    }
-    layout
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kit::{Curves, Drawing, Figure};
-    use crate::report::terminal::text;
+    use crate::kit::{Curves, Drawing, Figure, Table};
+    use crate::report::{Look, text};
 
     /// Names of models and styles, and what a file of claims says, come from anywhere.
     #[test]
@@ -118,7 +135,7 @@ mod tests {
             Block::Text("\u{1b}]0;title".into()),
             Block::Table(table),
         ]];
-        let shown = text(&document);
+        let shown = text(&document, Look::default());
         assert!(
             shown.contains("| one two | x|y\\u{1b}[2J\\u{202e} |"),
             "{shown}"
@@ -141,6 +158,7 @@ mod tests {
             columns: vec!["a".into()],
             rows: vec![vec!["1".into()]],
             notes: vec!["below".into(), String::new()],
+            ..Table::default()
         };
         let figure = Figure {
             title: "a picture".into(),
@@ -157,6 +175,6 @@ mod tests {
         ];
         let expected = "first\nsecond\n| a |\n|---|\n| 1 |\nbelow\n\n\ntwo\nlines\n| a |\n|---|\n| 1 |\nbelow\n\npart\n\na picture\nof \
                         curves\n\n";
-        assert_eq!(text(&document), expected);
+        assert_eq!(text(&document, Look::default()), expected);
     }
 }

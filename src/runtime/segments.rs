@@ -87,7 +87,11 @@ impl Maker<'_> {
     /// As [`Self::part`]; an interrupt.
     pub fn pieces(&self) -> Result<Segments> {
         let layers = self.layers;
-        let bar = progress::steps("loading the model", 2 * layers as u64 + 2);
+        let bar = progress::steps(
+            "loading the model",
+            2 * layers as u64 + 2,
+            progress::Unit::Pieces,
+        );
         let done = || bar.inc(1);
         let alone = |part: Part| Layer {
             keys_values: None,

@@ -95,7 +95,8 @@ def name_modules(tree):
         found = re.search(r"^list! \{\n(.*?)^\}\n", text, re.MULTILINE | re.DOTALL)
         if found:
             modules = re.findall(r"^ +(\w+)::", found.group(1), re.MULTILINE)
-            named = re.search(r"\$\(((?:pub )?mod) \$module;\)\*", text)
+            # Alone in its repetition, or before other lines of it.
+            named = re.search(r"\$\(((?:pub )?mod) \$module;\)\*|((?:pub )?mod) \$module;\n", text)
             assert modules and named, f"{file}: the macro names its modules in another way"
-            lines = "".join(f"{named.group(1)} {module};\n" for module in modules)
+            lines = "".join(f"{named.group(1) or named.group(2)} {module};\n" for module in modules)
             file.write_text(text.replace(named.group(0), "") + lines, encoding="utf-8")

@@ -55,7 +55,7 @@ fn the_exit_code_is_the_answer(#[case] model: &str, #[case] code: i32) {
     // The numbers, not the outcomes alone.
     for text in [&summary, &printed] {
         assert!(
-            text.contains("base accuracy") && text.contains("prompts evaluated"),
+            text.contains("base accuracy") && text.contains("prompts were evaluated"),
             "{text}"
         );
     }

@@ -96,13 +96,19 @@ printed! {
     inspect_a_graph: "inspect --model fixtures/foreign/gpt2-shaped.onnx --style symbolic --operands 0..=9",
     logits: "logits --model planted-af1 --prompt 1+2=",
     logits_json: "logits --model fixtures/reference/tiny-llama/f32 --prompt 3+4= --format json",
+    list_ablations: "list ablations",
+    list_maskings: "list maskings",
+    list_styles: "list styles",
+    list_operations_json: "list operations --format json",
     export: "export --model planted-af1 --out OUT",
     export_a_segment: "export --model planted-af1 --out OUT --from 2 --to 4",
     export_a_subgraph: "export --model planted-af1 --out OUT --af1 3,2 --style symbolic --operation A+B --operands 0..=9",
 }
 
 /// Verbs whose text is about this machine or about records alone, and where they are tested.
-const ELSEWHERE: [(&str, &str); 5] = [
+const ELSEWHERE: [(&str, &str); 7] = [
+    ("study", "whole_study::"),
+    ("shell", "program::completions_and_a_manual_are_written"),
     ("report", "in_every_format and beside_an_earlier_run"),
     ("merge", "what_is_merged_is_what_was_recorded"),
     ("fetch", "fetching, origins"),

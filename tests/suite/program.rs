@@ -15,6 +15,8 @@ use super::fixtures::path;
 pub fn af1(words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_af1"));
     command.env_remove("GITHUB_STEP_SUMMARY");
+    // Lines are as long as what they say; `matrix` has those of a terminal.
+    command.env("COLUMNS", "100000");
     command.words(words);
     command
 }
@@ -392,4 +394,38 @@ fn all_eight_operations_can_be_asked(#[case] model: &str) {
         "A+B", "A-B", "A*B", "A/B", "A+B+C", "A+B-C", "A-B+C", "A-B-C",
     ];
     assert_eq!(operations, expected);
+}
+
+/// Completions of every shell name the verbs, and the manual has a page for each of them.
+#[test]
+fn completions_and_a_manual_are_written() {
+    let verbs: Vec<String> = Cli::command()
+        .get_subcommands()
+        .map(|verb| verb.get_name().to_owned())
+        .collect();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let text = stdout(af1("shell completions").arg(shell));
+        for verb in &verbs {
+            assert!(text.contains(verb.as_str()), "{shell}: {verb}");
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    stdout(af1("shell manual --out").arg(folder.path()));
+    for verb in &verbs {
+        let page = folder.path().join(format!("af1-{verb}.1"));
+        assert!(page.is_file(), "{}", page.display());
+    }
+}
+
+/// What is misspelt is told beside the name that was meant.
+#[rstest]
+#[case("run --model planted-af1 --style symbolc", "\"symbolic\"")]
+#[case("run --model planted-af", "\"planted-af1\"")]
+#[case("run --model planted-af1 --ablation cams", "\"cama\"")]
+#[case("run --model planted-af1 --masking no-sinks", "\"no-sink\"")]
+fn what_was_meant_is_said(#[case] words: &str, #[case] meant: &str) {
+    let output = af1(words).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("did you mean {meant}?")), "{said}");
+    assert!(!said.contains("fixtures/"), "{said}");
 }

@@ -6,7 +6,7 @@ use af1::intervene::{Ablation, Plan, ablation};
 use af1::kit::{Block, Table, column};
 use af1::measure::with_references;
 use af1::record::{CellName, Findings, Kind, Measurement, Row, Sweep, measure};
-use af1::report;
+use af1::report::{self, Look};
 use af1::study::{Asked, Method, Request, Study};
 
 use super::fixtures::{load, path};
@@ -148,14 +148,14 @@ fn an_experiment_of_ones_own_runs() {
     // Its view, which the program does not know, is shown where it is given.
     let shown = |views: &[&dyn View]| {
         let document = report::document(&Findings::of(&lines), views);
-        report::text(&document)
+        report::text(&document, Look::default())
     };
-    let expected = "\nCAMA at layer 3\n\
+    let expected = "conclusion: 40 right answers stay with a mask and without\n\
+                    \nCAMA at layer 3\n\
                     | tail    | kept |\n\
                     |---------|------|\n\
                     | waiting | 40   |\n\
-                    | toy     | 40   |\n\
-                    conclusion: 40 right answers stay with a mask and without\n";
+                    | toy     | 40   |\n";
     assert_eq!(shown(&[&ToyView]), expected);
     assert!(!shown(&[]).contains("CAMA at layer 3"));
 }

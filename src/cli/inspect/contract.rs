@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use comfy_table::{Table, presets};
-
 use crate::Result;
 use crate::cli::args::{Format, OutputArgs};
 use crate::cli::output::deliver;
+use crate::kit::{Block, Table};
 use crate::model::GraphFile;
+use crate::report;
 
 /// Says what was found in a graph.
 ///
@@ -20,14 +20,14 @@ pub fn inspect(file: &Path, output: &OutputArgs) -> Result<()> {
             let found = serde_json::to_value(&graph.found).expect("it is plain data");
             format!("{found}\n")
         }
-        Format::Table => text(file, &graph),
+        Format::Table => report::text(&[blocks(file, &graph)], output.look()),
     };
     deliver(output.out.as_deref(), &text)?;
     graph.kept()
 }
 
 /// What was found, for people.
-fn text(file: &Path, graph: &GraphFile) -> String {
+fn blocks(file: &Path, graph: &GraphFile) -> Vec<Block> {
     let found = &graph.found;
     let stated = |n: Option<i64>| n.map_or("not stated".to_owned(), |n| n.to_string());
     let opsets = found
@@ -37,7 +37,7 @@ fn text(file: &Path, graph: &GraphFile) -> String {
             "" => version.to_string(),
             domain => format!("{version} of {domain}"),
         });
-    let mut text = format!(
+    let mut blocks = vec![Block::Text(format!(
         "{}: {} nodes, {} layers, d_model {}, {} heads, vocabulary {}, operator set {}, IR version {}\n\
          manifest: {}\nattention weights and outputs of heads: {}\n\n",
         file.display(),
@@ -57,20 +57,17 @@ fn text(file: &Path, graph: &GraphFile) -> String {
         } else {
             "not named: no attention by head, no value-zero, no attention-mean"
         }
-    );
+    ))];
     if found.violations.is_empty() {
-        return text + "it keeps the contract\n";
+        blocks.push(Block::Text("it keeps the contract".to_owned()));
+        return blocks;
     }
-    let mut table = Table::new();
-    table
-        .load_style(presets::ASCII_MARKDOWN)
-        .set_header(["where", "what", "what to do"]);
+    let mut table = Table::headed(&["where", "what", "what to do"]);
     for violation in &found.violations {
-        table.add_row([&violation.at, &violation.found, &violation.remedy]);
+        table.push([&*violation.at, &violation.found, &violation.remedy]);
     }
-    text += &format!(
-        "{table}\n{} violations of the contract\n",
-        found.violations.len()
-    );
-    text
+    let count = found.violations.len();
+    blocks.push(Block::Table(table));
+    blocks.push(Block::Text(format!("{count} violations of the contract")));
+    blocks
 }

@@ -20,6 +20,7 @@ use crate::file::check_writable;
 use crate::measure::fronts;
 use crate::model::{Expected, Model};
 use crate::prompt::{Frame, PromptSet, Styles, Template, shapes};
+use crate::report;
 use crate::runtime::Engine;
 use crate::study::{Because, build_all, selection};
 
@@ -99,7 +100,7 @@ impl Inspect {
         };
         let text = match self.output.format {
             Format::Json => format!("{}\n", json::json(&found)),
-            Format::Table => text::text(&found),
+            Format::Table => report::text(&[text::blocks(&found)], self.output.look()),
         };
         deliver(self.output.out.as_deref(), &text)
     }

@@ -1,13 +1,12 @@
 //! What is found of a model, for people.
 
-use comfy_table::{Table, presets};
-
 use super::found::{Found, OtherFront, Prompts, Templated, name};
+use crate::kit::{Block, Table};
 use crate::model::{Decoder, Expected, Preset, Source};
 use crate::prompt::{Numbers, Role};
 
 /// Everything that is found.
-pub fn text(found: &Found) -> String {
+pub fn blocks(found: &Found) -> Vec<Block> {
     let model = &found.model;
     let kind = match &model.source {
         Source::Decoder(decoder) => of_decoder(found, decoder),
@@ -17,17 +16,23 @@ pub fn text(found: &Found) -> String {
         Some(bos) => format!("{} (token {})", bos.token, bos.id),
         None => "no token".to_owned(),
     };
-    format!(
-        "{kind}\nbefore every prompt: {bos} ({})\n{}model SHA-256 {}\n\n{}\n\n{}{}{}{}",
+    let mut blocks = vec![Block::Text(format!(
+        "{kind}\nbefore every prompt: {bos} ({})\n{}model SHA-256 {}\n\n{}\n\n",
         model.front.rule,
         found.front.as_ref().map_or(String::new(), other_front),
         model.hash,
         found.numbers,
-        templates(&found.templates),
-        chats(&found.templates),
-        model.preset.map_or(String::new(), of_preset),
-        found.expected.as_ref().map_or(String::new(), of_expected),
-    )
+    ))];
+    blocks.extend(templates(&found.templates));
+    blocks.extend(chats(&found.templates).map(Block::Text));
+    blocks.extend(model.preset.map(|preset| Block::Text(of_preset(preset))));
+    blocks.extend(
+        found
+            .expected
+            .as_ref()
+            .map(|expected| Block::Text(of_expected(expected))),
+    );
+    blocks
 }
 
 fn other_front(front: &OtherFront) -> String {
@@ -45,9 +50,8 @@ fn other_front(front: &OtherFront) -> String {
 }
 
 /// A row a template and step, how many templates can be asked, and the shapes and steps where numbers have several tokens.
-fn templates(all: &[Templated]) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header([
+fn templates(all: &[Templated]) -> Vec<Block> {
+    let mut table = Table::headed(&[
         "style",
         "op",
         "prompts",
@@ -82,22 +86,21 @@ fn templates(all: &[Templated]) -> String {
                     row.push(reason.clone());
                 }
             }
-            table.add_row(row);
+            table.push(row);
         }
     }
     let can_be_asked = |of: &&Templated| of.sets.iter().any(Result::is_ok);
     let usable = all.iter().filter(can_be_asked).count();
     let several = all.iter().filter(|template| template.has_several());
-    format!(
-        "{table}\n{usable} of {} templates can be asked\n{}",
-        all.len(),
-        several.map(shapes).collect::<String>()
-    )
+    let asked = format!("{usable} of {} templates can be asked", all.len());
+    let mut blocks = vec![Block::Table(table), Block::Text(asked)];
+    blocks.extend(several.flat_map(shapes));
+    blocks
 }
 
 /// A prompt of every template that a chat template stands around.
-fn chats(all: &[Templated]) -> String {
-    let written = all.iter().filter_map(|template| {
+fn chats(all: &[Templated]) -> impl Iterator<Item = String> {
+    all.iter().filter_map(|template| {
         // It is the same at all steps.
         let prompts = template.sets.iter().flatten().next()?;
         let chat = prompts.chat.as_ref()?;
@@ -105,64 +108,63 @@ fn chats(all: &[Templated]) -> String {
             "\n{} {}: {chat}\n",
             template.style, template.operation
         ))
-    });
-    written.collect()
+    })
 }
 
 /// The shapes of a template's prompts, and the steps of those that are asked.
-fn shapes(template: &Templated) -> String {
+fn shapes(template: &Templated) -> Vec<Block> {
     let (style, operation) = (&template.style, template.operation.to_string());
     let asked = template.asked();
-    let mut text = format!("\n{style} {operation}: ");
+    let mut blocks = Vec::new();
     match &template.shapes {
-        Err(reason) => text += &format!("its shapes cannot be counted: {reason}\n"),
+        Err(reason) => blocks.push(Block::Text(format!(
+            "\n{style} {operation}: its shapes cannot be counted: {reason}"
+        ))),
         Ok(found) => {
             let drawn = match found.looked_at == found.of {
                 true => String::new(),
                 false => format!(", of which {} were drawn and looked at", found.looked_at),
             };
-            text += &format!(
-                "{} prompts have a result in range{drawn}; a shape is how many tokens the operands and the answer have\n",
+            let mut table = Table::headed(&["shape", "prompts", "asked"]);
+            table.title = format!(
+                "{style} {operation}: {} prompts have a result in range{drawn}; a shape is how many tokens the operands and the answer have",
                 found.of
             );
-            let mut table = Table::new();
-            let header = ["shape", "prompts", "asked"];
-            table.load_style(presets::ASCII_MARKDOWN).set_header(header);
             for (shape, count) in &found.counts {
                 let here = asked.iter().find(|set| set.numbers.shape == *shape);
                 let because = here.map_or("no".to_owned(), |set| format!("yes: {}", set.because));
-                table.add_row([shape.words(&operation), count.to_string(), because]);
+                table.push([shape.words(&operation), count.to_string(), because]);
             }
             if let Some(example) = &found.example {
                 let why = format!("no: {example}");
-                table.add_row(["none".to_owned(), found.merged.to_string(), why]);
+                table.push(["none".to_owned(), found.merged.to_string(), why]);
             }
             let of_none = found.looked_at - found.merged - found.counts.values().sum::<usize>();
             if of_none > 0 {
                 let why = "no: a number shares a token with the text around it, or has too many";
-                table.add_row(["none".to_owned(), of_none.to_string(), why.to_owned()]);
+                table.push(["none".to_owned(), of_none.to_string(), why.to_owned()]);
             }
-            text += &format!("{table}\n");
+            blocks.push(Block::Table(table));
         }
     }
     for first in asked {
         let shape = &first.numbers.shape;
-        text += &format!(
-            "\n{style} {operation} {}, by step: how many tokens of the right answer stand before the place where the next one is read; \
-             means are keyed by {}\n",
+        let title = format!(
+            "{style} {operation} {}, by step: how many tokens of the right answer stand before the place where the next one is read; \
+             means are keyed by {}",
             shape.words(&operation),
             first.numbers.keyed_by.name()
         );
         let of_shape = template.sets.iter().flatten();
-        text += &steps(of_shape.filter(|set| set.numbers.shape == *shape));
+        let table = steps(of_shape.filter(|set| set.numbers.shape == *shape));
+        blocks.push(Block::Table(Table { title, ..table }));
     }
-    text
+    blocks
 }
 
 /// A row a step.
-fn steps<'a>(sets: impl Iterator<Item = &'a Prompts>) -> String {
-    let mut table = Table::new();
-    table.load_style(presets::ASCII_MARKDOWN).set_header([
+fn steps<'a>(sets: impl Iterator<Item = &'a Prompts>) -> Table {
+    let mut table = Table::headed(&[
         "step",
         "prompts",
         "keys",
@@ -177,7 +179,7 @@ fn steps<'a>(sets: impl Iterator<Item = &'a Prompts>) -> String {
         };
         let parts: Vec<String> = set.parts().into_iter().map(part).collect();
         let right: Vec<String> = set.right.iter().map(|token| format!("{token:?}")).collect();
-        table.add_row([
+        table.push([
             set.numbers.step.to_string(),
             set.asked.to_string(),
             set.keys.to_string(),
@@ -189,7 +191,7 @@ fn steps<'a>(sets: impl Iterator<Item = &'a Prompts>) -> String {
             },
         ]);
     }
-    format!("{table}\n")
+    table
 }
 
 fn of_preset(preset: &Preset) -> String {

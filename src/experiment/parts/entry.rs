@@ -18,6 +18,10 @@ pub struct Entry {
     pub help: &'static str,
     /// The view of its records.
     pub view: &'static dyn View,
+    /// Whether it looks inside a model, rather than ask what it can do without.
+    pub inside: bool,
+    /// Command lines behind the program's name that show its use.
+    pub examples: [&'static str; 2],
     arguments: fn(Command) -> Command,
     read: fn(&ArgMatches) -> Result<Box<dyn Ask>, clap::Error>,
 }
@@ -28,14 +32,23 @@ impl Entry {
         name: &'static str,
         help: &'static str,
         view: &'static dyn View,
+        examples: [&'static str; 2],
     ) -> Self {
         Self {
             name,
             help,
             view,
+            inside: false,
+            examples,
             arguments: O::augment_args,
             read: read::<O>,
         }
+    }
+
+    /// The same as an experiment that looks inside a model.
+    pub const fn inside(mut self) -> Self {
+        self.inside = true;
+        self
     }
 
     /// A command with the options of this experiment beside those that it has.

@@ -9,6 +9,7 @@ use crate::intervene::ablation::{self, Ablation};
 use crate::intervene::masking::{self, Technique};
 use crate::model::Model;
 use crate::prompt::Span;
+use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
 /// What stands in for waiting tokens.
@@ -47,7 +48,8 @@ impl FromStr for AblationName {
     fn from_str(text: &str) -> Result<Self, String> {
         ablation::named(text).map(Self).ok_or_else(|| {
             format!(
-                "unknown ablation {text:?}; expected {}",
+                "unknown ablation {text:?}{}; expected {}",
+                did_you_mean(text, ablation::names()),
                 ablation::names().join(", ")
             )
         })
@@ -64,7 +66,8 @@ impl FromStr for MaskingName {
     fn from_str(text: &str) -> Result<Self, String> {
         Technique::named(text).map(Self).ok_or_else(|| {
             format!(
-                "unknown masking {text:?}; expected {}, or another size of window",
+                "unknown masking {text:?}{}; expected {}, or another size of window",
+                did_you_mean(text, masking::names().iter().map(String::as_str)),
                 masking::names().join(", ")
             )
         })

@@ -10,6 +10,10 @@ impl Ablation for Cama {
         "cama"
     }
 
+    fn help(&self) -> &'static str {
+        "The mean over contexts that have the same token there (the paper's)"
+    }
+
     fn keeps_embedding(&self) -> bool {
         true
     }

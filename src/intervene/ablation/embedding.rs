@@ -10,6 +10,10 @@ impl Ablation for Embedding {
         "embedding"
     }
 
+    fn help(&self) -> &'static str {
+        "The embedding: the waiting layers are skipped"
+    }
+
     fn stream(&self) -> Stream {
         Stream::Embedding
     }

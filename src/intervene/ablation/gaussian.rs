@@ -12,6 +12,10 @@ impl Ablation for Gaussian {
         "gaussian"
     }
 
+    fn help(&self) -> &'static str {
+        "Noise with the mean and the variance of the position"
+    }
+
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
         let moments = from.means.of_position(place.position);
         let deviation = moments.deviation();

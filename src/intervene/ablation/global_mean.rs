@@ -10,6 +10,10 @@ impl Ablation for GlobalMean {
         "global-mean"
     }
 
+    fn help(&self) -> &'static str {
+        "One mean over all positions of all prompts"
+    }
+
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
         from.estimate(from.means.of_all(), place)
             .map(Value::Mean)

@@ -10,6 +10,10 @@ impl Ablation for Identity {
         "identity"
     }
 
+    fn help(&self) -> &'static str {
+        "Nothing is replaced"
+    }
+
     fn replaces(&self) -> bool {
         false
     }

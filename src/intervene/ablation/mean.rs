@@ -10,6 +10,10 @@ impl Ablation for Mean {
         "mean"
     }
 
+    fn help(&self) -> &'static str {
+        "The mean of the position over all prompts"
+    }
+
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
         from.estimate(from.means.of_position(place.position), place)
             .map(Value::Mean)

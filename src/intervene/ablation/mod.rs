@@ -41,6 +41,9 @@ pub trait Ablation: Sync {
     /// Its name, on the command line and in records.
     fn name(&self) -> &'static str;
 
+    /// What stands in place of the residual stream, in a line.
+    fn help(&self) -> &'static str;
+
     /// The stream that it starts from.
     fn stream(&self) -> Stream {
         Stream::Own

@@ -10,6 +10,10 @@ impl Ablation for OperatorPooled {
         "operator-pooled"
     }
 
+    fn help(&self) -> &'static str {
+        "The means of CAMA over several operations"
+    }
+
     fn needs_operations(&self) -> bool {
         true
     }

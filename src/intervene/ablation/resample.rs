@@ -10,6 +10,10 @@ impl Ablation for Resample {
         "resample"
     }
 
+    fn help(&self) -> &'static str {
+        "The residual stream of another prompt"
+    }
+
     fn stream(&self) -> Stream {
         Stream::Other
     }

@@ -10,6 +10,10 @@ impl Ablation for SelfPeek {
         "self-peek"
     }
 
+    fn help(&self) -> &'static str {
+        "The prompt's own, where tokens saw themselves and position 0 only"
+    }
+
     fn stream(&self) -> Stream {
         Stream::SelfPeek
     }

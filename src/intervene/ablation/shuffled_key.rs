@@ -15,6 +15,10 @@ impl Ablation for ShuffledKey {
         "shuffled-key"
     }
 
+    fn help(&self) -> &'static str {
+        "The means of CAMA of other tokens"
+    }
+
     fn value(&self, from: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
         let mut keys: Vec<Key> = from.means.keys(place.position).collect();
         keys.shuffle(&mut from.random(place.position, u64::from(u32::MAX)));

@@ -11,6 +11,10 @@ impl Ablation for TokenResample {
         "token-resample"
     }
 
+    fn help(&self) -> &'static str {
+        "The residual stream of one other prompt with the same token there"
+    }
+
     fn keeps_embedding(&self) -> bool {
         true
     }

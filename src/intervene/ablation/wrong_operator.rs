@@ -12,6 +12,10 @@ impl Ablation for WrongOperator {
         "wrong-operator"
     }
 
+    fn help(&self) -> &'static str {
+        "The means of CAMA of another operation"
+    }
+
     fn needs_operations(&self) -> bool {
         true
     }

@@ -10,6 +10,10 @@ impl Ablation for Zero {
         "zero"
     }
 
+    fn help(&self) -> &'static str {
+        "Zeros"
+    }
+
     fn value(&self, _: &Source<'_>, _: Place<'_>) -> Result<Value, String> {
         Ok(Value::Zero)
     }

@@ -9,4 +9,8 @@ impl Masking for Abp {
     fn name(&self) -> String {
         "abp".to_owned()
     }
+
+    fn help(&self) -> &'static str {
+        "A token sees itself and position 0; the last one sees all in the transfer layers (the paper's)"
+    }
 }

@@ -10,6 +10,10 @@ impl Masking for AttentionMean {
         "attention-mean".to_owned()
     }
 
+    fn help(&self) -> &'static str {
+        "As abp, but a head that does not see all leaves its mean output"
+    }
+
     fn cut(&self) -> Cut {
         Cut::Outputs
     }

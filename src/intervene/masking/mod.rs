@@ -34,6 +34,9 @@ pub trait Masking: Sync {
     /// Its name, on the command line and in records.
     fn name(&self) -> String;
 
+    /// What is seen, in a line.
+    fn help(&self) -> &'static str;
+
     /// Whether a query at position `q` that is alone sees the key at position `k <= q`.
     fn alone(&self, q: usize, k: usize) -> bool {
         k == q || k == 0

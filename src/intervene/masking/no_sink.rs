@@ -10,6 +10,10 @@ impl Masking for NoSink {
         "no-sink".to_owned()
     }
 
+    fn help(&self) -> &'static str {
+        "As abp without position 0"
+    }
+
     fn keeps_sink(&self) -> bool {
         false
     }

@@ -28,6 +28,10 @@ impl Masking for Sees {
         name(self.0.iter().copied())
     }
 
+    fn help(&self) -> &'static str {
+        "As abp, but in the transfer layers the last token sees these positions only"
+    }
+
     fn peek(&self, k: usize, pos: usize) -> bool {
         k == 0 || k + 1 == pos || self.0.contains(&k)
     }

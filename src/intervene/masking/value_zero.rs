@@ -10,6 +10,10 @@ impl Masking for ValueZero {
         "value-zero".to_owned()
     }
 
+    fn help(&self) -> &'static str {
+        "As abp, but what is not seen keeps its attention, and its value is zero"
+    }
+
     fn cut(&self) -> Cut {
         Cut::Values
     }

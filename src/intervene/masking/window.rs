@@ -11,6 +11,10 @@ impl Masking for Window {
         format!("window-{}", self.0)
     }
 
+    fn help(&self) -> &'static str {
+        "As abp, but in the transfer layers the last token sees so many tokens only"
+    }
+
     fn peek(&self, k: usize, pos: usize) -> bool {
         k == 0 || k + self.0 >= pos
     }

@@ -310,6 +310,22 @@ fn dependence(m: &Measurement) -> String {
     }
 }
 
+/// Why not all prompts were evaluated.
+fn left_out(m: &Measurement) -> String {
+    let reasons = [
+        (m.counts.excluded, "excluded"),
+        (m.counts.undefined, "undefined"),
+        (m.counts.degenerate, "degenerate"),
+        (m.counts.mixed.unwrap_or(0), "with operands of both halves"),
+    ];
+    let some = reasons.iter().filter(|(count, _)| *count > 0);
+    let some: Vec<String> = some.map(|(count, why)| format!("{count} {why}")).collect();
+    match some.is_empty() {
+        true => String::new(),
+        false => format!(" ({})", some.join(", ")),
+    }
+}
+
 /// The half of the prompts, where it is not all of them.
 fn part(m: &Measurement) -> String {
     match m.subject.part {
@@ -345,19 +361,14 @@ pub fn counts(group: &Group) -> String {
             .iter()
             .map(|cell| cell.m.contexts.largest_relative_error);
         text += &format!(
-            "{} {}{}: {} of {} prompts evaluated ({} excluded, {} undefined, {} degenerate{}); contexts a token: {} at \
-             least, {} in the median{}; standard error of a mean: at most {:.0}% of it\n",
+            "{} {}{}: {} of {} prompts were evaluated{}; contexts a token: {} at least, {} in the median{}; the standard error of a mean \
+             is at most {:.0}% of it\n",
             m.subject.style,
             m.question(),
             part(m),
             m.counts.prompts,
             m.counts.all_prompts,
-            m.counts.excluded,
-            m.counts.undefined,
-            m.counts.degenerate,
-            m.counts.mixed.map_or(String::new(), |mixed| format!(
-                ", {mixed} with operands of both halves"
-            )),
+            left_out(m),
             m.contexts.fewest,
             m.contexts.median,
             dependence(m),

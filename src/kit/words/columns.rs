@@ -106,8 +106,8 @@ pub fn subgraph<'a>() -> Columns<'a> {
 /// What the unmodified model and the best constant do.
 pub fn base<'a>() -> Columns<'a> {
     vec![
-        said("base accuracy", base_accuracy),
-        said("constant", constant),
+        said("base accuracy", base_accuracy).useful(),
+        said("constant", constant).detail(),
     ]
 }
 
@@ -130,6 +130,7 @@ pub fn accurate<'a>() -> Column<'a, Tested> {
         field(m, "accuracy", accuracy(m), value)
             .within(Some(m.scores.accuracy.low), Some(m.scores.accuracy.high))
     })
+    .useful()
 }
 
 /// What every table of measurements has.
@@ -139,7 +140,7 @@ pub fn shares<'a>() -> Columns<'a> {
 
 /// What is lost and gained against the unmodified model.
 pub fn against_base<'a>() -> Columns<'a> {
-    vec![said("lost", lost), said("gained", gained)]
+    vec![said("lost", lost).detail(), said("gained", gained).detail()]
 }
 
 /// Faithfulness between that without transfer and that of the model.
@@ -149,6 +150,7 @@ pub fn normalised<'a>() -> Column<'a, Tested> {
         let text = value.map_or(String::new(), |value| format!("{value:.2}"));
         field(m, "normalised_faithfulness", text, value.map(Value::Real))
     })
+    .detail()
 }
 
 /// Against the subgraph without transfer.
@@ -162,7 +164,8 @@ pub fn against_empty<'a>() -> Columns<'a> {
                 .empty_correct
                 .map(|empty| Value::Whole(empty as u64));
             field(&cell.m, "empty_correct", empty_accuracy(cell), value)
-        }),
+        })
+        .detail(),
         column("p above it", |Tested { m, .. }: &Tested| {
             let text = m.test.p_above_empty.map_or(String::new(), p_value);
             field(
@@ -171,7 +174,8 @@ pub fn against_empty<'a>() -> Columns<'a> {
                 text,
                 m.test.p_above_empty.map(Value::Real),
             )
-        }),
+        })
+        .detail(),
     ]
 }
 
@@ -185,6 +189,7 @@ pub fn logit_difference<'a>() -> Column<'a, Tested> {
         let value = value.map(Value::Real);
         field(m, "logit_difference", text, value).within(low, high)
     })
+    .detail()
 }
 
 /// A mean and the ends of its interval that are known.
@@ -204,6 +209,7 @@ pub fn divergence<'a>(name: &str) -> Column<'a, Tested> {
         let value = value.map(Value::Real);
         field(m, "kl_divergence", text, value).within(low, high)
     })
+    .detail()
 }
 
 /// The rank of the right answer.
@@ -219,6 +225,7 @@ pub fn rank<'a>(name: &str) -> Column<'a, Tested> {
             .map(|rank| Value::Whole(u64::from(rank)));
         field(m, "median_rank", text, value)
     })
+    .detail()
 }
 
 /// What the numbers of the logits are.
@@ -248,6 +255,7 @@ pub fn after_holm<'a>(
         column("after Holm", move |cell: &Tested| {
             of(cell).map_or("", |corrected| outcome(corrected.outcome))
         })
+        .useful()
     })
 }
 

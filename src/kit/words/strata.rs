@@ -51,9 +51,12 @@ impl By {
     }
 }
 
-/// The claims of a sweep by what is carried; nothing where every number is one token.
+/// The claims of a sweep by what is carried, where there are whole answers those about them; nothing where every number is one token.
 pub fn summary(sweep: &Sweep) -> Vec<Block> {
-    let claims = claims(sweep);
+    let mut claims = claims(sweep);
+    if claims.iter().any(|m| m.experiment == Kind::WHOLE) {
+        claims.retain(|m| m.experiment == Kind::WHOLE);
+    }
     let table = table(&claims, By::Carry);
     table.into_iter().chain(undefined(&claims)).collect()
 }
@@ -115,10 +118,12 @@ fn table(cells: &[&Measurement], by: By) -> Option<Block> {
         }),
         column("base accuracy", |row: &Row<'_>| {
             proportion_of(row.stratum.base_accuracy())
-        }),
+        })
+        .useful(),
         column("accuracy", |row: &Row<'_>| {
             proportion_of(row.stratum.accuracy())
-        }),
+        })
+        .useful(),
         column("faithfulness", |row: &Row<'_>| {
             proportion_of(row.stratum.faithfulness())
         }),

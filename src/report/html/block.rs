@@ -64,6 +64,7 @@ fn markup(block: &Block, labels: &Labels<'_>) -> Markup {
             p { @for (i, line) in text.lines().enumerate() { @if i > 0 { br; } (line) } }
         },
         Block::Note(text) => note(text),
+        Block::Conclusion(text) => html! { p.conclusion { (text) } },
         Block::Table(table) => fold(table, labels),
         Block::Figure(figure) => picture(figure),
         Block::Section(title, all) => {

@@ -13,8 +13,8 @@ mod navigation;
 use maud::{Markup, html as markup};
 use serde_json::json;
 
-use super::Renderer;
 use super::view::{self, failures, gate, overview, provenance, selfcheck, verdicts};
+use super::{Look, Renderer};
 use crate::kit::words::OUTCOMES;
 use crate::record::{Comparison, Findings, Outcome, Sweep};
 
@@ -35,7 +35,7 @@ impl Renderer for Html {
         "One page with pictures that needs nothing else"
     }
 
-    fn records(&self, findings: &Findings<'_>) -> String {
+    fn records(&self, findings: &Findings<'_>, _: Look) -> String {
         page(findings).markup().into_string()
     }
 
@@ -43,7 +43,7 @@ impl Renderer for Html {
         true
     }
 
-    fn comparison(&self, found: &Comparison<'_>) -> Option<String> {
+    fn comparison(&self, found: &Comparison<'_>, _: Look) -> Option<String> {
         Some(comparison::page(found).markup().into_string())
     }
 }

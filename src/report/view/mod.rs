@@ -70,8 +70,10 @@ fn summary_of(sweep: &Sweep, beside: &[&dyn View]) -> Vec<Block> {
     };
     let mut blocks = view.summary(sweep);
     blocks.extend(sweep.failures.iter().map(failures::line));
+    // The answer first: behind the heading, before the tables.
+    let at = usize::from(matches!(blocks.first(), Some(Block::Text(_))));
     let sentences = view.conclusion(sweep).into_iter();
-    blocks.extend(sentences.map(|sentence| Block::Text(format!("conclusion: {sentence}"))));
+    blocks.splice(at..at, sentences.map(Block::Conclusion));
     blocks
 }
 

@@ -32,6 +32,21 @@ pub fn heading(runtime_version: &str, device: &Placement, rows: &[Row]) -> Block
     Block::Text(text)
 }
 
+/// In a sentence that all is as planted; `None` where it is not.
+pub fn sentence(runtime_version: &str, device: &Placement, rows: &[Row]) -> Option<Block> {
+    let planted = rows.iter().all(|row| row.differences().is_empty());
+    let verdicts = rows
+        .iter()
+        .map(|row| format!("{} ({})", row.model, outcome(row.verdict)));
+    let verdicts: Vec<String> = verdicts.collect();
+    planted.then(|| {
+        Block::Text(format!(
+            "control: what was planted was found in {} on ONNX Runtime {runtime_version} ({device}); `af1 selfcheck` shows it",
+            verdicts.join(", ")
+        ))
+    })
+}
+
 /// A table with two lines for every template and step, those that say the same joined. Where all is as planted the second line
 /// repeats the first.
 pub fn summary(rows: &[Row]) -> Vec<Block> {

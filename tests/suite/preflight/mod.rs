@@ -78,6 +78,10 @@ impl Ablation for Idle {
         "idle"
     }
 
+    fn help(&self) -> &'static str {
+        "Nothing"
+    }
+
     fn value(&self, _: &Source<'_>, _: Place<'_>) -> Result<Value, String> {
         Ok(Value::Keep)
     }
