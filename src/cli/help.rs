@@ -38,13 +38,13 @@ const OTHERS: [Group; 3] = [
         verbs: &[
             Verb {
                 name: "study",
-                examples: ["study --init > study.toml", "study study.toml"],
+                examples: ["study --init", "study study.toml --dry-run"],
             },
             Verb {
                 name: "gate",
                 examples: [
                     "gate -m path/to/checkpoint --config gate.toml",
-                    "gate -m planted-af1 --config fixtures/gate/planted.toml --junit af1.xml",
+                    "gate -m planted-af1 --config gate.toml --junit af1.xml",
                 ],
             },
             Verb {

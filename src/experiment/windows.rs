@@ -1,5 +1,4 @@
-//! Is the claimed window special: transfer in any window of as many layers, apart from how long tokens wait, and in sets of layers that are
-//! drawn; a row and a bar for every window, and its rank among its equals.
+//! Is the claimed window special: transfer in any window of as many layers, and in sets that are drawn; a row and a bar each, and its rank.
 //!
 //! Under a window of K layers from `s` on every token waits to `W`, or to `s` where that is earlier, because what the last token has seen
 //! before it is replaced is lost. From there on the last token sees the others in the layers `s .. s + K`, and every token is alone in all

@@ -3,13 +3,10 @@
 
 use std::collections::BTreeSet;
 
-use super::order::in_order;
-use super::place::SetOfPrompts;
-use super::verdict::corrected;
-use super::whole::whole;
 use super::{
     Failure, HeadAttention, Kind, Line, Measurement, Outcome, OverDraws, Patched, PruningOrder,
-    Reading, Row, Sheet, over_draws, pooled,
+    Reading, Row, Sheet, order::in_order, over_draws, place::SetOfPrompts, pooled,
+    verdict::corrected, whole::whole,
 };
 use crate::stats::{self, Inference, Proportion};
 

@@ -387,10 +387,7 @@ mod tests {
             column("base accuracy", share).useful(),
             column("lost", |i: &usize| format!("{i}{i}")).detail(),
             column("faithfulness", share),
-            column(
-                "verdict",
-                |i: &usize| if i % 2 == 0 { "pass" } else { "inconclusive" },
-            ),
+            column("verdict", |i: &usize| ["pass", "inconclusive"][i % 2]),
         ];
         Table::of("", &columns, &(100..100 + rows).collect::<Vec<_>>())
     }

@@ -1,7 +1,8 @@
 //! Two runs beside each other.
 
+use super::changes::difference;
 use crate::kit::words::about::{accuracy, base_accuracy, faithfulness, front, intervals};
-use crate::kit::words::number::{p_value, signed};
+use crate::kit::words::number::p_value;
 use crate::kit::{Block, Table, column};
 use crate::record::{Change, Comparison, Measurement, Pair};
 
@@ -55,15 +56,6 @@ fn kept(pair: &Pair<'_>, m: &Measurement) -> String {
 
 /// A row a pair.
 fn table(pairs: &[Pair<'_>]) -> Table {
-    let difference = |pair: &Pair<'_>| {
-        let of = pair.difference;
-        format!(
-            "{} [{}, {}]",
-            signed(of.value),
-            signed(of.low),
-            signed(of.high)
-        )
-    };
     let columns = [
         column("cell", |pair: &Pair<'_>| pair.name.clone()),
         column("accuracy before", |pair: &Pair<'_>| {
