@@ -108,15 +108,17 @@ impl Expected {
         }
     }
 
-    /// A finding for every record that the expectation is about.
+    /// A finding for every record that the expectation is about. It is undecided of a record in which the unmodified model is right on a
+    /// smaller share of the prompts than `base_accuracy`.
     ///
     /// # Errors
     /// There is no such record; a record does not have the field, or the field has no interval.
-    pub fn judge(&self, rows: &Rows) -> Result<Vec<Finding>, String> {
+    pub fn judge(&self, rows: &Rows, base_accuracy: Option<f64>) -> Result<Vec<Finding>, String> {
         let finding = |row: &Value| {
-            let (found, outcome) = match &self.is {
-                Is::Verdict(due) => verdict(row, *due)?,
-                Is::Number { field, bound } => number(row, field, *bound)?,
+            let (found, outcome) = match (too_rarely_right(row, base_accuracy)?, &self.is) {
+                (Some(found), _) => (found, Outcome::Undecided),
+                (None, Is::Verdict(due)) => verdict(row, *due)?,
+                (None, Is::Number { field, bound }) => number(row, field, *bound)?,
             };
             Ok(Finding {
                 expected: self.words(),
@@ -164,6 +166,18 @@ fn named(row: &Value) -> String {
     words.join(" ")
 }
 
+/// How often the unmodified model is right, where that is less often than a claim asks for.
+fn too_rarely_right(row: &Value, least: Option<f64>) -> Result<Option<String>, String> {
+    let Some(least) = least else { return Ok(None) };
+    let right = Interval::of(row, BASE_ACCURACY)
+        .ok_or_else(|| format!("the record of {} has no base accuracy", named(row)))?;
+    let words = || {
+        let right = right.words(row, BASE_ACCURACY);
+        format!("the model is right on {right}; the claim asks for at least {least}")
+    };
+    Ok((right.value < least).then(words))
+}
+
 fn verdict(row: &Value, due: Verdict) -> Result<(String, Outcome), String> {
     let text = |path: &str| at(row, path).and_then(Value::as_str);
     let (Some(outcome), Some(reason)) = (text("verdict.outcome"), text("verdict.reason")) else {
@@ -201,6 +215,9 @@ fn number(row: &Value, field: &str, bound: Bound) -> Result<(String, Outcome), S
     }
 }
 
+/// The field of what the unmodified model answers rightly.
+const BASE_ACCURACY: &str = "base_accuracy";
+
 /// A number and its interval.
 struct Interval {
     value: f64,
@@ -231,7 +248,7 @@ impl Interval {
             _ if row.get("stratum").is_some() => None,
             "faithfulness" => count("correct_given_base").zip(count("base_correct")),
             "accuracy" => count("correct").zip(count("prompts")),
-            "base_accuracy" => count("base_correct").zip(count("prompts")),
+            BASE_ACCURACY => count("base_correct").zip(count("prompts")),
             _ => None,
         };
         let counts = counts.map_or(String::new(), |(n, of)| format!("{n}/{of} "));

@@ -35,6 +35,7 @@ struct ClaimWire {
     id: String,
     says: String,
     confidence: Confidence,
+    base_accuracy: Option<f64>,
     #[serde(default)]
     test: Vec<TestWire>,
     not_run: Option<String>,
@@ -129,6 +130,11 @@ impl ClaimWire {
         if self.test.is_empty() != self.not_run.is_some() {
             problems.push("expected either tests, or not_run with the reason".to_owned());
         }
+        if let Some(least) = self.base_accuracy.filter(|least| !is_share(*least)) {
+            problems.push(format!(
+                "base_accuracy is {least}; expected a share of the prompts, above 0 and at most 1"
+            ));
+        }
         let mut tests = Vec::new();
         for (i, test) in self.test.into_iter().enumerate() {
             let number = i + 1;
@@ -155,12 +161,18 @@ impl ClaimWire {
                 id: self.id,
                 says: self.says,
                 confidence: self.confidence,
+                base_accuracy: self.base_accuracy,
                 tests,
                 not_run: self.not_run,
             }),
             false => Err(problems),
         }
     }
+}
+
+/// Whether a number is a share of prompts, and not none of them.
+fn is_share(number: f64) -> bool {
+    number > 0.0 && number <= 1.0
 }
 
 /// Whether records of any kind have a field of that name, or it tells a class of prompts.

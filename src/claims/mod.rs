@@ -33,6 +33,9 @@ pub struct Claim {
     pub says: String,
     /// How sure it is that the paper says so.
     pub confidence: Confidence,
+    /// The lowest share of prompts that a model answers rightly by itself of which the paper speaks; a model that is right less often
+    /// neither confirms the claim nor contradicts it.
+    pub base_accuracy: Option<f64>,
     /// What is run, model by model.
     pub tests: Vec<Test>,
     /// Why the claim is not tested, where there is no test.

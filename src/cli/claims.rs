@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::args::RuntimeArgs;
-use super::experiment::Experiment;
+use super::experiment::{Experiment, On};
 use super::output::{Named, check_files, deliver};
 use super::screen::Screen;
 use crate::claims::{self, Answer, Claim, Paper, Rows, Test, Tested};
@@ -94,7 +94,7 @@ impl Claims {
                     paper,
                     claim,
                     test: Some(test),
-                    tested: self.tested(test, record)?,
+                    tested: self.tested(claim, test, record)?,
                 });
             }
         }
@@ -141,7 +141,7 @@ impl Claims {
     }
 
     /// What comes of a test. That a model cannot be asked is an answer; that this run cannot go on is an error.
-    fn tested(&self, test: &Test, record: &Path) -> Result<Tested> {
+    fn tested(&self, claim: &Claim, test: &Test, record: &Path) -> Result<Tested> {
         if self.list {
             return Ok(Tested::NotRun("--list: nothing is measured".to_owned()));
         }
@@ -149,7 +149,11 @@ impl Claims {
             return Ok(Tested::NotRun(reason));
         }
         let asked = Experiment::asked(&test.command).map_err(|e| Error::Usage(e.to_string()))?;
-        let swept = match asked.measured(&test.model, &self.runtime, record.to_owned()) {
+        let swept = match asked.measured(On {
+            model: &test.model,
+            runtime: &self.runtime,
+            record,
+        }) {
             Err(error @ (Error::Interrupted | Error::Write { .. } | Error::Record { .. })) => {
                 return Err(error);
             }
@@ -163,7 +167,7 @@ impl Claims {
         let rows = Rows::of(&swept.lines);
         let mut findings = Vec::new();
         for expected in &test.expect {
-            match expected.judge(&rows) {
+            match expected.judge(&rows, claim.base_accuracy) {
                 Ok(found) => findings.extend(found),
                 Err(reason) => return Ok(Tested::NotRun(reason)),
             }

@@ -1,22 +1,33 @@
 //! The verbs of the experiments: each has the options that all ask for, and those of its own.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use clap::error::ErrorKind;
 use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
 use super::args::RuntimeArgs;
 use super::first_look;
-use super::lab::Common;
+use super::lab::{Common, Lab};
 use crate::Result;
 use crate::experiment::{ALL, Around, Ask, Entry};
-use crate::study::Swept;
+use crate::study::{Cost, Swept};
 
 /// An experiment that was asked for.
 #[derive(Debug)]
 pub struct Experiment {
     common: Common,
     own: Box<dyn Ask>,
+}
+
+/// On what an experiment of a file is run.
+#[derive(Clone, Copy)]
+pub struct On<'a> {
+    /// The model, as `--model` takes it.
+    pub model: &'a str,
+    /// Where it runs.
+    pub runtime: &'a RuntimeArgs,
+    /// Where cells are appended.
+    pub record: &'a Path,
 }
 
 impl Experiment {
@@ -27,18 +38,24 @@ impl Experiment {
     }
 
     /// Measures on a model what the record does not hold, and appends it there; all cells.
-    pub fn measured(
-        mut self,
-        model: &str,
-        runtime: &RuntimeArgs,
-        record: PathBuf,
-    ) -> Result<Swept> {
-        self.common.model.model = Some(model.to_owned());
-        self.common.model.runtime = runtime.clone();
-        self.common.record.record = Some(record);
-        let mut lab = self.common.open()?;
-        let experiment = lab.experiment(&*self.own)?;
+    pub fn measured(self, on: On<'_>) -> Result<Swept> {
+        let (mut lab, own) = self.open(on)?;
+        let experiment = lab.experiment(&*own)?;
         lab.study.run(&*experiment, |_| Ok(()))
+    }
+
+    /// What that takes.
+    pub fn cost(self, on: On<'_>) -> Result<Cost> {
+        let (mut lab, own) = self.open(on)?;
+        let experiment = lab.experiment(&*own)?;
+        lab.study.cost(&*experiment)
+    }
+
+    fn open(mut self, on: On<'_>) -> Result<(Lab, Box<dyn Ask>)> {
+        self.common.model.model = Some(on.model.to_owned());
+        self.common.model.runtime = on.runtime.clone();
+        self.common.record.record = Some(on.record.to_owned());
+        Ok((self.common.open()?, self.own))
     }
 
     pub fn run(self) -> Result<()> {

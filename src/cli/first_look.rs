@@ -73,7 +73,7 @@ fn of_contrast(common: &Common) -> Common {
 fn table(common: Common, own: &dyn Ask, first: bool, last: bool) -> Result<()> {
     let mut lab = common.open()?;
     let experiment = lab.experiment(own)?;
-    if first {
+    if first && !lab.dry_run() {
         lab.control = control(lab.study.engine.runtime(), lab.study.engine.placement())?;
     }
     let next = if last { next(&lab) } else { String::new() };

@@ -37,6 +37,10 @@ const OTHERS: [Group; 3] = [
         title: "Judge a model or a paper",
         verbs: &[
             Verb {
+                name: "study",
+                examples: ["study --init > study.toml", "study study.toml"],
+            },
+            Verb {
                 name: "gate",
                 examples: [
                     "gate -m path/to/checkpoint --config gate.toml",

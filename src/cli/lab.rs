@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::args::{Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs};
+use super::cost;
 use super::output::{check_files, deliver, print};
 use crate::experiment::{ALL, Ask, Entry, Experiment, Given};
 use crate::record::Line;
@@ -41,6 +42,9 @@ pub struct RecordArgs {
     /// Measure only the i-th of n parts of the sweep; `af1 merge` joins their records
     #[arg(long, value_name = "I/N")]
     pub shard: Option<Shard>,
+    /// Say how many prompts and cells there are and how long they take at most, and measure nothing
+    #[arg(long)]
+    pub dry_run: bool,
 }
 
 impl Common {
@@ -75,6 +79,7 @@ impl Common {
             study: Study::open(request, || model.engine())?,
             control: Vec::new(),
             whole: record.shard.is_none(),
+            dry_run: record.dry_run,
             model,
             output,
         })
@@ -91,6 +96,8 @@ pub struct Lab {
     pub output: OutputArgs,
     /// Whether all parts of a sweep are measured here.
     whole: bool,
+    /// Whether nothing is to be measured.
+    dry_run: bool,
 }
 
 impl Lab {
@@ -101,6 +108,11 @@ impl Lab {
             engine: &self.study.engine,
             seed: self.study.request().asked.seed,
         })
+    }
+
+    /// Whether it is only asked what a run would take.
+    pub fn dry_run(&self) -> bool {
+        self.dry_run
     }
 
     /// The control, as it stands before the results.
@@ -119,6 +131,11 @@ impl Lab {
 
     /// Measures what is not in the record yet, and delivers the whole sweep; `next` stands below the table.
     pub fn run(mut self, experiment: &dyn Experiment, next: &str) -> Result<()> {
+        if self.dry_run {
+            let cost = self.study.cost(experiment)?;
+            let text = report::text(&[cost::blocks(&cost)], self.output.look());
+            return deliver(self.output.out.as_deref(), &text);
+        }
         let out = self.output.out.clone();
         let format = self.output.format;
         let mut text = self.control_text();

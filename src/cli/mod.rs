@@ -3,6 +3,7 @@
 mod args;
 mod cache;
 mod claims;
+mod cost;
 mod diff;
 mod doctor;
 mod experiment;
@@ -22,6 +23,7 @@ mod report;
 mod screen;
 mod selfcheck;
 mod shell;
+mod study;
 
 use std::ffi::OsString;
 
@@ -63,6 +65,8 @@ enum Verb {
     Gate(gate::Gate),
     /// Test what papers claim, on the models that are here
     Claims(claims::Claims),
+    /// Run the experiments of a file on its models, and write one page
+    Study(study::StudyVerb),
     /// Show records again, or beside those of another run; needs no model and no runtime
     Report(report::Report),
     /// Join files of records, such as the shards of a sweep
@@ -124,6 +128,7 @@ impl Cli {
             Some(Verb::Experiment(verb)) => verb.run(),
             Some(Verb::Gate(verb)) => verb.run(),
             Some(Verb::Claims(verb)) => verb.run(),
+            Some(Verb::Study(verb)) => verb.run(),
             Some(Verb::Report(verb)) => verb.run(),
             Some(Verb::Merge(verb)) => verb.run(),
             Some(Verb::Fetch(verb)) => verb.run(),

@@ -106,6 +106,7 @@ pub fn claim_lines(answers: &[claims::Answer<'_>]) -> String {
         let object = json!({
             "experiment": "claim", "about": answer.paper.about, "source": answer.paper.source,
             "claim": answer.claim.id, "says": answer.claim.says, "confidence": answer.claim.confidence,
+            "base_accuracy": answer.claim.base_accuracy,
             "model": answer.test.map(|test| &test.model), "command": answer.test.map(|test| &test.command),
             "outcome": answer.outcome(), "not_run": reason, "findings": findings,
         });

@@ -2,6 +2,7 @@
 //! and the tests all call this.
 
 mod batch;
+mod cost;
 mod draw;
 mod identity;
 mod kept;
@@ -16,6 +17,7 @@ mod steps;
 mod sweep;
 
 pub use batch::BatchSize;
+pub use cost::{Cost, TemplateCost};
 pub use numbers::{AskedNumbers, Because};
 pub use prompts::build_all;
 pub use reach::{out_of_reach, values};

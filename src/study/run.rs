@@ -312,7 +312,7 @@ impl Study {
     }
 
     /// Around what a sweep is made.
-    fn around(&self) -> Around<'_> {
+    pub(super) fn around(&self) -> Around<'_> {
         Around {
             model: &self.model,
             engine: &self.engine,

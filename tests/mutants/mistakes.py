@@ -167,6 +167,27 @@ MUTANTS = [
         "for (wheel, piece) in self.0.iter().zip(&pieces).rev() {",
         "origins::pieces_are_joined_in_order_and_kept_until_all_are_there",
     ),
+    Mutant(
+        "of AF1 that keep as much the shortest wait is chosen",
+        "src/experiment/parts/choosing.rs",
+        "if share > most {",
+        "if share >= most {",
+        "stability::choices_are_those_of_python::case_1",
+    ),
+    Mutant(
+        "heads are needed where nothing holds",
+        "src/experiment/stability.rs",
+        "m.subject.heads_left().filter(|_| holds)",
+        "m.subject.heads_left().filter(|_| holds || !holds)",
+        "stability::no_head_is_needed_where_nothing_holds",
+    ),
+    Mutant(
+        "a claim forgets what it asks of a model",
+        "src/claims/expected.rs",
+        "Ok((right.value < least).then(words))",
+        "Ok((right.value < 0.0).then(words))",
+        "claims::a_model_that_hardly_does_the_task::case_3",
+    ),
 ]
 
 

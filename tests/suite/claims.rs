@@ -76,6 +76,65 @@ fn an_expectation_is_held_to_the_interval(#[case] expect: &str, #[case] outcome:
     );
 }
 
+/// A model that always says 7 is right about few sums, and AF1 keeps all of them: a claim about models that can do the task is neither
+/// confirmed nor contradicted by it.
+#[rstest]
+#[case("", "contradicted", "8/8 1.000 [0.676, 1.000]")]
+#[case("base_accuracy = 0.02\n", "contradicted", "8/8 1.000 [0.676, 1.000]")]
+#[case(
+    "base_accuracy = 0.021\n",
+    "undecided",
+    "the model is right on 8/400 0.020 [0.010, 0.039]; the claim asks for at least 0.021"
+)]
+fn a_model_that_hardly_does_the_task(
+    #[case] least: &str,
+    #[case] outcome: &str,
+    #[case] found: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(
+        folder.path(),
+        &RUN.replace("0..=9", "0..=19"),
+        "field = \"faithfulness\", at_most = 0.5",
+    );
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace("planted-af1", "planted-constant");
+    let text = text.replace(
+        "[[paper.claim.test]]",
+        &format!("{least}[[paper.claim.test]]"),
+    );
+    std::fs::write(&path, text).unwrap();
+    let answer = &answers(&path)[0];
+    assert_eq!(answer["outcome"], outcome, "{answer}");
+    assert_eq!(answer["findings"][0]["found"], found);
+    let said = stdout(af1("claims").arg(&path));
+    let asks = "of models that are right on at least 0.02";
+    assert_eq!(said.contains(asks), !least.is_empty(), "{said}");
+}
+
+/// A knock-out has a base accuracy; residuals that are read have none, so that a claim that asks for one is not tested by them.
+#[test]
+fn what_has_no_base_accuracy_is_not_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let command = "lens --style symbolic --operation A+B --operands 0..=9 --layer 8";
+    let path = file(
+        folder.path(),
+        command,
+        "field = \"lens.last.answer.first\", at_least = 0.9",
+    );
+    assert_eq!(answers(&path)[0]["outcome"], "confirmed");
+    let text = std::fs::read_to_string(&path).unwrap();
+    let text = text.replace(
+        "[[paper.claim.test]]",
+        "base_accuracy = 0.5\n[[paper.claim.test]]",
+    );
+    std::fs::write(&path, text).unwrap();
+    let answer = &answers(&path)[0];
+    assert_eq!(answer["outcome"], "not-run", "{answer}");
+    let reason = answer["not_run"].as_str().unwrap();
+    assert!(reason.ends_with("has no base accuracy"), "{reason}");
+}
+
 /// What is measured is recorded, so that the same claims are answered again without measuring; the numbers are those of the verb itself.
 #[test]
 fn a_claim_is_answered_from_its_record() {
@@ -137,6 +196,11 @@ fn what_is_not_run_says_why() {
     "[[paper]]\nabout = \"x\"\nsource = \"x\"\n[[paper.claim]]\nid = \"a\"\nsays = \"x\"\nconfidence = \"paper\"\n\
     [[paper.claim.test]]\nmodels = []\ncommand = \"run\"\nexpect = [{ verdict = \"pass\", field = \"x\" }]\n",
     "claim \"a\": test 1: expected at least one model"
+)]
+#[case(
+    "[[paper]]\nabout = \"x\"\nsource = \"x\"\n[[paper.claim]]\nid = \"a\"\nsays = \"x\"\nconfidence = \"paper\"\nbase_accuracy = 50\n\
+    not_run = \"x\"\n",
+    "claim \"a\": base_accuracy is 50; expected a share of the prompts, above 0 and at most 1"
 )]
 fn a_wrong_file(#[case] text: &str, #[case] part: &str) {
     let folder = tempfile::tempdir().unwrap();

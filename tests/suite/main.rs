@@ -45,5 +45,6 @@ mod steps;
 mod study;
 mod tokenizers;
 mod whole;
+mod whole_study;
 mod windows;
 mod words;

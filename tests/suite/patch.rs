@@ -12,9 +12,11 @@ use af1::prompt::{Carry, PromptSet};
 use af1::record::{Line, Patched, Row};
 use af1::runtime::Engine;
 use rstest::rstest;
+use serde_json::Value;
 
-use super::fixtures::{build, every_step, json, load, path, template};
+use super::fixtures::{build, every_step, floats, json, load, path, template};
 use super::program::{Planted, Words, planted, stdout};
+use super::real::CLEAR_MARGIN;
 
 fn plant(model: &str) -> Plant {
     let Supply::Planted(plant) = Preset::named(model).unwrap().supply else {
@@ -417,6 +419,62 @@ fn answers_are_those_of_numpy(#[values(Way::Compiled, Way::Masked)] way: Way) {
             );
         }
     }
+}
+
+/// The answers of Qwen to the same swaps by PyTorch, token by token, all of which are clear.
+#[test]
+fn answers_of_qwen_are_those_of_pytorch() {
+    let reference = json("reference/qwen25_coder_patch.json");
+    let (model, mut engine) = load("qwen2.5-coder-0.5b-instruct");
+    let [sums, differences] = ["A+B", "A-B"].map(|operation| {
+        let set = build(&model, &template("calculate", operation), 0..=9, 0..=9);
+        prepare(&mut engine, set, &Request::new(&[], &[]), &[]).unwrap()
+    });
+    let find = |of: &Evaluation, operands: &Value| {
+        let is = |prompt: &usize| serde_json::json!(of.set.prompts[*prompt].operands) == *operands;
+        (0..of.set.len()).find(is).unwrap()
+    };
+    let mut compared = 0;
+    for (change, pairs) in reference["pairs"].as_object().unwrap() {
+        let others = match &**change {
+            "operator" => &differences,
+            _ => &sums,
+        };
+        let pair = |pair: &Value| Pair {
+            prompt: find(&sums, &pair[0]),
+            other: find(others, &pair[1]),
+        };
+        let pairs: Vec<Pair> = pairs.as_array().unwrap().iter().map(pair).collect();
+        let base: Vec<u32> = pairs.iter().map(|pair| sums.base[pair.prompt]).collect();
+        for swap in [Swap::Once, Swap::Layer] {
+            let [due, margins] =
+                ["predicted", "margins"].map(|of| &reference[of][change][swap.name()]);
+            let boundaries = due.as_object().unwrap().keys();
+            let boundaries: Vec<usize> = boundaries.map(|layer| layer.parse().unwrap()).collect();
+            let asked = Interchange {
+                evaluation: &sums,
+                others,
+                pairs: &pairs,
+                swap,
+                boundaries: &boundaries,
+            };
+            for patch in asked.run(&mut engine).unwrap() {
+                let (layer, position) = (patch.boundary.to_string(), patch.position.to_string());
+                let at = format!("{change} {swap}, layer {layer}, position {position}");
+                let [due, margins] = [due, margins].map(|of| &of[&layer][&position]);
+                if due.is_null() {
+                    assert_eq!(patch.predicted, base, "{at}: nothing differs up to there");
+                    continue;
+                }
+                let clear = |margin: &f32| f64::from(*margin) >= CLEAR_MARGIN;
+                assert!(floats(margins).iter().all(clear), "{at}");
+                assert_eq!(serde_json::json!(patch.predicted), *due, "{at}");
+                compared += due.as_array().unwrap().len();
+            }
+        }
+    }
+    let numbers = |of: &Value| of.to_string().matches(['.']).count();
+    assert_eq!(compared, numbers(&reference["margins"]));
 }
 
 /// Every patch is what numpy says, by boundary and position.

@@ -1,6 +1,7 @@
 //! AF1 chosen on many halves of the operands: what was planted is chosen on all of them, and one draw is what `discover` finds.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use rstest::rstest;
 use serde_json::Value;
@@ -8,7 +9,7 @@ use serde_json::Value;
 use af1::prompt::KeyedBy;
 use af1::selfcheck;
 
-use super::fixtures::planted_models;
+use super::fixtures::{json, planted_models};
 use super::program::{af1, json_lines, stdout};
 
 /// How often every `(W, K)` is chosen.
@@ -145,6 +146,84 @@ fn what_keeps_most_is_chosen_where_none_holds() {
     let said =
         format!("AF1(3, 2) is chosen on 8 of 8 halves of the operands (it holds on {holds})");
     assert!(squeezed.contains(&said), "{squeezed}");
+}
+
+/// Which AF1 Python chooses from what was said to every prompt, half by half, and what it keeps on both.
+#[rstest]
+#[case("planted-leak", 0..8)]
+#[case("planted-noisy", 0..8)]
+#[case("planted-weak", 0..8)]
+// The half on which AF1(7, 10) is chosen.
+#[case("qwen2.5-coder-0.5b-instruct", 2..3)]
+fn choices_are_those_of_python(#[case] model: &str, #[case] draws: Range<usize>) {
+    let reference = json("reference/stability.json");
+    let cases = reference["cases"].as_array().unwrap();
+    let case = cases.iter().find(|case| case["model"] == model).unwrap();
+    let choices = &case["choices"].as_array().unwrap()[draws];
+    let run = format!(
+        "stability --model {model} {} --claim {} --draws {} --seed {}",
+        case["prompts"].as_str().unwrap(),
+        case["claim"],
+        choices.len(),
+        choices[0]["seed"]
+    );
+    let rows = json_lines(af1(&run));
+    assert_eq!(rows.len(), 2 * choices.len());
+    for (i, row) in rows.iter().enumerate() {
+        let due = &choices[i / 2];
+        let part = ["development", "held-out"][i % 2];
+        let counts = &due[part];
+        for (field, due) in [
+            ("part", &part.into()),
+            ("wait", &due["wait"]),
+            ("transfer", &due["transfer"]),
+            ("chosen_holds", &due["holds"]),
+            ("chosen_by", &due["by"]),
+            ("prompts", &counts["prompts"]),
+            ("base_correct", &counts["base"]),
+            ("correct_given_base", &counts["kept"]),
+        ] {
+            assert_eq!(
+                row[field],
+                *due,
+                "{field} of {part}, seed {}",
+                choices[i / 2]["seed"]
+            );
+        }
+    }
+}
+
+/// Where no AF1 holds no head goes, and none is called needed: not beside halves on which one holds, and not where there are no others.
+#[test]
+fn no_head_is_needed_where_nothing_holds() {
+    let run = |draws: &str| {
+        format!(
+            "stability --model planted-noisy --style symbolic --operation A+B --operands 0..=14 --heads {draws}"
+        )
+    };
+    // On the fourth half AF1(3, 2) keeps 49 of 49, on the fifth 42.
+    let both = run("--draws 2 --seed 45");
+    let rows = json_lines(af1(&both));
+    let pruned: Vec<(bool, usize)> = (rows.iter())
+        .filter(|row| !row["pruned_heads"].is_null())
+        .map(|row| {
+            let holds = row["chosen_holds"].as_bool().unwrap();
+            (holds, row["pruned_heads"].as_array().unwrap().len())
+        })
+        .collect();
+    assert_eq!(pruned, [(true, 3), (true, 3), (false, 0), (false, 0)]);
+    let said = stdout(&mut af1(&both));
+    assert!(
+        said.contains("of the heads 5 are needed where it holds, 5 of them on every such half ("),
+        "{said}"
+    );
+    assert!(
+        said.contains("| L3H0 | 1/1") && !said.contains("L3H1"),
+        "{said}"
+    );
+    let said = stdout(&mut af1(&run("--draws 1 --seed 46")));
+    assert!(said.contains("(it holds on 0)"), "{said}");
+    assert!(!said.contains("needed") && !said.contains("L3H0"), "{said}");
 }
 
 /// Other wordings than `calculate` come with the program: at least ten, and every one of them finds what was planted.

@@ -70,7 +70,10 @@ fn of_paper(paper: &Paper, answers: &[&Answer<'_>]) -> Vec<Block> {
     for Answer { claim, .. } in answers {
         if !told.contains(&&*claim.id) {
             told.push(&claim.id);
-            let line = format!("{}: {} ({})", claim.id, claim.says, claim.confidence);
+            let asks = claim.base_accuracy.map_or(String::new(), |least| {
+                format!("; of models that are right on at least {least} of the prompts")
+            });
+            let line = format!("{}: {} ({}{asks})", claim.id, claim.says, claim.confidence);
             table.notes.push(line);
         }
     }

@@ -1,0 +1,84 @@
+//! What an experiment will take, for people.
+
+use std::time::Duration;
+
+use crate::kit::{Block, Table};
+use crate::study::{Cost, TemplateCost};
+
+/// A row a template, and the time of all.
+pub fn blocks(cost: &Cost) -> Vec<Block> {
+    let mut table = Table::headed(&[
+        "template",
+        "prompts",
+        "cells",
+        "in the record",
+        "runs at most",
+    ]);
+    for template in &cost.templates {
+        let TemplateCost {
+            name,
+            prompts,
+            cells,
+            known,
+        } = template;
+        let (prompts, runs) = match prompts {
+            Ok(prompts) => (prompts.to_string(), runs_of(template).to_string()),
+            Err(reason) => (reason.clone(), "0".to_owned()),
+        };
+        table.push([
+            name.clone(),
+            prompts,
+            cells.to_string(),
+            known.to_string(),
+            runs,
+        ]);
+    }
+    vec![Block::Table(table), Block::Text(sentence(cost))]
+}
+
+fn runs_of(template: &TemplateCost) -> usize {
+    let alone = Cost {
+        templates: vec![template.clone()],
+        of_prompt: None,
+    };
+    alone.runs()
+}
+
+/// The runs and their time in a sentence.
+pub fn sentence(cost: &Cost) -> String {
+    let memory = resident().map_or(String::new(), |bytes| {
+        format!(
+            "; with the model loaded the program takes {} MB",
+            bytes / 1_000_000
+        )
+    });
+    match (cost.at_most(), cost.of_prompt) {
+        (Some(all), Some(one)) => format!(
+            "{} runs of a prompt at most, {} at most at {:.1} ms each, as measured here: cells share what they have in common{memory}",
+            cost.runs(),
+            readable(all),
+            one.as_secs_f64() * 1e3
+        ),
+        _ => format!("nothing is left to measure{memory}"),
+    }
+}
+
+/// A time in its largest unit.
+pub fn readable(time: Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s < 100.0 => format!("{s:.0} s"),
+        s if s < 6000.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+/// The memory that the program takes, where the system says it.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
+}

@@ -1,0 +1,219 @@
+//! `af1 study`: the experiments of a file on its models, recorded in one file and shown on one page.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde::Deserialize;
+
+use super::args::RuntimeArgs;
+use super::cost::sentence;
+use super::experiment::{Experiment, On};
+use super::output::{check_files, print};
+use super::screen::Screen;
+use crate::file::write_atomically;
+use crate::kit::Block;
+use crate::{Error, Result, interrupt, record, report};
+
+#[derive(Args, Clone, Debug)]
+pub struct StudyVerb {
+    /// The file of the study: TOML
+    #[arg(value_name = "FILE", required_unless_present = "init")]
+    file: Option<PathBuf>,
+    /// Print a file of a study with comments, and run nothing
+    #[arg(long, conflicts_with = "file")]
+    init: bool,
+    /// Say what the study takes at most, and measure nothing
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    screen: Screen,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+}
+
+/// What `--init` prints.
+const EXAMPLE: &str = include_str!("../../fixtures/study/planted.toml");
+
+/// A file has at most so many bytes.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// The file format.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    record: PathBuf,
+    page: PathBuf,
+    models: Vec<String>,
+    #[serde(default)]
+    options: toml::Table,
+    #[serde(default)]
+    experiment: Vec<ExperimentWire>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExperimentWire {
+    run: String,
+    models: Option<Vec<String>>,
+}
+
+/// An experiment of a study on one of its models.
+struct Part {
+    model: String,
+    words: String,
+}
+
+impl StudyVerb {
+    pub fn run(self) -> Result<()> {
+        let Some(file) = self.file.as_deref().filter(|_| !self.init) else {
+            return print(EXAMPLE);
+        };
+        let wire = read(file)?;
+        let folder = file.parent().unwrap_or(Path::new(""));
+        let (record, page) = (folder.join(&wire.record), folder.join(&wire.page));
+        let files = [("record", Some(&*record)), ("page", Some(&*page))];
+        check_files(&[("FILE", Some(file))], &files)?;
+        let parts = parts(file, &wire)?;
+        self.say_cost(&parts, &record)?;
+        if self.dry_run {
+            return Ok(());
+        }
+        let mut failed = Vec::new();
+        for part in &parts {
+            eprintln!("{}: {}", part.model, part.words);
+            let asked = part.asked(file)?;
+            match asked.measured(part.on(&self.runtime, &record)) {
+                Ok(swept) => failed.extend(swept.failures),
+                Err(error) => {
+                    // An interrupt ends the study; what cannot be asked of one model may be asked of the next.
+                    interrupt::interrupted()?;
+                    eprintln!("{}: {}: {error}", part.model, part.words);
+                    failed.push(error);
+                }
+            }
+        }
+        let lines = record::merge(std::slice::from_ref(&record))?;
+        write_atomically(&page, report::html(&lines).as_bytes())?;
+        let mut blocks: Vec<Block> = report::conclusions(&lines)
+            .into_iter()
+            .map(Block::Conclusion)
+            .collect();
+        blocks.push(Block::Text(format!("page: {}", page.display())));
+        print(&report::text(&[blocks], self.screen.look(None)))?;
+        match failed.into_iter().next() {
+            None => Ok(()),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Says what every part takes at most, before the first is run.
+    fn say_cost(&self, parts: &[Part], record: &Path) -> Result<()> {
+        let mut blocks = Vec::new();
+        for part in parts {
+            let cost = part.asked_of(&self.runtime, record)?;
+            blocks.push(Block::Text(format!(
+                "{}: {}: {cost}",
+                part.model, part.words
+            )));
+        }
+        let look = self.screen.look(None);
+        match self.dry_run {
+            true => print(&report::text(&[blocks], look)),
+            false => {
+                eprint!("{}", report::text(&[blocks], look));
+                Ok(())
+            }
+        }
+    }
+}
+
+impl Part {
+    fn asked(&self, file: &Path) -> Result<Experiment> {
+        Experiment::asked(&self.words)
+            .map_err(|error| bad(file, format!("{}: {error}", self.words)))
+    }
+
+    fn on<'a>(&'a self, runtime: &'a RuntimeArgs, record: &'a Path) -> On<'a> {
+        On {
+            model: &self.model,
+            runtime,
+            record,
+        }
+    }
+
+    /// What it takes at most, in a sentence, or why that cannot be said.
+    fn asked_of(&self, runtime: &RuntimeArgs, record: &Path) -> Result<String> {
+        let asked = self.asked(record)?;
+        match asked.cost(self.on(runtime, record)) {
+            Ok(cost) => Ok(sentence(&cost)),
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            Err(error) => Ok(error.to_string()),
+        }
+    }
+}
+
+fn bad(file: &Path, reason: String) -> Error {
+    Error::Usage(format!("{}: {reason}", file.display()))
+}
+
+fn read(file: &Path) -> Result<Wire> {
+    let size = std::fs::metadata(file)
+        .map_err(|e| Error::reading(file, "study", e))?
+        .len();
+    if size > MOST_BYTES {
+        return Err(bad(
+            file,
+            format!("it has {size} bytes; expected {MOST_BYTES} at most"),
+        ));
+    }
+    let text = std::fs::read_to_string(file).map_err(|e| Error::reading(file, "study", e))?;
+    toml::from_str(&text).map_err(|e| bad(file, e.to_string()))
+}
+
+/// Every experiment on every model, each as the words of a command line; what is wrong with any of them is said now.
+fn parts(file: &Path, wire: &Wire) -> Result<Vec<Part>> {
+    let mut options = String::new();
+    for (name, value) in &wire.options {
+        options += &format!(
+            " --{name}{}",
+            words_of(value).map_err(|reason| bad(file, format!("{name}: {reason}")))?
+        );
+    }
+    if wire.models.is_empty() || wire.experiment.is_empty() {
+        let reason = "it asks nothing: expected at least one of `models` and one [[experiment]]";
+        return Err(bad(file, reason.to_owned()));
+    }
+    let mut parts = Vec::new();
+    for experiment in &wire.experiment {
+        for model in experiment.models.as_ref().unwrap_or(&wire.models) {
+            let part = Part {
+                model: model.clone(),
+                words: format!("{}{options}", experiment.run),
+            };
+            part.asked(file)?;
+            parts.push(part);
+        }
+    }
+    Ok(parts)
+}
+
+/// The value of an option as a command line has it; nothing of one that is on.
+fn words_of(value: &toml::Value) -> Result<String, String> {
+    let one = |value: &toml::Value| match value {
+        toml::Value::String(text) if text.contains(char::is_whitespace) => {
+            Err(format!("{text:?} has white space, which no option takes"))
+        }
+        toml::Value::String(text) => Ok(text.clone()),
+        toml::Value::Integer(number) => Ok(number.to_string()),
+        toml::Value::Float(number) => Ok(number.to_string()),
+        other => Err(format!("{other} is no text, number or list of them")),
+    };
+    match value {
+        toml::Value::Boolean(true) => Ok(String::new()),
+        toml::Value::Array(all) => {
+            let all: Result<Vec<String>, String> = all.iter().map(one).collect();
+            Ok(format!("={}", all?.join(",")))
+        }
+        other => Ok(format!("={}", one(other)?)),
+    }
+}

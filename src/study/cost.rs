@@ -1,0 +1,106 @@
+//! What an experiment will take, before it is run.
+
+use std::time::{Duration, Instant};
+
+use super::Study;
+use super::sweep::Sweep;
+use crate::experiment::{Experiment, Seat};
+use crate::measure::{Biases, base_forward};
+use crate::prompt::PromptSet;
+use crate::record::Journal;
+use crate::{Error, Result};
+
+/// What an experiment will take.
+#[derive(Clone, Debug, Default)]
+pub struct Cost {
+    /// The templates, with their steps.
+    pub templates: Vec<TemplateCost>,
+    /// The time of a prompt in the unmodified model, as it was measured; `None` where there is no prompt.
+    pub of_prompt: Option<Duration>,
+}
+
+/// What a template will take.
+#[derive(Clone, Debug)]
+pub struct TemplateCost {
+    /// Its name, with its shape and step.
+    pub name: String,
+    /// Prompts that are evaluated, or why there are none.
+    pub prompts: Result<usize, String>,
+    /// Cells.
+    pub cells: usize,
+    /// Cells that the record holds already.
+    pub known: usize,
+}
+
+impl Cost {
+    /// The runs of whole prompts that it takes: one for every prompt and cell that is not known, and one for what is asked of the unmodified
+    /// model.
+    pub fn runs(&self) -> usize {
+        let of = |template: &TemplateCost| {
+            let left = template.cells.saturating_sub(template.known);
+            let prompts = *template.prompts.as_ref().unwrap_or(&0);
+            prompts * if left == 0 { 0 } else { left + 1 }
+        };
+        self.templates.iter().map(of).sum()
+    }
+
+    /// The time of these runs. Cells share what they have in common, so that the true time is shorter.
+    pub fn at_most(&self) -> Option<Duration> {
+        let runs = u32::try_from(self.runs()).unwrap_or(u32::MAX);
+        self.of_prompt
+            .map(|of_prompt| of_prompt.saturating_mul(runs))
+    }
+}
+
+impl Study {
+    /// What an experiment will take, by what the record holds and by the time of a batch.
+    ///
+    /// # Errors
+    /// A record that cannot be read; the runtime's reason.
+    pub fn cost(&mut self, experiment: &dyn Experiment) -> Result<Cost> {
+        let units = experiment.units();
+        let sweep = Sweep::new(self.around(), experiment, &units);
+        let record = self.request().record.as_ref().filter(|path| path.exists());
+        let journal = record.map(|path| Journal::open(path)).transpose()?;
+        let mut cost = Cost::default();
+        for (t, (template, set)) in self.sets.iter().enumerate() {
+            let seat: Seat = sweep.seat(&self.sets, t);
+            let todo = sweep.todo((t, template), &seat, self.request().shard, journal.as_ref());
+            let most = self.request().method.most().unwrap_or(usize::MAX);
+            cost.templates.push(TemplateCost {
+                name: set.as_ref().map_or_else(
+                    |_| format!("{} {}", template.style, template.operation),
+                    PromptSet::name,
+                ),
+                prompts: set
+                    .as_ref()
+                    .map(|set| set.len().min(most))
+                    .map_err(Error::to_string),
+                cells: todo.iter().map(|(_, todo)| todo.cells.len()).sum(),
+                known: todo.iter().map(|(_, todo)| todo.known.len()).sum(),
+            });
+        }
+        if cost.runs() > 0 {
+            cost.of_prompt = self.time_of_prompt()?;
+        }
+        Ok(cost)
+    }
+
+    /// The time of a prompt in a batch of the longest prompts, the second time that it is run.
+    fn time_of_prompt(&mut self) -> Result<Option<Duration>> {
+        let sets = self.sets.iter().filter_map(|(_, set)| set.as_ref().ok());
+        let Some(set) = sets.max_by_key(|set| set.positions()) else {
+            return Ok(None);
+        };
+        let prompts: Vec<usize> = (0..set.len().min(self.batch)).collect();
+        let biases = Biases::new(set.positions())?;
+        let mut time = Duration::ZERO;
+        for _ in 0..2 {
+            let begin = Instant::now();
+            base_forward(&mut self.engine, set.ids(&prompts), &biases, &[])?;
+            time = begin.elapsed();
+        }
+        let count = u32::try_from(prompts.len().max(1)).unwrap_or(u32::MAX);
+        Ok(Some(time / count))
+    }
+}
