@@ -8,6 +8,7 @@ use super::args::{Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs};
 use super::cost;
 use super::output::{check_files, deliver, print};
 use crate::experiment::{ALL, Ask, Entry, Experiment, Given};
+use crate::kit::Block;
 use crate::record::Line;
 use crate::selfcheck;
 use crate::study::{Request, Shard, Study, joined, out_of_reach};
@@ -179,7 +180,9 @@ impl Lab {
                 Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &pooled))?,
                 Format::Table => {
                     let table = report::terminal(&lines, self.output.look());
-                    deliver(out.as_deref(), &(text + &table + next))?;
+                    let next =
+                        report::text(&[vec![Block::Text(next.to_owned())]], self.output.look());
+                    deliver(out.as_deref(), &(text + &table + &next))?;
                 }
             }
         }

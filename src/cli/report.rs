@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use super::output::{deliver, warn_of_missing};
 use super::screen::Screen;
 use crate::file::check_writable;
-use crate::record::{Comparison, Findings};
+use crate::record::{Comparison, Findings, Line, Sheet};
 use crate::report::{Look, Renderer};
 use crate::{Error, Result, record, report};
 
@@ -23,6 +23,9 @@ pub struct Report {
     /// Records of an earlier run: what got better, what got worse, and whether that could be chance
     #[arg(long, value_name = "FILE")]
     against: Vec<PathBuf>,
+    /// Files that runs wrote with their --answers: the prompts behind the marks of a page's pictures, and what was said to them
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    answers: Vec<PathBuf>,
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -47,7 +50,7 @@ impl Report {
         warn_of_missing(&lines);
         let look = self.screen.look(self.out.as_deref());
         let text = match self.against.is_empty() {
-            true => self.format.records(&Findings::of(&lines), look),
+            true => self.format.records(&self.findings(&lines)?, look),
             false => {
                 let earlier = record::merge(&self.against)?;
                 let found = Comparison::of(&lines, &earlier);
@@ -58,20 +61,34 @@ impl Report {
         };
         deliver(self.out.as_deref(), &text)
     }
+
+    /// What the records say, with what was said to single prompts.
+    fn findings<'l>(&self, lines: &'l [Line]) -> Result<Findings<'l>> {
+        let mut findings = Findings::of(lines);
+        if !self.answers.is_empty() && !self.format.shows_answers() {
+            let shows = |renderer: &&dyn Renderer| renderer.shows_answers();
+            let names = names_of(report::ALL.iter().copied().filter(shows));
+            return Err(Error::Usage(format!("--answers is shown as {names}")));
+        }
+        findings.said = Sheet::read(&self.answers, &findings)?;
+        Ok(findings)
+    }
 }
 
 /// The error that a renderer shows no comparison, and which of them do.
 fn no_comparison() -> Error {
     let nothing = Comparison::of(&[], &[]);
-    let shows =
-        |renderer: &&&dyn Renderer| renderer.comparison(&nothing, Look::default()).is_some();
-    let names: Vec<&str> = (report::ALL.iter().filter(shows))
-        .map(|renderer| renderer.name())
-        .collect();
-    let names = match names.split_last() {
+    let shows = |renderer: &&dyn Renderer| renderer.comparison(&nothing, Look::default()).is_some();
+    let names = names_of(report::ALL.iter().copied().filter(shows));
+    Error::Usage(format!("--against is shown as {names}"))
+}
+
+/// The names of renderers, as a choice.
+fn names_of(all: impl Iterator<Item = &'static dyn Renderer>) -> String {
+    let names: Vec<&str> = all.map(|renderer| renderer.name()).collect();
+    match names.split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} or {last}", others.join(", ")),
         None => "nothing".to_owned(),
-    };
-    Error::Usage(format!("--against is shown as {names}"))
+    }
 }

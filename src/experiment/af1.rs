@@ -12,14 +12,16 @@ use crate::kit::words::about::{
     template as named, verdict,
 };
 use crate::kit::words::columns::{
-    ablation, accurate, against_base, against_empty, base, faithful, joined, masking_of_several,
-    normalised, operation, shares, shown, style, subgraph, technique, template, transfer, verdicts,
-    wait,
+    ablation, accurate, against_base, against_empty, base, estimate, faithful, joined,
+    masking_of_several, normalised, operation, shares, shown, style, subgraph, technique, template,
+    transfer, verdicts, wait,
 };
-use crate::kit::words::{OUTCOMES, SEE_TABLE, about, claimed, claimed_whole, pooled, strata};
-use crate::kit::{Block, Drawing, Figure, Map, Table};
+use crate::kit::words::{
+    OUTCOMES, SEE_TABLE, about, beside, claimed, claimed_whole, pooled, strata,
+};
+use crate::kit::{Block, Drawing, Estimate, Figure, Map, Table};
 use crate::model::Preset;
-use crate::record::{Kind, Measurement, Sweep, Tested};
+use crate::record::{Group, Kind, Measurement, Sweep, Tested};
 use crate::{Error, Result};
 
 /// The verb, its line in the help, and how its records are shown.
@@ -148,8 +150,9 @@ impl View for Shown {
             verdicts(&cells),
         ]);
         let mut blocks = Vec::new();
-        if sweep.groups.len() > 1 {
-            blocks.extend(maps(sweep).into_iter().map(Block::Figure));
+        match &sweep.groups[..] {
+            [group] => blocks.extend(bars(group).map(Block::Figure)),
+            _ => blocks.extend(maps(sweep).into_iter().map(Block::Figure)),
         }
         let table = Table::of("AF1 subgraphs", &columns, sweep.cells());
         blocks.extend([Block::Table(table), Block::Note(all_counts(sweep))]);
@@ -187,13 +190,7 @@ fn one(m: &Measurement, all: &[&Measurement]) -> String {
     if m.counts.base_correct == 0 {
         return format!("{template}: {NOTHING_TO_KEEP}");
     }
-    let same = |other: &&&Measurement| {
-        other.subject.plan == m.subject.plan
-            && other.address().template() == m.address().template()
-            && other.subject.ablation != m.subject.ablation
-    };
-    let beside = all.iter().filter(same);
-    let beside = beside.map(|o| {
+    let beside = beside(m, all.iter().copied()).map(|o| {
         format!(
             "{} {}/{}",
             o.subject.ablation, o.counts.correct_given_base, o.counts.base_correct
@@ -269,6 +266,43 @@ fn table(sweep: &Sweep) -> Table {
     Table::of("", &columns, sweep.cells())
 }
 
+/// More bars than these cannot be told apart.
+const MOST_BARS: usize = 16;
+
+/// A bar for every subgraph and ablation of a template; nothing where there is only one, or too many.
+fn bars(group: &Group) -> Option<Figure> {
+    let several = distinct(group.cells.iter().map(|cell| cell.m.subject.plan.clone())).len() > 1;
+    let name = |m: &Measurement| match several {
+        true => format!("{} {}", about::af1(m), m.subject.ablation),
+        false => m.subject.ablation.clone(),
+    };
+    let bar = |m: &Measurement| Some((name(m), estimate(m)?));
+    let bars: Vec<(String, Estimate)> = (group.cells.iter())
+        .filter_map(|cell| bar(&cell.m))
+        .collect();
+    let m = group.first();
+    (2..=MOST_BARS).contains(&bars.len()).then(|| Figure {
+        title: match several {
+            true => format!(
+                "{}: faithfulness by subgraph and by what replaces the residual stream",
+                named(m)
+            ),
+            false => format!(
+                "{}: faithfulness of {} by what replaces the residual stream",
+                named(m),
+                about::af1(m)
+            ),
+        },
+        described: format!("A bar for each, with 95% intervals. {SEE_TABLE}"),
+        drawing: Drawing::Bars {
+            x: "what replaces the residual stream".to_owned(),
+            y: "faithfulness".to_owned(),
+            bars,
+            claim: Some(m.test.claim),
+        },
+    })
+}
+
 /// A map of styles and operations for every subgraph.
 fn maps(sweep: &Sweep) -> Vec<Figure> {
     let cells: Vec<&Measurement> = sweep.measurements().collect();
@@ -318,6 +352,7 @@ fn map(all: &[&Measurement], group: &[&Measurement]) -> Figure {
             // From below to above: the first style is on top.
             rows: styles.iter().rev().cloned().collect(),
             cells: styles.iter().rev().map(row).collect(),
+            marked: None,
         }),
     }
 }

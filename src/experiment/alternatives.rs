@@ -357,6 +357,7 @@ fn figure(group: &Group) -> Option<Figure> {
             value: paired.accuracy_difference,
             low: paired.accuracy_difference_low,
             high: paired.accuracy_difference_high,
+            of: None,
         };
         Some((row_in_words(m, group.first()), difference))
     };

@@ -11,7 +11,7 @@ use crate::intervene::{Ablation, Head, Plan};
 use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::under;
 use crate::kit::words::number::{interval, share};
-use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
+use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Tile, Value, column};
 use crate::measure::attention;
 use crate::record::{CellName, HeadAttention, Kind, Sweep, Weight, attended};
 
@@ -223,8 +223,8 @@ fn everything(heads: &[HeadAttention]) -> Vec<Block> {
 }
 
 /// A cell of a map.
-fn shown(weight: Option<&Weight>) -> Option<(f64, String)> {
-    weight.map(|weight| (weight.mean, share(weight.mean, 0)))
+fn shown(weight: Option<&Weight>) -> Option<Tile> {
+    weight.map(|weight| Tile::of(weight.mean, share(weight.mean, 0)))
 }
 
 /// The heads that attend most to an operand, and the tokens that they look at.
@@ -250,6 +250,7 @@ fn most_map(heads: &[HeadAttention]) -> Figure {
             y: "head".to_owned(),
             rows: first.iter().rev().map(|head| name(head)).collect(),
             cells: first.iter().rev().map(row).collect(),
+            marked: None,
         }),
     }
 }
@@ -279,6 +280,7 @@ fn map_of(heads: &[HeadAttention], token: &str) -> Figure {
             y: "layer".to_owned(),
             rows: layers.iter().map(ToString::to_string).collect(),
             cells: layers.iter().map(row).collect(),
+            marked: None,
         }),
     }
 }

@@ -326,6 +326,7 @@ fn figure(group: &Group) -> Figure {
             value: all.faithfulness,
             low: Some(all.low),
             high: Some(all.high),
+            of: None,
         };
         Some((place, estimate))
     };
@@ -348,11 +349,9 @@ fn figure(group: &Group) -> Figure {
             "A curve over numbers of contexts, with 95% intervals over draws and prompts. {}",
             SEE_TABLE
         ),
-        drawing: Drawing::Curves(Curves::over_places(
-            "contexts of a token",
-            "faithfulness",
-            places,
-            vec![series],
-        )),
+        drawing: Drawing::Curves(
+            Curves::over_places("contexts of a token", "faithfulness", places, vec![series])
+                .with_claim(m.test.claim),
+        ),
     }
 }

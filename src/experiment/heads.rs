@@ -8,17 +8,16 @@ use clap::{Args, ValueEnum};
 use super::parts::options::{AblationName, OneSubgraph};
 use super::parts::{
     Ask, Emit, Entry, Experiment, Given, Order, Pruning, Shape, Todo, Unit, View, Workbench,
-    fairness, random_heads, share_under,
+    fairness, fewest, names, pruned, random_heads, share_under,
 };
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
 use crate::kit::words::about::{
-    NOTHING_TO_KEEP, accuracy, af1, all_counts, baseline, distinct, faithfulness, heading, holds,
-    template,
+    NOTHING_TO_KEEP, accuracy, af1, all_counts, baseline, distinct, faithfulness, heading, template,
 };
 use crate::kit::words::columns::{estimate, joined, logits, part, said, shares};
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
-use crate::kit::{Block, Curves, Drawing, Figure, Series, Table, column};
+use crate::kit::{Block, Curves, Drawing, Fact, Figure, Series, Table, column};
 use crate::measure::{Cell, Compared, Evaluation, Part, Request};
 use crate::record::{
     CellName, Controls, Group, Kind, Measurement, PruningOrder, Row, Sweep, is_random_set, measure,
@@ -346,44 +345,38 @@ impl View for Shown {
 
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         each_group(sweep, |group| {
-            let cells = group.cells.iter().map(|cell| &cell.m);
-            let steps: Vec<&Measurement> = cells.filter(|m| !is_random_set(m)).collect();
-            let fewest = steps.iter().filter(|m| holds(m));
-            let fewest = fewest.max_by_key(|m| pruned(m).len());
-            let all = steps.iter().max_by_key(|m| pruned(m).len());
-            let all = all.map_or(BTreeSet::new(), |m| pruned(m));
             let m = group.first();
             let (of, claim) = (subgraph(m), m.test.claim);
-            match fewest {
+            match fewest(group) {
                 _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 None => format!("{of} keeps less than the claim {claim} even with all heads"),
-                Some(fewest) => {
-                    let left: BTreeSet<Head> = all.difference(&pruned(fewest)).copied().collect();
-                    format!(
-                        "{} of the {} heads of {of} are enough for the claim {claim}: with {} it keeps {} of the right answers",
-                        left.len(),
-                        all.len(),
-                        if left.is_empty() {
-                            "none".to_owned()
-                        } else {
-                            names(&left).join(" ")
-                        },
-                        faithfulness(fewest)
-                    )
-                }
+                Some(fewest) => format!(
+                    "{} of the {} heads of {of} are enough for the claim {claim}: with {} it keeps {} of the right answers",
+                    fewest.left.len(),
+                    fewest.all,
+                    fewest.named(),
+                    faithfulness(fewest.m)
+                ),
             }
         })
     }
-}
 
-/// The heads that were pruned.
-fn pruned(m: &Measurement) -> BTreeSet<Head> {
-    m.subject.pruned_heads().cloned().unwrap_or_default()
-}
-
-/// The names of heads.
-fn names(heads: &BTreeSet<Head>) -> Vec<String> {
-    heads.iter().map(ToString::to_string).collect()
+    fn facts(&self, group: &Group) -> Vec<Fact> {
+        let m = group.first();
+        let Some(fewest) = fewest(group).filter(|_| m.counts.base_correct > 0) else {
+            return Vec::new();
+        };
+        vec![Fact {
+            name: "heads needed",
+            value: format!("{} of {}", fewest.left.len(), fewest.all),
+            because: format!(
+                "{} in {}: {}",
+                fewest.named(),
+                subgraph(m),
+                faithfulness(fewest.m)
+            ),
+        }]
+    }
 }
 
 /// The subgraph, and what stands in for waiting tokens.
@@ -473,6 +466,8 @@ fn figure(group: &Group) -> Figure {
         }
     };
     let m = group.first();
+    let series = distinct(cells().map(|m| m.subject.pruning));
+    let series = series.iter().map(curve).collect();
     Figure {
         title: format!(
             "{}: faithfulness of {} by the number of heads that no longer peek",
@@ -483,13 +478,13 @@ fn figure(group: &Group) -> Figure {
             "Curves with 95% intervals; sets of heads that were drawn stand for themselves. {}",
             SEE_TABLE
         ),
-        drawing: Drawing::Curves(Curves::over_numbers(
-            "heads pruned",
-            "faithfulness",
-            distinct(cells().map(|m| m.subject.pruning))
-                .iter()
-                .map(curve)
-                .collect(),
-        )),
+        drawing: Drawing::Curves(
+            Curves::over_numbers("heads pruned", "faithfulness", series)
+                .with_claim(m.test.claim)
+                .marking(fewest(group).map(|fewest| {
+                    let kept = format!("{} heads kept", fewest.left.len());
+                    (fewest.all - fewest.left.len(), kept)
+                })),
+        ),
     }
 }

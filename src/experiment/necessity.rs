@@ -11,7 +11,7 @@ use crate::kit::words::about::{
 };
 use crate::kit::words::columns::{accurate, estimate, faithful, joined, logits, said, shares};
 use crate::kit::words::{self, SEE_TABLE, each_group, each_template};
-use crate::kit::{Block, Drawing, Estimate, Figure, Table};
+use crate::kit::{Block, Drawing, Estimate, Fact, Figure, Table};
 use crate::record::{Group, Kind, Measurement, Sweep};
 use crate::{Error, Result};
 
@@ -106,13 +106,7 @@ impl View for Shown {
         let sweep = &sweep.with_whole();
         each_group(sweep, |group| {
             let cells = || group.cells.iter().map(|cell| &cell.m);
-            let is_lost = |m: &&Measurement| {
-                m.scores
-                    .faithfulness
-                    .value
-                    .is_some_and(|share| share < HALF)
-            };
-            let lost: Vec<String> = cells().filter(is_lost).map(layers).collect();
+            let lost = lost(group);
             let rest = cells().filter(|m| !is_lost(m));
             let least = rest.min_by_key(|m| m.counts.correct_given_base);
             let must = format!(
@@ -137,6 +131,36 @@ impl View for Shown {
             }
         })
     }
+
+    fn facts(&self, group: &Group) -> Vec<Fact> {
+        let lost = lost(group);
+        if group.first().counts.base_correct == 0 {
+            return Vec::new();
+        }
+        let value = match lost.is_empty() {
+            true => "none alone".to_owned(),
+            false => words::listed(&lost, MOST_LISTED),
+        };
+        vec![Fact {
+            name: "layers needed",
+            value,
+            because:
+                "less than half of the right answers stay if the last token sees no other there"
+                    .to_owned(),
+        }]
+    }
+}
+
+/// Whether less than half of the right answers stay.
+fn is_lost(m: &&Measurement) -> bool {
+    let share = m.scores.faithfulness.value;
+    share.is_some_and(|share| share < HALF)
+}
+
+/// The layers of the knock-outs under which less than half of the right answers stay.
+fn lost(group: &Group) -> Vec<String> {
+    let cells = group.cells.iter().map(|cell| &cell.m);
+    cells.filter(is_lost).map(layers).collect()
 }
 
 /// Layers in which the last token must see others are those whose knock-out, alone, keeps a smaller share than this.
@@ -181,6 +205,7 @@ fn figure(group: &Group) -> Figure {
             x: "layers in which it sees no other token".to_owned(),
             y: "faithfulness".to_owned(),
             bars,
+            claim: Some(group.first().test.claim),
         },
     }
 }

@@ -12,7 +12,7 @@ use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::{distinct, under};
 use crate::kit::words::number::{proportion, share};
 use crate::kit::words::strata::UNCARRIED;
-use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Value, column};
+use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Tile, Value, column};
 use crate::measure::{Change, Interchange, Swap};
 use crate::prompt::{Carry, Operation};
 use crate::record::{CellName, Kind, Patched, PatchedPosition, Share, Sweep, patched};
@@ -413,7 +413,7 @@ fn counted(share: Share, patched: &Patched) -> String {
 fn map(of: &[Patched], fate: Fate) -> Figure {
     let cell = |p: &Patched, position: &usize| {
         let found = fate.of(p.positions.get(position)?);
-        Some((found.value?, shown(found, p.pairs)))
+        Some(Tile::of(found.value?, shown(found, p.pairs)))
     };
     let positions = &of[0].positions;
     let row = |p: &Patched| positions.keys().map(|position| cell(p, position)).collect();
@@ -431,6 +431,7 @@ fn map(of: &[Patched], fate: Fate) -> Figure {
             y: boundaries_are(of[0].swap).to_owned(),
             rows: of.iter().map(|p| p.boundary.to_string()).collect(),
             cells: of.iter().map(row).collect(),
+            marked: None,
         }),
     }
 }

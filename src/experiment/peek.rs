@@ -318,6 +318,7 @@ fn figure(group: &Group) -> Figure {
             x: "what the last token sees".to_owned(),
             y: "faithfulness".to_owned(),
             bars,
+            claim: Some(group.first().test.claim),
         },
     }
 }

@@ -18,7 +18,7 @@ use crate::kit::words::about::{NOTHING_TO_KEEP, af1, faithfulness, heading, temp
 use crate::kit::words::columns::{joined, part, said, shares, subgraph, verdict};
 use crate::kit::words::number::share;
 use crate::kit::words::{self, SEE_TABLE, each_template};
-use crate::kit::{Block, Drawing, Figure, Map, Table, column};
+use crate::kit::{Block, Drawing, Figure, Map, Table, Tile, column};
 use crate::measure::Part;
 use crate::record::{CellName, Group, Kind, Measurement, Sweep, Tested};
 
@@ -446,7 +446,7 @@ fn figure(group: &Group) -> Figure {
     let cell = |wait: usize, transfer: usize| {
         let times = choices.by_subgraph.get(&(wait, transfer))?.times;
         let of_all = times as f64 / choices.halves.max(1) as f64;
-        Some((of_all, share(of_all, choices.halves)))
+        Some(Tile::of(of_all, share(of_all, choices.halves)))
     };
     let row = |&wait: &usize| transfers.iter().map(|&k| cell(wait, k)).collect();
     Figure {
@@ -458,6 +458,7 @@ fn figure(group: &Group) -> Figure {
             y: "W, layers that wait".to_owned(),
             rows: waits.iter().map(usize::to_string).collect(),
             cells: waits.iter().map(row).collect(),
+            marked: None,
         }),
     }
 }

@@ -16,7 +16,7 @@ use crate::kit::words::columns::{
 };
 use crate::kit::words::number::share;
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
-use crate::kit::{Block, Column, Drawing, Figure, Map, Table, column};
+use crate::kit::{Block, Column, Drawing, Fact, Figure, Map, Marked, Table, column};
 use crate::record::{Group, Kind, Measurement, Sweep};
 use crate::{Error, Result};
 
@@ -129,13 +129,10 @@ impl View for Shown {
             let cells = of_first_ablation(group);
             let m = group.first();
             let (by, claim) = (&m.subject.ablation, m.test.claim);
-            let order =
-                |m: &&&Measurement| (m.subject.wait(), std::cmp::Reverse(m.subject.transfer()));
-            let longest = cells.iter().filter(|m| holds(m)).max_by_key(order);
             let most = cells
                 .iter()
                 .max_by_key(|m| (m.counts.correct_given_base, order(m)));
-            match (longest, most) {
+            match (longest(group), most) {
                 _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 (Some(m), _) => format!(
                     "{} has the longest wait, and with it the fewest transfer layers, that keep at least the claim {claim}: with {by} \
@@ -152,6 +149,30 @@ impl View for Shown {
             }
         })
     }
+
+    fn facts(&self, group: &Group) -> Vec<Fact> {
+        let fact = |m: &Measurement| Fact {
+            name: "longest wait",
+            value: af1(m),
+            because: format!(
+                "and with it the fewest transfer layers that keep the claim: {} keeps {}",
+                m.subject.ablation,
+                faithfulness(m)
+            ),
+        };
+        longest(group).map(fact).into_iter().collect()
+    }
+}
+
+/// By how long tokens wait, and then by how few layers transfer.
+fn order(m: &Measurement) -> (usize, std::cmp::Reverse<Option<usize>>) {
+    (m.subject.wait(), std::cmp::Reverse(m.subject.transfer()))
+}
+
+/// The AF1 with the longest wait, and with it the fewest transfer layers, that holds with the first ablation.
+fn longest(group: &Group) -> Option<&Measurement> {
+    let cells = of_first_ablation(group).into_iter();
+    cells.filter(|m| holds(m)).max_by_key(|m| order(m))
 }
 
 /// The ablations of a template.
@@ -221,6 +242,18 @@ fn map(group: &Group, ablation: &str) -> Figure {
     let transfers = transfers(cells());
     let cell = |k: usize, wait: usize| shown(at(group, ablation, wait, k)?);
     let row = |&k: &usize| waits.iter().map(|&wait| cell(k, wait)).collect();
+    let longest = longest(group).filter(|m| m.subject.ablation == ablation);
+    let marked = longest.and_then(|m| {
+        Some(Marked {
+            row: transfers.iter().position(|k| Some(*k) == m.subject.transfer())?,
+            column: waits.iter().position(|wait| *wait == m.subject.wait())?,
+            name: format!(
+                "{}: the longest wait, and with it the fewest transfer layers, that keep the claim {}",
+                af1(m),
+                m.test.claim
+            ),
+        })
+    });
     Figure {
         title: format!(
             "{}: faithfulness of AF1(W, K) with {ablation}",
@@ -236,6 +269,7 @@ fn map(group: &Group, ablation: &str) -> Figure {
             y: "K: layers that transfer".to_owned(),
             rows: transfers.iter().map(ToString::to_string).collect(),
             cells: transfers.iter().map(row).collect(),
+            marked,
         }),
     }
 }

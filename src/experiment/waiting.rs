@@ -14,7 +14,7 @@ use crate::kit::words::about::{
 use crate::kit::words::columns::{ablation, estimate, joined, logits, shares, wait};
 use crate::kit::words::number::share;
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
-use crate::kit::{Block, Column, Curves, Drawing, Figure, Series, Table, column};
+use crate::kit::{Block, Column, Curves, Drawing, Fact, Figure, Series, Table, column};
 use crate::record::{Group, Kind, Measurement, Sweep};
 
 /// The verb, its line in the help, and how its records are shown.
@@ -101,14 +101,10 @@ impl View for Shown {
     fn conclusion(&self, sweep: &Sweep) -> Vec<String> {
         let sweep = &sweep.with_whole();
         each_group(sweep, |group| {
-            let cells = of_first_ablation(group);
             let m = group.first();
             let (by, layers, claim) = (&m.subject.ablation, m.subject.layers, m.test.claim);
-            // What is shown to be lost, so that a boundary at which a prompt or two happen to go does not end the wait.
-            let is_lost = |m: &Measurement| m.scores.faithfulness.high < claim;
-            let held = cells.iter().take_while(|m| !is_lost(m)).last();
-            let lost = cells.iter().find(|m| is_lost(m));
             let kept = |m: &Measurement| format!("{} of the right answers", faithfulness(m));
+            let Ends { held, lost } = ends(group);
             match (held, lost) {
                 _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 (Some(held), Some(lost)) => format!(
@@ -134,6 +130,43 @@ impl View for Shown {
                 (None, None) => "nothing was measured".to_owned(),
             }
         })
+    }
+
+    fn facts(&self, group: &Group) -> Vec<Fact> {
+        let m = group.first();
+        let Ends { held, lost } = ends(group);
+        let at = |m: &Measurement| format!("{} at layer {}", faithfulness(m), m.subject.wait());
+        let value = match (held, lost) {
+            _ if m.counts.base_correct == 0 => return Vec::new(),
+            (Some(held), _) => format!("layer {} of {}", held.subject.wait(), m.subject.layers),
+            (None, Some(lost)) => format!("not to layer {}", lost.subject.wait()),
+            (None, None) => return Vec::new(),
+        };
+        let kept: Vec<String> = held.into_iter().chain(lost).map(at).collect();
+        vec![Fact {
+            name: "waits to",
+            value,
+            because: format!("{} keeps {}", m.subject.ablation, kept.join(", and ")),
+        }]
+    }
+}
+
+/// Where the wait of the first ablation ends.
+struct Ends<'g> {
+    /// The last boundary before a loss is shown.
+    held: Option<&'g Measurement>,
+    /// The first boundary at which one is.
+    lost: Option<&'g Measurement>,
+}
+
+fn ends(group: &Group) -> Ends<'_> {
+    let cells = of_first_ablation(group);
+    let claim = group.first().test.claim;
+    // What is shown to be lost, so that a boundary at which a prompt or two happen to go does not end the wait.
+    let is_lost = |m: &&Measurement| m.scores.faithfulness.high < claim;
+    Ends {
+        held: cells.iter().copied().take_while(|m| !is_lost(m)).last(),
+        lost: cells.iter().copied().find(is_lost),
     }
 }
 
@@ -197,10 +230,13 @@ fn figure(group: &Group) -> Figure {
             ablations.join(", "),
             SEE_TABLE
         ),
-        drawing: Drawing::Curves(Curves::over_numbers(
-            "W: layers that wait",
-            "faithfulness",
-            series,
-        )),
+        drawing: Drawing::Curves(
+            Curves::over_numbers("W: layers that wait", "faithfulness", series)
+                .with_claim(group.first().test.claim)
+                .marking(ends(group).held.map(|m| {
+                    let wait = m.subject.wait();
+                    (wait, format!("waits to W = {wait}"))
+                })),
+        ),
     }
 }

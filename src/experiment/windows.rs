@@ -473,6 +473,7 @@ fn figure(group: &Group) -> Figure {
             x: "layers in which it sees others".to_owned(),
             y: "faithfulness".to_owned(),
             bars,
+            claim: Some(group.first().test.claim),
         },
     }
 }

@@ -26,6 +26,8 @@ pub enum Drawing {
         y: String,
         /// The bars, from left to right.
         bars: Vec<(String, Estimate)>,
+        /// The height that is claimed, where one is.
+        claim: Option<f64>,
     },
     /// Differences of shares, from -1 to 1, a row each.
     Differences {
@@ -38,8 +40,17 @@ pub enum Drawing {
     Map(Map),
 }
 
+/// Which cell of which record a mark shows, and what is said of it where it is pointed at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The number with its counts and its interval.
+    pub text: String,
+    /// What tells the cell from all others.
+    pub key: String,
+}
+
 /// A value with its interval, where that is known.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Estimate {
     /// The value.
     pub value: f64,
@@ -47,6 +58,8 @@ pub struct Estimate {
     pub low: Option<f64>,
     /// The upper end of its interval.
     pub high: Option<f64>,
+    /// Which cell it is of, where it is of one.
+    pub of: Option<Box<Origin>>,
 }
 
 /// Shares over places.
@@ -62,6 +75,10 @@ pub struct Curves {
     pub first: usize,
     /// The curves.
     pub series: Vec<Series>,
+    /// The share that is claimed, where one is.
+    pub claim: Option<f64>,
+    /// The number of the place that an answer names, and the answer.
+    pub marked: Option<(usize, String)>,
 }
 
 /// One of the curves.
@@ -86,8 +103,43 @@ pub struct Map {
     pub y: String,
     /// The rows' names, from below to above.
     pub rows: Vec<String>,
-    /// Row by row: the share and its text; `None` where there is none.
-    pub cells: Vec<Vec<Option<(f64, String)>>>,
+    /// Row by row; `None` where there is none.
+    pub cells: Vec<Vec<Option<Tile>>>,
+    /// The tile that an answer names, where there is one.
+    pub marked: Option<Marked>,
+}
+
+/// A share of a map.
+#[derive(Clone, Debug)]
+pub struct Tile {
+    /// The share.
+    pub share: f64,
+    /// Its text.
+    pub text: String,
+    /// Which cell it is of, where it is of one.
+    pub of: Option<Box<Origin>>,
+}
+
+/// The tile of a map that an answer names.
+#[derive(Clone, Debug)]
+pub struct Marked {
+    /// The number of its row, from below.
+    pub row: usize,
+    /// The number of its column, from the left.
+    pub column: usize,
+    /// The answer.
+    pub name: String,
+}
+
+impl Tile {
+    /// A share that is of no single cell.
+    pub fn of(share: f64, text: String) -> Self {
+        Self {
+            share,
+            text,
+            of: None,
+        }
+    }
 }
 
 impl From<Weight> for Estimate {
@@ -96,6 +148,7 @@ impl From<Weight> for Estimate {
             value: of.mean,
             low: of.low,
             high: of.high,
+            of: None,
         }
     }
 }
@@ -119,6 +172,8 @@ impl Curves {
             places: (first..=last).map(|at| at.to_string()).collect(),
             first,
             series,
+            claim: None,
+            marked: None,
         }
     }
 
@@ -130,6 +185,22 @@ impl Curves {
             places,
             first: 0,
             series,
+            claim: None,
+            marked: None,
         }
+    }
+
+    /// The same with the share that is claimed.
+    #[must_use]
+    pub fn with_claim(mut self, claim: f64) -> Self {
+        self.claim = Some(claim);
+        self
+    }
+
+    /// The same with the place that an answer names.
+    #[must_use]
+    pub fn marking(mut self, marked: Option<(usize, String)>) -> Self {
+        self.marked = marked;
+        self
     }
 }

@@ -5,8 +5,19 @@ mod figure;
 mod table;
 pub(crate) mod words;
 
-pub use figure::{Curves, Drawing, Estimate, Figure, Map, Series};
-pub use table::{Cell, Column, Importance, Table, Value, column};
+pub use figure::{Curves, Drawing, Estimate, Figure, Map, Marked, Origin, Series, Tile};
+pub use table::{Cell, Column, Importance, Number, Table, Value, column};
+
+/// A short answer about a template, as it stands on a card: `waits to`, `layer 16 of 24`, and with which numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// What is answered.
+    pub name: &'static str,
+    /// The answer.
+    pub value: String,
+    /// The numbers behind it.
+    pub because: String,
+}
 
 /// A piece of what is shown.
 #[derive(Clone, Debug)]

@@ -89,7 +89,7 @@ impl Cell {
     pub fn number(text: String, at: Address<'_>, field: &str, value: Option<Value>) -> Self {
         let number = Number {
             sweep: at.sweep.to_owned(),
-            template: format!("{} {}", at.style, at.operation),
+            template: at.template(),
             cell: at.cell.to_owned(),
             field: field.to_owned(),
             value,

@@ -9,7 +9,7 @@ use super::verdict::corrected;
 use super::whole::whole;
 use super::{
     Failure, HeadAttention, Kind, Line, Measurement, Outcome, OverDraws, Patched, PruningOrder,
-    Reading, Row, over_draws, pooled,
+    Reading, Row, Sheet, over_draws, pooled,
 };
 use crate::stats::{self, Inference, Proportion};
 
@@ -20,6 +20,8 @@ pub struct Findings<'l> {
     pub lines: &'l [Line],
     /// The sweeps, in the order in which they first appear.
     pub sweeps: Vec<Sweep>,
+    /// What was said to prompts whose right answer is lost, where a file of answers was read.
+    pub said: Sheet,
 }
 
 /// The records of one sweep.
@@ -136,6 +138,7 @@ impl<'l> Findings<'l> {
         Self {
             lines,
             sweeps: sweeps.into_iter().map(sweep).collect(),
+            said: Sheet::default(),
         }
     }
 

@@ -84,7 +84,7 @@ impl Measurement {
     }
 
     /// An answer as it is written: the word of a table, or the number.
-    pub(super) fn word(&self, answer: i64) -> String {
+    pub fn word(&self, answer: i64) -> String {
         let index = usize::try_from(answer).ok();
         let word = index.and_then(|index| self.words.get(index).cloned());
         word.unwrap_or_else(|| answer.to_string())

@@ -58,6 +58,11 @@ pub trait Renderer: Sync {
     /// Shows the records of sweeps, gates and self-checks; `look` is for those who show text to people.
     fn records(&self, findings: &Findings<'_>, look: Look) -> String;
 
+    /// Whether it shows what was said to single prompts.
+    fn shows_answers(&self) -> bool {
+        false
+    }
+
     /// Shows two runs beside each other; `None` where this form does not.
     fn comparison(&self, _: &Comparison<'_>, _: Look) -> Option<String> {
         None

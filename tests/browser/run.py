@@ -1,368 +1,33 @@
 """Opens a page of `af1 report --format html` in a browser and compares it with the records that it was made of.
 
-Usage: python3 tests/browser/run.py [--out FOLDER] [--tampered] PAGE.html RECORDS.jsonl...
+Usage: python3 tests/browser/run.py [--out FOLDER] [--tampered] [--axe AXE.js] [--af1 PROGRAM] PAGE.html RECORDS.jsonl...
 
-Checks that the browser reports no error and asks for nothing from elsewhere, that every number of the records is on the
-page (exactly, as an attribute, and rounded, as it is read), that no label of a picture is cut off or covers another, that
-every picture and table has a name, and that the page fits a narrow screen. Writes pictures of the page to FOLDER: light,
-dark, narrow, and as it is printed. Ends with 1 where something is wrong. With --tampered the page is also changed in several
-ways, each of which must be found.
+Checks that the browser reports no error, asks for nothing from elsewhere and runs nothing but the page's own script, that every
+number of the records is on the page (exactly, as an attribute, and rounded, as it is read), that no label of a picture is cut off
+or covers another, that every picture and table has a name, that the verdicts are on the first screen of a wide window and of a
+narrow one, that nothing scrolls sideways there but boxes of their own, that filters, sorting, values and the prompts behind marks
+work with the keyboard, and that without a script everything is there. With --axe the rules of axe-core (npm package axe-core) are
+asked, too; with --af1 the program also makes a page of 100,000 prompts, which must be small and open quickly, and a comparison.
+Writes pictures of the page to FOLDER: light, dark, narrow, and as it is printed. Ends with 1 where something is wrong. With
+--tampered the page is also changed in several ways, each of which must be found.
 
 Needs Chromium (as `chromium`, or where AF1_CHROMIUM says) and nothing else: the browser is talked to over a pipe.
 """
 
 import argparse
 import base64
+import hashlib
 import json
-import os
 import re
-import select
-import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-PATIENCE = 120  # seconds that the browser has for one answer
-
-
-class Browser:
-    """Chromium over the DevTools protocol on a pipe: messages of JSON, a zero byte after each."""
-
-    def __init__(self, profile):
-        program = os.environ.get("AF1_CHROMIUM") or shutil.which("chromium")
-        if not program:
-            sys.exit("no Chromium: install the package chromium, or say where it is in AF1_CHROMIUM")
-        to_read, self.write_end = os.pipe()
-        self.read_end, to_write = os.pipe()
-        # The browser reads file descriptor 3 and writes 4; the shell puts our ends there, whatever their numbers are.
-        flags = [
-            "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--remote-debugging-pipe",
-            "--disable-background-networking", f"--user-data-dir={profile}", "about:blank",
-        ]
-        command = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
-        self.process = subprocess.Popen(
-            ["bash", "-c", command, program, *flags],
-            pass_fds=(to_read, to_write), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )
-        os.close(to_read)
-        os.close(to_write)
-        self.buffer, self.number, self.events, self.session = b"", 0, [], None
-
-    def message(self):
-        end = time.monotonic() + PATIENCE
-        while b"\0" not in self.buffer:
-            ready, _, _ = select.select([self.read_end], [], [], max(0, end - time.monotonic()))
-            chunk = os.read(self.read_end, 1 << 20) if ready else b""
-            if not chunk:
-                sys.exit("the browser does not answer")
-            self.buffer += chunk
-        text, self.buffer = self.buffer.split(b"\0", 1)
-        return json.loads(text)
-
-    def call(self, method, **params):
-        self.number += 1
-        request = {"id": self.number, "method": method, "params": params}
-        if self.session:
-            request["sessionId"] = self.session
-        data = json.dumps(request).encode() + b"\0"
-        while data:
-            data = data[os.write(self.write_end, data):]
-        while True:
-            answer = self.message()
-            if answer.get("id") == self.number:
-                if "error" in answer:
-                    sys.exit(f"{method}: {answer['error']['message']}")
-                return answer["result"]
-            self.events.append(answer)
-
-    def open(self, url):
-        """Opens a page in a tab of its own; returns what happened until it was loaded."""
-        self.session = None
-        target = self.call("Target.createTarget", url="about:blank")["targetId"]
-        self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "Log", "Network"):
-            self.call(f"{domain}.enable")
-        self.events = []
-        self.call("Page.navigate", url=url)
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
-            self.events.append(self.message())
-        time.sleep(0.3)  # what is asked for late
-        self.evaluate("0")
-        return [event for event in self.events if event.get("sessionId") == self.session]
-
-    def evaluate(self, expression):
-        answer = self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        if "exceptionDetails" in answer:
-            sys.exit(f"in the page: {answer['exceptionDetails']}")
-        return answer["result"].get("value")
-
-    def size(self, width, height):
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
-
-    def scheme(self, scheme):
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-
-    def picture(self, path, clip=None):
-        shown = {"clip": {**clip, "scale": 1}} if clip else {}
-        data = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, **shown)["data"]
-        path.write_bytes(base64.b64decode(data))
-
-    def close(self):
-        self.session = None
-        try:
-            self.call("Browser.close")
-        finally:
-            self.process.wait(timeout=PATIENCE)
-
-
-# --- what the records say, as the page should show it
-
-
-def share(value, trials):
-    text = f"{value:.{2 if trials < 200 else 3}f}"
-    return text.removeprefix("0")
-
-
-def proportion(successes, trials, value, low, high):
-    if trials == 0:
-        return "none to keep"
-    return f"{successes}/{trials} {share(value, trials)} [{share(low, trials)}, {share(high, trials)}]"
-
-
-def signed(value):
-    text = f"{value:+.2f}"
-    return "0.00" if text in ("+0.00", "-0.00") else text
-
-
-def p_value(p):
-    return "<.001" if p < 0.001 else f"{p:.3f}"
-
-
-def interval(text, value, low, high):
-    return text(value) if low is None or high is None else f"{text(value)} [{text(low)}, {text(high)}]"
-
-
-def holm(ps):
-    """Adjusted p values, in the order in which they came."""
-    adjusted, largest = [0.0] * len(ps), 0.0
-    for rank, i in enumerate(sorted(range(len(ps)), key=lambda i: ps[i])):
-        largest = max(largest, min(1.0, (len(ps) - rank) * ps[i]))
-        adjusted[i] = largest
-    return adjusted
-
-
-def number(text):
-    """A number that was kept as its text."""
-    return None if text is None else float(text)
-
-
-def same_number(a, b):
-    """Whether two texts say the same double: programs write exponents differently."""
-    try:
-        return float(a) == float(b)
-    except ValueError:
-        return False
-
-
-def cell(row):
-    """What tells a cell from all others."""
-    return row["sweep"], f"{row['style']} {row['operation']}", row["cell"]
-
-
-def expected(rows):
-    """By sweep, template, cell and field: the text of the value, and how it is read. Numbers of `rows` are texts."""
-    values = {}
-
-    def put(row, field, value, shown):
-        values[(*cell(row), field)] = ("null" if value is None else value, shown)
-
-    for row in rows:
-        if "error" in row or row["experiment"] in ("selfcheck", "gate"):
-            continue
-        if row["experiment"] == "attention":
-            for name, weight in row["weights"].items():
-                shown = interval(lambda x: f"{x:.2f}", *(number(weight[end]) for end in ("mean", "low", "high")))
-                put(row, f"weights.{name}", weight["mean"], shown)
-            continue
-        count = lambda field: int(row[field])
-        get = lambda field: number(row[field])
-        ends = lambda field: (get(field), get(f"{field}_low"), get(f"{field}_high"))
-        kept, base = count("correct_given_base"), count("base_correct")
-        put(row, "faithfulness", row["faithfulness"], proportion(kept, base, *ends("faithfulness")))
-        put(row, "accuracy", row["accuracy"], proportion(count("correct"), count("prompts"), *ends("accuracy")))
-        experiment = row["experiment"]
-        if experiment in ("waiting", "necessity", "heads", "alternatives", "contexts"):
-            one = lambda x: f"{x:.1f}"
-            shown = "" if row["logit_difference"] is None else interval(one, *ends("logit_difference"))
-            put(row, "logit_difference", row["logit_difference"], shown)
-            shown = "" if row["kl_divergence"] is None else f"{get('kl_divergence'):.2f}"
-            put(row, "kl_divergence", row["kl_divergence"], shown)
-            put(row, "median_rank", row["median_rank"], row["median_rank"] or "")
-        if experiment in ("transfer", "af1", "discover"):
-            value = get("normalised_faithfulness")
-            shown = "" if value is None else f"{value:.2f}"
-            put(row, "normalised_faithfulness", row["normalised_faithfulness"], shown)
-            p = get("p_above_empty")
-            put(row, "p_above_empty", row["p_above_empty"], "" if p is None else p_value(p))
-        if experiment in ("transfer", "af1", "alternatives", "discover"):
-            outcome = (row["verdict"] or {}).get("outcome")
-            put(row, "verdict", outcome, "FAIL" if outcome == "fail" else outcome or "")
-        if experiment == "alternatives" and row["paired"]:
-            paired = row["paired"]
-            field = "accuracy_difference"
-            shown = interval(signed, *(number(paired[f"{field}{end}"]) for end in ("", "_low", "_high")))
-            put(row, f"paired.{field}", paired[field], shown)
-            put(row, "paired.p", paired["p"], p_value(float(paired["p"])))
-    groups = {}
-    for row in rows:
-        if row["experiment"] == "alternatives" and row.get("paired"):
-            groups.setdefault((row["sweep"], row["style"], row["operation"]), []).append(row)
-    for group in groups.values():
-        group.sort(key=lambda row: [int(number) for number in row["order"]])
-        for row, p in zip(group, holm([float(row["paired"]["p"]) for row in group])):
-            # Computed here and there: equal but for the last digits.
-            values[(*cell(row), "p_holm")] = (p, p_value(p))
-    return values
-
-
-# --- what the page says
-
-CELLS = """
-[...document.querySelectorAll('[data-field]')].map(td => ({
-  sweep: td.dataset.sweep, template: td.dataset.template, cell: td.dataset.cell, field: td.dataset.field, value: td.dataset.value,
-  text: td.innerText.trim(),
-}))
-"""
-
-# Labels that lie outside their picture, or on each other.
-LABELS = """
-(() => {
-  const wrong = [];
-  for (const svg of document.querySelectorAll('svg')) {
-    const frame = svg.getBoundingClientRect(), name = svg.getAttribute('aria-label');
-    const texts = [...svg.querySelectorAll('text')].map(t => [t.textContent.trim(), t.getBoundingClientRect()]);
-    for (const [text, box] of texts) {
-      if (box.left < frame.left - 1 || box.right > frame.right + 1 || box.top < frame.top - 1 || box.bottom > frame.bottom + 1)
-        wrong.push(`${name}: ${JSON.stringify(text)} is cut off`);
-    }
-    texts.forEach(([a, p], i) => texts.slice(i + 1).forEach(([b, q]) => {
-      const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
-      const high = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
-      if (wide > 1 && high > 4) wrong.push(`${name}: ${JSON.stringify(a)} and ${JSON.stringify(b)} cover each other`);
-    }));
-  }
-  return wrong;
-})()
-"""
-
-STRUCTURE = """
-(() => {
-  const wrong = [], all = selector => [...document.querySelectorAll(selector)];
-  if (!document.documentElement.lang) wrong.push('the page has no language');
-  if (!document.querySelector('meta[name=viewport]')) wrong.push('the page has no viewport');
-  if (all('h1').length !== 1) wrong.push('the page has not one h1');
-  let before = 1;
-  for (const h of all('h1, h2, h3, h4, h5, h6')) {
-    const level = Number(h.tagName[1]);
-    if (level > before + 1) wrong.push(`heading ${h.innerText} skips a level`);
-    before = level;
-  }
-  for (const table of all('table')) {
-    if (!table.caption || !table.caption.innerText.trim()) wrong.push('a table has no caption');
-    for (const th of table.querySelectorAll('th')) if (!th.scope) wrong.push(`${th.innerText} has no scope`);
-  }
-  for (const figure of all('figure')) {
-    if (!figure.querySelector('figcaption')) wrong.push('a figure has no caption');
-    if (!figure.querySelector('svg')) wrong.push('a figure has no picture');
-  }
-  const ids = all('[id]').map(e => e.id);
-  if (new Set(ids).size !== ids.length) wrong.push('two elements have one id');
-  for (const a of all('a[href^="#"]'))
-    if (!document.getElementById(decodeURIComponent(a.getAttribute('href').slice(1)))) wrong.push(`${a.innerText} leads nowhere`);
-  if (all('script').length) wrong.push('the page has a script');
-  return wrong;
-})()
-"""
-
-# The contrast of a colour with the page, by element.
-CONTRAST = """
-(() => {
-  const luminance = css => {
-    const c = css.match(/[\\d.]+/g).slice(0, 3).map(x => x / 255).map(x => x <= .04045 ? x / 12.92 : ((x + .055) / 1.055) ** 2.4);
-    return .2126 * c[0] + .7152 * c[1] + .0722 * c[2];
-  };
-  const page = luminance(getComputedStyle(document.body).backgroundColor);
-  const contrast = css => (Math.max(page, luminance(css)) + .05) / (Math.min(page, luminance(css)) + .05);
-  const wrong = new Set();
-  for (const e of document.querySelectorAll('p, td, th, caption, figcaption, h1, h2, h3, a, .verdict'))
-    if (contrast(getComputedStyle(e).color) < 4.5) wrong.add(`${e.tagName} ${e.className} in ${getComputedStyle(e).color}`);
-  for (const e of document.querySelectorAll('svg text[fill="currentColor"]'))
-    if (contrast(getComputedStyle(e).fill) < 4.5) wrong.add(`text of a picture in ${getComputedStyle(e).fill}`);
-  return [page, [...wrong]];
-})()
-"""
-
-
-def check(browser, page, values):
-    """Opens the page; what is wrong with it."""
-    wrong = []
-    url = page.resolve().as_uri()
-    for event in browser.open(url):
-        method, params = event.get("method"), event.get("params", {})
-        if method == "Network.requestWillBeSent":
-            asked = params["request"]["url"]
-            if asked != url and not asked.startswith("data:"):
-                wrong.append(f"it asks for {asked}")
-        elif method in ("Runtime.exceptionThrown", "Runtime.consoleAPICalled"):
-            wrong.append(f"console: {json.dumps(params)[:300]}")
-        elif method == "Log.entryAdded":
-            wrong.append(f"console: {params['entry']['text']}")
-    browser.size(1280, 900)
-    shown = {}
-    for td in browser.evaluate(CELLS):
-        shown.setdefault((td["sweep"], td["template"], td["cell"], td["field"]), []).append((td["value"], td["text"]))
-    for key, (value, text) in values.items():
-        if key not in shown:
-            wrong.append(f"{key} is not on the page")
-        for found, read in shown.get(key, []):
-            if isinstance(value, float):
-                same = abs(float(found) - value) <= 1e-12 * max(1.0, abs(value))
-            else:
-                same = found == value or same_number(found, value)
-            if not same:
-                wrong.append(f"{key} is {value}, on the page {found}")
-            if read != text:
-                wrong.append(f"{key} reads {text!r}, on the page {read!r}")
-    wrong += [f"{key} is on the page and in no record" for key in shown if key not in values and key[-1] != "empty_correct"]
-    wrong += browser.evaluate(STRUCTURE)
-    wrong += browser.evaluate(LABELS)
-    browser.call("Accessibility.enable")
-    nodes = browser.call("Accessibility.getFullAXTree")["nodes"]
-    role = lambda node: node.get("role", {}).get("value")
-    named = lambda node: bool(node.get("name", {}).get("value", "").strip())
-    pictures = [node for node in nodes if role(node) in ("image", "img") and not node.get("ignored")]
-    count = browser.evaluate("document.querySelectorAll('svg').length")
-    if len(pictures) != count:
-        wrong.append(f"of {count} pictures a screen reader finds {len(pictures)}")
-    for kind in ("image", "img", "region", "table", "navigation"):
-        unnamed = [node for node in nodes if role(node) == kind and not node.get("ignored") and not named(node)]
-        wrong += [f"no name: {kind}"] * len(unnamed)
-    browser.call("Accessibility.disable")
-    for scheme in ("light", "dark"):
-        browser.scheme(scheme)
-        luminance, faint = browser.evaluate(CONTRAST)
-        if (luminance < 0.2) != (scheme == "dark"):
-            wrong.append(f"the {scheme} page has luminance {luminance}")
-        wrong += [f"hard to read on the {scheme} page: {what}" for what in faint]
-    browser.scheme("light")
-    browser.size(400, 800)
-    wide = browser.evaluate("document.documentElement.scrollWidth")
-    if wide > 400:
-        wrong.append(f"on a screen of 400 pixels the page is {wide} wide")
-    browser.size(1280, 900)
-    return wrong, len(shown), count
+from acts import interactions
+from browser import Browser
+from looks import check
+from records import expected
+from runs import compared, large
 
 
 def pictures(browser, folder):
@@ -387,6 +52,9 @@ def pictures(browser, folder):
     (folder / "print.pdf").write_bytes(base64.b64decode(data))
 
 
+UNNAMED = "a figure without a name"
+
+
 def tampered(text):
     """The page with mistakes: what each is, and the page."""
 
@@ -402,9 +70,15 @@ def tampered(text):
     yield "a cell is missing", instead(r'<td[^>]*data-field="accuracy".*?</td>', "<td></td>")
     yield "a picture from elsewhere", instead("</main>", '<img alt="x" src="https://example.org/x.png"></main>')
     yield "a script", instead("</main>", '<script>console.error("x")</script></main>')
-    yield "a figure without a name", instead(r'<svg role="img" aria-label="[^"]*"([^>]*)><title>.*?</title>', r'<svg role="img" aria-label=""\1>')
+    yield "a style", instead("<main>", '<main style="color: red">')
+    yield "a laxer policy", instead("script-src '", "script-src 'unsafe-inline' '")
+    yield "another script", instead("'use strict';", "'use strict'; 1;")
+    yield UNNAMED, instead(r'<svg role="img" aria-label="[^"]*"([^>]*)><title>.*?</title>', r'<svg role="img" aria-label=""\1>')
     yield "a cut label", instead(r'<text x="\d+"([^>]*text-anchor="end")', r'<text x="-40"\1')
-    yield "pale text", instead("--ink: #1a1a1a", "--ink: #ddd")
+    style = re.search("<style>(.*?)</style>", text, flags=re.DOTALL).group(1)
+    pale = style.replace("--ink: #1a1a1a", "--ink: #ddd", 1)
+    due = [base64.b64encode(hashlib.sha256(of.encode()).digest()).decode() for of in (style, pale)]
+    yield "pale text", text.replace(style, pale).replace(*due)
 
 
 def main():
@@ -413,13 +87,20 @@ def main():
     arguments.add_argument("records", type=Path, nargs="+")
     arguments.add_argument("--out", type=Path, help="folder for pictures of the page")
     arguments.add_argument("--tampered", action="store_true", help="also check that mistakes would be found")
+    arguments.add_argument("--axe", type=Path, help="axe.min.js of the npm package axe-core, whose rules are asked")
+    arguments.add_argument("--af1", help="the program, for a page of many prompts and for one of two runs")
     given = arguments.parse_args()
     lines = [line for path in given.records for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     # Numbers stay the texts that they are.
-    values = expected([json.loads(line, parse_int=str, parse_float=str) for line in lines])
+    rows = [json.loads(line, parse_int=str, parse_float=str) for line in lines]
+    values = expected(rows)
+    axe = given.axe.read_text(encoding="utf-8") if given.axe else None
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         browser = Browser(Path(folder) / "profile")
         wrong, numbers, count = check(browser, given.page, values)
+        wrong += interactions(browser, given.page, rows, axe)
+        if given.af1:
+            wrong += large(browser, given.af1, given.records, Path(folder)) + compared(browser, given.af1, given.records, Path(folder), axe)
         for what in wrong[:40]:
             print(f"WRONG: {what}")
         print(f"{numbers} numbers, {len(values)} in the records, {count} pictures: {len(wrong)} wrong")
@@ -430,7 +111,8 @@ def main():
             for i, (what, text) in enumerate(tampered(given.page.read_text(encoding="utf-8"))):
                 page = Path(folder) / f"tampered-{i}.html"
                 page.write_text(text, encoding="utf-8")
-                found, _, _ = check(browser, page, values)
+                # What a screen reader finds takes longest.
+                found, _, _ = check(browser, page, values, hears=what == UNNAMED)
                 new = [finding for finding in found if finding not in wrong]
                 print(f"{what}: " + (f"found ({new[0]})" if new else "NOT FOUND"))
                 missed += [] if new else [what]

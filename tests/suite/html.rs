@@ -1,4 +1,4 @@
-//! The page: it says what the records say, asks for nothing, and runs nothing.
+//! The page: it says what the records say, asks for nothing, and runs nothing but its own script.
 
 use af1::intervene::Plan;
 use af1::stats::Proportion;
@@ -152,9 +152,70 @@ fn every_number_of_the_records_is_on_the_page() {
     );
     assert_eq!(page.matches("<figcaption>").count(), pictures);
     assert_eq!(page, html(&lines(&text)), "equal records make equal bytes");
-    for elsewhere in ["http://", "https://", "<script", "@import", "url(", "src="] {
+    for elsewhere in ["http://", "https://", "@import", "url(", "src="] {
         assert!(!page.contains(elsewhere), "{elsewhere} is on the page");
     }
+    runs_only_its_own(&page);
+}
+
+/// The page has one script, its own, and the data for it; a browser is told to run and to style by nothing else.
+fn runs_only_its_own(page: &str) {
+    let (style, script) = (
+        include_str!("../../src/report/html/page.css"),
+        include_str!("../../src/report/html/page.js"),
+    );
+    assert!(page.contains(&format!("<style>{style}</style>")));
+    assert!(page.contains(&format!("<script>{script}</script>")));
+    assert_eq!(page.matches("<script").count(), 2);
+    assert_eq!(
+        page.matches("<script type=\"application/json\" id=\"prompts\">")
+            .count(),
+        1
+    );
+    assert_eq!(page.matches("</script").count(), 2);
+    let policy = page
+        .split("http-equiv=\"Content-Security-Policy\" content=\"")
+        .nth(1)
+        .unwrap();
+    let policy = policy.split('"').next().unwrap();
+    assert!(
+        policy.starts_with("default-src 'none'; script-src 'sha256-"),
+        "{policy}"
+    );
+    assert!(
+        !policy.contains("unsafe") && !page.contains(" style=\""),
+        "{policy}"
+    );
+    assert!(script.lines().count() < 300);
+}
+
+/// A card says in a word what every experiment finds of a template, and that is what was planted.
+#[test]
+fn cards_say_what_was_planted() {
+    let verbs = [
+        "run",
+        "waiting",
+        "transfer --ablation cama",
+        "necessity",
+        "heads",
+    ];
+    let text = |verb: &&str| stdout(planted(verb).run().words("--format json"));
+    let page = html(&lines(&verbs.iter().map(text).collect::<String>()));
+    let card = page.split("<article ").nth(1).unwrap();
+    let card = card.split("</article>").next().unwrap();
+    for due in [
+        "<span class=\"verdict pass\"><span aria-hidden=\"true\">✓</span> pass</span>",
+        "<strong>AF1(3, 2)</strong>",
+        "<dt>waits to</dt><dd>layer 3 of 8<",
+        "<dt>longest wait</dt><dd>AF1(3, 2)<",
+        "<dt>layers needed</dt><dd>3, 4<",
+        "<dt>heads needed</dt><dd>5 of 8<",
+        "<dt>mean instead</dt><dd>0/100 .00 [.00, .04]<",
+        "<dt>zero instead</dt><dd>0/100 .00 [.00, .04]<",
+    ] {
+        assert!(card.contains(due), "{due} is not on the card: {card}");
+    }
+    assert_eq!(page.matches("<article ").count(), 1);
 }
 
 /// A name that would be markup if it were not text.
@@ -258,9 +319,10 @@ fn names_are_text() {
     let page = html(&all);
     assert!(page.contains("&lt;script&gt;"));
     assert!(
-        !page.contains("<script") && !page.contains("<b a="),
+        !page.contains("<script>alert") && !page.contains("<b a="),
         "a name became markup"
     );
+    runs_only_its_own(&page);
     assert_eq!(
         page.matches("</svg>").count(),
         page.matches("<svg ").count()

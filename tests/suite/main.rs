@@ -12,6 +12,7 @@ mod claims;
 mod compiled;
 mod devices;
 mod digits;
+mod drilled;
 mod experiments;
 mod export;
 mod expressions;

@@ -9,7 +9,7 @@ use rstest::rstest;
 use super::fixtures::path;
 use super::program::{Words, af1, planted, stdout};
 
-/// The records of schema 2, and what `af1 report` made of them when that was the schema.
+/// The records of schema 2, and what `af1 report` made of them when that was the schema: the same rows, in the words of today.
 fn of_schema_2() -> Vec<std::path::PathBuf> {
     let folder = std::fs::read_dir(path("records/schema-2")).unwrap();
     let files = folder.map(|file| file.unwrap().path());

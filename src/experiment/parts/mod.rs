@@ -3,6 +3,7 @@
 mod choosing;
 mod drawn;
 mod entry;
+mod fewest;
 pub mod options;
 mod plans;
 mod pruning;
@@ -18,6 +19,7 @@ pub use choosing::{
 };
 pub use drawn::Drawn;
 pub use entry::{Around, Ask, Entry, Given};
+pub use fewest::{fewest, names, pruned};
 pub use plans::{Plans, knockout_windows, knockouts_upward, subgraphs, waiting};
 pub use pruning::{Order, Pruning, fairness};
 pub use random::{in_a_row, random_heads, random_layers};

@@ -46,6 +46,7 @@ impl Number {
                 value,
                 low: Some(stands.first.low),
                 high: Some(stands.first.high),
+                of: None,
             },
             Self::Probability => stands.probability.into(),
             Self::Rank => stands.rank.into(),

@@ -1,8 +1,8 @@
 //! How the records of an experiment are shown.
 
-use crate::kit::Block;
 use crate::kit::words::about::distinct;
-use crate::record::{Kind, Sweep};
+use crate::kit::{Block, Fact};
+use crate::record::{Group, Kind, Sweep};
 
 /// What is shown of the sweeps of an experiment.
 pub trait View: Sync {
@@ -30,6 +30,11 @@ pub trait View: Sync {
 
     /// What follows, a sentence with its numbers for every template, or for all of them.
     fn conclusion(&self, sweep: &Sweep) -> Vec<String>;
+
+    /// What it answers about a template in a word or two, for the template's card; nothing where there is nothing to keep.
+    fn facts(&self, _: &Group) -> Vec<Fact> {
+        Vec::new()
+    }
 }
 
 /// The kinds of the records of a sweep, by name, each once.

@@ -6,7 +6,7 @@ use super::about::{
 };
 use super::number::{interval, p_value, share};
 use crate::intervene::Technique;
-use crate::kit::{Cell, Column, Estimate, Value, column};
+use crate::kit::{Cell, Column, Estimate, Origin, Tile, Value, column};
 use crate::record::{Corrected, Measurement, Tested};
 use crate::stats::Mean;
 
@@ -113,13 +113,14 @@ pub fn base<'a>() -> Columns<'a> {
 
 /// Faithfulness.
 pub fn faithful<'a>() -> Column<'a, Tested> {
-    column("faithfulness", |Tested { m, .. }: &Tested| {
-        let value = m.scores.faithfulness.value.map(Value::Real);
-        field(m, "faithfulness", faithfulness(m), value).within(
-            Some(m.scores.faithfulness.low),
-            Some(m.scores.faithfulness.high),
-        )
-    })
+    column("faithfulness", |Tested { m, .. }: &Tested| kept(m))
+}
+
+/// The faithfulness with its counts and its interval.
+pub fn kept(m: &Measurement) -> Cell {
+    let kept = m.scores.faithfulness;
+    let value = kept.value.map(Value::Real);
+    field(m, "faithfulness", faithfulness(m), value).within(Some(kept.low), Some(kept.high))
 }
 
 /// Accuracy.
@@ -270,12 +271,31 @@ pub fn estimate(m: &Measurement) -> Option<Estimate> {
         value: m.scores.faithfulness.value?,
         low: Some(m.scores.faithfulness.low),
         high: Some(m.scores.faithfulness.high),
+        of: Some(Box::new(origin(m))),
     })
 }
 
+/// Which cell the faithfulness in a picture is of.
+fn origin(m: &Measurement) -> Origin {
+    Origin {
+        text: faithfulness(m),
+        key: key(m),
+    }
+}
+
+/// What tells a cell from all others, for pictures and what stands behind their marks.
+pub fn key(m: &Measurement) -> String {
+    let at = m.address();
+    format!("{} {}: {}", at.sweep, at.template(), at.cell)
+}
+
 /// A cell of a map; `None` where nothing is to be kept.
-pub fn shown(m: &Measurement) -> Option<(f64, String)> {
+pub fn shown(m: &Measurement) -> Option<Tile> {
     let value = m.scores.faithfulness.value?;
-    // Two decimals for any number of prompts: it is the table that is exact.
-    Some((value, share(value, 0)))
+    Some(Tile {
+        share: value,
+        // Two decimals for any number of prompts: it is the table that is exact.
+        text: share(value, 0),
+        of: Some(Box::new(origin(m))),
+    })
 }

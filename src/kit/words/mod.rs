@@ -43,6 +43,18 @@ pub fn claimed_whole<'s>(sweep: &'s Sweep, claims: &[&Measurement]) -> Vec<&'s M
     whole.filter(same).collect()
 }
 
+/// The same subgraph on the same prompts with another ablation, among `all`.
+pub fn beside<'m>(
+    m: &Measurement,
+    all: impl IntoIterator<Item = &'m Measurement>,
+) -> impl Iterator<Item = &'m Measurement> {
+    all.into_iter().filter(move |other| {
+        other.subject.plan == m.subject.plan
+            && other.address().template() == m.address().template()
+            && other.subject.ablation != m.subject.ablation
+    })
+}
+
 /// A sentence for every template.
 pub fn each_group(sweep: &Sweep, sentence: impl Fn(&Group) -> String) -> Vec<String> {
     let named = |group: &Group| format!("{}: {}", about::template(group.first()), sentence(group));

@@ -1,6 +1,9 @@
 //! What is shown of records, as neutral tables and figures. The view of an experiment is in the experiment's file, and is found here by
 //! the kind of the records; what a gate, the self-check, a comparison, `af1 diff` and a whole page say has its view here.
 
+pub mod answers;
+pub mod broken;
+pub mod changes;
 pub mod claims;
 pub mod comparison;
 pub mod diff;

@@ -2,7 +2,7 @@
 
 use plotters::prelude::*;
 
-use super::{Axis, Frame, Ink, interval, line, mark};
+use super::{Axis, Frame, Ink, Mark, interval, line, mark};
 use crate::kit::{Estimate, Figure};
 
 /// Differences of shares, from -1 to 1, a row each; the first is on top. A line stands where there is none.
@@ -28,15 +28,16 @@ pub fn forest(figure: &Figure, x: &str, rows: &[(String, Estimate)]) -> String {
         y: Axis::names(&upward, "", usize::MAX),
         grid: (true, false),
     };
-    frame.draw(figure, |canvas, place| {
+    frame.draw(figure, |canvas, place, marks| {
         let (top, bottom) = (rows.len() as f64 - 0.5, -0.5);
         let style = Ink::Text.code().stroke_width(1);
         line(canvas, place(0.0, bottom), place(0.0, top), style);
-        for (i, (_, row)) in rows.iter().rev().enumerate() {
+        for (i, (name, row)) in rows.iter().rev().enumerate() {
             let y = i as f64;
             let (low, high) = row.ends();
             interval(canvas, 0, place(low, y), place(high, y));
             mark(canvas, 0, place(row.value, y));
+            marks.push(Mark::difference(place(row.value, y), name, row));
         }
     })
 }

@@ -3,13 +3,15 @@
 use plotters::prelude::*;
 use plotters::style::text_anchor::HPos;
 
-use super::{Axis, FONT, Frame, IN_MEMORY, Ink, font, width, write};
-use crate::kit::{Figure, Map};
+use super::{
+    Axis, Canvas, FONT, Frame, IN_MEMORY, Ink, Mark, Place, font, line, of_axis, width, write,
+};
+use crate::kit::{Figure, Map, Marked};
 
 /// A map of shares, with its scale beside it.
 pub fn heat(figure: &Figure, map: &Map) -> String {
     let texts = map.cells.iter().flatten().flatten();
-    let longest = texts.map(|(_, text)| width(text)).max().unwrap_or(0);
+    let longest = texts.map(|tile| width(&tile.text)).max().unwrap_or(0);
     // Large maps are small-celled, without numbers.
     let room = 1100 / map.columns.len().max(1);
     let numbers = room >= longest + 4 && map.rows.len() <= 60;
@@ -31,25 +33,29 @@ pub fn heat(figure: &Figure, map: &Map) -> String {
         y: Axis::names(&map.rows, &map.y, usize::MAX),
         grid: (false, false),
     };
-    frame.draw(figure, |canvas, place| {
+    frame.draw(figure, |canvas, place, marks| {
         let fill = |from: (i32, i32), to: (i32, i32), share: f64| {
             let cell = Rectangle::new([from, to], color(share).filled());
             canvas.draw(&cell).expect(IN_MEMORY);
         };
         for (row, cells) in map.cells.iter().enumerate() {
             for (column, cell) in cells.iter().enumerate() {
-                let Some((share, text)) = cell else {
+                let Some(tile) = cell else {
                     continue;
                 };
                 let (x, y) = (column as f64, row as f64);
                 let (from, to) = (place(x - 0.5, y + 0.5), place(x + 0.5, y - 0.5));
-                fill(from, to, *share);
+                fill(from, to, tile.share);
                 if numbers {
                     let middle = ((from.0 + to.0) / 2, (from.1 + to.1) / 2);
-                    let style = font(FONT - 1, readable(color(*share)), HPos::Center);
-                    write(canvas, text, middle, style);
+                    let style = font(FONT - 1, readable(color(tile.share)), HPos::Center);
+                    write(canvas, &tile.text, middle, style);
                 }
+                marks.push(Mark::tile(from, to, &name_of(map, row, column), tile));
             }
+        }
+        if let Some(marked) = &map.marked {
+            outline(canvas, marked, place);
         }
         let (right, top) = place(map.columns.len() as f64 - 0.5, map.rows.len() as f64 - 0.5);
         let bottom = place(0.0, -0.5).1;
@@ -68,6 +74,31 @@ pub fn heat(figure: &Figure, map: &Map) -> String {
             write(canvas, &share.to_string(), (left + 20, y), style);
         }
     })
+}
+
+/// What a tile is about.
+fn name_of(map: &Map, row: usize, column: usize) -> String {
+    let name = |names: &[String], i: usize| names.get(i).cloned().unwrap_or_default();
+    format!(
+        "{}, {}",
+        of_axis(&map.x, &name(&map.columns, column)),
+        of_axis(&map.y, &name(&map.rows, row))
+    )
+}
+
+/// A frame around the tile that an answer names, seen on dark tiles and on bright ones.
+fn outline(canvas: &Canvas, marked: &Marked, place: Place<'_>) {
+    let (x, y) = (marked.column as f64, marked.row as f64);
+    let (from, to) = (place(x - 0.5, y + 0.5), place(x + 0.5, y - 0.5));
+    for (inside, color, stroke) in [(1, BLACK, 4), (1, WHITE, 2)] {
+        let (left, top) = (from.0 + inside, from.1 + inside);
+        let (right, bottom) = (to.0 - inside, to.1 - inside);
+        let corners = [(left, top), (right, top), (right, bottom), (left, bottom)];
+        for (i, &corner) in corners.iter().enumerate() {
+            let style = color.stroke_width(stroke);
+            line(canvas, corner, corners[(i + 1) % 4], style);
+        }
+    }
 }
 
 /// Viridis: equal steps look equal, in grey and with any colour blindness, too.

@@ -7,6 +7,7 @@ mod bar;
 mod curve;
 mod forest;
 mod heat;
+mod values;
 
 use std::ops::Range;
 
@@ -17,11 +18,16 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use crate::kit::{Drawing, Figure};
 
-/// A figure as SVG.
+use values::Mark;
+
+/// A figure as SVG, and over it what its marks say where they are pointed at.
 pub fn draw(figure: &Figure) -> String {
     match &figure.drawing {
         Drawing::Curves(drawn) => curve::curves(figure, drawn),
-        Drawing::Bars { x, y, bars } => bar::bars(figure, x, y, bars),
+        Drawing::Bars { x, y, bars, claim } => {
+            let claim = *claim;
+            bar::bars(figure, bar::Axes { x, y, claim }, bars)
+        }
         Drawing::Differences { x, rows } => forest::forest(figure, x, rows),
         Drawing::Map(map) => heat::heat(figure, map),
     }
@@ -101,6 +107,10 @@ enum Ink {
     Mark(usize),
     /// The line of a series, with its dashes.
     Line(usize),
+    /// The share that is claimed.
+    Claim,
+    /// The place that an answer names.
+    Answer,
 }
 
 /// So many series have a colour of their own; then they begin anew, with another mark and other dashes.
@@ -115,7 +125,8 @@ const DASHES: [&str; COLOURS] = ["none", "7 3", "2 2", "9 3 2 3", "4 4", "1 3", 
 impl Ink {
     fn all() -> impl Iterator<Item = Self> {
         let series = (0..SERIES).flat_map(|i| [Self::Mark(i), Self::Line(i)]);
-        [Self::Text, Self::Grid].into_iter().chain(series)
+        let others = [Self::Text, Self::Grid, Self::Claim, Self::Answer];
+        others.into_iter().chain(series)
     }
 
     /// The colour that stands for it; no map of colours has it.
@@ -125,6 +136,8 @@ impl Ink {
             Self::Grid => RGBColor(2, 2, 2),
             Self::Mark(series) => RGBColor(3, (series % SERIES) as u8, 3),
             Self::Line(series) => RGBColor(4, (series % SERIES) as u8, 4),
+            Self::Claim => RGBColor(5, 5, 5),
+            Self::Answer => RGBColor(6, 6, 6),
         }
     }
 
@@ -133,6 +146,8 @@ impl Ink {
         match self {
             Self::Text => "currentColor\"".to_owned(),
             Self::Grid => "var(--grid, #ccc)\"".to_owned(),
+            Self::Claim => "var(--claim, #a33c00)\" stroke-dasharray=\"6 4\"".to_owned(),
+            Self::Answer => "var(--quiet, #555)\" stroke-dasharray=\"2 3\"".to_owned(),
             Self::Mark(series) => format!("var(--series-{}, #555)\"", series % COLOURS),
             Self::Line(series) => format!(
                 "var(--series-{}, #555)\" stroke-dasharray=\"{}\"",
@@ -145,6 +160,9 @@ impl Ink {
 
 /// Where pictures are drawn: pixels.
 type Canvas<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Where a point of the plot is on the canvas.
+type Place<'a> = &'a dyn Fn(f64, f64) -> (i32, i32);
 
 /// What cannot fail: an SVG is a text in memory.
 const IN_MEMORY: &str = "a text in memory takes what is drawn";
@@ -175,11 +193,12 @@ struct Frame {
 }
 
 impl Frame {
-    /// Draws the axes, then what `marks` draws: it gets the canvas and where a point of the plot is on it.
+    /// Draws the axes, then what `draw` draws: it gets the canvas, where a point of the plot is on it, and the list of the marks that
+    /// can be pointed at.
     fn draw(
         self,
         figure: &Figure,
-        marks: impl FnOnce(&Canvas, &dyn Fn(f64, f64) -> (i32, i32)),
+        draw: impl FnOnce(&Canvas, Place<'_>, &mut Vec<Mark>),
     ) -> String {
         let longest = self.y.ticks.iter().map(|(_, name)| width(name)).max();
         let title = if self.y.title.is_empty() { 0 } else { 24 };
@@ -192,7 +211,7 @@ impl Frame {
             (left + plot_width + self.right + 2 * margin) as u32,
             (plot_height + bottom + 2 * margin) as u32,
         );
-        let mut svg = String::new();
+        let (mut svg, mut marks) = (String::new(), Vec::new());
         {
             let canvas = SVGBackend::with_string(&mut svg, size).into_drawing_area();
             let mut builder = ChartBuilder::on(&canvas);
@@ -225,10 +244,10 @@ impl Frame {
             }
             mesh.draw().expect(IN_MEMORY);
             let place = |x: f64, y: f64| chart.backend_coord(&(x, y));
-            marks(&canvas, &place);
+            draw(&canvas, &place, &mut marks);
             canvas.present().expect(IN_MEMORY);
         }
-        themed(&svg, size, figure)
+        themed(&svg, size, figure) + &values::over(&marks, size)
     }
 }
 
@@ -252,6 +271,21 @@ fn themed(svg: &str, (width, height): (u32, u32), figure: &Figure) -> String {
         "<svg role=\"img\" aria-label=\"{label}\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\">{}{body}",
         name.into_string()
     )
+}
+
+/// What stands at an axis, with the letter of a title like `W: layers that wait`.
+fn of_axis(title: &str, name: &str) -> String {
+    match title.split_once([':', ',']) {
+        Some((letter, _)) if letter.len() == 1 => format!("{letter} = {name}"),
+        _ => name.to_owned(),
+    }
+}
+
+/// The line of the share that is claimed, and its name.
+fn claim_line(canvas: &Canvas, from: (i32, i32), to: (i32, i32), claim: f64, name_at: (i32, i32)) {
+    line(canvas, from, to, Ink::Claim.code().stroke_width(2));
+    let style = font(FONT, Ink::Text.code(), HPos::Left);
+    write(canvas, &format!("claim {claim}"), name_at, style);
 }
 
 /// A straight line.
