@@ -1,7 +1,7 @@
 //! ONNX Runtime: finding its library, devices, and running a model piece by piece. `ort` and the names of execution
 //! providers occur here only; what is run, with which masks, is decided in [`crate::intervene`].
 #![doc = ""]
-#![doc = include_str!("devices.md")]
+#![doc = include_str!("../../docs/devices.md")]
 
 mod allocator;
 mod assembly;
