@@ -94,12 +94,9 @@ impl StudyVerb {
         }
         let lines = record::merge(std::slice::from_ref(&record))?;
         write_atomically(&page, report::html(&lines).as_bytes())?;
-        let mut blocks: Vec<Block> = report::conclusions(&lines)
-            .into_iter()
-            .map(Block::Conclusion)
-            .collect();
-        blocks.push(Block::Text(format!("page: {}", page.display())));
-        print(&report::text(&[blocks], self.screen.look(None)))?;
+        let mut document = report::conclusions_by_model(&lines);
+        document.push(vec![Block::Text(format!("page: {}", page.display()))]);
+        print(&report::text(&document, self.screen.look(None)))?;
         match failed.into_iter().next() {
             None => Ok(()),
             Some(error) => Err(error),

@@ -192,7 +192,7 @@ fn table(sweep: &Sweep) -> Table {
         column(format!("AF1({wait}, 0) accuracy"), |row: &Row<'_>| {
             empty_accuracy(row.cell)
         })
-        .useful(),
+        .detail(),
         column("verdict", said(verdict)),
     ];
     let corrected = |row: &Row<'_>| row.cell.in_sweep;

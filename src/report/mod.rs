@@ -11,7 +11,7 @@ mod view;
 use crate::claims::Answer;
 use crate::experiment::View;
 use crate::kit::{Block, Document};
-use crate::record::{Comparison, Findings, Line, Outcome, Provenance};
+use crate::record::{Comparison, Findings, Line, Outcome, Provenance, Sweep};
 use crate::runtime::Placement;
 use crate::selfcheck;
 
@@ -95,6 +95,18 @@ pub fn document(findings: &Findings<'_>, beside: &[&dyn View]) -> Document {
 pub fn conclusions(lines: &[Line]) -> Vec<String> {
     let findings = Findings::of(lines);
     findings.sweeps.iter().flat_map(view::conclusions).collect()
+}
+
+/// The same, each behind its model.
+pub fn conclusions_by_model(lines: &[Line]) -> Document {
+    let findings = Findings::of(lines);
+    let of = |sweep: &Sweep| -> Vec<Block> {
+        let sentences = view::conclusions(sweep).into_iter();
+        let named =
+            sentences.map(|sentence| Block::Conclusion(format!("{}: {sentence}", sweep.model)));
+        named.collect()
+    };
+    vec![findings.sweeps.iter().flat_map(of).collect()]
 }
 
 /// The page about these records. Equal records make equal bytes.

@@ -27,8 +27,8 @@ fn what_init_prints_can_be_run_and_goes_on() {
     let file = study(folder.path());
     let said = stdout(af1("study").arg(&file));
     for due in [
-        "AF1(3, 2) with cama keeps 100/100 1.00 [.96, 1.00] of the right answers: pass",
-        "AF1(3, 2) with cama keeps 0/100 .00 [.00, .04] of the right answers: FAIL",
+        "planted-af1: symbolic A+B: AF1(3, 2) with cama keeps 100/100 1.00 [.96, 1.00] of the right answers: pass",
+        "planted-late: symbolic A+B: AF1(3, 2) with cama keeps 0/100 .00 [.00, .04] of the right answers: FAIL",
         "in layers 3, 4",
         "study.html",
     ] {
