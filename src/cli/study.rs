@@ -72,7 +72,10 @@ impl StudyVerb {
         let folder = file.parent().unwrap_or(Path::new(""));
         let (record, page) = (folder.join(&wire.record), folder.join(&wire.page));
         let files = [("record", Some(&*record)), ("page", Some(&*page))];
-        check_files(&[("FILE", Some(file))], &files)?;
+        check_files(&[("FILE", Some(file))], &files).map_err(|error| match error {
+            Error::Usage(reason) => bad(file, reason),
+            other => other,
+        })?;
         let parts = parts(file, &wire)?;
         self.say_cost(&parts, &record)?;
         if self.dry_run {
