@@ -27,7 +27,7 @@
 //! | [`claims`] | what papers claim, in files, and what records say about it | `toml` |
 //! | [`selfcheck`] | the experiments on planted models | |
 //! | [`study`] | experiments on a model: recorded, resumed, shared out | |
-//! | [`report`] | pages, pictures, lines: functions of records | `comfy-table`, `textwrap`, `csv`, `quick-junit`, `plotters`, `maud` |
+//! | [`report`] | pages, pictures, lines: functions of records | `comfy-table`, `textwrap`, `csv`, `quick-junit`, `plotters`, `maud`, `base64` |
 //! | [`cli`] | one file a verb; those of experiments come from their list | `clap`, which names the options of experiments, too |
 //!
 //! ```text

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::kit::{Block, Table};
-use crate::study::{Cost, TemplateCost};
+use crate::study::Cost;
 
 /// A row a template, and the time of all.
 pub fn blocks(cost: &Cost) -> Vec<Block> {
@@ -15,33 +15,19 @@ pub fn blocks(cost: &Cost) -> Vec<Block> {
         "runs at most",
     ]);
     for template in &cost.templates {
-        let TemplateCost {
-            name,
-            prompts,
-            cells,
-            known,
-        } = template;
-        let (prompts, runs) = match prompts {
-            Ok(prompts) => (prompts.to_string(), runs_of(template).to_string()),
-            Err(reason) => (reason.clone(), "0".to_owned()),
+        let prompts = match &template.prompts {
+            Ok(prompts) => prompts.to_string(),
+            Err(reason) => reason.clone(),
         };
         table.push([
-            name.clone(),
+            template.name.clone(),
             prompts,
-            cells.to_string(),
-            known.to_string(),
-            runs,
+            template.cells.to_string(),
+            template.known.to_string(),
+            template.runs().to_string(),
         ]);
     }
     vec![Block::Table(table), Block::Text(sentence(cost))]
-}
-
-fn runs_of(template: &TemplateCost) -> usize {
-    let alone = Cost {
-        templates: vec![template.clone()],
-        of_prompt: None,
-    };
-    alone.runs()
 }
 
 /// The runs and their time in a sentence.
@@ -64,7 +50,7 @@ pub fn sentence(cost: &Cost) -> String {
 }
 
 /// A time in its largest unit.
-pub fn readable(time: Duration) -> String {
+fn readable(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
         s if s < 100.0 => format!("{s:.0} s"),

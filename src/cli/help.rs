@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_stands_under_a_heading() {
+    fn every_heading_has_its_place() {
         for verb in arranged(Cli::command()).get_subcommands() {
             let headings = verb
                 .get_arguments()

@@ -12,7 +12,7 @@ use super::output::{check_files, print};
 use super::screen::Screen;
 use crate::file::write_atomically;
 use crate::kit::Block;
-use crate::{Error, Result, interrupt, record, report};
+use crate::{Error, Result, record, report};
 
 #[derive(Args, Clone, Debug)]
 pub struct StudyVerb {
@@ -77,7 +77,7 @@ impl StudyVerb {
             other => other,
         })?;
         let parts = parts(file, &wire)?;
-        self.say_cost(&parts, &record)?;
+        self.say_cost(file, &parts, &record)?;
         if self.dry_run {
             return Ok(());
         }
@@ -87,13 +87,19 @@ impl StudyVerb {
             let asked = part.asked(file)?;
             match asked.measured(part.on(&self.runtime, &record)) {
                 Ok(swept) => failed.extend(swept.failures),
+                // What cannot be recorded ends the study; what cannot be asked of one model may be asked of the next.
+                Err(error @ (Error::Interrupted | Error::Write { .. } | Error::Record { .. })) => {
+                    return Err(error);
+                }
                 Err(error) => {
-                    // An interrupt ends the study; what cannot be asked of one model may be asked of the next.
-                    interrupt::interrupted()?;
                     eprintln!("{}: {}: {error}", part.model, part.words);
                     failed.push(error);
                 }
             }
+        }
+        // Without a record there is no page, and the reason is the first failure.
+        if !record.exists() && !failed.is_empty() {
+            return Err(failed.swap_remove(0));
         }
         let lines = record::merge(std::slice::from_ref(&record))?;
         write_atomically(&page, report::html(&lines).as_bytes())?;
@@ -107,10 +113,10 @@ impl StudyVerb {
     }
 
     /// Says what every part takes at most, before the first is run.
-    fn say_cost(&self, parts: &[Part], record: &Path) -> Result<()> {
+    fn say_cost(&self, file: &Path, parts: &[Part], record: &Path) -> Result<()> {
         let mut blocks = Vec::new();
         for part in parts {
-            let cost = part.asked_of(&self.runtime, record)?;
+            let cost = part.cost(file, &self.runtime, record)?;
             blocks.push(Block::Text(format!(
                 "{}: {}: {cost}",
                 part.model, part.words
@@ -142,8 +148,8 @@ impl Part {
     }
 
     /// What it takes at most, in a sentence, or why that cannot be said.
-    fn asked_of(&self, runtime: &RuntimeArgs, record: &Path) -> Result<String> {
-        let asked = self.asked(record)?;
+    fn cost(&self, file: &Path, runtime: &RuntimeArgs, record: &Path) -> Result<String> {
+        let asked = self.asked(file)?;
         match asked.cost(self.on(runtime, record)) {
             Ok(cost) => Ok(sentence(&cost)),
             Err(Error::Interrupted) => Err(Error::Interrupted),

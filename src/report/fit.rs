@@ -384,7 +384,7 @@ mod tests {
         let columns = [
             column("style", |_: &usize| "calculate"),
             column("replaced by", |i: &usize| format!("ablation-{i}")),
-            column("base accuracy", share).useful(),
+            column("base accuracy", |i: &usize| share(&(i + 300))).useful(),
             column("lost", |i: &usize| format!("{i}{i}")).detail(),
             column("faithfulness", share),
             column("verdict", |i: &usize| ["pass", "inconclusive"][i % 2]),
@@ -406,23 +406,13 @@ mod tests {
                     }
                 }
             }
-            for (at, name) in [(2, "base accuracy"), (3, "lost")] {
-                let is_said = shown
-                    .lines()
-                    .any(|line| line.contains("not shown") || line.starts_with("  "));
-                let is_shown = shown.contains(
-                    &table.rows[0][at]
-                        .text
-                        .replace(" [", "\n[")
-                        .lines()
-                        .next()
-                        .unwrap()
-                        .to_owned(),
-                );
-                assert!(
-                    is_shown || is_said,
-                    "{room}: {name} went without a word\n{shown}"
-                );
+            let flat = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+            let gone = flat
+                .split_once("not shown in so little room: ")
+                .map_or("", |(_, gone)| gone);
+            for (part, name) in [("400/900", "base accuracy"), ("100100", "lost")] {
+                let is_shown = shown.contains(part);
+                assert!(is_shown != gone.contains(name), "{room}: {name}\n{shown}");
             }
         }
     }
@@ -434,8 +424,8 @@ mod tests {
 in every row: style calculate
 | replaced by  | base accuracy         | lost   | faithfulness          | verdict      |
 |--------------|-----------------------|--------|-----------------------|--------------|
-| ablation-100 | 100/900 .100 [.101, .102] | 100100 | 100/900 .100 [.101, .102] | pass         |
-| ablation-101 | 101/900 .101 [.102, .103] | 101101 | 101/900 .101 [.102, .103] | inconclusive |";
+| ablation-100 | 400/900 .400 [.401, .402] | 100100 | 100/900 .100 [.101, .102] | pass         |
+| ablation-101 | 401/900 .401 [.402, .403] | 101101 | 101/900 .101 [.102, .103] | inconclusive |";
         let squeezed = |text: &str| {
             text.split([' ', '-'])
                 .filter(|word| !word.is_empty())

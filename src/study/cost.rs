@@ -33,15 +33,9 @@ pub struct TemplateCost {
 }
 
 impl Cost {
-    /// The runs of whole prompts that it takes: one for every prompt and cell that is not known, and one for what is asked of the unmodified
-    /// model.
+    /// The runs of whole prompts that all templates take.
     pub fn runs(&self) -> usize {
-        let of = |template: &TemplateCost| {
-            let left = template.cells.saturating_sub(template.known);
-            let prompts = *template.prompts.as_ref().unwrap_or(&0);
-            prompts * if left == 0 { 0 } else { left + 1 }
-        };
-        self.templates.iter().map(of).sum()
+        self.templates.iter().map(TemplateCost::runs).sum()
     }
 
     /// The time of these runs. Cells share what they have in common, so that the true time is shorter.
@@ -49,6 +43,16 @@ impl Cost {
         let runs = u32::try_from(self.runs()).unwrap_or(u32::MAX);
         self.of_prompt
             .map(|of_prompt| of_prompt.saturating_mul(runs))
+    }
+}
+
+impl TemplateCost {
+    /// The runs of whole prompts that it takes: one for every prompt and cell that is not known, and one for what is asked of the unmodified
+    /// model.
+    pub fn runs(&self) -> usize {
+        let left = self.cells.saturating_sub(self.known);
+        let prompts = *self.prompts.as_ref().unwrap_or(&0);
+        prompts * if left == 0 { 0 } else { left + 1 }
     }
 }
 

@@ -76,6 +76,23 @@ fn what_cannot_be_asked_is_said_and_the_rest_is_measured() {
     assert!(folder.path().join("study.html").is_file());
 }
 
+/// Where nothing can be asked there is no page, and the reason is that of the first part.
+#[test]
+fn a_study_of_no_model_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("study.toml");
+    let text = stdout(af1("study --init")).replace("planted-", "no-such-");
+    std::fs::write(&file, text).unwrap();
+    let output = af1("study").arg(&file).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(exit::UNKNOWN_MODEL)),
+        "{said}"
+    );
+    assert!(!folder.path().join("study.html").exists());
+}
+
 #[rstest]
 #[case("record = \"a\"", "missing field")]
 #[case("record = \"a\"\npage = \"b\"\nmodels = []", "it asks nothing")]
