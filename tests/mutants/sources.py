@@ -2,12 +2,12 @@
 
 import re
 import shutil
+import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / "target" / "mutants"
-WHOLE = ["src", "tests", "benches", "fixtures", "onnx", ".cargo", "Cargo.toml", "Cargo.lock", "README.md", "CONTRIBUTING.md"]
 
 
 def copy(sources, tree):
@@ -23,7 +23,10 @@ def copy(sources, tree):
 
 
 def copy_whole(tree):
-    copy({source: source for source in WHOLE}, tree)
+    """Every file of the project: a build may include any of them."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    files = subprocess.run(listed, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.split("\0")
+    copy({file: file for file in files if (ROOT / file).is_file()}, tree)
 
 
 class Part(NamedTuple):
