@@ -28,6 +28,7 @@
 //! | [`selfcheck`] | the experiments on planted models | |
 //! | [`study`] | experiments on a model: recorded, resumed, shared out | |
 //! | [`report`] | pages, pictures, lines: functions of records | `comfy-table`, `textwrap`, `csv`, `quick-junit`, `plotters`, `maud`, `base64` |
+//! | [`share`] | records in the forms of collections of results | |
 //! | [`cli`] | one file a verb; those of experiments come from their list | `clap`, which names the options of experiments, too |
 //!
 //! ```text
@@ -109,6 +110,7 @@ pub mod record;
 pub mod report;
 pub mod runtime;
 pub mod selfcheck;
+pub mod share;
 pub mod stats;
 pub mod study;
 mod suggest;

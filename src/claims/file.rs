@@ -179,7 +179,7 @@ fn is_share(number: f64) -> bool {
 fn is_field(name: &str) -> bool {
     /// The names of all fields in the schema of records.
     static FIELDS: LazyLock<BTreeSet<String>> = LazyLock::new(|| {
-        let schema = include_str!("../record/schema.json");
+        let schema = include_str!("../../docs/schema.json");
         let schema = serde_json::from_str(schema).expect("a test writes the schema of records");
         let mut names = BTreeSet::new();
         add_fields(&schema, &mut names);

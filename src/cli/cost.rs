@@ -32,11 +32,8 @@ pub fn blocks(cost: &Cost) -> Vec<Block> {
 
 /// The runs and their time in a sentence.
 pub fn sentence(cost: &Cost) -> String {
-    let memory = resident().map_or(String::new(), |bytes| {
-        format!(
-            "; with the model loaded the program takes {} MB",
-            bytes / 1_000_000
-        )
+    let memory = cost.peak.map_or(String::new(), |bytes| {
+        format!("; about {} MB of memory at the peak", bytes / 1_000_000)
     });
     match (cost.at_most(), cost.of_prompt) {
         (Some(all), Some(one)) => format!(
@@ -57,14 +54,4 @@ fn readable(time: Duration) -> String {
         s if s < 6000.0 => format!("{:.0} min", s / 60.0),
         s => format!("{:.1} h", s / 3600.0),
     }
-}
-
-/// The memory that the program takes, where the system says it.
-fn resident() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmRSS:"))?;
-    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
-    Some(kib * 1024)
 }

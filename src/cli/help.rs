@@ -74,6 +74,13 @@ const OTHERS: [Group; 3] = [
                 ],
             },
             Verb {
+                name: "share",
+                examples: [
+                    "share run.jsonl --as every-eval-ever --model-id owner/name --out shared",
+                    "share run.jsonl --as hugging-face --model-id owner/name --dataset owner/tasks --out model",
+                ],
+            },
+            Verb {
                 name: "export",
                 examples: [
                     "export -m path/to/folder --out graph",

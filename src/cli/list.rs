@@ -125,12 +125,12 @@ fn models() -> Table {
 }
 
 fn styles() -> Table {
-    let mut table = Table::headed(&["--styles", "style", "operation", "example"]);
+    let mut table = Table::headed(&["set", "style", "operation", "example"]);
     for (name, styles) in Styles::all_built_in() {
         for style in styles.all() {
             for (operation, text) in style.examples() {
                 table.push([
-                    name.to_owned(),
+                    if name.is_empty() { "(default)" } else { name }.to_owned(),
                     style.id.clone(),
                     operation,
                     format!("{text:?}"),
@@ -138,6 +138,8 @@ fn styles() -> Table {
             }
         }
     }
+    let note = "`--styles SET` takes the styles of a set, or those of a file of your own";
+    table.notes.push(note.to_owned());
     table
 }
 

@@ -22,6 +22,7 @@ mod probe;
 mod report;
 mod screen;
 mod selfcheck;
+mod share;
 mod shell;
 mod study;
 
@@ -71,6 +72,8 @@ enum Verb {
     Report(report::Report),
     /// Join files of records, such as the shards of a sweep
     Merge(merge::Merge),
+    /// Write records in the forms of collections of results
+    Share(share::Share),
     /// Fetch the ONNX Runtime library and the built-in model into the cache
     Fetch(fetch::Fetch),
     /// What is kept on the disk, how large it is, and removing it
@@ -131,6 +134,7 @@ impl Cli {
             Some(Verb::Study(verb)) => verb.run(),
             Some(Verb::Report(verb)) => verb.run(),
             Some(Verb::Merge(verb)) => verb.run(),
+            Some(Verb::Share(verb)) => verb.run(),
             Some(Verb::Fetch(verb)) => verb.run(),
             Some(Verb::Cache(verb)) => verb.run(),
             Some(Verb::Export(verb)) => verb.run(),

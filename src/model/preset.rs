@@ -40,7 +40,7 @@ pub const PRESETS: [Preset; 27] = [
         supply: Supply::File(QWEN),
         bos: None,
         af1: (16, 1),
-        source: "fixtures/reference/qwen25_coder_af1.json",
+        source: "a PyTorch script of this project, sums of one digit",
         confidence: "computed",
         styles: &["calculate"],
         // Its tokenizer splits every number into digits, too.
@@ -52,7 +52,7 @@ pub const PRESETS: [Preset; 27] = [
         supply: Supply::File(SMOLLM2),
         bos: Some("<|endoftext|>"),
         af1: (20, 6),
-        source: "fixtures/reference/smollm2_af1.json",
+        source: "a PyTorch script of this project, sums of one digit",
         confidence: "computed",
         styles: &["calculate", "python"],
         // Its tokenizer splits every number into digits, so only single digits are single tokens.
@@ -179,7 +179,7 @@ const fn planted(
         }),
         bos: Some("<bos>"),
         af1: (3, 2),
-        source: "src/model/planted.rs",
+        source: "it was built so",
         confidence: "construction",
         styles: &["symbolic", "python"],
         operands: (0, 99),

@@ -61,6 +61,8 @@ pub use reading::{Reading, Stands, Under, readings};
 pub use row::Row;
 pub use said::{Hint, MOST_SAID, Said, Wrong};
 pub use sheet::{Sheet, Shown, Told, broken};
+pub(crate) use sheet::{Answered, each_answer};
+pub(crate) use place::OwnedAddress;
 pub use strata::{Class, Stratum};
 pub use subject::{PruningOrder, Subject};
 pub use verdict::{Tests, after_holm, judge, tests};

@@ -77,7 +77,7 @@ pub struct Address<'a> {
 
 /// As [`Address`], of a line that is not at hand.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct OwnedAddress {
+pub(crate) struct OwnedAddress {
     /// The sweep.
     pub sweep: String,
     /// The template and the numbers of its prompts.
@@ -88,7 +88,7 @@ pub(super) struct OwnedAddress {
 
 /// A template and the numbers of its prompts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct SetOfPrompts {
+pub(crate) struct SetOfPrompts {
     style: String,
     operation: String,
     shape: Option<Shape>,
@@ -107,7 +107,7 @@ impl Address<'_> {
     }
 
     /// The same apart from its line.
-    pub(super) fn owned(&self) -> OwnedAddress {
+    pub(crate) fn owned(&self) -> OwnedAddress {
         OwnedAddress {
             sweep: self.sweep.to_owned(),
             set: self.set(),

@@ -80,10 +80,82 @@ struct Wire {
     shape: Option<String>,
     step: Step,
     cell: String,
+    given: String,
+    answer: Option<i64>,
+    answer_word: Option<String>,
     right: bool,
     base_right: bool,
     #[serde(flatten)]
     told: Told,
+}
+
+/// What a file of answers says of a prompt in a cell.
+#[derive(Clone, Debug)]
+pub(crate) struct Answered {
+    /// The cell.
+    pub address: OwnedAddress,
+    /// The text of the answer that stands in the prompt.
+    pub given: String,
+    /// The right answer as it is written, where there is one.
+    pub answer: Option<String>,
+    /// Whether it is right under the intervention.
+    pub right: bool,
+    /// Whether the unmodified model is right.
+    pub base_right: bool,
+    /// What is said.
+    pub told: Told,
+}
+
+impl Answered {
+    fn read(line: &str) -> Result<Self, String> {
+        let wire: Wire = serde_json::from_str(line).map_err(|e| {
+            format!("it is not a line of a file that --answers of a run writes: {e}")
+        })?;
+        let place = Place {
+            sweep: wire.sweep,
+            shape: wire.shape.as_deref().map(str::parse).transpose()?,
+            step: wire.step,
+            cell: super::CellName::new([], wire.cell),
+            ..Place::default()
+        };
+        let number = wire.answer.map(|answer| answer.to_string());
+        Ok(Self {
+            address: place.address(&wire.style, &wire.operation).owned(),
+            given: wire.given,
+            answer: wire.answer_word.or(number),
+            right: wire.right,
+            base_right: wire.base_right,
+            told: wire.told,
+        })
+    }
+}
+
+/// Reads a file of answers, line by line.
+///
+/// # Errors
+/// The file cannot be read; a line that is none of such a file; what `each` says of one.
+pub(crate) fn each_answer(
+    path: &Path,
+    mut each: impl FnMut(Answered) -> Result<(), String>,
+) -> Result<()> {
+    let failed = |e| Error::reading(path, "file of answers", e);
+    let mut file = BufReader::new(File::open(path).map_err(failed)?);
+    for number in 1.. {
+        let mut line = String::new();
+        let limited = (&mut file).take(MOST_BYTES).read_line(&mut line);
+        if limited.map_err(failed)? == 0 {
+            break;
+        }
+        if line.trim().is_empty() {
+            continue;
+        }
+        (Answered::read(&line).and_then(&mut each)).map_err(|reason| Error::Record {
+            path: path.to_owned(),
+            line: number,
+            reason,
+        })?;
+    }
+    Ok(())
 }
 
 /// What is said to the prompts that are shown.
@@ -121,7 +193,7 @@ impl Sheet {
             .collect();
         let mut sheet = Self::default();
         for path in paths.iter().map(AsRef::as_ref) {
-            sheet.file(path, &mut cells)?;
+            each_answer(path, |answered| sheet.take(answered, &mut cells))?;
         }
         let fail = |reason: String| Err(Error::Usage(format!("--answers: {reason}")));
         if !paths.is_empty() && cells.values().all(|cell| cell.lines == 0) {
@@ -143,59 +215,27 @@ impl Sheet {
         }
     }
 
-    fn file(&mut self, path: &Path, cells: &mut BTreeMap<OwnedAddress, Cell<'_>>) -> Result<()> {
-        let failed = |e| Error::reading(path, "file of answers", e);
-        let mut file = BufReader::new(File::open(path).map_err(failed)?);
-        for number in 1.. {
-            let mut line = String::new();
-            let limited = (&mut file).take(MOST_BYTES).read_line(&mut line);
-            if limited.map_err(failed)? == 0 {
-                break;
-            }
-            if line.trim().is_empty() {
-                continue;
-            }
-            self.line(&line, cells).map_err(|reason| Error::Record {
-                path: path.to_owned(),
-                line: number,
-                reason,
-            })?;
-        }
-        Ok(())
-    }
-
-    fn line(
+    fn take(
         &mut self,
-        line: &str,
+        answered: Answered,
         cells: &mut BTreeMap<OwnedAddress, Cell<'_>>,
     ) -> Result<(), String> {
-        let wire: Wire = serde_json::from_str(line).map_err(|e| {
-            format!("it is not a line of a file that --answers of a run writes: {e}")
-        })?;
-        let place = Place {
-            sweep: wire.sweep,
-            shape: wire.shape.as_deref().map(str::parse).transpose()?,
-            step: wire.step,
-            cell: super::CellName::new([], wire.cell),
-            ..Place::default()
-        };
-        let address = place.address(&wire.style, &wire.operation).owned();
-        let Some(cell) = cells.get_mut(&address) else {
+        let Some(cell) = cells.get_mut(&answered.address) else {
             return Ok(());
         };
         let answers = &cell.m.answers;
         let known = |bits: &[bool]| bits.get(cell.lines).copied();
         if (known(&answers.base), known(&answers.right))
-            != (Some(wire.base_right), Some(wire.right))
+            != (Some(answered.base_right), Some(answered.right))
         {
             return Err(format!(
                 "the answer to {:?} is not the one that the record has of the prompt at this place; the two files are of different runs",
-                wire.told.prompt
+                answered.told.prompt
             ));
         }
         if cell.shown.binary_search(&cell.lines).is_ok() {
-            let of_cell = self.cells.entry(address).or_default();
-            of_cell.insert(cell.lines, wire.told);
+            let of_cell = self.cells.entry(answered.address).or_default();
+            of_cell.insert(cell.lines, answered.told);
         }
         cell.lines += 1;
         Ok(())

@@ -24,15 +24,17 @@ impl BatchSize {
     pub fn of(self, sizes: Sizes, pos: usize) -> usize {
         match self {
             Self::Prompts(prompts) => prompts,
-            Self::Auto => {
-                // What a layer has at once: streams and their copies, the MLP's products, attention; and the logits.
-                let d_mlp = sizes.d_mlp.unwrap_or(4 * sizes.d_model);
-                let token = 6 * sizes.d_model + 3 * d_mlp + 2 * sizes.heads * pos;
-                let prompt = size_of::<f32>() * (pos * token + 3 * sizes.vocab);
-                (ACTIVATIONS / prompt.max(1)).clamp(1, MOST_PROMPTS)
-            }
+            Self::Auto => (ACTIVATIONS / activations(sizes, pos).max(1)).clamp(1, MOST_PROMPTS),
         }
     }
+}
+
+/// Bytes of what a layer has at once for a prompt of so many tokens: streams and their copies, the MLP's products, attention; and of the
+/// logits.
+pub(super) fn activations(sizes: Sizes, pos: usize) -> usize {
+    let d_mlp = sizes.d_mlp.unwrap_or(4 * sizes.d_model);
+    let token = 6 * sizes.d_model + 3 * d_mlp + 2 * sizes.heads * pos;
+    size_of::<f32>() * (pos * token + 3 * sizes.vocab)
 }
 
 impl FromStr for BatchSize {

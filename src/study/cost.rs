@@ -3,12 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::Study;
+use super::batch::activations;
 use super::sweep::Sweep;
 use crate::experiment::{Experiment, Seat};
 use crate::measure::{Biases, base_forward};
 use crate::prompt::PromptSet;
 use crate::record::Journal;
 use crate::{Error, Result};
+
+/// Bytes of what is kept of a prompt: its tokens, its text and what was said to it. 1.1 KB of 100,000 prompts (`cargo bench --bench cost`).
+const OF_A_PROMPT: usize = 1100;
 
 /// What an experiment will take.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +21,8 @@ pub struct Cost {
     pub templates: Vec<TemplateCost>,
     /// The time of a prompt in the unmodified model, as it was measured; `None` where there is no prompt.
     pub of_prompt: Option<Duration>,
+    /// Bytes of memory at the peak, about; `None` where there is no prompt, or where the system does not say what the program takes.
+    pub peak: Option<u64>,
 }
 
 /// What a template will take.
@@ -86,8 +92,21 @@ impl Study {
         }
         if cost.runs() > 0 {
             cost.of_prompt = self.time_of_prompt()?;
+            cost.peak = self.peak();
         }
         Ok(cost)
+    }
+
+    /// What the program takes now, with the model and a batch of prompts behind it, and what comes on top of that: a batch with the streams
+    /// of all layers, and what is kept of every prompt.
+    fn peak(&self) -> Option<u64> {
+        let sets = self.sets.iter().filter_map(|(_, set)| set.as_ref().ok());
+        let prompts: usize = sets.clone().map(PromptSet::len).sum();
+        let pos = sets.map(PromptSet::positions).max()?;
+        let sizes = self.model.sizes;
+        let streams = size_of::<f32>() * (sizes.layers + 1) * pos * sizes.d_model;
+        let batch = self.batch * (activations(sizes, pos) + streams);
+        Some(resident()? + (batch + prompts * OF_A_PROMPT) as u64)
     }
 
     /// The time of a prompt in a batch of the longest prompts, the second time that it is run.
@@ -107,4 +126,14 @@ impl Study {
         let count = u32::try_from(prompts.len().max(1)).unwrap_or(u32::MAX);
         Ok(Some(time / count))
     }
+}
+
+/// The memory that the program takes, where the system says it.
+fn resident() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = line.split_whitespace().next()?.parse().ok()?;
+    Some(kib * 1024)
 }

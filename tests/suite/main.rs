@@ -39,6 +39,7 @@ mod real;
 mod records;
 mod said;
 mod schema;
+mod share;
 mod segments;
 mod stability;
 mod statistics;

@@ -106,10 +106,11 @@ printed! {
 }
 
 /// Verbs whose text is about this machine or about records alone, and where they are tested.
-const ELSEWHERE: [(&str, &str); 7] = [
+const ELSEWHERE: [(&str, &str); 8] = [
     ("study", "whole_study::"),
     ("shell", "program::completions_and_a_manual_are_written"),
     ("report", "in_every_format and beside_an_earlier_run"),
+    ("share", "share::"),
     ("merge", "what_is_merged_is_what_was_recorded"),
     ("fetch", "fetching, origins"),
     ("cache", "kept"),

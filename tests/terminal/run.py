@@ -51,7 +51,7 @@ SHOWN = [
     *(f"list {what}" for what in ("models", "styles", "operations", "ablations", "maskings", "experiments", "devices")),
 ]
 # Verbs that print no table: a path, a file, or a list of what is installed.
-OTHERS = {"merge", "fetch", "export", "doctor", "logits", "shell", "study", "help"}
+OTHERS = {"merge", "share", "fetch", "export", "doctor", "logits", "shell", "study", "help"}
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 

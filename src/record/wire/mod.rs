@@ -132,14 +132,14 @@ mod tests {
     #[test]
     fn the_json_schema_is_committed() {
         let schema = serde_json::to_string_pretty(&schemars::schema_for!(Line)).unwrap() + "\n";
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/record/schema.json");
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/schema.json");
         if std::env::var_os("AF1_WRITE_SCHEMA").is_some() {
             std::fs::write(&path, &schema).unwrap();
         }
         let committed = std::fs::read_to_string(&path).unwrap_or_default();
         assert!(
             committed == schema,
-            "src/record/schema.json is not what the lines are: AF1_WRITE_SCHEMA=1 cargo test --lib schema_is_committed writes it"
+            "docs/schema.json is not what the lines are: AF1_WRITE_SCHEMA=1 cargo test --lib schema_is_committed writes it"
         );
     }
 }

@@ -51,24 +51,24 @@ fn sign(outcome: Outcome) -> &'static str {
     }
 }
 
+/// Each outcome that there is with its number, where there are several.
+pub fn tally(outcomes: &[Outcome]) -> Markup {
+    let of = |outcome| outcomes.iter().filter(|found| **found == outcome).count();
+    markup! {
+        @for outcome in OUTCOMES {
+            @if of(outcome) > 0 { span.count { (badge(outcome)) @if outcomes.len() > 1 { " " (of(outcome)) } } " " }
+        }
+    }
+}
+
 /// How many templates have which verdict.
 fn counted(cards: &[Card<'_>]) -> Markup {
-    let of = |outcome| {
-        cards
-            .iter()
-            .filter(|card| card.outcome() == Some(outcome))
-            .count()
-    };
-    let judged = cards.iter().filter(|card| card.outcome().is_some()).count();
+    let outcomes: Vec<Outcome> = cards.iter().filter_map(Card::outcome).collect();
+    let judged = outcomes.len();
     let templates = if judged == 1 { "template" } else { "templates" };
     markup! {
         @if judged > 0 {
-            p.counted {
-                "AF1 on " (judged) " " (templates) ": "
-                @for outcome in OUTCOMES {
-                    @if of(outcome) > 0 { span.count { (badge(outcome)) @if judged > 1 { " " (of(outcome)) } } " " }
-                }
-            }
+            p.counted { "AF1 on " (judged) " " (templates) ": " (tally(&outcomes)) }
         } @else if !cards.is_empty() {
             p.counted { "None of these experiments makes a claim." }
         }

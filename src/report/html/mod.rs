@@ -15,10 +15,9 @@ use serde_json::json;
 
 use super::view::{self, failures, gate, overview, provenance, selfcheck, verdicts};
 use super::{Look, Renderer};
-use crate::kit::words::OUTCOMES;
-use crate::record::{Comparison, Findings, Outcome, Sweep};
+use crate::record::{Comparison, Findings, Sweep};
 
-use answers::badge;
+use answers::{badge, tally};
 use block::Labels;
 use frame::Page;
 use navigation::{Choice, Part};
@@ -164,14 +163,6 @@ fn all_gates(findings: &Findings<'_>, labels: &Labels<'_>) -> Markup {
     }
 }
 
-/// The number of each outcome.
-fn counted(all: &[Outcome]) -> Markup {
-    let of = |outcome: Outcome| all.iter().filter(|found| **found == outcome).count();
-    markup! {
-        @for outcome in OUTCOMES { (badge(outcome)) ": " (of(outcome)) " " }
-    }
-}
-
 /// The verdicts on what is claimed.
 fn all_verdicts(findings: &Findings<'_>, labels: &Labels<'_>) -> Markup {
     let claimed = verdicts::claimed(findings);
@@ -182,7 +173,7 @@ fn all_verdicts(findings: &Findings<'_>, labels: &Labels<'_>) -> Markup {
             @if !over_draws.is_empty() {
                 p {
                     "Over all draws of a number of contexts: "
-                    (counted(&over_draws))
+                    (tally(&over_draws))
                     "The reasons stand beside the draws."
                 }
             }
