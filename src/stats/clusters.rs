@@ -6,9 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use statrs::distribution::{ContinuousCDF, StudentsT};
-
-use super::evidence::{Design, Evidence};
+use super::evidence::{Design, Evidence, t_quantile};
 use super::paired::mcnemar_greater;
 use super::{Inference, Mean};
 
@@ -196,8 +194,7 @@ impl Clusters {
                 high: f64::INFINITY,
             });
         }
-        let t = StudentsT::new(0.0, 1.0, units - 1.0).expect("degrees of freedom are positive");
-        let half = t.inverse_cdf(0.975) * variance.sqrt();
+        let half = t_quantile(0.025, units - 1.0) * variance.sqrt();
         Some(Mean {
             value,
             low: value - half,
