@@ -22,6 +22,7 @@ mod probe;
 mod report;
 mod screen;
 mod selfcheck;
+mod shard;
 mod shell;
 mod study;
 

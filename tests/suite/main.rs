@@ -40,6 +40,7 @@ mod records;
 mod said;
 mod schema;
 mod segments;
+mod shards;
 mod stability;
 mod statistics;
 mod steps;
