@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RECIPES = ROOT / "docs/scale"
 SHARDS, KILLED = 4, 3
 # Of each shard two boundaries, each of which takes a good part of a second: the kill comes between them.
-SWEEP = "transfer --model planted-af1 --style symbolic --operation A+B --operands 0..=99 --limit 1000 --wait 1..=8 --transfer 0..=4"
+SWEEP = "transfer --model planted-af1 --style symbolic --operation A+B --operands 0..=39 --limit 1600 --wait 1..=8 --transfer 0..=4"
 
 
 def holder(record):
@@ -140,16 +140,14 @@ def snakemake(scene, expected, *more):
 
 def snakemake_slurm(scene, expected):
     """The same by Slurm. There is no accounting here, so that the state of jobs is asked of squeue."""
-    with slurm.cluster(scene.folder) as environment:
-        scene.environment |= environment
+    with slurm.cluster(scene.folder):
         snakemake(scene, expected, "--executor", "slurm", "--jobs", SHARDS, "--slurm-no-account", "--slurm-status-command", "squeue",
                   "--slurm-init-seconds-before-status-checks", 2, "--seconds-between-status-checks", 2)
 
 
 def sbatch(scene, expected):
     """The array with its merge; a task is killed, and requeues itself."""
-    with slurm.cluster(scene.folder) as environment:
-        scene.environment |= environment
+    with slurm.cluster(scene.folder):
         submit = scene.start("bash", RECIPES / "slurm.sbatch", f"--array=1-{SHARDS}", stdout=subprocess.PIPE, text=True)
         assert submit.wait() == 0, "sbatch failed"
         merge = submit.stdout.read().split()[-1]

@@ -5,8 +5,12 @@ import os
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 ROOT_PREFIX = [] if os.geteuid() == 0 else ["sudo", "-n"]
+
+# Snakemake's jobs do without Slurm's variables, so that the configuration has to be where Slurm looks for it.
+DEFAULT = Path("/etc/slurm/slurm.conf")
 
 CONFIGURATION = """\
 ClusterName=af1
@@ -33,7 +37,7 @@ SchedulerParameters=sched_interval=1,batch_sched_delay=0
 ReturnToService=2
 # A task that is requeued waits for so long; by default for two minutes.
 AuthInfo=cred_expire=5
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus}
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory}
 PartitionName=main Nodes={host} Default=YES State=UP
 """
 
@@ -51,27 +55,33 @@ def free_ports(count):
 
 @contextlib.contextmanager
 def cluster(scene):
-    """Starts one; what its commands find in the environment."""
+    """Starts one, and ends it."""
     folder = scene / "slurm"
     host = socket.gethostname().split(".")[0]
     for part in ("state", "spool"):
         (folder / part).mkdir(parents=True)
-    text = CONFIGURATION.format(host=host, ports=free_ports(2), folder=folder, cpus=os.cpu_count())
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    text = CONFIGURATION.format(host=host, ports=free_ports(2), folder=folder, cpus=os.cpu_count(), memory=memory)
     (folder / "slurm.conf").write_text(text)
-    environment = {"SLURM_CONF": str(folder / "slurm.conf")}
+    # As Debian's package has it, the folder is there and the file is not. Where one is this fails, because it is of somebody's cluster; but not
+    # where a test that was stopped has left a link to nothing.
+    if DEFAULT.is_symlink() and not DEFAULT.exists():
+        subprocess.run([*ROOT_PREFIX, "rm", DEFAULT], check=True)
+    subprocess.run([*ROOT_PREFIX, "ln", "-s", folder / "slurm.conf", DEFAULT], check=True)
     daemons = []
     try:
         for command in (["slurmctld", "-D"], ["slurmd", "-D", "-N", host]):
             log = (folder / f"{command[0]}.log").open("w")
-            prefix = [*ROOT_PREFIX, "env", f"SLURM_CONF={environment['SLURM_CONF']}"]
-            daemons.append(subprocess.Popen(prefix + command, stdout=log, stderr=log))
+            daemons.append(subprocess.Popen(ROOT_PREFIX + command, stdout=log, stderr=log))
         deadline = time.monotonic() + 60
-        while subprocess.run(["sinfo", "--noheader", "--format=%T"], env={**os.environ, **environment}, capture_output=True).stdout != b"idle\n":
+        while subprocess.run(["sinfo", "--noheader", "--format=%T"], capture_output=True).stdout != b"idle\n":
             if time.monotonic() > deadline:
                 raise RuntimeError("".join(log.read_text() for log in folder.glob("*.log")))
             time.sleep(0.2)
-        yield environment
+        yield
     finally:
         for daemon in reversed(daemons):
             subprocess.run([*ROOT_PREFIX, "kill", str(daemon.pid)], check=False)
             daemon.wait()
+        # What the daemons wrote is root's.
+        subprocess.run([*ROOT_PREFIX, "rm", "-r", DEFAULT, folder], check=True)
