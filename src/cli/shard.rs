@@ -3,7 +3,6 @@
 //! `auto` asks the scheduler that started the process. Only `auto` reads the environment, so that a variable that is left over changes no
 //! other run.
 
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -205,7 +204,7 @@ impl Environment<'_> {
         }
     }
 
-    fn needed(&self, name: &str, beside: impl Display) -> Result<usize, String> {
+    fn needed(&self, name: &str, beside: &str) -> Result<usize, String> {
         self.number(name)?.ok_or_else(|| {
             format!("{beside} is set, and {name} is not; set {name}, or {SHARD}=I/N")
         })
