@@ -39,6 +39,8 @@ pub mod exit {
     pub const PROMPT_LENGTH: u8 = 21;
     /// No prompt is left to evaluate.
     pub const NO_PROMPTS: u8 = 22;
+    /// Of `af1 merge`: cells of a sweep are missing.
+    pub const INCOMPLETE: u8 = 23;
     /// The ONNX Runtime library is missing, unreadable or too old.
     pub const RUNTIME_LIBRARY: u8 = 30;
     /// The device cannot run: its provider is missing or failed.
@@ -326,6 +328,16 @@ pub enum Error {
         /// What is wrong with it and what to do.
         reason: String,
     },
+    /// Cells of a sweep are missing in what was merged.
+    #[error(
+        "{sweeps} of the sweeps {} incomplete; what there is was written: run the shards that are missing with the same options, and merge all \
+         of them again",
+        if *sweeps == 1 { "is" } else { "are" }
+    )]
+    Incomplete {
+        /// How many sweeps.
+        sweeps: usize,
+    },
     /// A gate's file claims nothing that can be tested.
     #[error("{}: no gate: {reason}", path.display())]
     Gate {
@@ -425,6 +437,7 @@ impl Error {
             Self::Selfcheck { .. } => exit::SELFCHECK,
             Self::Differs { .. } => exit::DIFFERS,
             Self::Record { .. } => exit::RECORD,
+            Self::Incomplete { .. } => exit::INCOMPLETE,
             Self::Gate { .. } | Self::Claims { .. } => exit::GATE,
             Self::Gated {
                 outcome: "fail", ..

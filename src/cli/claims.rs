@@ -153,6 +153,7 @@ impl Claims {
             model: &test.model,
             runtime: &self.runtime,
             record,
+            shard: None,
         }) {
             Err(error @ (Error::Interrupted | Error::Write { .. } | Error::Record { .. })) => {
                 return Err(error);

@@ -8,9 +8,10 @@ use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
 use super::args::RuntimeArgs;
 use super::first_look;
 use super::lab::{Common, Lab};
+use super::shard::AskedShard;
 use crate::Result;
 use crate::experiment::{ALL, Around, Ask, Entry};
-use crate::study::{Cost, Swept};
+use crate::study::{Cost, Shard, Swept};
 
 /// An experiment that was asked for.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub struct On<'a> {
     pub runtime: &'a RuntimeArgs,
     /// Where cells are appended.
     pub record: &'a Path,
+    /// Which part of the sweep is measured, if that is asked from outside.
+    pub shard: Option<Shard>,
 }
 
 impl Experiment {
@@ -55,6 +58,9 @@ impl Experiment {
         self.common.model.model = Some(on.model.to_owned());
         self.common.model.runtime = on.runtime.clone();
         self.common.record.record = Some(on.record.to_owned());
+        if let Some(shard) = on.shard {
+            self.common.record.shard = Some(AskedShard::Given(shard));
+        }
         Ok((self.common.open()?, self.own))
     }
 

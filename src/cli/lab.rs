@@ -7,11 +7,12 @@ use clap::Args;
 use super::args::{Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs};
 use super::cost;
 use super::output::{check_files, deliver, print};
+use super::shard::{AskedShard, file_of};
 use crate::experiment::{ALL, Ask, Entry, Experiment, Given};
 use crate::kit::Block;
 use crate::record::Line;
 use crate::selfcheck;
-use crate::study::{Request, Shard, Study, joined, out_of_reach};
+use crate::study::{Request, Study, joined, out_of_reach};
 use crate::{Result, report};
 
 /// What all experiments ask for.
@@ -40,9 +41,10 @@ pub struct RecordArgs {
     /// Write what was said to every prompt in every cell to this file, a JSON object a line; cells that the record holds are measured again
     #[arg(long, value_name = "FILE")]
     pub answers: Option<PathBuf>,
-    /// Measure only the i-th of n parts of the sweep; `af1 merge` joins their records
+    /// Measure only the i-th of n parts of the sweep, or with `auto` the part of a Slurm array's task, of an Indexed Job's pod, or that
+    /// AF1_SHARD says; {shard} in the name of a file becomes i-of-n, and `af1 merge` joins the records
     #[arg(long, value_name = "I/N")]
-    pub shard: Option<Shard>,
+    pub shard: Option<AskedShard>,
     /// Say how many prompts and cells there are and how long they take at most, and measure nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -55,9 +57,13 @@ impl Common {
             model,
             prompts,
             intervention,
-            record,
-            output,
+            mut record,
+            mut output,
         } = self;
+        let shard = record.shard.map(AskedShard::shard).transpose()?;
+        record.record = file_of("--record", record.record, shard)?;
+        record.answers = file_of("--answers", record.answers, shard)?;
+        output.out = file_of("--out", output.out, shard)?;
         check_files(
             &[
                 ("--prompts", prompts.prompts.as_deref()),
@@ -73,13 +79,13 @@ impl Common {
             asked: prompts.asked(),
             method: intervention.method(),
             record: record.record,
-            shard: record.shard.unwrap_or_default(),
+            shard: shard.unwrap_or_default(),
             answers: record.answers,
         };
         Ok(Lab {
             study: Study::open(request, || model.engine())?,
             control: Vec::new(),
-            whole: record.shard.is_none(),
+            whole: shard.is_none(),
             dry_run: record.dry_run,
             model,
             output,

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::output::{deliver, warn_of_missing};
 use crate::file::check_writable;
-use crate::{Result, record};
+use crate::{Error, Result, record};
 
 #[derive(Args, Clone, Debug)]
 pub struct Merge {
@@ -24,11 +24,15 @@ impl Merge {
             check_writable(out)?;
         }
         let lines = record::merge(&self.files)?;
-        warn_of_missing(&lines);
+        let missing = warn_of_missing(&lines);
         let text: String = lines
             .iter()
             .map(|line| format!("{}\n", line.text))
             .collect();
-        deliver(self.out.as_deref(), &text)
+        deliver(self.out.as_deref(), &text)?;
+        match missing {
+            0 => Ok(()),
+            sweeps => Err(Error::Incomplete { sweeps }),
+        }
     }
 }

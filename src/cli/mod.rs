@@ -23,6 +23,7 @@ mod report;
 mod screen;
 mod selfcheck;
 mod share;
+mod shard;
 mod shell;
 mod study;
 

@@ -39,17 +39,18 @@ pub fn deliver(out: Option<&Path>, text: &str) -> Result<()> {
     }
 }
 
-/// Says on standard error where parts of a sweep are missing.
-pub fn warn_of_missing(lines: &[Line]) {
+/// Says on standard error where parts of a sweep are missing, and of how many sweeps.
+pub fn warn_of_missing(lines: &[Line]) -> usize {
     let missing = incomplete(lines);
     for sweep in &missing {
-        eprintln!("{sweep}: a shard is missing, or the run has not ended");
+        eprintln!("{sweep}");
     }
     if missing.len() > 1 {
         eprintln!(
             "shards of one sweep need the same options on every machine, --threads among them"
         );
     }
+    missing.len()
 }
 
 /// Prints text. A reader that has gone (`af1 ... | head`) is no error.

@@ -10,8 +10,10 @@ use super::cost::sentence;
 use super::experiment::{Experiment, On};
 use super::output::{check_files, print};
 use super::screen::Screen;
+use super::shard::{AskedShard, record_of};
 use crate::file::write_atomically;
 use crate::kit::Block;
+use crate::study::Shard;
 use crate::{Error, Result, record, report};
 
 #[derive(Args, Clone, Debug)]
@@ -25,6 +27,10 @@ pub struct StudyVerb {
     /// Say what the study takes at most, and measure nothing
     #[arg(long)]
     dry_run: bool,
+    /// Measure only the i-th of n parts of every sweep, or with `auto` the part of a Slurm array's task, of an Indexed Job's pod, or that
+    /// AF1_SHARD says; the record is called `-i-of-n`, there is no page, and `af1 merge` joins the records
+    #[arg(long, value_name = "I/N")]
+    shard: Option<AskedShard>,
     #[command(flatten)]
     screen: Screen,
     #[command(flatten)]
@@ -61,6 +67,7 @@ struct ExperimentWire {
 struct Part {
     model: String,
     words: String,
+    shard: Option<Shard>,
 }
 
 impl StudyVerb {
@@ -70,14 +77,19 @@ impl StudyVerb {
         };
         let wire = read(file)?;
         let folder = file.parent().unwrap_or(Path::new(""));
+        let shard = self.shard.map(AskedShard::shard).transpose()?;
         let (record, page) = (folder.join(&wire.record), folder.join(&wire.page));
+        let record = record_of(record, shard)?;
         let files = [("record", Some(&*record)), ("page", Some(&*page))];
         check_files(&[("FILE", Some(file))], &files).map_err(|error| match error {
             Error::Usage(reason) => bad(file, reason),
             other => other,
         })?;
-        let parts = parts(file, &wire)?;
-        self.say_cost(file, &parts, &record)?;
+        let parts = parts(file, &wire, shard)?;
+        // Nobody waits for a shard, and to say what it takes every model is loaded once more.
+        if shard.is_none() || self.dry_run {
+            self.say_cost(file, &parts, &record)?;
+        }
         if self.dry_run {
             return Ok(());
         }
@@ -101,15 +113,24 @@ impl StudyVerb {
         if !record.exists() && !failed.is_empty() {
             return Err(failed.swap_remove(0));
         }
-        let lines = record::merge(std::slice::from_ref(&record))?;
-        write_atomically(&page, report::html(&lines).as_bytes())?;
-        let mut document = report::conclusions_by_model(&lines);
-        document.push(vec![Block::Text(format!("page: {}", page.display()))]);
-        print(&report::text(&document, self.screen.look(None)))?;
+        // What follows from a shard alone is nothing.
+        match shard {
+            Some(_) => print(&format!("record: {}\n", record.display()))?,
+            None => self.show(&record, &page)?,
+        }
         match failed.into_iter().next() {
             None => Ok(()),
             Some(error) => Err(error),
         }
+    }
+
+    /// Writes the page, and says what came out.
+    fn show(&self, record: &Path, page: &Path) -> Result<()> {
+        let lines = record::merge(&[record.to_owned()])?;
+        write_atomically(page, report::html(&lines).as_bytes())?;
+        let mut document = report::conclusions_by_model(&lines);
+        document.push(vec![Block::Text(format!("page: {}", page.display()))]);
+        print(&report::text(&document, self.screen.look(None)))
     }
 
     /// Says what every part takes at most, before the first is run.
@@ -144,6 +165,7 @@ impl Part {
             model: &self.model,
             runtime,
             record,
+            shard: self.shard,
         }
     }
 
@@ -177,7 +199,7 @@ fn read(file: &Path) -> Result<Wire> {
 }
 
 /// Every experiment on every model, each as the words of a command line; what is wrong with any of them is said now.
-fn parts(file: &Path, wire: &Wire) -> Result<Vec<Part>> {
+fn parts(file: &Path, wire: &Wire, shard: Option<Shard>) -> Result<Vec<Part>> {
     let mut options = String::new();
     for (name, value) in &wire.options {
         options += &format!(
@@ -195,6 +217,8 @@ fn parts(file: &Path, wire: &Wire) -> Result<Vec<Part>> {
             let part = Part {
                 model: model.clone(),
                 words: format!("{}{options}", experiment.run),
+                // Small sweeps do not all fall to the first shard.
+                shard: shard.map(|shard| shard.beginning_at(parts.len())),
             };
             part.asked(file)?;
             parts.push(part);

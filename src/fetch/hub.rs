@@ -4,7 +4,7 @@
 //! All files are of one commit, and each is checked against the hash that the hub states for it. A download that was stopped goes on
 //! where it was.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -273,6 +273,11 @@ impl HubModel {
         if path.is_file() {
             return self.check(file, &path, notes);
         }
+        let _lock = self.lock()?;
+        // Another process may have fetched it meanwhile.
+        if path.is_file() {
+            return self.check(file, &path, notes);
+        }
         let bar = progress::bytes(
             &format!("{}: {}", self.id, file.rfilename),
             file.size.unwrap_or(0),
@@ -297,6 +302,28 @@ impl HubModel {
         let path =
             downloaded.map_err(|reason| self.refused(&format!("{}: {reason}", file.rfilename)))?;
         self.check(file, &path, notes)
+    }
+
+    /// Waits for other processes that fetch files of this model, such as the tasks of an array that begin together: the hub's client waits
+    /// for some seconds only, and then fetches the file once more. The lock ends with the returned file, or with the process.
+    fn lock(&self) -> Result<File> {
+        let folder = Hub::of_user()?.cache.join(".locks");
+        let path = folder.join(format!("af1-{}.lock", self.id.replace('/', "--")));
+        let fail = |source| Error::Write {
+            path: path.clone(),
+            source,
+            hint: ", or set HF_HOME to a folder with room on a file system with locks",
+        };
+        fs::create_dir_all(&folder).map_err(fail)?;
+        let file = File::create(&path).map_err(fail)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(file),
+                Err(TryLockError::Error(e)) => return Err(fail(e)),
+                Err(TryLockError::WouldBlock) => interrupted()?,
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Checks the hash of a file; one that is not what the hub states is removed.

@@ -1,13 +1,13 @@
 //! A file of records that grows while a run goes on, so that a run that is killed goes on where it was.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::line::read_text;
 use super::place::OwnedAddress;
-use super::{Address, Line};
+use super::{Address, Line, Row};
 use crate::{Error, Result};
 
 /// What every line of a record begins with.
@@ -21,6 +21,8 @@ pub struct Journal {
     known: BTreeMap<OwnedAddress, Line>,
     /// Lines of which one is enough, whenever they come again.
     said: Vec<String>,
+    /// The sweeps of which a shard has ended here.
+    sharded: BTreeSet<String>,
 }
 
 impl Journal {
@@ -44,6 +46,7 @@ impl Journal {
             file,
             known: BTreeMap::new(),
             said: Vec::new(),
+            sharded: BTreeSet::new(),
         };
         for (i, line) in read_text(path, text)?.into_iter().enumerate() {
             journal.remember(i + 1, line)?;
@@ -69,6 +72,9 @@ impl Journal {
                 reason: "it says something else about a cell than an earlier line; remove one of the two".to_owned(),
             });
         }
+        if let Row::Ended(ended) = &line.row {
+            self.sharded.insert(ended.sweep.clone());
+        }
         match line.address().map(|at| at.owned()) {
             // A whole template that failed is tried again; what is not defined on it stays so.
             _ if line.failed_as_a_whole() => self.said.push(line.text),
@@ -83,6 +89,11 @@ impl Journal {
     /// A cell that was measured before.
     pub fn cell(&self, at: Address<'_>) -> Option<&Line> {
         self.known.get(&at.owned())
+    }
+
+    /// Whether it says of a shard of that sweep that it has ended.
+    pub fn is_sharded(&self, sweep: &str) -> bool {
+        self.sharded.contains(sweep)
     }
 
     /// Appends lines, at once; those that it has already are not repeated.

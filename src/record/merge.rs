@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::line::read;
 use super::order::in_order;
 use super::place::{OwnedAddress, SetOfPrompts};
-use super::{Address, Line, Row};
+use super::shards::Shards;
+use super::{Address, Ended, Line, Row};
 use crate::{Error, Result};
 
 /// What is known of a sweep's cells.
@@ -19,6 +20,8 @@ struct Extent<'l> {
     templates: Option<usize>,
     /// Whether some template has no number of cells that is known before it is measured.
     open: bool,
+    /// The shards that have ended.
+    shards: Shards,
 }
 
 impl<'l> Extent<'l> {
@@ -59,27 +62,53 @@ impl<'l> Extent<'l> {
         };
         (!self.open && has < all).then_some((has, all))
     }
+
+    /// What is missing, in words.
+    fn lacks(&self) -> Option<String> {
+        let shards = self.shards.missing().filter(|shards| !shards.is_empty());
+        match (self.missing(), shards) {
+            (Some((has, all)), shards) => {
+                let shards = shards
+                    .unwrap_or_else(|| "a shard is missing, or the run has not ended".to_owned());
+                Some(format!("has {has} of its {all} cells: {shards}"))
+            }
+            // How many cells there should be is not known, or there is none.
+            (None, Some(shards)) if self.open || self.found.is_empty() => {
+                Some(format!("is not whole: {shards}"))
+            }
+            _ => None,
+        }
+    }
 }
 
-/// The sweeps of which cells are missing, in words: a shard that is not there, or a run that has not ended. Pruning ends where
-/// nothing is left to prune, so its cells are not counted; a template that could not be evaluated has none.
-pub fn incomplete(lines: &[Line]) -> Vec<String> {
+/// The sweeps of which something is missing, each with what is: a shard that is not there or has not ended, or cells of a run that has not
+/// ended. Pruning ends where nothing is left to prune, and a template that could not be evaluated has no cells, so that there only shards tell.
+fn unfinished(lines: &[Line]) -> BTreeMap<&str, String> {
     let mut sweeps: BTreeMap<&str, Extent<'_>> = BTreeMap::new();
     for line in lines {
         if let Some(at) = line.address() {
             sweeps.entry(at.sweep).or_default().add(line, at);
         }
+        if let Row::Ended(ended) = &line.row {
+            let sweep = sweeps.entry(&ended.sweep).or_default();
+            sweep.shards.add(ended);
+        }
     }
-    let text = |(sweep, extent): (&str, Extent<'_>)| {
-        let (has, all) = extent.missing()?;
-        Some(format!("sweep {sweep} has {has} of its {all} cells"))
-    };
-    sweeps.into_iter().filter_map(text).collect()
+    let sweeps = sweeps.into_iter();
+    sweeps
+        .filter_map(|(sweep, extent)| Some((sweep, extent.lacks()?)))
+        .collect()
+}
+
+/// The sweeps of which something is missing, in words.
+pub fn incomplete(lines: &[Line]) -> Vec<String> {
+    let text = |(sweep, what)| format!("sweep {sweep} {what}");
+    unfinished(lines).into_iter().map(text).collect()
 }
 
 /// Joins files of records: every line once, sweep by sweep in the order in which they first appear, cell by cell. The
 /// shards of a sweep so become what one run of it writes. A failure goes where its cell was measured after all, and so does what only
-/// follows from other lines.
+/// follows from other lines. Which shards have ended is kept as long as some have not.
 ///
 /// # Errors
 /// A file that cannot be read; a cell of which two files say different things.
@@ -87,9 +116,14 @@ pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
     let mut sweeps: Vec<String> = Vec::new();
     let mut cells: BTreeMap<Known, Found> = BTreeMap::new();
     let mut others: Vec<Line> = Vec::new();
+    let mut ended: BTreeSet<Ended> = BTreeSet::new();
     for path in paths {
         for (i, line) in read(path)?.into_iter().enumerate() {
             if line.follows() {
+                continue;
+            }
+            if let Row::Ended(shard) = &line.row {
+                ended.insert((**shard).clone());
                 continue;
             }
             let Some(known) = Known::of(&line) else {
@@ -129,6 +163,13 @@ pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
         in_order(&mut cells);
         others.extend(cells.into_iter().map(|found| found.line));
     }
+    let ended = ended.into_iter();
+    others.extend(ended.map(|shard| Line::new(Row::Ended(Box::new(shard)))));
+    let unfinished: BTreeSet<String> = unfinished(&others).into_keys().map(str::to_owned).collect();
+    others.retain(|line| match &line.row {
+        Row::Ended(shard) => unfinished.contains(&shard.sweep),
+        _ => true,
+    });
     Ok(others)
 }
 

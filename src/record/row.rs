@@ -1,8 +1,8 @@
 //! What a line is about.
 
 use super::{
-    Address, Checked, Conclusion, Failure, Gated, HeadAttention, Kind, Measurement, Patched, Place,
-    Reading,
+    Address, Checked, Conclusion, Ended, Failure, Gated, HeadAttention, Kind, Measurement, Patched,
+    Place, Reading,
 };
 
 /// What a line is about.
@@ -26,6 +26,8 @@ pub enum Row {
     Pooled(Box<Measurement>),
     /// What follows from a sweep, in a sentence.
     Conclusion(Box<Conclusion>),
+    /// That a shard has ended.
+    Ended(Box<Ended>),
 }
 
 impl Row {

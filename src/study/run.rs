@@ -11,7 +11,7 @@ use crate::experiment::{Emit, Experiment, Seat, Todo, Unit, Workbench};
 use crate::measure::{self, Fronts, fronts, preflight};
 use crate::model::Model;
 use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
-use crate::record::{Journal, Line, Provenance, Run};
+use crate::record::{Ended, Journal, Line, Provenance, Row, Run};
 use crate::runtime::Engine;
 use crate::{Error, Result};
 
@@ -207,6 +207,10 @@ impl Study {
         if let Some(sheet) = sheet {
             sheet.finish()?;
         }
+        let cells = seats.iter().map(|seat| seat.cells).sum();
+        if let Some(journal) = &mut journal {
+            self.end(&sweep, cells, journal)?;
+        }
         Ok(swept)
     }
 
@@ -292,6 +296,22 @@ impl Study {
         Ok(swept)
     }
 
+    /// Says in the record that this shard has measured all of its cells, so that a merge can name the shards that have not. A run of the whole
+    /// sweep says so only where shards of it have.
+    fn end(&self, sweep: &Sweep<'_>, cells: usize, journal: &mut Journal) -> Result<()> {
+        let shard = self.request.shard;
+        if shard.count == 1 && !journal.is_sharded(&sweep.identity) {
+            return Ok(());
+        }
+        let ended = Ended {
+            sweep: sweep.identity.clone(),
+            cells,
+            shards: shard.count,
+            shard: shard.index + 1,
+        };
+        journal.append(&[Line::new(Row::Ended(Box::new(ended)))])
+    }
+
     /// Why there are no prompts of a template.
     fn again(&self, template: &Template, error: &Error) -> Result<()> {
         match error {
@@ -324,11 +344,9 @@ impl Study {
     /// Says if this shard has no part of a sweep of so many units a template.
     fn say_empty_shard(&self, units: usize) {
         let (shard, parts) = (self.request.shard, self.sets.len() * units);
-        if shard.index >= parts {
+        if !(0..parts).any(|part| shard.takes(part)) {
             eprintln!(
-                "shard {}/{}: nothing to do, the sweep has {parts} part{} that can be measured apart",
-                shard.index + 1,
-                shard.count,
+                "shard {shard}: nothing to do, the sweep has {parts} part{} that can be measured apart",
                 if parts == 1 { "" } else { "s" }
             );
         }

@@ -31,7 +31,7 @@ pub(super) struct Around<'s> {
 pub(super) struct Sweep<'a> {
     pub experiment: &'a dyn Experiment,
     units: &'a [Box<dyn Unit + 'a>],
-    identity: String,
+    pub identity: String,
     /// The cells of each unit on a template.
     cells: Vec<Vec<CellName>>,
     /// The number of boundaries of all units.

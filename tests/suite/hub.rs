@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use af1::error::exit;
 use assert_cmd::Command;
@@ -26,6 +27,8 @@ struct State {
     spoiled: bool,
     /// The token without which nothing is given.
     token: Option<String>,
+    /// How long weights are not answered.
+    pause: Duration,
     /// The byte with which each download of weights began.
     begins: Vec<usize>,
     /// The number of requests.
@@ -99,6 +102,10 @@ fn answer(mut stream: TcpStream, folder: &Path, state: &Mutex<State>) -> Option<
             break;
         };
         headers.insert(name.to_lowercase(), value.trim().to_owned());
+    }
+    if is_weights(&target) {
+        let pause = state.lock().unwrap().pause;
+        std::thread::sleep(pause);
     }
     let mut state = state.lock().unwrap();
     state.requests += 1;
@@ -220,6 +227,20 @@ fn a_name_is_fetched_once_and_is_there_without_a_network() {
         exit::FETCH,
         &["owner/other@main", "HF_HUB_OFFLINE"],
     );
+}
+
+/// As the tasks of an array do on an empty cache: one fetches, the others wait for it, longer than the hub's own client would.
+#[test]
+fn processes_that_begin_together_fetch_once() {
+    let (hub, home) = tiny("f32");
+    hub.set(|state| state.pause = Duration::from_secs(2));
+    let texts: Vec<String> = std::thread::scope(|scope| {
+        let fetch = || stdout(&mut hub.inspect(home.path(), "owner/tiny"));
+        let all: Vec<_> = (0..3).map(|_| scope.spawn(fetch)).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(hub.state.lock().unwrap().begins, [0]);
+    assert!(texts.iter().all(|text| *text == texts[0]));
 }
 
 #[test]

@@ -41,6 +41,7 @@ mod said;
 mod schema;
 mod share;
 mod segments;
+mod shards;
 mod stability;
 mod statistics;
 mod steps;

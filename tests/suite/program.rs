@@ -137,8 +137,8 @@ pub fn experiments() -> &'static [&'static str] {
         .get_subcommands()
         .filter(has_shards)
         .map(|verb| verb.get_name());
-    // These measure what `run` measures, and show it beside something else.
-    let beside = ["reproduce", "diff"];
+    // These measure what `run` measures, and show it beside something else; a study runs several.
+    let beside = ["reproduce", "diff", "study"];
     let has: BTreeSet<&str> = verbs.filter(|verb| !beside.contains(verb)).collect();
     let known: BTreeSet<&str> = EXPERIMENTS.iter().map(|words| verb_of(words)).collect();
     assert_eq!(has, known, "the experiments of this program");

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::{
-    self as record, Answer, CellName, Conclusion, Failure, HeadAttention, Judgement, Kind, Outcome,
-    Place, Planted, Provenance, Recovered, Weight,
+    self as record, Answer, CellName, Conclusion, Ended, Failure, HeadAttention, Judgement, Kind,
+    Outcome, Place, Planted, Provenance, Recovered, Weight,
 };
 use super::{SCHEMA, order, shape};
 use crate::intervene;
@@ -19,6 +19,8 @@ pub const GATE: &str = "gate";
 pub const SELFCHECK: &str = "selfcheck";
 /// What the experiment of a conclusion is called.
 pub const CONCLUSION: &str = "conclusion";
+/// What the experiment of a shard that has ended is called.
+pub const SHARD: &str = "shard";
 
 /// A head's attention as it is written.
 #[derive(Serialize, Deserialize)]
@@ -340,6 +342,43 @@ impl From<Concluded> for Conclusion {
             sweep: line.sweep,
             model: line.model,
             conclusion: line.conclusion,
+        }
+    }
+}
+
+/// That a shard has ended, as it is written.
+#[derive(Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields)]
+pub struct Shard {
+    schema: u32,
+    experiment: String,
+    sweep: String,
+    cells: usize,
+    shards: usize,
+    shard: usize,
+}
+
+impl From<&Ended> for Shard {
+    fn from(ended: &Ended) -> Self {
+        Self {
+            schema: SCHEMA,
+            experiment: SHARD.to_owned(),
+            sweep: ended.sweep.clone(),
+            cells: ended.cells,
+            shards: ended.shards,
+            shard: ended.shard,
+        }
+    }
+}
+
+impl From<Shard> for Ended {
+    fn from(line: Shard) -> Self {
+        Self {
+            sweep: line.sweep,
+            cells: line.cells,
+            shards: line.shards,
+            shard: line.shard,
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) fn write(row: &Row) -> String {
         Row::Selfcheck(s) => text(&lines::Checked::from(&**s)),
         Row::Pooled(m) => text(&cell::Cell::from(&**m)),
         Row::Conclusion(c) => text(&lines::Concluded::from(&**c)),
+        Row::Ended(e) => text(&lines::Shard::from(&**e)),
     }
 }
 
@@ -97,6 +98,7 @@ fn row(value: Value) -> Result<Row, String> {
         Some(lines::CONCLUSION) => {
             Row::Conclusion(Box::new(line::<lines::Concluded>(value)?.into()))
         }
+        Some(lines::SHARD) => Row::Ended(Box::new(line::<lines::Shard>(value)?.into())),
         Some(cell::POOLED | cell::WHOLE) => {
             Row::Pooled(Box::new(line::<cell::Cell>(value)?.try_into()?))
         }
@@ -126,6 +128,7 @@ mod tests {
         Gate(lines::Gated),
         Selfcheck(lines::Checked),
         Conclusion(lines::Concluded),
+        Shard(lines::Shard),
     }
 
     /// `AF1_WRITE_SCHEMA=1 cargo test --lib schema_is_committed` writes it anew.
