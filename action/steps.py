@@ -37,9 +37,8 @@ def program(name):
 
 
 def environment():
-    """That of af1 and pip: what they fetch goes to the folder that is cached."""
-    cache = folder() / "cache"
-    return {**os.environ, "AF1_CACHE": str(cache / "models"), "PIP_CACHE_DIR": str(cache / "pip")}
+    """That of af1: what it fetches goes to the folder that is cached."""
+    return {**os.environ, "AF1_CACHE": str(folder() / "cache" / "models")}
 
 
 def set_outputs(**outputs):
@@ -68,19 +67,34 @@ def requirement():
     return f"af1-harness=={version}"
 
 
+def packages():
+    """The name of what is to be installed: the same wanted by the same Python is the same."""
+    wanted = requirement()
+    content = Path(wanted).read_bytes() if wanted.endswith(".whl") else b""
+    return digest(wanted, hashlib.sha256(content).hexdigest(), sys.version)
+
+
 def prepare():
     """The keys of the cache: of what this model and device need, and of what any model needs."""
     machine = "-".join(["af1", given("RUNNER_OS"), given("RUNNER_ARCH")])
-    key = digest(requirement(), given("MODEL"), given("DEVICE"))
+    key = digest(packages(), given("MODEL"), given("DEVICE"))
     set_outputs(key=f"{machine}-{key}", any_model=f"{machine}-")
 
 
 def install():
-    """An environment of its own: nothing of the job's Python changes."""
-    wanted = requirement()
-    venv.create(folder() / "venv", with_pip=True)
-    pip = [program("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    subprocess.run([*pip, "--", wanted], env=environment(), check=True)
+    """An environment of its own: nothing of the job's Python changes. Its packages are cached, so that an index is asked once."""
+    wanted, installed = packages(), folder() / "venv" / "installed"
+    if installed.exists() and installed.read_text() == wanted:
+        return
+    kept = folder() / "cache" / "packages" / wanted
+    whole = kept / "whole"
+    venv.create(folder() / "venv", clear=True, with_pip=True)
+    pip = [program("python"), "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input"]
+    if not whole.exists():
+        subprocess.run([*pip, "download", "--only-binary=:all:", f"--dest={kept}", "--", requirement()], check=True)
+        whole.touch()
+    subprocess.run([*pip, "install", "--no-index", f"--find-links={kept}", "--", requirement()], check=True)
+    installed.write_text(wanted)
 
 
 def gate():
