@@ -27,7 +27,7 @@ impl Renderer for Markdown {
     fn short(&self, findings: &Findings<'_>) -> Option<String> {
         let lines = view::short::lines(findings);
         let mut out = match view::short::outcome(&lines) {
-            Some(found) => format!("**{}**: {}\n\n", outcome(found), counted(&lines)),
+            Some(found) => format!("**{}** (claims: {})\n\n", outcome(found), counted(&lines)),
             None => "No claim was tested.\n\n".to_owned(),
         };
         for line in &lines {
@@ -36,8 +36,9 @@ impl Renderer for Markdown {
             out += &format!("- {}{}\n", verdict.unwrap_or_default(), text.join(" "));
         }
         let rest = self.records(findings, Look::default());
+        let rest = rest.trim();
         out += &format!(
-            "\n<details>\n<summary>All that was measured</summary>\n\n{rest}\n</details>\n"
+            "\n<details>\n<summary>All that was measured</summary>\n\n{rest}\n\n</details>\n"
         );
         Some(out)
     }

@@ -4,8 +4,8 @@ Usage: python3 run.py WHEEL    (`pip install pyyaml`)
 
 For a model that keeps its claims, one that does not, and one that cannot tell: the steps' exit code, the outputs that they set, the job
 summary, the records, the JUnit file and the page. The first case has an empty cache, the second a full one, and each says how long it took.
-Every input with words in it that a shell would
-run must run none of them. The comment is written to a server here that answers as GitHub's documents say; GitHub itself is not asked.
+Every input with words in it that a shell would run must run none of them. The comment is written to a server here that answers as
+GitHub's documents say; GitHub itself is not asked.
 The actions of others that the steps use (the cache, the upload) are not run: what they are given is checked.
 """
 
@@ -180,7 +180,7 @@ def outcomes(job, wheel):
 def comments(job, wheel):
     """One comment a gate, which is written anew; not over a person's, and a token that may not changes no verdict."""
     gates = {("planted-af1", "pass"), ("planted-late", "FAIL"), ("planted-weak", "inconclusive"), ("no-such-model", "error")}
-    found = {(model, word) for model, word in gates for text in Github.comments if f"\n\n**{word}**: " in text["body"] and (model in text["body"] or word == "error")}
+    found = {(model, word) for model, word in gates for text in Github.comments if f"\n\n**{word}**" in text["body"] and (model in text["body"] or word == "error")}
     assert found == gates and len(Github.comments) == len(gates), Github.comments
     person = {**Github.comments[0], "id": 0, "user": {"type": "User"}}
     before = Github.comments[:] = [person]

@@ -48,12 +48,10 @@ fn of_gate(gated: &Gated) -> Line {
 fn of_sweep(sweep: &Sweep) -> Vec<Line> {
     let mut lines: Vec<Line> = claimed(sweep).into_iter().filter_map(of_claim).collect();
     lines.extend(sweep.failures.iter().map(of_failure));
-    let model = sweep.measurements().next();
-    let model = model.map_or("", |m| m.subject.model.as_str());
     if lines.is_empty() {
         lines.extend(conclusions(sweep).into_iter().map(|sentence| Line {
             outcome: None,
-            text: format!("{model}: {sentence}"),
+            text: format!("{}: {sentence}", sweep.model),
         }));
     }
     lines
