@@ -389,6 +389,6 @@ mod tests {
         let member = found.strip_prefix(folder.path()).unwrap();
         let member = member.to_str().unwrap().replace('\\', "/");
         let own = |of: &&str| *of == member || library(of) == member;
-        assert!(wheel.members.iter().any(|of| own(&of)), "{member}");
+        assert!(wheel.members.iter().any(own), "{member}");
     }
 }
