@@ -26,6 +26,9 @@ pub struct Report {
     /// Files that runs wrote with their --answers: the prompts behind the marks of a page's pictures, and what was said to them
     #[arg(long, value_name = "FILE", conflicts_with = "against")]
     answers: Vec<PathBuf>,
+    /// Say the verdict first, then a line a claim, and fold the rest
+    #[arg(long, help_heading = "Output", conflicts_with = "against")]
+    short: bool,
     /// Write to a file instead of standard output
     #[arg(short, long, value_name = "FILE", help_heading = "Output")]
     out: Option<PathBuf>,
@@ -50,7 +53,13 @@ impl Report {
         warn_of_missing(&lines);
         let look = self.screen.look(self.out.as_deref());
         let text = match self.against.is_empty() {
-            true => self.format.records(&self.findings(&lines)?, look),
+            true => {
+                let findings = self.findings(&lines)?;
+                match self.short {
+                    true => self.format.short(&findings).ok_or_else(no_short)?,
+                    false => self.format.records(&findings, look),
+                }
+            }
             false => {
                 let earlier = record::merge(&self.against)?;
                 let found = Comparison::of(&lines, &earlier);
@@ -73,6 +82,14 @@ impl Report {
         findings.said = Sheet::read(&self.answers, &findings)?;
         Ok(findings)
     }
+}
+
+/// The error that a renderer says nothing shortly, and which of them do.
+fn no_short() -> Error {
+    let nothing = Findings::of(&[]);
+    let shows = |renderer: &&dyn Renderer| renderer.short(&nothing).is_some();
+    let names = names_of(report::ALL.iter().copied().filter(shows));
+    Error::Usage(format!("--short is shown as {names}"))
 }
 
 /// The error that a renderer shows no comparison, and which of them do.

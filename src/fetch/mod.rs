@@ -1,6 +1,7 @@
 //! Getting files that the project does not carry: the cache folder, its entries, `pip download` and the Hugging Face hub. What is fetched
 //! and why is decided elsewhere ([`crate::model`], [`crate::runtime`]).
 
+mod beside;
 mod cache;
 mod held;
 mod hub;
@@ -10,6 +11,7 @@ mod origin;
 mod pip;
 mod wheels;
 
+pub use beside::PythonEnvironment;
 pub use cache::{Cache, Entry, Staging, VARIABLE};
 pub use hub::{Hub, HubModel};
 pub use hub_file::HubFile;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use super::Staging;
+use super::{PythonEnvironment, Staging};
 use crate::file::{Sha256, sha256_file};
 use crate::interrupt::interrupted;
 use crate::{Error, Result, progress};
@@ -35,7 +35,8 @@ pub const PYTHON_VERSION: &str = "3.12";
 /// The environment variable that names the Python to use.
 const PYTHON: &str = "AF1_PYTHON";
 
-/// The Python that runs pip: `AF1_PYTHON`, else the first of `python3` and `python` that starts.
+/// The Python that runs pip: `AF1_PYTHON`, else the first that starts of that of the environment into which the program was installed,
+/// which has pip, `python3` and `python`.
 pub fn python() -> Option<PathBuf> {
     let starts = |program: &PathBuf| {
         Command::new(program)
@@ -47,10 +48,11 @@ pub fn python() -> Option<PathBuf> {
     let named = std::env::var_os(PYTHON).filter(|value| !value.is_empty());
     match named {
         Some(program) => Some(PathBuf::from(program)).filter(starts),
-        None => ["python3", "python"]
-            .map(PathBuf::from)
-            .into_iter()
-            .find(starts),
+        None => {
+            let own = PythonEnvironment::of_program().and_then(|own| own.python());
+            let others = ["python3", "python"].map(PathBuf::from);
+            own.into_iter().chain(others).find(starts)
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! What is printed for people, as Markdown: the same tables, everything else as text that Markdown does not touch.
 
-use super::text::{STROKE, TextLine, lines};
+use super::text::{STROKE, TextLine, lines, words};
 use super::{Look, Renderer, view};
 use crate::kit::Block;
-use crate::record::{Comparison, Findings};
+use crate::kit::words::OUTCOMES;
+use crate::kit::words::about::outcome;
+use crate::record::{Comparison, Findings, Outcome};
 
 /// Markdown.
 pub struct Markdown;
@@ -21,8 +23,48 @@ impl Renderer for Markdown {
         markdown(&view::summary(findings, &[]))
     }
 
+    /// The verdict, a line a claim, and all else folded.
+    fn short(&self, findings: &Findings<'_>) -> Option<String> {
+        let lines = view::short::lines(findings);
+        let mut out = match view::short::outcome(&lines) {
+            Some(found) => format!("**{}** (claims: {})\n\n", outcome(found), counted(&lines)),
+            None => "No claim was tested.\n\n".to_owned(),
+        };
+        for line in &lines {
+            let verdict = line.outcome.map(|found| format!("**{}** ", outcome(found)));
+            let text: Vec<String> = words(&line.text, None).into_iter().map(said).collect();
+            out += &format!("- {}{}\n", verdict.unwrap_or_default(), text.join(" "));
+        }
+        let rest = self.records(findings, Look::default());
+        let rest = rest.trim();
+        out += &format!(
+            "\n<details>\n<summary>All that was measured</summary>\n\n{rest}\n\n</details>\n"
+        );
+        Some(out)
+    }
+
     fn comparison(&self, found: &Comparison<'_>, _: Look) -> Option<String> {
         Some(markdown(&[view::comparison::summary(found)]))
+    }
+}
+
+/// How many claims there are, of each outcome.
+fn counted(lines: &[view::short::Line]) -> String {
+    let count = |of: Outcome| lines.iter().filter(|line| line.outcome == Some(of)).count();
+    let each = OUTCOMES.map(|of| (outcome(of), count(of)));
+    let each = each.iter().filter(|(_, count)| *count > 0);
+    let each: Vec<String> = each
+        .map(|(word, count)| format!("{count} {word}"))
+        .collect();
+    each.join(", ")
+}
+
+/// A line as Markdown.
+fn said(line: TextLine) -> String {
+    match line {
+        TextLine::Words(text) | TextLine::Conclusion(text) | TextLine::Table(text) => {
+            escaped(text.trim_start())
+        }
     }
 }
 
@@ -31,22 +73,20 @@ pub fn markdown(document: &[Vec<Block>]) -> String {
     let mut out = String::new();
     let mut in_table = false;
     for line in lines(document, None) {
-        let (text, table) = match &line {
-            TextLine::Words(text) | TextLine::Conclusion(text) => (text, false),
-            TextLine::Table(text) => (text, true),
-        };
+        let table = matches!(line, TextLine::Table(_));
         // A table stands between blank lines, and so does a paragraph.
         if table != in_table || (!table && !out.ends_with("\n\n") && !out.is_empty()) {
             out.push('\n');
         }
         in_table = table;
-        out += &escaped(text.trim_start());
+        out += &said(line);
         out.push('\n');
     }
     out
 }
 
-/// Text in which nothing is a mark: `<bos>` is no tag, `A*B` and `__` no emphasis, `\n` what a token is shown as.
+/// Text in which nothing is a mark: `<bos>` is no tag, `A*B` and `__` no emphasis, `\n` what a token is shown as, `[a](b)` no link, and
+/// nobody is told of it who is called `@a`: GitHub would, were the name not taken apart by a comment.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {
@@ -55,6 +95,11 @@ fn escaped(text: &str) -> String {
             '>' => out += "&gt;",
             '&' => out += "&amp;",
             STROKE => out += "&#124;",
+            '@' => out += "@<!-- -->",
+            '(' | ':' if out.ends_with(']') => {
+                out.push('\\');
+                out.push(c);
+            }
             '*' | '`' | '#' | '_' | '~' | '\\' => {
                 out.push('\\');
                 out.push(c);
@@ -85,6 +130,15 @@ mod tests {
             Block::Note(String::new()),
         ]];
         let expected = "model &lt;bos&gt;\n\nwith A\\*B and \"\\_\\_\\\\n\"\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nafter\n\nmore\n";
+        assert_eq!(markdown(&document), expected);
+    }
+
+    #[test]
+    fn names_are_no_links_and_tell_nobody() {
+        let document = [vec![Block::Text(
+            "[a](http://b) [a]: b, @c, [.96, 1.00] (1.00)".into(),
+        )]];
+        let expected = "[a]\\(http://b) [a]\\: b, @<!-- -->c, [.96, 1.00] (1.00)\n";
         assert_eq!(markdown(&document), expected);
     }
 }

@@ -58,6 +58,11 @@ pub trait Renderer: Sync {
     /// Shows the records of sweeps, gates and self-checks; `look` is for those who show text to people.
     fn records(&self, findings: &Findings<'_>, look: Look) -> String;
 
+    /// Shows the verdict first, then a line a claim, and folds the rest; `None` where this form does not.
+    fn short(&self, _: &Findings<'_>) -> Option<String> {
+        None
+    }
+
     /// Whether it shows what was said to single prompts.
     fn shows_answers(&self) -> bool {
         false

@@ -1,5 +1,6 @@
 //! The libraries that a placement needs, from where they are, or fetched.
 
+use super::library::beside;
 use super::package::Package;
 use super::{Library, Placement, Runtime};
 use crate::fetch::Cache;
@@ -22,7 +23,11 @@ impl Placement {
         };
         let needed = self.provider_library.is_none() && alone.by_plugin();
         if let Some(package) = device.plugin().filter(|_| needed) {
-            let path = match package.find(cache)? {
+            let found = match beside(package) {
+                Some(path) => Some(path),
+                None => package.find(cache)?,
+            };
+            let path = match found {
                 Some(path) => path,
                 None if fetch => package.fetch(cache, false, NO_PLUGIN)?,
                 None => return Err(alone.not_here(package)),

@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::package::PINNED;
+use super::package::{PINNED, Package};
 use super::{Device, package};
-use crate::fetch::{Cache, python};
+use crate::fetch::{Cache, PythonEnvironment, python};
 use crate::file::{Sha256, sha256_file};
 use crate::{Error, Result};
 
@@ -20,6 +20,8 @@ const OLDEST_MINOR: u32 = 24;
 pub enum Source {
     /// `ORT_DYLIB_PATH` names it.
     Variable,
+    /// It belongs to a Python package in the environment into which the program was installed.
+    Beside,
     /// Fetched into the cache earlier or just now.
     Cache,
     /// The library belongs to an installed Python package.
@@ -30,6 +32,7 @@ impl std::fmt::Display for Source {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Variable => DYLIB_VARIABLE,
+            Self::Beside => "Python package beside the program",
             Self::Cache => "cache",
             Self::Python => "Python package onnxruntime",
         })
@@ -46,8 +49,8 @@ pub struct Library {
 }
 
 impl Library {
-    /// The library that has a device, if it is there already: `ORT_DYLIB_PATH`, the cache, for the processor an installed Python
-    /// `onnxruntime` that is new enough, in this order.
+    /// The library that has a device, if it is there already: `ORT_DYLIB_PATH`, a package in the environment into which the program was
+    /// installed, the cache, for the processor an installed Python `onnxruntime` that is new enough, in this order.
     ///
     /// # Errors
     /// `ORT_DYLIB_PATH` names a file that is not there; a corrupt cache entry.
@@ -63,6 +66,10 @@ impl Library {
                 });
             }
             let source = Source::Variable;
+            return Ok(Some(Self { path, source }));
+        }
+        if let Some(path) = beside(package) {
+            let source = Source::Beside;
             return Ok(Some(Self { path, source }));
         }
         if let Some(path) = package.find(cache)? {
@@ -113,6 +120,20 @@ impl Library {
     }
 }
 
+/// The library of a package in the environment into which the program was installed: of the version that is pinned; for the processor of
+/// any that is new enough, because its own package may have been exchanged for another one's.
+pub(super) fn beside(package: &Package) -> Option<PathBuf> {
+    let folders = PythonEnvironment::of_program()?.packages();
+    let pinned = folders
+        .iter()
+        .find_map(|folder| package.installed_in(folder));
+    pinned.or_else(|| {
+        let cpu = std::ptr::eq(package, &package::CPU);
+        let mut folders = folders.iter().filter(|_| cpu);
+        folders.find_map(|folder| newest_in(folder))
+    })
+}
+
 /// The library of an installed Python package `onnxruntime`, if it is new enough.
 fn installed() -> Option<PathBuf> {
     // Finding the package does not import it, which would take a second and load a second copy of the library.
@@ -124,7 +145,12 @@ fn installed() -> Option<PathBuf> {
         .output()
         .ok()?;
     let origin = String::from_utf8(output.stdout).ok()?;
-    let folder = Path::new(origin.trim()).parent()?.join("capi");
+    newest_in(Path::new(origin.trim()).parent()?.parent()?)
+}
+
+/// The newest library of a package `onnxruntime` among packages, if it is new enough.
+fn newest_in(packages: &Path) -> Option<PathBuf> {
+    let folder = packages.join("onnxruntime").join("capi");
     let files = std::fs::read_dir(&folder).ok()?.flatten();
     let mut libraries: Vec<PathBuf> = files
         .map(|file| file.path())
@@ -150,7 +176,9 @@ fn minor_version(library: &Path) -> Option<u32> {
                 .flatten()
                 .find_map(|item| {
                     let name = item.file_name().to_string_lossy().into_owned();
-                    name.strip_prefix("onnxruntime-1.").map(str::to_owned)
+                    let name = name.strip_prefix("onnxruntime")?;
+                    let (_, version) = name.split_once("-1.")?;
+                    Some(version.to_owned())
                 });
             metadata?
         }
@@ -168,7 +196,9 @@ pub(super) fn load_error(library: &Library, error: &dyn std::fmt::Display) -> Er
                 "set {DYLIB_VARIABLE} to ONNX Runtime 1.{OLDEST_MINOR} or newer, or unset it to have {PINNED} fetched"
             ),
             Source::Cache => "run `af1 fetch --force`".to_owned(),
-            Source::Python => format!("upgrade the Python package, or set {DYLIB_VARIABLE}"),
+            Source::Beside | Source::Python => {
+                format!("upgrade the Python package, or set {DYLIB_VARIABLE}")
+            }
         },
     }
 }

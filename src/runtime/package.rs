@@ -1,5 +1,7 @@
 //! The Python packages that ONNX Runtime's libraries and providers come in, pinned. What is taken out of them lies in the cache.
 
+use std::path::{Path, PathBuf};
+
 use crate::fetch::{Cache, Entry, Staging, Wheel};
 use crate::{Error, Result};
 
@@ -280,7 +282,7 @@ impl Package {
     ///
     /// # Errors
     /// A corrupt cache entry.
-    pub fn find(&self, cache: &Cache) -> Result<Option<std::path::PathBuf>> {
+    pub fn find(&self, cache: &Cache) -> Result<Option<PathBuf>> {
         let entry = cache.find(&self.entry_name())?;
         Ok(entry.and_then(|entry| self.library(&entry.used())))
     }
@@ -289,7 +291,7 @@ impl Package {
     ///
     /// # Errors
     /// A platform without a wheel, with the remedy `remedy`; a fetch that fails.
-    pub fn fetch(&self, cache: &Cache, again: bool, remedy: &str) -> Result<std::path::PathBuf> {
+    pub fn fetch(&self, cache: &Cache, again: bool, remedy: &str) -> Result<PathBuf> {
         let missing = |reason: String| Error::Fetch {
             what: format!("{} from PyPI", self.name()),
             reason,
@@ -308,7 +310,30 @@ impl Package {
             .ok_or_else(|| missing(format!("the wheel has no {}", self.file)))
     }
 
-    fn library(&self, entry: &Entry) -> Option<std::path::PathBuf> {
+    /// The file to load, if the package is among these packages of a Python environment, in the version that is pinned.
+    pub fn installed_in(&self, packages: &Path) -> Option<PathBuf> {
+        let members = self.wheel()?.members.iter();
+        let members: Vec<PathBuf> = members.map(|member| packages.join(member)).collect();
+        if !members.iter().all(|member| member.exists()) {
+            return None;
+        }
+        let files = members.into_iter().flat_map(|member| {
+            let inside = std::fs::read_dir(&member).map(|items| items.flatten());
+            match inside {
+                Ok(items) => items.map(|item| item.path()).collect(),
+                Err(_) => vec![member],
+            }
+        });
+        let is_library = |file: &PathBuf| {
+            let name = file.file_name().unwrap_or_default();
+            self.is_library(&name.to_string_lossy())
+        };
+        files
+            .filter(is_library)
+            .min_by_key(|file| file.as_os_str().len())
+    }
+
+    fn library(&self, entry: &Entry) -> Option<PathBuf> {
         let mut files: Vec<&str> = entry.files().filter(|file| self.is_library(file)).collect();
         files.sort_by_key(|file| file.len());
         files.first().map(|file| entry.path(file))
@@ -333,5 +358,37 @@ mod tests {
     #[case(&WEBGPU, "dxil.dll", false)]
     fn what_is_loaded(#[case] package: &Package, #[case] file: &str, #[case] is: bool) {
         assert_eq!(package.is_library(file), is);
+    }
+
+    /// Two packages share a folder where both are installed; each is found by its own files, and none by a part of them.
+    #[rstest]
+    #[case(&CPU)]
+    #[case(&NVIDIA)]
+    #[case(&OPENVINO)]
+    #[case(&WEBGPU)]
+    fn an_installed_package_is_found_by_its_files(#[case] package: &Package) {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |member: &str| {
+            let path = folder.path().join(member);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        let Some(wheel) = package.wheel() else {
+            return;
+        };
+        let library = |folder: &str| format!("{folder}lib{}.so", package.file);
+        for member in wheel.members {
+            assert_eq!(package.installed_in(folder.path()), None, "before {member}");
+            match member.ends_with('/') {
+                true => write(&library(member)),
+                false => write(member),
+            }
+        }
+        write("onnxruntime/capi/libonnxruntime.so.1.99.0");
+        let found = package.installed_in(folder.path()).unwrap();
+        let member = found.strip_prefix(folder.path()).unwrap();
+        let member = member.to_str().unwrap().replace('\\', "/");
+        let own = |of: &&str| *of == member || library(of) == member;
+        assert!(wheel.members.iter().any(own), "{member}");
     }
 }

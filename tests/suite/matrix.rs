@@ -96,6 +96,7 @@ printed! {
     inspect_a_graph: "inspect --model fixtures/foreign/gpt2-shaped.onnx --style symbolic --operands 0..=9",
     logits: "logits --model planted-af1 --prompt 1+2=",
     logits_json: "logits --model fixtures/reference/tiny-llama/f32 --prompt 3+4= --format json",
+    report_shortly_as_csv: "report fixtures/records/schema-2/alternatives.jsonl --format csv --short",
     list_ablations: "list ablations",
     list_maskings: "list maskings",
     list_styles: "list styles",
@@ -193,6 +194,14 @@ fn in_every_format(name: &str, words: &str) {
             _ => all.push((format!("{name}-{format}"), text)),
         }
     }
+    // What is not folded; behind it stands what the report says at length.
+    let mut report = pinned("report --format markdown --short");
+    let short = shown(report.arg(&record));
+    let (said, folded) = short.split_once("<details>").unwrap();
+    let is_markdown = |(of, _): &&(String, String)| *of == format!("{name}-markdown");
+    let (_, markdown) = all.iter().find(is_markdown).unwrap();
+    assert!(folded.contains(markdown.trim()), "{name}: {folded}");
+    all.push((format!("{name}-short"), said.to_owned()));
     all.push((format!("{name}-json"), json));
     each(all, folder.path());
 }

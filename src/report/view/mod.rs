@@ -12,6 +12,7 @@ pub mod gate;
 pub mod overview;
 pub mod provenance;
 pub mod selfcheck;
+pub mod short;
 pub mod verdicts;
 
 use crate::experiment::{ALL, OF_OTHERS, View, kinds};
