@@ -22,8 +22,8 @@ mod probe;
 mod report;
 mod screen;
 mod selfcheck;
-mod share;
 mod shard;
+mod share;
 mod shell;
 mod study;
 
