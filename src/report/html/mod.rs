@@ -172,9 +172,8 @@ fn all_verdicts(findings: &Findings<'_>, labels: &Labels<'_>) -> Markup {
             h2 { "Every verdict" }
             @if !over_draws.is_empty() {
                 p {
-                    "Over all draws of a number of contexts: "
+                    "Over all draws of a number of contexts, with the reasons beside the draws: "
                     (tally(&over_draws))
-                    "The reasons stand beside the draws."
                 }
             }
             @if claimed.is_empty() && over_draws.is_empty() {
