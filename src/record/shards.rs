@@ -21,6 +21,9 @@ pub(super) struct Shards {
     of_splits: BTreeMap<Split, BTreeSet<usize>>,
 }
 
+/// So many missing shards are named.
+const MOST_NAMED: usize = 20;
+
 /// A way to split a sweep.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Split {
@@ -46,17 +49,30 @@ impl Shards {
             .of_splits
             .iter()
             .filter(|(split, _)| split.cells == most);
-        let missing = largest.map(|(split, ended)| {
-            let missing = (1..=split.shards).filter(|shard| !ended.contains(shard));
-            missing
-                .map(|shard| format!("{shard}/{}", split.shards))
-                .collect::<Vec<_>>()
-        });
-        missing.min_by_key(Vec::len).map(|missing| match &*missing {
+        let missing = |(split, ended): &(&Split, &BTreeSet<usize>)| {
+            split.shards
+                - ended
+                    .range(1..=split.shards.max(1))
+                    .count()
+                    .min(split.shards)
+        };
+        let (split, ended) = largest.min_by_key(missing)?;
+        let all = missing(&(split, ended));
+        // A record may say that there are any number of shards.
+        let named = (1..=split.shards).filter(|shard| !ended.contains(shard));
+        let named = named.take(MOST_NAMED);
+        let named: Vec<String> = named
+            .map(|shard| format!("{shard}/{}", split.shards))
+            .collect();
+        let others = match all - named.len() {
+            0 => String::new(),
+            others => format!(" and {others} others"),
+        };
+        Some(match &*named {
             [] => String::new(),
             [one] => format!("shard {one} is missing or has not ended"),
             several => format!(
-                "shards {} are missing or have not ended",
+                "shards {}{others} are missing or have not ended",
                 several.join(", ")
             ),
         })
@@ -100,5 +116,20 @@ mod tests {
             missing(&[[9, 2, 1], [9, 2, 2], [12, 4, 1]]).unwrap(),
             "shards 2/4, 3/4, 4/4 are missing or have not ended"
         );
+    }
+
+    #[test]
+    fn of_many_that_are_missing_some_are_named() {
+        let found = missing(&[[9, 1_000_000_000_000_000, 2]]).unwrap();
+        assert!(
+            found.starts_with("shards 1/1000000000000000, 3/"),
+            "{found}"
+        );
+        assert!(
+            found.contains(" and 999999999999979 others are missing") && found.len() < 600,
+            "{found}"
+        );
+        // None of these is a shard.
+        assert_eq!(missing(&[[9, 0, 0], [9, 0, 7]]).unwrap(), "");
     }
 }
