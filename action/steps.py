@@ -10,7 +10,6 @@ import re
 import subprocess
 import sys
 import tomllib
-import urllib.error
 import urllib.request
 import venv
 from collections import Counter
@@ -156,7 +155,7 @@ def own_comment(number, marker):
 
 
 def comment():
-    """Writes the comment, or writes it anew. A token that may not is a warning: the verdict does not depend on it."""
+    """Writes the comment, or writes it anew. Where that fails there is a warning: the verdict does not depend on it."""
     with open(os.environ["GITHUB_EVENT_PATH"], encoding="utf-8") as file:
         number = json.load(file).get("pull_request", {}).get("number")
     if number is None:
@@ -175,7 +174,8 @@ def comment():
             ask("POST", f"issues/{number}/comments", {"body": body})
         else:
             ask("PATCH", f"issues/comments/{known}", {"body": body})
-    except urllib.error.URLError as error:
+    # A refusal, a silence, or an answer that is none.
+    except (OSError, ValueError, LookupError) as error:
         print(f"::warning title=af1::the comment could not be written: {str(error)!r}")
 
 
