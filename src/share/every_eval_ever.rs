@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::{Form, Relationship, Shared, title};
-use crate::file::{Growing, sha256_bytes, write_atomically};
+use crate::file::{Growing, Sha256, sha256_bytes, write_atomically};
 use crate::kit::words::about::{intervals, outcome, template};
 use crate::record::{Answered, Measurement, OwnedAddress, Provenance, Tested, each_answer};
 use crate::stats::Proportion;
@@ -171,11 +171,15 @@ impl Metric {
 
     /// What joins a result with its instances.
     fn key(self, m: &Measurement) -> String {
-        let cell = match self {
-            Self::BaseAccuracy => "model",
-            _ => &m.place.cell.name,
-        };
-        format!("{} {}: {cell}: {}", m.place.sweep, template(m), self.name())
+        let (sweep, template, name) = (&m.place.sweep, template(m), self.name());
+        match self {
+            // A sweep may have a template on several sets of prompts, such as those of the two halves of a choice.
+            Self::BaseAccuracy => {
+                let prompts = Sha256::known(&m.answers.prompts_sha256);
+                format!("{sweep} {} {template}: model: {name}", prompts.short())
+            }
+            _ => format!("{sweep} {template}: {}: {name}", m.place.cell.name),
+        }
     }
 
     fn title(self, m: &Measurement) -> String {
