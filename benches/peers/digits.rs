@@ -1,12 +1,13 @@
 //! Tasks of numbers of several tokens, on the program's first model, whose tokenizer takes digits apart: `calculate`, sums of two digits.
 
-use af1::intervene::{Estimator, Plan, ablation};
-use af1::measure::{Asked, Evaluation, Request, prepare, prepare_steps};
+use af1::intervene::{Estimator, Mask, Plan, ablation};
+use af1::measure::{Asked, Evaluation, Request, first_maximum, prepare, prepare_steps};
 use af1::model::{Model, PRESETS};
 use af1::prompt::{
     ContextsFrom, KeyedBy, Numbers, PromptSet, Selection, Shape, Step, Styles, Template,
 };
-use af1::runtime::Engine;
+use af1::runtime::{Engine, Tensor};
+use ndarray::{Array2, Ix2};
 
 use super::Done;
 use super::text;
@@ -15,14 +16,17 @@ use super::timing::{Runs, Timed, timed};
 /// The model of these tasks.
 pub const MODEL: &str = PRESETS[0].name;
 
-/// The subgraph.
-const AF1: (usize, usize) = (16, 1);
+/// The subgraph, `W,K`; `--af1` names another.
+const AF1: &str = "16,1";
 
-/// Boundaries of the waiting sweep that stand for all, 12 layers before the end on average, as all 25 are.
-const WAITS: [usize; 4] = [4, 8, 16, 20];
+/// Boundaries of the waiting sweep that stand for all, 12 layers before the end on average, as all 25 are; `--waits` names others.
+const WAITS: &str = "4,8,16,20";
 
-/// Boundaries at which the other tools are asked, too.
-const COMPARED: [usize; 2] = [8, 16];
+/// Boundaries at which the other tools are asked, too; `--compared` names others.
+const COMPARED: &str = "8,16";
+
+/// The largest `K` of the grid.
+const MOST_TRANSFER: usize = 8;
 
 /// The other tools are asked so many of the prompts, or a few less.
 const DRAWN: usize = 81;
@@ -44,6 +48,10 @@ pub enum Task {
     Waiting,
     /// AF1, means given.
     Af1,
+    /// The unmodified model on whole prompts, nothing shared.
+    Forward,
+    /// AF1 in all cells of `W` and `K`, means included.
+    Grid,
 }
 
 impl Task {
@@ -54,6 +62,8 @@ impl Task {
             "steps-digits-text" => Self::TextShared,
             "waiting-digits" => Self::Waiting,
             "af1-digits" => Self::Af1,
+            "forward-digits" => Self::Forward,
+            "grid-digits" => Self::Grid,
             _ => return None,
         })
     }
@@ -67,11 +77,13 @@ impl Task {
                 let sets = steps.map(|step| prompts(model, largest, step, ContextsFrom::All));
                 self.all_steps(engine, &sets)
             }
-            Self::Waiting | Self::Af1 => {
+            Self::Waiting | Self::Af1 | Self::Forward | Self::Grid => {
                 let largest = largest.unwrap_or(LARGEST);
                 let set = prompts(model, largest, Step::At(0), ContextsFrom::Answerable);
                 match self {
                     Self::Waiting => waiting(engine, &set),
+                    Self::Forward => forward(engine, &set),
+                    Self::Grid => grid(engine, &set),
                     _ => af1(engine, &set),
                 }
             }
@@ -82,7 +94,7 @@ impl Task {
     fn all_steps(self, engine: &mut Engine, sets: &[PromptSet]) -> Done {
         let run = timed(engine, Runs::One, |engine| match self {
             Self::TextShared => {
-                let of = |set| text::base_and_means(engine, set, AF1.0).0;
+                let of = |set| text::base_and_means(engine, set, af1_of().wait).0;
                 sets.iter().map(of).collect()
             }
             _ => at_once(engine, sets),
@@ -98,6 +110,7 @@ impl Task {
             counts: right.collect(),
             seconds: run.seconds,
             work: run.work,
+            said: run.found.concat(),
         }
     }
 }
@@ -105,14 +118,14 @@ impl Task {
 /// What the unmodified model answers at every step, as the program finds it.
 fn at_once(engine: &mut Engine, sets: &[PromptSet]) -> Vec<Vec<u32>> {
     let ablations = [ablation::CAMA];
-    let af1 = [Plan::af1(AF1.0, AF1.1)];
+    let af1 = [af1_of()];
     let asked = sets.iter().map(|set| Asked {
         set,
         request: request(&af1, &ablations),
         wanted: true,
     });
     let asked: Vec<Asked<'_>> = asked.collect();
-    let made = prepare_steps(engine, &asked, &[AF1.0]).expect("a base and means");
+    let made = prepare_steps(engine, &asked, &[af1[0].wait]).expect("a base and means");
     let base = |step: Option<af1::Result<Evaluation>>| {
         let found = step.expect("a step that is wanted");
         found.expect("a base and means").base
@@ -122,13 +135,14 @@ fn at_once(engine: &mut Engine, sets: &[PromptSet]) -> Vec<Vec<u32>> {
 
 /// Cells of the waiting sweep: one boundary after the other, each with what the verb keeps and computes again for it.
 fn waiting(engine: &mut Engine, set: &PromptSet) -> Done {
-    let plans = WAITS.map(Plan::waiting);
+    let waits = numbers("--waits", WAITS);
+    let plans: Vec<Plan> = waits.iter().map(|&wait| Plan::waiting(wait)).collect();
     let ablations = [ablation::CAMA];
     let request = Request {
         boundaries: engine.layers() + 1,
         ..request(&plans, &ablations)
     };
-    let mut found = prepare(engine, set.clone(), &request, &WAITS).expect("means");
+    let mut found = prepare(engine, set.clone(), &request, &waits).expect("means");
     let run = timed(engine, Runs::One, |engine| {
         let cells = plans.iter().map(|plan| {
             let cells = found.sweep(engine, std::slice::from_ref(plan), &ablations);
@@ -136,22 +150,110 @@ fn waiting(engine: &mut Engine, set: &PromptSet) -> Done {
         });
         cells.collect::<Vec<Vec<u32>>>()
     });
+    let of_others = numbers("--compared", COMPARED);
     let compared = plans.iter().zip(&run.found);
-    let compared = compared.filter(|(plan, _)| COMPARED.contains(&plan.wait));
+    let compared = compared.filter(|(plan, _)| of_others.contains(&plan.wait));
     Done {
         counts: compared.map(|(_, said)| right(&found, said)).collect(),
         prompts: set.len() * plans.len(),
         seconds: run.seconds,
         work: run.work,
+        said: run.found.concat(),
+    }
+}
+
+/// The unmodified model on whole prompts.
+fn forward(engine: &mut Engine, set: &PromptSet) -> Done {
+    let bias = Tensor::from_f32(Mask::Causal.bias(1, set.positions())).expect("a mask");
+    let all: Vec<usize> = (0..set.len()).collect();
+    let run: Timed<Vec<u32>> = timed(engine, Runs::Several, |engine| {
+        let batches = all.chunks(batch()).flat_map(|prompts| {
+            let mut stream = engine.embed(set.ids(prompts), 0).expect("streams");
+            for layer in 0..engine.layers() {
+                stream = engine.layer(layer, &stream, &bias).expect("streams");
+            }
+            let logits = engine.logits(&stream).expect("logits");
+            answers(engine, &logits)
+        });
+        batches.collect()
+    });
+    let is_right = |&i: &usize| set.prompts[i].answers.contains(&run.found[i]);
+    Done {
+        counts: vec![drawn(set.len()).filter(is_right).count()],
+        prompts: set.len(),
+        seconds: run.seconds,
+        work: run.work,
+        said: run.found,
+    }
+}
+
+/// The largest logit of each prompt, of `[prompt, vocab]`, read where they are.
+fn answers(engine: &mut Engine, logits: &Tensor) -> Vec<u32> {
+    if !logits.on_a_device() {
+        let logits = logits.view::<Ix2>().expect("logits");
+        return logits.outer_iter().map(first_maximum).collect();
+    }
+    let rows: Vec<usize> = (0..logits.shape()[0]).collect();
+    let of_any = Array2::zeros((rows.len(), 1));
+    let measures = engine.score(logits, &rows, of_any, logits);
+    let measures = measures.expect("measures");
+    measures
+        .column(0)
+        .iter()
+        .map(|&token| token as u32)
+        .collect()
+}
+
+/// AF1 in all cells of `W` and `K`.
+fn grid(engine: &mut Engine, set: &PromptSet) -> Done {
+    let layers = engine.layers();
+    let waits: Vec<usize> = (0..=layers).collect();
+    let cells = waits
+        .iter()
+        .flat_map(|&wait| (0..=MOST_TRANSFER).map(move |transfer| Plan::af1(wait, transfer)));
+    let plans: Vec<Plan> = cells.filter(|plan| plan.fits(layers)).collect();
+    let ablations = [ablation::CAMA];
+    let request = request(&plans, &ablations);
+    let run: Timed<Vec<Vec<u32>>> = timed(engine, Runs::One, |engine| {
+        let mut found = prepare(engine, set.clone(), &request, &waits).expect("means");
+        let cells = found.sweep(engine, &plans, &ablations).expect("answers");
+        cells.into_iter().map(|cell| cell.predicted).collect()
+    });
+    Done {
+        counts: vec![],
+        prompts: set.len() * plans.len(),
+        seconds: run.seconds,
+        work: run.work,
+        said: run.found.concat(),
+    }
+}
+
+/// Prompts in a batch.
+fn batch() -> usize {
+    super::option("--batch").map_or(64, |n| n.parse().expect("a number"))
+}
+
+/// The numbers of an option, or of its default.
+fn numbers(option: &str, default: &str) -> Vec<usize> {
+    let given = super::option(option).unwrap_or_else(|| default.to_owned());
+    let all = given.split(',').map(|n| n.parse().expect("a number"));
+    all.collect()
+}
+
+/// The subgraph.
+fn af1_of() -> Plan {
+    match numbers("--af1", AF1)[..] {
+        [wait, transfer] => Plan::af1(wait, transfer),
+        _ => panic!("--af1 is W,K"),
     }
 }
 
 /// AF1, means given.
 fn af1(engine: &mut Engine, set: &PromptSet) -> Done {
-    let plans = [Plan::af1(AF1.0, AF1.1)];
+    let plans = [af1_of()];
     let ablations = [ablation::CAMA];
     let request = request(&plans, &ablations);
-    let mut found = prepare(engine, set.clone(), &request, &[AF1.0]).expect("means");
+    let mut found = prepare(engine, set.clone(), &request, &[plans[0].wait]).expect("means");
     let run: Timed<Vec<u32>> = timed(engine, Runs::Several, |engine| {
         let cells = found.sweep(engine, &plans, &ablations);
         cells.expect("answers").remove(0).predicted
@@ -161,12 +263,14 @@ fn af1(engine: &mut Engine, set: &PromptSet) -> Done {
         prompts: set.len(),
         seconds: run.seconds,
         work: run.work,
+        said: run.found,
     }
 }
 
 fn request<'a>(plans: &'a [Plan], ablations: &'a [&'static dyn ablation::Ablation]) -> Request<'a> {
     Request {
         estimator: Estimator::PlugIn,
+        batch: batch(),
         ..Request::new(plans, ablations)
     }
 }
@@ -205,7 +309,12 @@ fn right(found: &Evaluation, said: &[u32]) -> usize {
     drawn(said.len()).filter(is_right).count()
 }
 
-/// Of so many prompts those that the other tools are asked: as far from each other as can be.
+/// Of so many prompts those that the other tools are asked, `--drawn` of them (0: all): as far from each other as can be.
 fn drawn(prompts: usize) -> impl Iterator<Item = usize> {
-    (0..prompts).step_by(prompts.div_ceil(DRAWN).max(1))
+    let most = super::option("--drawn").map_or(DRAWN, |n| n.parse().expect("a number"));
+    let step = match most {
+        0 => 1,
+        most => prompts.div_ceil(most).max(1),
+    };
+    (0..prompts).step_by(step)
 }

@@ -2,11 +2,12 @@
 //! one JSON object: how fast it was, the largest resident memory of the process, and what was counted.
 
 use af1::fetch::Cache;
+use af1::graph::Precision;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::measure::{Biases, Request, base_forward, first_maximum, prepare};
 use af1::model::{BosChoice, CONTRAST, Model};
 use af1::prompt::{ContextsFrom, PromptSet, Selection, Styles};
-use af1::runtime::{Device, Engine, Library, Runtime, Work, default_threads};
+use af1::runtime::{Device, Engine, Placement, Work, default_threads, start};
 
 use timing::{Runs, gflop, timed};
 
@@ -30,26 +31,37 @@ fn main() {
         return;
     };
     let cache = Cache::of_user().expect("a cache folder");
-    let library = Library::find_or_fetch(&cache, &Device::Cpu).expect("an ONNX Runtime library");
-    let runtime = Runtime::start(&library, default_threads()).expect("a runtime");
+    let device: Device =
+        option("--device").map_or(Device::Cpu, |name| name.parse().expect("a device"));
+    let (runtime, placement) =
+        start(Placement::from(&device), default_threads(), true).expect("a device that runs");
     if task == "rates" {
         let shapes = option("--shapes").expect("--shapes, rows x inner x outer");
-        println!("{}", rates::rates(runtime, &shapes));
+        println!("{}", rates::rates(runtime, &placement, &shapes));
         return;
     }
     let of_digits = digits::Task::named(&task);
     let folder = option("--folder");
-    let named = match (&folder, of_digits) {
+    let given = folder.clone().or_else(|| option("--model"));
+    let named = match (&given, of_digits) {
         (Some(name), _) => name,
         (None, Some(_)) => digits::MODEL,
         (None, None) => CONTRAST,
     };
-    let model = Model::load(named, &BosChoice::Default, &cache).expect("the model");
+    let mut model = Model::load(named, &BosChoice::Default, &cache).expect("the model");
+    if let Some(precision) = option("--precision") {
+        model.precision = match &*precision {
+            "f32" => Precision::F32,
+            "f16" => Precision::F16,
+            "bf16" => Precision::Bf16,
+            other => panic!("no precision is called {other:?}"),
+        };
+    }
     if folder.is_some() {
         println!("{}", write_folder(&model));
         return;
     }
-    let mut engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
+    let mut engine = Engine::new(runtime, &placement, &model).expect("sessions");
     let done = match of_digits {
         Some(task) => {
             let largest = option("--largest").map(|n| n.parse().expect("a number"));
@@ -65,12 +77,18 @@ fn main() {
         .decoder("counting its products")
         .expect("a shape")
         .spec;
-    let line = serde_json::json!({
+    let mut line = serde_json::json!({
         "task": task, "tool": "af1",
         "prompts_per_second": done.prompts as f64 / done.seconds,
         "peak_rss_mb": common::peak_rss_mb(), "counts": done.counts,
         "seconds": done.seconds, "gflop": gflop(spec, done.work),
     });
+    if option("--said").is_some() {
+        line["said"] = done.said.into();
+        line["prompts"] = done.prompts.into();
+        line["providers"] = serde_json::json!(engine.providers());
+        line["runtime"] = runtime.version().into();
+    }
     println!("{line}");
 }
 
@@ -79,10 +97,11 @@ fn option(name: &str) -> Option<String> {
     std::env::args().skip_while(|arg| arg != name).nth(1)
 }
 
-/// Writes a model as the other tools read it.
+/// Writes a model as the other tools read it, below the folder that `--out` names.
 fn write_folder(model: &Model) -> serde_json::Value {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
-    let folder = folder.join(&model.name);
+    let out = option("--out").map(std::path::PathBuf::from);
+    let ours = || std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers");
+    let folder = out.unwrap_or_else(ours).join(&model.name);
     std::fs::create_dir_all(&folder).expect("a folder");
     model.write_folder(&folder).expect("the model's files");
     serde_json::json!({ "folder": folder })
@@ -119,6 +138,8 @@ struct Done {
     work: Work,
     /// What was counted.
     counts: Vec<usize>,
+    /// What was answered, prompt by prompt and cell by cell, where that is compared.
+    said: Vec<u32>,
 }
 
 fn run(task: &str, engine: &mut Engine, set: &PromptSet) -> Done {
@@ -162,6 +183,7 @@ fn run(task: &str, engine: &mut Engine, set: &PromptSet) -> Done {
         seconds: done.seconds,
         work: done.work,
         counts: done.found,
+        said: Vec::new(),
     }
 }
 
@@ -195,6 +217,7 @@ fn grid(engine: &mut Engine, set: &PromptSet, request: &Request<'_>) -> Done {
         seconds: run.seconds,
         work: run.work,
         counts: counts.collect(),
+        said: Vec::new(),
     }
 }
 

@@ -24,6 +24,7 @@ DRAWN = 81
 PREFIX = "1 + 1 = 2\n5 + 3 = 8\n2 + 7 = 9\n4 + 0 = 4\n"
 LONG_ENOUGH = 4.0
 BOS = 0
+DTYPES = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
 
 
 def prompts(task, tokenizer):
@@ -49,13 +50,13 @@ def means(resid, ids):
 class Digits:
     """`calculate` sums of numbers of two digits; no token in front, as Qwen's tokenizer has it."""
 
-    def __init__(self, tokenizer, largest, only_two_digits):
-        self.tokenizer = tokenizer
-        numbers = range(10, largest + 1)
+    def __init__(self, tokenizer, args, only_two_digits):
+        self.tokenizer, self.device = tokenizer, args.device
+        numbers = range(10, args.largest + 1)
         self.all = [(a, b) for a in numbers for b in numbers if not only_two_digits or a + b < 100]
         asked = [pair for pair in self.all if sum(pair) < 100]
         # As far from each other as can be.
-        self.drawn = asked[:: -(-len(asked) // DRAWN)]
+        self.drawn = asked[:: -(-len(asked) // args.drawn)] if args.drawn else asked
 
     def ids(self, pairs, given=0):
         encode = lambda text: self.tokenizer.encode(text, add_special_tokens=False)
@@ -87,8 +88,8 @@ class Digits:
         for begin in range(0, len(self.all), DRAWN):
             pairs = self.all[begin : begin + DRAWN]
             ids = self.ids(pairs)
-            for wait, resid in tool.residuals(ids, WAITS_DIGITS).items():
-                for pair, row, streams in zip(pairs, ids.tolist(), resid.double()):
+            for wait, resid in tool.residuals(ids.to(self.device), WAITS_DIGITS).items():
+                for pair, row, streams in zip(pairs, ids.tolist(), resid.double().cpu()):
                     for (pos, key), stream in zip(self.keys(row), streams):
                         total = sums[wait][pos, key]
                         total[0], total[1] = total[0] + 1, total[1] + stream
@@ -118,8 +119,8 @@ def masks(layers, wait, transfer, pos):
 class Transformers:
     """Plain transformers with PyTorch's hooks."""
 
-    def __init__(self, folder):
-        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    def __init__(self, folder, device="cpu", dtype=torch.float32):
+        self.model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype).to(device)
         self.blocks = self.model.model.layers
         self.layers = len(self.blocks)
 
@@ -286,16 +287,23 @@ def measure(task, least=3):
     return statistics.median(times), counts
 
 
-def rates(shapes):
-    """Billions of floating-point operations a second of products of f32 matrices, as layers have them, by the median time."""
+def finished(device):
+    """Waits until a card has done what it was given."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+
+
+def rates(shapes, device, dtype):
+    """Billions of floating-point operations a second of products of matrices, as layers have them, by the median time."""
     found = {}
     for shape in shapes.split(" "):
         rows, inner, outer = map(int, shape.split("x"))
-        x, weight = torch.rand(rows, inner) - 0.5, torch.rand(outer, inner) - 0.5
+        x, weight = (torch.rand(shape, device=device, dtype=dtype) - 0.5 for shape in [(rows, inner), (outer, inner)])
         begin, times = time.perf_counter(), []
         while len(times) < 5 or time.perf_counter() - begin < 1:
             start = time.perf_counter()
             torch.nn.functional.linear(x, weight)
+            finished(device)
             times.append(time.perf_counter() - start)
         found[shape] = 2e-9 * rows * inner * outer / statistics.median(times)
     return {"task": "rates", "tool": "torch", "library": torch.__version__, "threads": torch.get_num_threads(), "rates": found}
@@ -304,22 +312,25 @@ def rates(shapes):
 def of_digits(args, tool, tokenizer):
     """The tasks on sums of two digits: prompts that are run each time, and what is measured."""
     kind = args.task.rsplit("-", 1)[0]
-    digits = Digits(tokenizer, args.largest, only_two_digits=kind != "steps")
+    digits = Digits(tokenizer, args, only_two_digits=kind != "steps")
     if kind == "means":
         torch.save(digits.means(tool), args.means)
         return None
     if kind == "steps":
-        ids = [digits.ids(digits.drawn, step) for step in range(3)]
+        ids = [digits.ids(digits.drawn, step).to(args.device) for step in range(3)]
         right = lambda step: digits.right(tool.base_and_capture(ids[step], AF1_DIGITS[0])[0], step)
         return 3 * len(digits.drawn), lambda: [right(step) for step in range(3)]
-    ids = digits.ids(digits.drawn)
-    replaced = torch.load(args.means)
+    ids = digits.ids(digits.drawn).to(args.device)
+    if kind == "forward":
+        return len(ids), lambda: [digits.right(tool.base(ids), 0)]
+    replaced = {wait: streams.to(args.device, DTYPES[args.dtype]) for wait, streams in torch.load(args.means).items()}
     if kind == "waiting":
         right = lambda wait: digits.right(tool.af1(ids, wait, replaced[wait], {}), 0)
         return len(ids) * len(WAITS_DIGITS), lambda: [right(wait) for wait in WAITS_DIGITS]
     if kind == "af1":
         wait, transfer = AF1_DIGITS
         biases = masks(tool.layers, wait, transfer, ids.shape[1])
+        biases = {layer: bias.to(args.device, DTYPES[args.dtype]) for layer, bias in biases.items()}
         return len(ids), lambda: [digits.right(tool.af1(ids, wait, replaced[wait], biases), 0)]
     raise SystemExit(f"no task is called {args.task!r}")
 
@@ -333,13 +344,18 @@ def main():
     parser.add_argument("--largest", type=int, default=0)
     parser.add_argument("--means", default="")
     parser.add_argument("--shapes", default="")
+    # Of plain transformers: on a card, in another precision, with all prompts (0).
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", default="f32", choices=DTYPES)
+    parser.add_argument("--drawn", type=int, default=DRAWN)
     args = parser.parse_args()
     torch.set_grad_enabled(False)
     if args.task == "rates":
-        print(json.dumps(rates(args.shapes)))
+        print(json.dumps(rates(args.shapes, args.device, DTYPES[args.dtype])))
         return
     tokenizer = AutoTokenizer.from_pretrained(args.folder)
-    tool = TOOLS[args.tool](args.folder)
+    on_card = [args.device, DTYPES[args.dtype]] if args.device != "cpu" else []
+    tool = TOOLS[args.tool](args.folder, *on_card)
     if args.task.endswith("-digits"):
         asked = of_digits(args, tool, tokenizer)
         if asked:

@@ -38,7 +38,13 @@ pub fn timed<T: PartialEq>(
             task(engine);
             3
         }
-        Runs::One => 1,
+        Runs::One => {
+            // A device's first run loads its kernels.
+            if super::option("--warm").is_some() {
+                task(engine);
+            }
+            1
+        }
     };
     let (begin, mut times) = (Instant::now(), Vec::new());
     let (mut found, mut work) = (None, Work::default());

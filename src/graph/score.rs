@@ -14,17 +14,18 @@ pub const REFERENCE: &str = "reference";
 /// finite. Token ids and ranks are whole numbers below `2^24`, which f32 has exactly.
 pub const MEASURES: &str = "measures";
 
-/// Measures from logits, `[row, vocab]`, of prompts with at most `answers` right answers.
-pub fn score(vocab: usize, answers: usize) -> Graph {
+/// Measures from logits, `[row, vocab]`.
+pub fn score(vocab: usize) -> Graph {
     let mut b = Builder::new();
     let wide = |rows| vec![Dim::Symbol(rows), Dim::Fixed(vocab)];
     let logits = b.input(LOGITS, Dtype::F32, wide("row"));
     let rows = b.input(ROWS, Dtype::I64, vec![Dim::Symbol("batch")]);
-    let columns = vec![Dim::Symbol("batch"), Dim::Fixed(answers)];
-    let given = b.input(ANSWERS, Dtype::I64, columns);
+    let of_answers = vec![Dim::Symbol("batch"), Dim::Symbol("answers")];
+    let given = b.input(ANSWERS, Dtype::I64, of_answers);
     let base = b.input(REFERENCE, Dtype::F32, wide("batch"));
     let along = |axis| vec![("axis", Attribute::Int(axis))];
     let q = b.op_with("Gather", &[&logits, &rows], along(0)); // [batch, vocab]
+    let wide = Reduction::new(&mut b, vocab);
     let last = b.ints(&[1]);
     let tokens: Vec<f32> = (0..vocab).map(|token| token as f32).collect();
     let tokens = b.floats("tokens", &tokens);
@@ -38,25 +39,14 @@ pub fn score(vocab: usize, answers: usize) -> Graph {
     let ids_of_largest = b.op("Where", &[&largest, &ids, &beyond]);
     let at = b.op("ReduceMin", &[&ids_of_largest, &last]); // [batch, 1]
 
-    // The largest logit of another token.
-    let columns = match answers {
-        1 => vec![ids],
-        _ => b.op_many(
-            "Split",
-            &[&ids],
-            vec![
-                ("axis", Attribute::Int(1)),
-                ("num_outputs", Attribute::Int(answers as i64)),
-            ],
-            answers,
-        ),
-    };
-    let mut others = q.clone();
-    for column in &columns {
-        let is_answer = b.op("Equal", &[&tokens, column]); // [batch, vocab]
-        others = b.op("Where", &[&is_answer, &least, &others]);
-    }
-    let other = b.op("ReduceMax", &[&others, &last]);
+    // The largest logit of another token: those of the right answers are the least there is.
+    let none = b.scalar(0.0);
+    let nothing = b.op("Mul", &[&ids, &none]);
+    let of_right = b.op("Add", &[&nothing, &least]); // [batch, answers]
+    let inputs = [&q, &given, &of_right];
+    let inputs: Vec<&str> = inputs.into_iter().map(String::as_str).collect();
+    let others = b.op_with("ScatterElements", &inputs, along(1)); // [batch, vocab]
+    let other = wide.of(&mut b, "ReduceMax", &others);
     let difference = b.op("Sub", &[&right, &other]);
 
     // Those that stand before it: larger ones, and of equal ones the earlier.
@@ -68,17 +58,20 @@ pub fn score(vocab: usize, answers: usize) -> Graph {
     let equal = b.op("And", &[&equal, &earlier]);
     let (equal, one) = (b.indicator(&equal), b.scalar(1.0));
     let before = b.op("Where", &[&larger, &one, &equal]);
-    let before = b.op("ReduceSum", &[&before, &last]);
+    let before = wide.of(&mut b, "ReduceSum", &before);
     let rank = b.op("Add", &[&before, &one]);
 
     // Of all tokens the first with the largest logit.
-    let most = b.op("ReduceMax", &[&q, &last]);
+    let most = wide.of(&mut b, "ReduceMax", &q);
     let is_most = b.op("Equal", &[&q, &most]);
     let ids_of_most = b.op("Where", &[&is_most, &tokens, &beyond]);
-    let predicted = b.op("ReduceMin", &[&ids_of_most, &last]);
+    let predicted = wide.of(&mut b, "ReduceMin", &ids_of_most);
 
-    let divergence = divergence(&mut b, &base, &q, &last);
-    let finite = finite(&mut b, &q, &last);
+    let most_of_base = wide.of(&mut b, "ReduceMax", &base);
+    let base = b.op("Sub", &[&base, &most_of_base]);
+    let less = b.op("Sub", &[&q, &most]);
+    let divergence = divergence(&mut b, &wide, &base, &less);
+    let finite = finite(&mut b, &wide, &q);
     let measures = [&predicted, &difference, &rank, &divergence, &finite];
     let measures: Vec<&str> = measures.into_iter().map(String::as_str).collect();
     let measures = b.op_with("Concat", &measures, along(1));
@@ -87,29 +80,61 @@ pub fn score(vocab: usize, answers: usize) -> Graph {
     b.finish("measures")
 }
 
-/// `sum p (ln p - ln q)` over the axis `last`, of the softmax `p` of the logits `base` and `q` of the logits `logits`.
-fn divergence(b: &mut Builder, base: &str, logits: &str, last: &str) -> String {
-    let mut logs = |x: &str| {
-        let most = b.op("ReduceMax", &[x, last]);
-        let less = b.op("Sub", &[x, &most]);
-        let exp = b.op("Exp", &[&less]);
-        let sum = b.op("ReduceSum", &[&exp, last]);
-        let log = b.op("Log", &[&sum]);
-        b.op("Sub", &[&less, &log])
-    };
-    let (log_p, log_q) = (logs(base), logs(logits));
-    let p = b.op("Exp", &[&log_p]);
-    let apart = b.op("Sub", &[&log_p, &log_q]);
-    let terms = b.op("Mul", &[&p, &apart]);
-    b.op("ReduceSum", &[&terms, last])
+/// What is made of the whole vocabulary, in two steps: of as many parts as each of them is long, more or less, then of what is made of
+/// each. A provider that gives a row to one block of threads has work for all of them then.
+struct Reduction {
+    /// `[batch, part, token]`, `[batch, part]` and the last axes of both.
+    parts: String,
+    rows: String,
+    of_parts: String,
+    of_rows: String,
 }
 
-/// 1 where every logit is finite along the axis `last`, 0 otherwise.
-fn finite(b: &mut Builder, logits: &str, last: &str) -> String {
+impl Reduction {
+    fn new(b: &mut Builder, vocab: usize) -> Self {
+        let part = (1..=vocab.isqrt())
+            .rev()
+            .find(|&part| vocab.is_multiple_of(part));
+        let part = part.unwrap_or(1) as i64;
+        Self {
+            parts: b.ints(&[-1, vocab as i64 / part, part]),
+            rows: b.ints(&[-1, vocab as i64 / part]),
+            of_parts: b.ints(&[2]),
+            of_rows: b.ints(&[1]),
+        }
+    }
+
+    /// `[batch, 1]` of `x`, `[batch, vocab]`.
+    fn of(&self, b: &mut Builder, op: &'static str, x: &str) -> String {
+        let x = b.op("Reshape", &[x, &self.parts]);
+        let x = b.op(op, &[&x, &self.of_parts]);
+        let x = b.op("Reshape", &[&x, &self.rows]);
+        b.op(op, &[&x, &self.of_rows])
+    }
+}
+
+/// `sum p (ln p - ln q)` of the softmax `p` of `base` and `q` of `logits`, both less their largest value: with `a` and `b` for the two,
+/// `sum e^a (a - b) / sum e^a - ln sum e^a + ln sum e^b`.
+fn divergence(b: &mut Builder, wide: &Reduction, base: &str, logits: &str) -> String {
+    let p = b.op("Exp", &[base]);
+    let apart = b.op("Sub", &[base, logits]);
+    let terms = b.op("Mul", &[&p, &apart]);
+    let mean = wide.of(b, "ReduceSum", &terms);
+    let of_base = wide.of(b, "ReduceSum", &p);
+    let q = b.op("Exp", &[logits]);
+    let of_logits = wide.of(b, "ReduceSum", &q);
+    let mean = b.op("Div", &[&mean, &of_base]);
+    let (of_base, of_logits) = (b.op("Log", &[&of_base]), b.op("Log", &[&of_logits]));
+    let normalisers = b.op("Sub", &[&of_logits, &of_base]);
+    b.op("Add", &[&mean, &normalisers])
+}
+
+/// 1 where every logit is finite, 0 otherwise.
+fn finite(b: &mut Builder, wide: &Reduction, logits: &str) -> String {
     // Comparisons with NaN do not hold, and no float is larger than the largest but infinity.
     let size = b.op("Abs", &[logits]);
     let largest = b.scalar(f32::MAX);
     let finite = b.op("LessOrEqual", &[&size, &largest]);
     let finite = b.indicator(&finite);
-    b.op("ReduceMin", &[&finite, last])
+    wide.of(b, "ReduceMin", &finite)
 }

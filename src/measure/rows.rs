@@ -1,9 +1,10 @@
 //! What of a batch is different: the rows that the compiled way runs, each once.
 
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
 use std::rc::Rc;
 
-use ndarray::{Array2, Array3, ArrayView3, Axis, s};
+use ndarray::{Array2, Array3, ArrayView1, ArrayView2, ArrayView3, Axis, s};
 
 use crate::Result;
 use crate::runtime::Tensor;
@@ -33,33 +34,29 @@ impl Rows {
     /// Those of the streams `[batch, pos, d_model]`.
     pub fn new(replaced: ArrayView3<'_, f32>) -> Result<Self> {
         let pos = replaced.len_of(Axis(1));
-        let mut found: HashMap<(usize, Vec<u32>), usize> = HashMap::new();
+        let columns: Vec<Vec<usize>> = (1..pos)
+            .map(|t| first_alike(replaced.index_axis(Axis(1), t)))
+            .collect();
+        let mut numbers: HashMap<(usize, usize), usize> = HashMap::new();
         let mut firsts: Vec<(usize, usize)> = Vec::new();
         let mut lasts: Vec<usize> = Vec::new();
         let mut distinct: HashMap<Vec<usize>, usize> = HashMap::new();
         let (mut prompts, mut which) = (Vec::new(), Vec::new());
-        for (b, prompt) in replaced.outer_iter().enumerate() {
-            let mut row_of = |(t, row): (usize, ndarray::ArrayView1<'_, f32>)| {
-                let bits: Vec<u32> = row.iter().map(|x| x.to_bits()).collect();
-                *found
-                    .entry((t, bits))
-                    .or_insert_with(|| match t + 1 == pos {
-                        true => {
-                            lasts.push(b);
-                            lasts.len() - 1
-                        }
-                        false => {
-                            firsts.push((b, t));
-                            firsts.len() - 1
-                        }
-                    })
+        for b in 0..replaced.len_of(Axis(0)) {
+            let row_of = |(t, column): (usize, &Vec<usize>)| {
+                let first = (column[b], t);
+                *numbers.entry(first).or_insert_with(|| match t + 1 == pos {
+                    true => {
+                        lasts.push(b);
+                        lasts.len() - 1
+                    }
+                    false => {
+                        firsts.push(first);
+                        firsts.len() - 1
+                    }
+                })
             };
-            let rows: Vec<usize> = prompt
-                .outer_iter()
-                .enumerate()
-                .skip(1)
-                .map(&mut row_of)
-                .collect();
+            let rows: Vec<usize> = (1..).zip(&columns).map(row_of).collect();
             let next = distinct.len();
             let index = *distinct.entry(rows.clone()).or_insert(next);
             if index == next {
@@ -92,5 +89,43 @@ impl Rows {
             prompts,
             which,
         })
+    }
+}
+
+/// For every stream, `[batch, d_model]`, the first of the batch with the same bits.
+fn first_alike(streams: ArrayView2<'_, f32>) -> Vec<usize> {
+    let state = foldhash::fast::FixedState::default();
+    let digest = |stream: ArrayView1<'_, f32>| {
+        let mut hasher = state.build_hasher();
+        stream.iter().for_each(|x| hasher.write_u32(x.to_bits()));
+        hasher.finish()
+    };
+    let alike = |a: usize, b: usize| {
+        let pairs = streams.row(a).into_iter().zip(streams.row(b));
+        pairs.into_iter().all(|(a, b)| a.to_bits() == b.to_bits())
+    };
+    // Different streams of one digest stand in one list.
+    let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
+    let first = |b: usize| {
+        let of_digest = known.entry(digest(streams.row(b))).or_default();
+        let found = of_digest.iter().copied().find(|&first| alike(first, b));
+        found.unwrap_or_else(|| {
+            of_digest.push(b);
+            b
+        })
+    };
+    (0..streams.nrows()).map(first).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    /// By their bits: a zero of another sign is another stream.
+    #[test]
+    fn what_is_alike_is_one_row() {
+        let streams = array![[1.0, 0.0], [1.0, -0.0], [1.0, 0.0], [2.0, 0.0], [1.0, -0.0]];
+        assert_eq!(first_alike(streams.view()), [0, 1, 0, 3, 1]);
     }
 }

@@ -4,6 +4,7 @@
 //! weights are in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
@@ -38,8 +39,10 @@ pub struct Engine {
     assemblies: Vec<Assembly>,
     /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
     attention: BTreeMap<usize, [Part; 3]>,
-    /// What reads measures off logits, by the number of right answers.
-    scorers: BTreeMap<usize, Part>,
+    /// What reads measures off logits, once it was needed.
+    scorer: Option<Part>,
+    /// Those of the last batch of whole prompts.
+    positions: Option<Rc<Tensor>>,
     graph: Graph,
     weights: Store,
     graph_hash: Sha256,
@@ -104,7 +107,8 @@ impl Engine {
             layers,
             head,
             attention: BTreeMap::new(),
-            scorers: BTreeMap::new(),
+            scorer: None,
+            positions: None,
             weights,
             graph,
             graph_hash,
@@ -203,7 +207,7 @@ impl Engine {
     /// # Errors
     /// The runtime's reason.
     pub fn layer(&mut self, layer: usize, stream: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let positions = positions(stream)?;
+        let positions = self.positions(stream)?;
         if self.layers[layer].keys_values.is_some() {
             let own = self.keys_values(layer, stream, &positions)?;
             return self.attend(layer, stream, &positions, &own, bias);
@@ -269,6 +273,19 @@ impl Engine {
         Ok(next)
     }
 
+    /// The positions of whole prompts whose streams are `[batch, pos, d_model]`: `[batch, pos]`. A batch has the same in every layer, so
+    /// that a device is given them once.
+    fn positions(&mut self, stream: &Tensor) -> Result<Rc<Tensor>> {
+        let shape = &stream.shape()[..2];
+        if let Some(positions) = self.positions.as_ref().filter(|of| of.shape() == shape) {
+            return Ok(positions.clone());
+        }
+        let all = Array2::from_shape_fn((shape[0], shape[1]), |(_, t)| t as i64);
+        let positions = Rc::new(Tensor::from_i64(all)?);
+        self.positions = Some(positions.clone());
+        Ok(positions)
+    }
+
     /// What puts tensors together where one of them is.
     fn assembly(&mut self, tensor: &Tensor) -> &mut Assembly {
         let at = (self.assemblies.iter()).position(|assembly| assembly.is_with(tensor));
@@ -328,10 +345,10 @@ impl Engine {
             let parts = self.cut_attention(layer)?;
             self.attention.insert(layer, parts);
         }
+        let positions = self.positions(stream)?;
         let parts = self.attention.get_mut(&layer).expect("it was just made");
         self.work.make(stream);
         self.work.attend(stream, stream.shape()[1]);
-        let positions = positions(stream)?;
         let (before, pattern, read) = (resid(layer), attn_pattern(layer), attn_out(layer));
         let bias_name = attn_bias(layer);
         let mut inputs = vec![
@@ -389,7 +406,8 @@ impl Engine {
         self.work.unembed(stream);
         let name = resid(self.layers.len());
         // Another program's graph may take shapes from positions.
-        let inputs = [(&*name, stream), (POSITION_IDS, &positions(stream)?)];
+        let positions = self.positions(stream)?;
+        let inputs = [(&*name, stream), (POSITION_IDS, &positions)];
         let [logits] = self.head.run(&inputs, [LOGITS])?;
         Ok(logits)
     }
@@ -406,15 +424,15 @@ impl Engine {
         answers: Array2<i64>,
         reference: &Tensor,
     ) -> Result<Array2<f32>> {
-        let most = answers.ncols();
-        if !self.scorers.contains_key(&most) {
-            let layers = self.layers.len();
-            let place = self.placement.of_layer(layers, layers);
-            let graph = score::score(self.vocab, most);
-            let part = Part::new(self.runtime, place, &graph, &self.weights)?;
-            self.scorers.insert(most, part);
-        }
-        let scorer = self.scorers.get_mut(&most).expect("it was just made");
+        let scorer = match &mut self.scorer {
+            Some(scorer) => scorer,
+            none => {
+                let layers = self.layers.len();
+                let place = self.placement.of_layer(layers, layers);
+                let graph = score::score(self.vocab);
+                none.insert(Part::new(self.runtime, place, &graph, &self.weights)?)
+            }
+        };
         let rows: Array1<i64> = rows.iter().map(|&row| row as i64).collect();
         let (rows, answers) = (Tensor::from_i64(rows)?, Tensor::from_i64(answers)?);
         let inputs = [
@@ -435,11 +453,4 @@ fn counted<'a>(parts: impl Iterator<Item = &'a Part>) -> BTreeMap<String, usize>
         *providers.entry(provider.clone()).or_insert(0) += nodes;
     }
     providers
-}
-
-/// The positions of whole prompts whose streams are `[batch, pos, d_model]`: `[batch, pos]`.
-fn positions(stream: &Tensor) -> Result<Tensor> {
-    let shape = stream.shape();
-    let shape = (shape[0], shape[1]);
-    Tensor::from_i64(Array2::from_shape_fn(shape, |(_, t)| t as i64))
 }

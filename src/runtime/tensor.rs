@@ -101,10 +101,15 @@ impl Tensor {
             Some(here) if here == place => Ok(&self.value),
             Some(_) => self.on_host(),
             None => {
-                let made = self.other(Some(place), |value| {
-                    let there = like(value, device)?;
-                    copy(value, &there)?;
-                    Ok(there)
+                let made = self.other(Some(place), |value| match like(value, device) {
+                    Ok(there) if copy(value, &there).is_ok() => Ok(there),
+                    // A provider that is built in copies by a session of its own.
+                    _ => {
+                        let memory = device.memory_info();
+                        (value.view().downcast::<DynTensorValueType>()?)
+                            .to(memory.allocation_device(), memory.device_id())
+                            .map(|there| there.into_dyn())
+                    }
                 });
                 Ok(made.unwrap_or(&self.value))
             }

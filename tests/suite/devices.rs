@@ -180,7 +180,7 @@ fn measures_are_those_of_the_definitions() {
     let answers = [[0, 0], [1002, 1002], [17, 18], [900, 3], [500, 500], [1, 2]];
     let given = Array2::from_shape_fn((prompts, most), |(row, i)| answers[row][i] as i64);
 
-    let graph = score::score(vocab, most);
+    let graph = score::score(vocab);
     let mut part = Part::new(runtime(), &Device::Cpu, &graph, Path::new(".")).unwrap();
     let at = rows.iter().map(|&row| row as i64).collect::<Array1<i64>>();
     let inputs = [
