@@ -297,15 +297,14 @@ fn a_mean_without_its_context_loses_the_answer() {
 fn counts_equal_the_reference() {
     let reference = json("reference/planted_digits.json");
     for of_model in reference["models"].as_array().unwrap() {
-        let name = of_model["model"].as_str().unwrap();
+        let mut loaded = load(of_model["model"].as_str().unwrap());
         for row in of_model["rows"].as_array().unwrap() {
-            counts_equal(name, row);
+            counts_equal(&mut loaded, row);
         }
     }
 }
 
-fn counts_equal(name: &str, row: &Value) {
-    let (model, mut engine) = load(name);
+fn counts_equal((model, engine): &mut (Model, Engine), row: &Value) {
     let selection = Selection {
         operands: 10..=29,
         results: 0..=98,
@@ -335,7 +334,7 @@ fn counts_equal(name: &str, row: &Value) {
         estimator: Estimator::PlugIn,
         ..request(&plans, &ablations, 1000)
     };
-    let found = super::evaluate(&mut engine, set.unwrap(), &request).unwrap();
+    let found = super::evaluate(engine, set.unwrap(), &request).unwrap();
     let right = |cell| {
         found
             .evaluation
@@ -350,5 +349,5 @@ fn counts_equal(name: &str, row: &Value) {
         .flatten()
         .map(|n| n.as_u64().unwrap())
         .collect();
-    assert_eq!(counts, expected, "{name} {row}");
+    assert_eq!(counts, expected, "{} {row}", model.name);
 }
