@@ -12,7 +12,8 @@ from scene import ROOT
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SERVED = ROOT / "fixtures/reference/tiny-llama/f32"
 SHARDED = ROOT / "fixtures/reference/tiny-llama/sharded"
-WEIGHTS = "model.safetensors"
+# Files that a hub should not be able to name: they would lie outside of the folder of a commit.
+OUTSIDE = ("../../../../../outside", "/tmp/af1-outside")
 
 
 class Hub(ThreadingHTTPServer):
@@ -60,7 +61,7 @@ class Handler(BaseHTTPRequestHandler):
         lie = self.server.lie
         siblings = []
         for file in sorted(self.server.folder.iterdir()):
-            data = file.read_bytes()
+            data = self.data(file.name)
             told = {"rfilename": file.name, "size": len(data)}
             told["blobId"] = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
             if file.suffix == ".safetensors":
@@ -74,10 +75,21 @@ class Handler(BaseHTTPRequestHandler):
                 told.pop("lfs", None)
             siblings.append(told)
         if lie == "a shard outside":
-            for name in ("../../../../../outside", "/tmp/af1-outside"):
+            for name in OUTSIDE:
                 siblings.append({**siblings[-1], "rfilename": name})
         commit = "../../outside" if lie == "a commit outside" else COMMIT
         return {"sha": commit, "siblings": siblings}
+
+    def data(self, name):
+        """A file; one that is named and is not there is the configuration."""
+        path = self.server.folder / name
+        data = (path if path.is_file() else self.server.folder / "config.json").read_bytes()
+        if self.server.lie == "a shard outside" and name.endswith("index.json"):
+            index = json.loads(data)
+            first = next(iter(index["weight_map"]))
+            index["weight_map"][first] = OUTSIDE[0]
+            data = json.dumps(index).encode()
+        return data
 
     def send(self, status, body, **headers):
         self.send_response(status)
@@ -95,12 +107,7 @@ class Handler(BaseHTTPRequestHandler):
         if self.server.elsewhere and weights:
             self.send(302, b"", Location=self.server.elsewhere + self.path, X_Repo_Commit=COMMIT, X_Linked_Etag=f'"{name}-etag"')
             return
-        path = self.server.folder / Path(name).name
-        if not path.is_file():
-            path = self.server.folder / "config.json"
-        data = path.read_bytes()
-        if lie == "a shard outside" and name.endswith("index.json"):
-            data = data.replace(b"model-00001-of", b"../../../../../outside\", \"x\": \"model-00001-of", 1)
+        data = self.data(Path(name).name)
         begin, _, end = self.headers.get("Range", f"bytes=0-{len(data) - 1}").removeprefix("bytes=").partition("-")
         begin = int(begin)
         end = int(end) + 1 if end else len(data)
@@ -132,5 +139,5 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body[at : at + size])
             self.wfile.flush()
             time.sleep(self.server.pace if slowly else 0)
-        if slowly and self.server.lie == "silence":
-            time.sleep(600)
+            if slowly and self.server.lie == "silence" and at > len(body) // 2:
+                time.sleep(600)

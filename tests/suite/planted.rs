@@ -110,14 +110,14 @@ fn measured(model: &Model, found: &Evaluated, claim: f64) -> Measurement {
 /// arithmetic, over a part of it; so does AF1(W*, K*).
 #[rstest]
 fn the_planted_model_makes_no_mistake(#[values("A+B", "A-B")] operation: &str) {
-    let mut loaded = grow(&plant(8, 3, 2, Route::Direct));
+    let (model, mut engine) = grow(&plant(8, 3, 2, Route::Direct));
     for style in styles() {
         let most = if style == "symbolic" { 99 } else { 39 };
-        no_mistake_in(&mut loaded, &style, operation, most);
+        no_mistake_in(&model, &mut engine, &style, operation, most);
     }
 }
 
-fn no_mistake_in((model, engine): &mut (Model, Engine), style: &str, operation: &str, most: usize) {
+fn no_mistake_in(model: &Model, engine: &mut Engine, style: &str, operation: &str, most: usize) {
     let set = prompts(model, style, operation, most as i64);
     let numbers = most + 1;
     let universe = match operation {

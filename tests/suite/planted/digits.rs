@@ -3,8 +3,10 @@
 use af1::experiment::waiting;
 use af1::intervene::{Estimator, Plan};
 use af1::measure::{Request, prepare};
+use af1::model::Model;
 use af1::model::planted::{Digits, Plant, Route};
 use af1::prompt::{ContextsFrom, Numbers, Operation, PromptSet, Selection, Step};
+use af1::runtime::Engine;
 use rstest::rstest;
 use serde_json::Value;
 
@@ -297,14 +299,14 @@ fn a_mean_without_its_context_loses_the_answer() {
 fn counts_equal_the_reference() {
     let reference = json("reference/planted_digits.json");
     for of_model in reference["models"].as_array().unwrap() {
-        let mut loaded = load(of_model["model"].as_str().unwrap());
+        let (model, mut engine) = load(of_model["model"].as_str().unwrap());
         for row in of_model["rows"].as_array().unwrap() {
-            counts_equal(&mut loaded, row);
+            counts_equal(&model, &mut engine, row);
         }
     }
 }
 
-fn counts_equal((model, engine): &mut (Model, Engine), row: &Value) {
+fn counts_equal(model: &Model, engine: &mut Engine, row: &Value) {
     let selection = Selection {
         operands: 10..=29,
         results: 0..=98,
