@@ -195,6 +195,8 @@ impl Cache {
         fs::rename(staging.folder.path(), &target).map_err(fail)?;
         // The folder has moved: there is nothing left to remove under its old name.
         let _ = staging.folder.keep();
+        // A pip that outlived the process that was killed may have gone on writing while its folder was removed above. It has ended by now.
+        self.remove_partial(name);
         Entry::open(target)
     }
 
