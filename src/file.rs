@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{BufWriter, Read, Write};
+#[cfg(unix)]
+use std::fs::TryLockError;
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -125,9 +127,8 @@ impl Growing {
             false => {
                 // Behind a link, the file that it names is replaced.
                 let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-                let mut temporary = tempfile::Builder::new();
-                let file = temporary.prefix(".af1-").tempfile_in(folder_of(&target));
-                Written::Temporary(file.map_err(fail)?, target)
+                let file = temporary_file(&target).map_err(fail)?;
+                Written::Temporary(file, target)
             }
         };
         Ok(Self {
@@ -177,6 +178,129 @@ pub fn make_readable(path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What the temporary names of all files and folders begin with that are to get the name `target`.
+fn prefix(target: &Path) -> String {
+    let name = target.file_name().unwrap_or_default();
+    let hash = sha256_bytes(name.as_encoded_bytes());
+    // As long for every name: none is the beginning of another.
+    format!(".af1-{}-", &hash.as_str()[..8])
+}
+
+/// A new file under a temporary name beside `target`. What killed processes left that were to write the same file goes.
+///
+/// # Errors
+/// The folder cannot be written.
+pub fn temporary_file(target: &Path) -> io::Result<NamedTempFile> {
+    let (folder, prefix) = (folder_of(target), prefix(target));
+    remove_abandoned(folder, &prefix);
+    loop {
+        let file = tempfile::Builder::new()
+            .prefix(&prefix)
+            .tempfile_in(folder)?;
+        if is_marked(file.as_file(), file.path()) {
+            return Ok(file);
+        }
+    }
+}
+
+/// A folder under a temporary name, which says that a living process fills it.
+#[derive(Debug)]
+pub struct TemporaryFolder {
+    folder: tempfile::TempDir,
+    /// Open and locked.
+    #[cfg(unix)]
+    _mark: File,
+}
+
+impl TemporaryFolder {
+    /// A new one beside `target`, which gets what it holds. What killed processes left that were to write the same goes.
+    ///
+    /// # Errors
+    /// The folder around it cannot be written.
+    pub fn beside(target: &Path) -> io::Result<Self> {
+        let (around, prefix) = (folder_of(target), prefix(target));
+        remove_abandoned(around, &prefix);
+        loop {
+            let folder = tempfile::Builder::new()
+                .prefix(&prefix)
+                .tempdir_in(around)?;
+            #[cfg(not(unix))]
+            return Ok(Self { folder });
+            #[cfg(unix)]
+            {
+                let mark = File::open(folder.path())?;
+                if is_marked(&mark, folder.path()) {
+                    let _mark = mark;
+                    return Ok(Self { folder, _mark });
+                }
+            }
+        }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+/// Locks what is open for as long as it is, which says that it is no leftover. False where another process took it for one before.
+#[cfg(unix)]
+fn is_marked(open: &File, path: &Path) -> bool {
+    match open.try_lock() {
+        Ok(()) => is_at(open, path),
+        // Another process looks at it just now, and will remove it.
+        Err(TryLockError::WouldBlock) => false,
+        // A file system without locks: nothing is ever taken for a leftover there.
+        Err(TryLockError::Error(_)) => true,
+    }
+}
+
+/// Elsewhere a lock would keep this process itself from writing.
+#[cfg(not(unix))]
+fn is_marked(_: &File, _: &Path) -> bool {
+    true
+}
+
+/// Removes files and folders whose names begin so and that no living process fills.
+#[cfg(unix)]
+fn remove_abandoned(folder: &Path, prefix: &str) {
+    for item in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        if !item.file_name().to_string_lossy().starts_with(prefix) {
+            continue;
+        }
+        let (path, kind) = (item.path(), item.file_type());
+        // Nothing else is ever made under such a name, and opening a pipe would wait.
+        let is_ours = kind.is_ok_and(|kind| kind.is_file() || kind.is_dir());
+        let open = File::open(&path).ok().filter(|_| is_ours);
+        if open.is_some_and(|open| open.try_lock().is_ok()) {
+            let _ = match path.is_dir() {
+                true => std::fs::remove_dir_all(&path),
+                false => std::fs::remove_file(&path),
+            };
+        }
+    }
+}
+
+/// Elsewhere nothing says whether the process still lives.
+#[cfg(not(unix))]
+fn remove_abandoned(_: &Path, _: &str) {}
+
+/// Whether a path still names what is open.
+#[cfg(unix)]
+pub fn is_at(open: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(open), Ok(there)) = (open.metadata(), std::fs::metadata(path)) else {
+        return false;
+    };
+    (open.dev(), open.ino()) == (there.dev(), there.ino())
+}
+
+/// Elsewhere what is open cannot be removed.
+#[cfg(not(unix))]
+pub fn is_at(_: &File, _: &Path) -> bool {
+    true
+}
+
 /// The folder that holds a file.
 fn folder_of(path: &Path) -> &Path {
     match path.parent() {
@@ -199,4 +323,49 @@ pub fn check_writable(path: &Path) -> Result<()> {
         return fail(ErrorKind::NotFound, "its folder does not exist");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let items = std::fs::read_dir(folder).unwrap().flatten();
+        let names = items.map(|item| item.file_name().to_string_lossy().into_owned());
+        let mut names: Vec<String> = names.collect();
+        names.sort();
+        names
+    }
+
+    /// What a killed process left is removed by the next one that writes the same file, and nothing else is.
+    #[cfg(unix)]
+    #[test]
+    fn what_is_left_of_a_file_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let target = path("page.html");
+        let left = path(&format!("{}left", prefix(&target)));
+        let left_folder = path(&format!("{}folder", prefix(&target)));
+        let other = path(&format!("{}left", prefix(&path("other.html"))));
+        std::fs::write(&left, "half").unwrap();
+        std::fs::create_dir(&left_folder).unwrap();
+        std::fs::write(left_folder.join("half"), "half").unwrap();
+        std::fs::write(&other, "half").unwrap();
+        // This one is being written.
+        let mut living = Growing::begin(&target).unwrap();
+        living.write(b"first").unwrap();
+        assert!(!left.exists() && !left_folder.exists() && other.exists());
+        write_atomically(&target, b"second").unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"second");
+        living.finish().unwrap();
+        assert_eq!(std::fs::read(&target).unwrap(), b"first");
+        std::fs::remove_file(other).unwrap();
+        assert_eq!(names(folder.path()), ["page.html"]);
+        // So it is with folders.
+        let living = TemporaryFolder::beside(&target).unwrap();
+        let second = TemporaryFolder::beside(&target).unwrap();
+        assert!(living.path().is_dir() && second.path().is_dir());
+        drop((living, second));
+        assert_eq!(names(folder.path()), ["page.html"]);
+    }
 }

@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::held::hold;
-use crate::file::{Sha256, make_readable, sha256_bytes, sha256_file, write_atomically};
+use crate::file::{Sha256, is_at, make_readable, sha256_bytes, sha256_file, write_atomically};
 use crate::interrupt::interrupted;
 use crate::{Error, Result};
 
@@ -142,6 +142,12 @@ impl Cache {
     /// A corrupt entry, what `fill` fails with, a folder that cannot be written.
     pub fn entry(&self, name: &str, fill: impl FnOnce(&Staging) -> Result<()>) -> Result<Entry> {
         if let Some(entry) = self.find(name)? {
+            // Who was killed just when it had replaced this entry has left the old one.
+            if self.has_partial(name)
+                && let Ok(Some(_lock)) = self.try_lock(name)
+            {
+                self.remove_partial(name);
+            }
             return Ok(entry.used());
         }
         fs::create_dir_all(&self.root).map_err(|e| Error::caching(&self.root, e))?;
@@ -189,6 +195,8 @@ impl Cache {
         fs::rename(staging.folder.path(), &target).map_err(fail)?;
         // The folder has moved: there is nothing left to remove under its old name.
         let _ = staging.folder.keep();
+        // A pip that outlived the process that was killed may have gone on writing while its folder was removed above. It has ended by now.
+        self.remove_partial(name);
         Entry::open(target)
     }
 
@@ -216,13 +224,23 @@ impl Cache {
         }
     }
 
+    /// What an entry is filled under, by living processes or by killed ones.
+    fn partial(&self, name: &str) -> impl Iterator<Item = PathBuf> {
+        let prefix = format!("{name}.{PARTIAL}");
+        let items = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let partial =
+            move |item: &fs::DirEntry| item.file_name().to_string_lossy().starts_with(&prefix);
+        items.filter(partial).map(|item| item.path())
+    }
+
+    fn has_partial(&self, name: &str) -> bool {
+        self.partial(name).next().is_some()
+    }
+
     /// Removes what a killed process left. Only called under the lock, so no living process is filling it.
     fn remove_partial(&self, name: &str) {
-        let prefix = format!("{name}.{PARTIAL}");
-        for item in fs::read_dir(&self.root).into_iter().flatten().flatten() {
-            if item.file_name().to_string_lossy().starts_with(&prefix) {
-                let _ = fs::remove_dir_all(item.path());
-            }
+        for left in self.partial(name) {
+            let _ = fs::remove_dir_all(left);
         }
     }
 }
@@ -265,22 +283,6 @@ impl Recorded {
             modified,
         })
     }
-}
-
-/// Whether a path still names an open file.
-#[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let (Ok(open), Ok(there)) = (file.metadata(), fs::metadata(path)) else {
-        return false;
-    };
-    (open.dev(), open.ino()) == (there.dev(), there.ino())
-}
-
-/// Elsewhere locks are not removed.
-#[cfg(not(unix))]
-fn is_at(_: &File, _: &Path) -> bool {
-    true
 }
 
 /// Size in bytes and time of change in nanoseconds since 1970.

@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use hf_hub::api::Progress;
-use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
-use indicatif::ProgressBar;
+use hf_hub::api::sync::{Api, ApiBuilder};
+use hf_hub::{Cache, Repo, RepoType};
 use serde::Deserialize;
 use sha1::{Digest, Sha1};
 
 use super::Cache as Notes;
+use super::transfer::{HINT, Transfer};
 use crate::interrupt::interrupted;
 use crate::{Error, Result, progress};
 
@@ -61,8 +60,8 @@ struct Index {
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 
-/// How often a download that breaks off is taken up again before it fails.
-const RETRIES: usize = 2;
+/// What is said of a server that states what cannot be.
+const PROTOCOL: &str = "HF_ENDPOINT must name a server that speaks the hub's protocol";
 
 /// What is missing when all else is there: older repositories.
 const CONVERT: &str = "load it with transformers, call save_pretrained, and give that folder";
@@ -123,6 +122,14 @@ impl Hub {
     }
 }
 
+/// What a file of a model is fetched with.
+struct Fetching<'a> {
+    hub: &'a Hub,
+    api: &'a Api,
+    notes: &'a Notes,
+    info: &'a Info,
+}
+
 impl HubModel {
     /// `owner/name`, or `owner/name@revision`; `None` for what cannot be one.
     pub fn named(reference: &str) -> Option<Self> {
@@ -137,7 +144,7 @@ impl HubModel {
         let file = [".gguf", ".onnx", ".json", ".safetensors"]
             .iter()
             .any(|end| name.ends_with(end));
-        (plain(owner) && plain(name) && !file && !revision.is_empty()).then(|| Self {
+        (plain(owner) && plain(name) && !file && stays_below(revision)).then(|| Self {
             id: id.to_owned(),
             revision: revision.to_owned(),
         })
@@ -182,6 +189,10 @@ impl HubModel {
         }
         let api = hub.api().map_err(|e| self.refused(&e))?;
         let info = self.info(&api)?;
+        if !is_hash(&info.sha) {
+            let reason = format!("{:?} is no commit", info.sha);
+            return Err(self.fail(reason, PROTOCOL));
+        }
         let folder = cache.repo(self.repo(&info.sha)).pointer_path(&info.sha);
         let file = |name: &str| info.siblings.iter().find(|file| file.rfilename == name);
         let need =
@@ -190,7 +201,13 @@ impl HubModel {
         wanted.extend(file("tokenizer_config.json"));
         if file(INDEX).is_some() && file(WEIGHTS).is_none() {
             let index = need(INDEX)?;
-            self.get((&api, notes), &info, index, &folder)?;
+            let fetching = Fetching {
+                hub: &hub,
+                api: &api,
+                notes,
+                info: &info,
+            };
+            self.get(&fetching, index, &folder)?;
             let path = folder.join(INDEX);
             let what = "index of weights";
             let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, what, e))?;
@@ -204,13 +221,23 @@ impl HubModel {
             shards.sort();
             shards.dedup();
             for shard in shards {
+                if !stays_below(&shard) {
+                    let reason = format!("{INDEX} names {shard:?}, which is outside of its folder");
+                    return Err(self.fail(reason, CONVERT));
+                }
                 wanted.push(need(&shard)?);
             }
         } else {
             wanted.push(need(WEIGHTS)?);
         }
+        let fetching = Fetching {
+            hub: &hub,
+            api: &api,
+            notes,
+            info: &info,
+        };
         for file in wanted {
-            self.get((&api, notes), &info, file, &folder)?;
+            self.get(&fetching, file, &folder)?;
         }
         let named = cache.repo(self.repo(&self.revision));
         named
@@ -246,10 +273,9 @@ impl HubModel {
         let text = response.body_mut().read_to_string();
         let text = text.map_err(|e| self.refused(&e))?;
         serde_json::from_str(&text).map_err(|e| {
-            let remedy = "HF_ENDPOINT must name a server that speaks the hub's protocol";
             self.fail(
                 format!("what it says of its files cannot be read: {e}"),
-                remedy,
+                PROTOCOL,
             )
         })
     }
@@ -262,46 +288,61 @@ impl HubModel {
     }
 
     /// Fetches one file of a commit if it is not there, and checks it.
-    fn get(
-        &self,
-        (api, notes): (&Api, &Notes),
-        info: &Info,
-        file: &Sibling,
-        folder: &Path,
-    ) -> Result<()> {
+    fn get(&self, of: &Fetching<'_>, file: &Sibling, folder: &Path) -> Result<()> {
         let path = folder.join(&file.rfilename);
         if path.is_file() {
-            return self.check(file, &path, notes);
+            return self.check(file, &path, of.notes);
         }
         let _lock = self.lock()?;
         // Another process may have fetched it meanwhile.
         if path.is_file() {
-            return self.check(file, &path, notes);
+            return self.check(file, &path, of.notes);
         }
-        let bar = progress::bytes(
-            &format!("{}: {}", self.id, file.rfilename),
-            file.size.unwrap_or(0),
-        );
+        let message = format!("{}: {}", self.id, file.rfilename);
+        let bar = progress::bytes(&message, file.size.unwrap_or(0));
+        let repo = self.repo(&of.info.sha);
+        let transfer = Transfer {
+            url: of.api.repo(repo.clone()).url(&file.rfilename),
+            blob: Cache::new(of.hub.cache.clone())
+                .repo(repo)
+                .blob_path(self.hash(file)?),
+            bytes: file.size,
+        };
         let (send, done) = channel();
-        let (repo, name) = (api.repo(self.repo(&info.sha)), file.rfilename.clone());
-        let cached = Cache::new(Hub::of_user()?.cache).repo(self.repo(&info.sha));
-        discard_whole(api, &repo.url(&name), &cached).map_err(|e| self.refused(&e))?;
         // In a thread of its own, so that an interrupt is heard.
         std::thread::spawn({
-            let bar = Bar(bar.clone());
-            move || send.send(download(&repo, &name, bar))
+            let (hub, bar, transfer) = (of.hub.clone(), bar.clone(), transfer.clone());
+            move || send.send(transfer.run(&hub, &mut |bytes| bar.set_position(bytes)))
         });
-        let downloaded = loop {
+        let fetched = loop {
             match done.recv_timeout(Duration::from_millis(100)) {
-                Ok(downloaded) => break downloaded,
+                Ok(fetched) => break fetched,
                 Err(RecvTimeoutError::Timeout) => interrupted()?,
-                Err(RecvTimeoutError::Disconnected) => break Err("it broke off".to_owned()),
+                Err(RecvTimeoutError::Disconnected) => break Err("it broke off".to_owned().into()),
             }
         };
         bar.finish_and_clear();
-        let path =
-            downloaded.map_err(|reason| self.refused(&format!("{}: {reason}", file.rfilename)))?;
-        self.check(file, &path, notes)
+        let told = |said: String| self.refused(&format!("{}: {said}", file.rfilename));
+        fetched.map_err(|fault| fault.error(told))?;
+        put_link(&transfer.blob, &path).map_err(|e| Error::caching(&path, e))?;
+        self.check(file, &path, of.notes)
+    }
+
+    /// The hash that a file is to have. It becomes a file's name.
+    fn hash<'a>(&self, file: &'a Sibling) -> Result<&'a str> {
+        let stated = match (&file.lfs, &file.blob_id) {
+            (Some(lfs), _) => &lfs.sha256,
+            (None, Some(blob)) => blob,
+            (None, None) => {
+                let reason = format!("the server states no hash of {}", file.rfilename);
+                return Err(self.fail(reason, PROTOCOL));
+            }
+        };
+        if !is_hash(stated) {
+            let reason = format!("{stated:?} is no hash of {}", file.rfilename);
+            return Err(self.fail(reason, PROTOCOL));
+        }
+        Ok(stated)
     }
 
     /// Waits for other processes that fetch files of this model, such as the tasks of an array that begin together: the hub's client waits
@@ -312,7 +353,7 @@ impl HubModel {
         let fail = |source| Error::Write {
             path: path.clone(),
             source,
-            hint: ", or set HF_HOME to a folder with room on a file system with locks",
+            hint: HINT,
         };
         fs::create_dir_all(&folder).map_err(fail)?;
         let file = File::create(&path).map_err(fail)?;
@@ -329,25 +370,20 @@ impl HubModel {
     /// Checks the hash of a file; one that is not what the hub states is removed.
     fn check(&self, file: &Sibling, path: &Path, notes: &Notes) -> Result<()> {
         let reading = |e| Error::reading(path, "file of the hub", e);
-        let (kind, expected, found) = match (&file.lfs, &file.blob_id) {
-            (Some(lfs), _) => ("SHA-256", &lfs.sha256, notes.sha256(path)?.to_string()),
-            (None, Some(blob)) => {
+        let expected = self.hash(file)?;
+        let (kind, found) = match file.lfs {
+            Some(_) => ("SHA-256", notes.sha256(path)?.to_string()),
+            None => {
                 let bytes = fs::read(path).map_err(reading)?;
                 let mut hash = Sha1::new();
                 hash.update(format!("blob {}\0", bytes.len()));
                 hash.update(&bytes);
                 let hash = hash.finalize();
                 let hex = hash.iter().map(|byte| format!("{byte:02x}"));
-                ("git's SHA-1", blob, hex.collect())
-            }
-            (None, None) => {
-                return Err(self.fail(
-                    format!("the server states no hash of {}", file.rfilename),
-                    "HF_ENDPOINT must name a server that speaks the hub's protocol",
-                ));
+                ("git's SHA-1", hex.collect())
             }
         };
-        if *expected == found {
+        if expected == found {
             return Ok(());
         }
         let blob = path.canonicalize().map_err(reading)?;
@@ -379,56 +415,41 @@ pub(super) fn remedy_of(reason: &str) -> &'static str {
     }
 }
 
-/// Removes what a stopped process left of a file if it is all of it: servers refuse to go on behind the end. The file is `url` on the
-/// server, and its folder in the cache is that of `repo`.
-pub(super) fn discard_whole(api: &Api, url: &str, cache: &CacheRepo) -> Result<(), String> {
-    let metadata = api.metadata(url).map_err(|e| e.to_string())?;
-    let part = cache.blob_path(metadata.etag()).with_extension("part");
-    if fs::metadata(&part).is_ok_and(|found| found.len() >= metadata.size() as u64) {
-        fs::remove_file(&part).map_err(|e| format!("{}: {e}", part.display()))?;
-    }
-    Ok(())
+/// Whether a text is a hash or a commit: hexadecimal digits, as many as SHA-1 or SHA-256 have.
+fn is_hash(text: &str) -> bool {
+    [40, 64].contains(&text.len()) && text.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// Fetches a file, taking up a download that breaks off.
-pub(super) fn download(
-    repo: &ApiRepo,
-    name: &str,
-    progress: impl Progress + Clone,
-) -> Result<PathBuf, String> {
-    let mut downloaded = repo.download_with_progress(name, progress.clone());
-    for _ in 0..RETRIES {
-        if downloaded.is_err() {
-            downloaded = repo.download_with_progress(name, progress.clone());
-        }
-    }
-    downloaded.map_err(|e| cause(&e))
+/// Whether a name with `/` in it, joined to a folder, leads to something below it, on every system.
+fn stays_below(name: &str) -> bool {
+    let plain = |part: &str| !["", ".", ".."].contains(&part);
+    name.split('/').all(plain) && !name.contains(['\\', ':', '\0'])
 }
 
-/// What went wrong in the end: a download that was tried several times says so first.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(source) = last.source() {
-        last = source;
+/// Names a file of the hub's cache in the folder of a commit: by a link, as the hub's other clients do, or by a file of its own where the
+/// system has none.
+fn put_link(blob: &Path, path: &Path) -> std::io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    // A link to what was removed.
+    if path.symlink_metadata().is_ok() {
+        fs::remove_file(path)?;
     }
-    last.to_string()
+    #[cfg(unix)]
+    return std::os::unix::fs::symlink(beside(blob, folder), path);
+    #[cfg(not(unix))]
+    return fs::rename(blob, path);
 }
 
-/// The bar of a download.
-#[derive(Clone)]
-struct Bar(ProgressBar);
-
-impl Progress for Bar {
-    fn init(&mut self, size: usize, _: &str) {
-        self.0.set_length(size as u64);
-        self.0.set_position(0);
-    }
-
-    fn update(&mut self, size: usize) {
-        self.0.inc(size as u64);
-    }
-
-    fn finish(&mut self) {}
+/// A path as it is seen from a folder that shares its beginning.
+#[cfg(unix)]
+fn beside(path: &Path, folder: &Path) -> PathBuf {
+    let shared = (path.components().zip(folder.components()))
+        .take_while(|(a, b)| a == b)
+        .count();
+    let up = folder.components().skip(shared).map(|_| "..");
+    let down = path.components().skip(shared).map(|part| part.as_os_str());
+    up.map(AsRef::as_ref).chain(down).collect()
 }
 
 #[cfg(test)]
@@ -445,9 +466,32 @@ mod tests {
         );
         assert_eq!(named("a/b@refs/pr/3"), of("a/b", "refs/pr/3"));
         for path in [
-            "gpt2", "./a/b", "../a", "/a/b", "a/b/c", "a/b.gguf", "a/", "a/b@",
+            "gpt2",
+            "./a/b",
+            "../a",
+            "/a/b",
+            "a/b/c",
+            "a/b.gguf",
+            "a/",
+            "a/b@",
+            "a/b@../../c",
+            "a/b@/c",
+            "a/b@c//d",
+            "a/b@..\\c",
         ] {
             assert_eq!(named(path), None, "{path}");
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_lead_from_the_commit_to_the_file() {
+        let blob = Path::new("/h/models--a--b/blobs/c0");
+        let folder = Path::new("/h/models--a--b/snapshots/c1");
+        assert_eq!(beside(blob, folder), Path::new("../../blobs/c0"));
+        assert_eq!(
+            beside(blob, &folder.join("onnx")),
+            Path::new("../../../blobs/c0")
+        );
     }
 }

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
-use hf_hub::api::Progress;
 use hf_hub::{Repo, RepoType};
 use indicatif::ProgressBar;
 
-use super::hub::{discard_whole, download, remedy_of};
+use super::hub::remedy_of;
+use super::transfer::{Fault, Transfer};
 use super::{Cache, Hub, Origin, RemoteFile, Staging};
 use crate::interrupt::interrupted;
 use crate::{Error, Result, progress};
@@ -70,7 +70,7 @@ impl HubFile {
                 );
                 return Err(self.fail(reason, "unset HF_HUB_OFFLINE once"));
             }
-            None => self.download(hub, file.bytes)?,
+            None => self.download(hub, file)?,
         };
         // The name in the cache is a link.
         let path = fs::canonicalize(&path).map_err(|e| Error::reading(&path, "file", e))?;
@@ -93,23 +93,23 @@ impl HubFile {
 
     /// Downloads the file into the hub's cache. A thread does it, so that an interrupt is heard and a server that does not answer is
     /// left; what it has of the file stays for the next time.
-    fn download(&self, hub: &Hub, bytes: u64) -> Result<PathBuf> {
+    fn download(&self, hub: &Hub, file: &RemoteFile) -> Result<PathBuf> {
         let message = format!("fetching {} from the Hugging Face hub", self.file);
         let bar = Watched {
-            bar: progress::bytes(&message, bytes),
+            bar: progress::bytes(&message, file.bytes),
             left: Arc::default(),
         };
         let (send, done) = channel();
         std::thread::spawn({
-            let (of, hub, bar) = (*self, hub.clone(), bar.clone());
-            move || send.send(of.download_here(&hub, bar))
+            let (of, hub, file, bar) = (*self, hub.clone(), *file, bar.clone());
+            move || send.send(of.download_here(&hub, &file, &bar))
         });
         let begin = Instant::now();
         let (mut last, mut at, mut begun) = (begin, 0, false);
         let found = loop {
             match done.recv_timeout(Duration::from_millis(100)) {
                 Ok(found) => break found,
-                Err(RecvTimeoutError::Disconnected) => break Err("it broke off".to_owned()),
+                Err(RecvTimeoutError::Disconnected) => break Err("it broke off".to_owned().into()),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let stop = interrupted();
@@ -127,19 +127,23 @@ impl HubFile {
             }
         };
         bar.bar.finish_and_clear();
-        found.map_err(|reason| {
+        let told = |reason: String| {
             let remedy = remedy_of(&reason);
             self.fail(format!("{}: {reason}", hub.endpoint), remedy)
-        })
+        };
+        found.map_err(|fault| fault.error(told))
     }
 
     /// The download itself.
-    fn download_here(&self, hub: &Hub, bar: Watched) -> Result<PathBuf, String> {
-        let api = hub.api()?;
-        let repo = api.repo(self.repo());
-        let cache = hf_hub::Cache::new(hub.cache.clone()).repo(self.repo());
-        discard_whole(&api, &repo.url(self.file), &cache)?;
-        download(&repo, self.file, bar)
+    fn download_here(&self, hub: &Hub, file: &RemoteFile, bar: &Watched) -> Result<PathBuf, Fault> {
+        let repo = hf_hub::Cache::new(hub.cache.clone()).repo(self.repo());
+        let transfer = Transfer {
+            url: hub.api()?.repo(self.repo()).url(self.file),
+            blob: repo.blob_path(file.sha256),
+            bytes: Some(file.bytes),
+        };
+        transfer.run(hub, &mut |bytes| bar.at(bytes))?;
+        Ok(transfer.blob)
     }
 }
 
@@ -151,21 +155,15 @@ struct Watched {
     left: Arc<AtomicBool>,
 }
 
-impl Progress for Watched {
-    fn init(&mut self, size: usize, _: &str) {
-        self.bar.set_length(size as u64);
-        self.bar.set_position(0);
-    }
-
-    fn update(&mut self, size: usize) {
+impl Watched {
+    /// So many bytes are there.
+    fn at(&self, bytes: u64) {
         // It takes no more of the network away from the origin that was asked next.
         while self.left.load(Ordering::SeqCst) {
             std::thread::park();
         }
-        self.bar.inc(size as u64);
+        self.bar.set_position(bytes);
     }
-
-    fn finish(&mut self) {}
 }
 
 /// The same file under another name, or a copy where that cannot be.

@@ -9,6 +9,7 @@ mod hub_file;
 mod kept;
 mod origin;
 mod pip;
+mod transfer;
 mod wheels;
 
 pub use beside::PythonEnvironment;

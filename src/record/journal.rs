@@ -26,7 +26,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the file and reads what is there. A line that a killed run left half-written is cut off.
+    /// Opens or makes the file and reads what is there. A line that a killed run left half-written is cut off; one that lacks nothing but
+    /// its end gets it.
     ///
     /// # Errors
     /// A file that cannot be read or written, that another program has open, or that holds something else than records.
@@ -52,10 +53,12 @@ impl Journal {
             journal.remember(i + 1, line)?;
         }
         // Only now: a file that is no record is left as it is.
-        if whole < bytes.len() {
-            let cut = journal.file.set_len(whole as u64);
-            cut.map_err(|e| Error::writing(path, e))?;
-        }
+        let mended = match whole {
+            _ if whole < bytes.len() => journal.file.set_len(whole as u64),
+            _ if !bytes.is_empty() && !bytes.ends_with(b"\n") => journal.file.write_all(b"\n"),
+            _ => Ok(()),
+        };
+        mended.map_err(|e| Error::writing(path, e))?;
         Ok(journal)
     }
 
@@ -143,12 +146,16 @@ fn open_alone(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// How many bytes the lines are that have an end. What comes after them must be the beginning of a record, because only what a killed run
+/// How many bytes the lines are that are whole. What comes after them must be the beginning of a record, because only what a killed run
 /// can have left may be cut off, and every line begins so.
 fn whole_lines(path: &Path, bytes: &[u8]) -> Result<usize> {
     let end = bytes.iter().rposition(|&b| b == b'\n');
     let whole = end.map_or(0, |at| at + 1);
     let rest = &bytes[whole..];
+    // An editor, or a copy, may have taken away its end alone.
+    if std::str::from_utf8(rest).is_ok_and(|line| Line::read(line).is_ok()) {
+        return Ok(bytes.len());
+    }
     let beginning = &LINE_BEGINS[..rest.len().min(LINE_BEGINS.len())];
     if rest.starts_with(beginning) {
         return Ok(whole);

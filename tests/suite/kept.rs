@@ -246,6 +246,26 @@ fn entries_in_use_stay() {
     assert!(cache.find(QWEN).unwrap().is_some());
 }
 
+/// Who is killed just when it has put a new entry in place of an old one leaves the old one. The next process that uses the entry removes
+/// it, and nothing that a living process fills.
+#[test]
+fn what_a_killed_renewal_left_goes() {
+    let (_folder, cache) = filled();
+    let name = "smollm2-135m-instruct";
+    let left = cache.root().join(format!("{name}.partial-x"));
+    assert!(left.is_dir());
+    let find = || cache.entry(name, |_| panic!("it is there")).unwrap();
+    find();
+    assert!(!left.exists());
+    let fill = |staging: &Staging| {
+        std::fs::write(staging.path().join("file"), "new").unwrap();
+        find();
+        assert!(staging.path().join("file").is_file());
+        Ok(())
+    };
+    cache.renew(name, fill).unwrap();
+}
+
 /// Ends with an error that says so, after what could be done was done and told.
 fn refused_after(command: &mut Command, parts: &[&str]) {
     let output = command.output().unwrap();

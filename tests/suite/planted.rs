@@ -106,48 +106,53 @@ fn measured(model: &Model, found: &Evaluated, claim: f64) -> Measurement {
     measure(&found.evaluation, &run, [compared]).remove(0)
 }
 
-/// The model adds and subtracts without a mistake, in every style, over the whole universe; so does AF1(W*, K*).
+/// The model adds and subtracts without a mistake, in one style over the whole universe, in every other, which changes nothing of its
+/// arithmetic, over a part of it; so does AF1(W*, K*).
 #[rstest]
 fn the_planted_model_makes_no_mistake(#[values("A+B", "A-B")] operation: &str) {
+    let (model, mut engine) = grow(&plant(8, 3, 2, Route::Direct));
     for style in styles() {
-        no_mistake_in(&style, operation);
+        let most = if style == "symbolic" { 99 } else { 39 };
+        no_mistake_in(&model, &mut engine, &style, operation, most);
     }
 }
 
-fn no_mistake_in(style: &str, operation: &str) {
-    let (model, mut engine) = grow(&plant(8, 3, 2, Route::Direct));
-    let set = prompts(&model, style, operation, 99);
-    let universe = if operation == "A+B" { 10_000 } else { 5_050 };
+fn no_mistake_in(model: &Model, engine: &mut Engine, style: &str, operation: &str, most: usize) {
+    let set = prompts(model, style, operation, most as i64);
+    let numbers = most + 1;
+    let universe = match operation {
+        "A+B" => numbers * numbers,
+        // No result is negative.
+        _ => numbers * (numbers + 1) / 2,
+    };
     assert_eq!((set.len(), set.excluded.total()), (universe, 0));
     let ablations = [named("cama")];
     let plans = [Plan::waiting(3), Plan::af1(3, 2), Plan::af1(3, 1)];
-    let found = evaluate(&mut engine, set, &request(&plans, &ablations, 200)).unwrap();
+    let found = evaluate(engine, set, &request(&plans, &ablations, 200)).unwrap();
     assert!((0..universe).all(|prompt| found.evaluation.base_correct(prompt)));
     assert_eq!(accuracies(&found), [1.0, 1.0, 0.0]);
 }
 
-/// So do the other models that are not planted to make mistakes, on a part of the universe.
+/// So do the other models that are not planted to make mistakes, on a part of the universe. Each is made once: that takes longer than its
+/// answers.
 #[rstest]
-fn other_routes_make_no_mistake(
-    #[values("symbolic", "instruction", "word-problem", "python")] style: &str,
-    #[values("A+B", "A-B")] operation: &str,
-) {
-    let routes = [
-        (3, Route::Relay),
-        (2, Route::TwoHop),
-        (2, Route::Noisy { lost: 30 }),
-        (2, Route::Operator),
-        (2, Route::Heads),
-        (2, Route::Style),
-        (2, Route::Leak),
-    ];
-    for (transfer, route) in routes {
-        let (model, mut engine) = grow(&plant(10, 3, transfer, route));
-        let set = prompts(&model, style, operation, 14);
-        let nothing = [named("identity")];
-        let plans = [Plan::waiting(0)];
-        let found = evaluate(&mut engine, set, &request(&plans, &nothing, 10_000)).unwrap();
-        assert_eq!(accuracies(&found), [1.0], "{route:?}");
+#[case(3, Route::Relay)]
+#[case(2, Route::TwoHop)]
+#[case(2, Route::Noisy { lost: 30 })]
+#[case(2, Route::Operator)]
+#[case(2, Route::Heads)]
+#[case(2, Route::Style)]
+#[case(2, Route::Leak)]
+fn other_routes_make_no_mistake(#[case] transfer: usize, #[case] route: Route) {
+    let (model, mut engine) = grow(&plant(10, 3, transfer, route));
+    let nothing = [named("identity")];
+    let plans = [Plan::waiting(0)];
+    for style in ["symbolic", "instruction", "word-problem", "python"] {
+        for operation in ["A+B", "A-B"] {
+            let set = prompts(&model, style, operation, 14);
+            let found = evaluate(&mut engine, set, &request(&plans, &nothing, 10_000)).unwrap();
+            assert_eq!(accuracies(&found), [1.0], "{style} {operation}");
+        }
     }
 }
 

@@ -198,6 +198,17 @@ fn any_beginning_is_gone_on_with(
     }
 }
 
+/// A last line that lacks nothing but its end is kept, also where another sweep goes on in the file.
+#[test]
+fn a_whole_line_without_its_end_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, expected) = whole("waiting", folder.path());
+    std::fs::write(&path, expected.trim_end()).unwrap();
+    stdout(af1(&sweep("run")).arg("--record").arg(&path));
+    let found = std::fs::read_to_string(&path).unwrap();
+    assert!(found.starts_with(&expected) && found.len() > expected.len());
+}
+
 /// Killed again and again, at moments that are drawn, until a run comes to its end.
 #[rstest]
 fn a_killed_run_loses_nothing_and_repeats_nothing(

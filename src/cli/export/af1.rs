@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayD, Axis, Ix2};
 use super::Export;
 use crate::cli::output::print;
 use crate::emit::af1::{self, Af1};
-use crate::file::{make_readable, write_atomically};
+use crate::file::{TemporaryFolder, make_readable, write_atomically};
 use crate::graph::{Graph, INPUT_IDS, LOGITS};
 use crate::intervene::{Ablation, Estimator, Plan, ablation, layer_range};
 use crate::measure::{Request, Tables, Way, apart, first_maximum, preflight, prepare, same_up_to};
@@ -57,9 +57,7 @@ impl Export {
 
         std::fs::create_dir_all(&self.out).map_err(|e| Error::writing(&self.out, e))?;
         // Beside the place, so that nothing half-written is ever there.
-        let staging = tempfile::Builder::new()
-            .prefix(".af1-")
-            .tempdir_in(&self.out)
+        let staging = TemporaryFolder::beside(&self.out.join(GRAPH))
             .map_err(|e| Error::writing(&self.out, e))?;
         let graph = write(decoder, &of, &tables, staging.path())?;
         let mut part = Part::new(engine.runtime(), engine.placement(), &graph, staging.path())?;

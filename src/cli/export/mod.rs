@@ -9,7 +9,7 @@ use clap::Args;
 use super::args::{ModelArgs, PromptArgs};
 use super::output::print;
 use crate::experiment::options::check_layers;
-use crate::file::{make_readable, write_atomically};
+use crate::file::{make_readable, temporary_file, write_atomically};
 use crate::graph::{Graph, INPUT_IDS, LOGITS, resid};
 use crate::model::Weights;
 use crate::{Error, Result};
@@ -135,22 +135,18 @@ fn put_beside(weights: &Weights, folder: &Path) -> Result<()> {
         if whole && target.exists() {
             return Err(occupied(folder, &target));
         }
-        let partial = tempfile::Builder::new()
-            .prefix(".af1-")
-            .tempfile_in(folder)
-            .map_err(fail)?
-            .into_temp_path();
+        let partial = temporary_file(&target).map_err(fail)?;
         match whole {
             true => std::fs::copy(&file, &partial).map(drop).map_err(fail)?,
-            false => weights.write(&partial)?,
+            false => weights.write(partial.path())?,
         }
-        if target.is_file() && hash(&partial)? == hash(&target)? {
+        if target.is_file() && hash(partial.path())? == hash(&target)? {
             continue;
         }
         if target.exists() {
             return Err(occupied(folder, &target));
         }
-        make_readable(&partial).map_err(fail)?;
+        make_readable(partial.path()).map_err(fail)?;
         partial.persist(&target).map_err(|e| fail(e.error))?;
     }
     Ok(())

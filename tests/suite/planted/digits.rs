@@ -3,8 +3,10 @@
 use af1::experiment::waiting;
 use af1::intervene::{Estimator, Plan};
 use af1::measure::{Request, prepare};
+use af1::model::Model;
 use af1::model::planted::{Digits, Plant, Route};
 use af1::prompt::{ContextsFrom, Numbers, Operation, PromptSet, Selection, Step};
+use af1::runtime::Engine;
 use rstest::rstest;
 use serde_json::Value;
 
@@ -297,15 +299,14 @@ fn a_mean_without_its_context_loses_the_answer() {
 fn counts_equal_the_reference() {
     let reference = json("reference/planted_digits.json");
     for of_model in reference["models"].as_array().unwrap() {
-        let name = of_model["model"].as_str().unwrap();
+        let (model, mut engine) = load(of_model["model"].as_str().unwrap());
         for row in of_model["rows"].as_array().unwrap() {
-            counts_equal(name, row);
+            counts_equal(&model, &mut engine, row);
         }
     }
 }
 
-fn counts_equal(name: &str, row: &Value) {
-    let (model, mut engine) = load(name);
+fn counts_equal(model: &Model, engine: &mut Engine, row: &Value) {
     let selection = Selection {
         operands: 10..=29,
         results: 0..=98,
@@ -335,7 +336,7 @@ fn counts_equal(name: &str, row: &Value) {
         estimator: Estimator::PlugIn,
         ..request(&plans, &ablations, 1000)
     };
-    let found = super::evaluate(&mut engine, set.unwrap(), &request).unwrap();
+    let found = super::evaluate(engine, set.unwrap(), &request).unwrap();
     let right = |cell| {
         found
             .evaluation
@@ -350,5 +351,5 @@ fn counts_equal(name: &str, row: &Value) {
         .flatten()
         .map(|n| n.as_u64().unwrap())
         .collect();
-    assert_eq!(counts, expected, "{name} {row}");
+    assert_eq!(counts, expected, "{} {row}", model.name);
 }
