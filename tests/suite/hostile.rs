@@ -176,6 +176,10 @@ fn onnx(field: u8, length: u64) -> Vec<u8> {
     "tokenizer.json",
     br#"{"version":"1.0","model":{"type":"BPE","vocab":{"a":4294967295},"merges":[]}}"#
 ))]
+#[case::a_broken_decoder(with(
+    "tokenizer.json",
+    br#"{"version":"1.0","decoder":{"type" "Fuse"},"model":{"type":"BPE","vocab":{},"merges":[]}}"#
+))]
 #[case::padding(with("tokenizer.json", br#"{"version":"1.0","padding":{"strategy":{"Fixed":1000000000000},"direction":"Right","pad_id":0,"pad_type_id":0,"pad_token":"a"},"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"a"}}"#))]
 #[case::an_index(with(
     "model.safetensors.index.json",
@@ -270,4 +274,62 @@ fn prompts_without_number_are_not_listed(#[case] operands: &str) {
         "{message}"
     );
     assert!(begin.elapsed() < SOON, "it took {:?}", begin.elapsed());
+}
+
+/// A graph with copies of copies, each the other's: every link of the chain was followed from every one before it.
+#[test]
+fn a_long_chain_of_copies_is_read_soon() {
+    const LINKS: usize = 60_000;
+    let field = |number: u8, inside: &[u8]| {
+        let mut bytes = onnx(number, inside.len() as u64);
+        bytes.extend_from_slice(inside);
+        bytes
+    };
+    let mut graph = Vec::new();
+    for link in 0..LINKS {
+        let copy = [
+            field(1, format!("v{link}").as_bytes()),
+            field(2, format!("v{}", link + 1).as_bytes()),
+            field(4, b"Identity"),
+        ];
+        graph.extend(field(1, &copy.concat()));
+    }
+    let chain = file("m.onnx", &field(7, &graph));
+    let message = refused(
+        &["inspect", "--model", &chain.model.to_string_lossy()],
+        Stdio::null(),
+    );
+    assert!(message.contains("m.onnx"), "{message}");
+}
+
+/// A committed record in which a number is another one.
+fn tampered(field: &str, number: u64) -> Hostile {
+    let text = std::fs::read_to_string(path("records/schema-2/waiting.jsonl")).unwrap();
+    let mut line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert!(line[field].is_number(), "{field}: {}", line[field]);
+    line[field] = number.into();
+    file("tampered.jsonl", line.to_string().as_bytes())
+}
+
+#[rstest]
+#[case("correct", 1_000_000, "more than prompts")]
+#[case("base_correct", 1_000_000, "more than prompts")]
+#[case("empty_correct", 1_000_000, "more than prompts")]
+#[case("constant_correct", 1_000_000, "more than prompts")]
+#[case("correct_given_base", 1_000_000, "more than base_correct")]
+#[case("all_base_correct", 1_000_000_000, "more than all_prompts")]
+#[case("prompts", u64::MAX, "more than the largest number")]
+#[case("layers", 1_000_000_000_000, "more than the most layers")]
+#[case("accuracy", 2, "expected a share")]
+#[case("faithfulness_high", 7, "expected a share")]
+fn records_that_contradict_themselves_are_refused(
+    #[case] field: &str,
+    #[case] number: u64,
+    #[case] reason: &str,
+) {
+    let record = tampered(field, number);
+    let message = refused(&["report", &record.model.to_string_lossy()], Stdio::null());
+    for part in ["tampered.jsonl", field, reason] {
+        assert!(message.contains(part), "{part:?} is not in: {message}");
+    }
 }

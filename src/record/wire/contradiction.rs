@@ -2,6 +2,7 @@
 //! means nothing.
 
 use super::super::{HeadAttention, Measurement, Patched, Reading};
+use crate::prompt::Operation;
 
 /// No model has more layers; as many columns has a map of them at most.
 const MOST_LAYERS: usize = 10_000;
@@ -70,7 +71,31 @@ pub fn cell(m: &Measurement) -> Result<(), String> {
     }
     share("claim", m.test.claim)?;
     share("level", m.test.level)?;
+    operands(m)?;
     answers(m)
+}
+
+/// Whether there are the operands of every prompt, where there are any, and as many of each as its operation has.
+fn operands(m: &Measurement) -> Result<(), String> {
+    let Some(operands) = &m.answers.operands else {
+        return Ok(());
+    };
+    let (found, prompts) = (operands.len(), m.counts.prompts);
+    if found != prompts {
+        return Err(format!(
+            "evaluated_operands has {found} entries, and there are {prompts} prompts: the line contradicts itself"
+        ));
+    }
+    let operation = m.subject.operation.parse::<Operation>().ok();
+    let each = operation.map_or_else(|| operands.first().map_or(0, Vec::len), |of| of.operands());
+    match operands.iter().find(|of| of.len() != each) {
+        None => Ok(()),
+        Some(other) => Err(format!(
+            "evaluated_operands has {} numbers for a prompt of {}, which has {each}: the line contradicts itself",
+            other.len(),
+            m.subject.operation
+        )),
+    }
 }
 
 /// Whether as many answers are right as the counts say, where the answers are told.
@@ -84,15 +109,6 @@ fn answers(m: &Measurement) -> Result<(), String> {
         )),
     };
     let ones = |bits: &[bool]| bits.iter().filter(|bit| **bit).count();
-    if let Some(operands) = &m.answers.operands {
-        let prompts = m.counts.prompts;
-        if operands.len() != prompts {
-            let found = operands.len();
-            return Err(format!(
-                "evaluated_operands has {found} entries, and there are {prompts} prompts: the line contradicts itself"
-            ));
-        }
-    }
     if !base.is_empty() {
         told(
             "base_answers",
@@ -103,7 +119,12 @@ fn answers(m: &Measurement) -> Result<(), String> {
     if !right.is_empty() {
         told("answers", ones(right), ("correct", m.counts.correct))?;
     }
-    if !base.is_empty() && !right.is_empty() {
+    if base.len() != right.len() {
+        return Err(
+            "it has only one of base_answers and answers; expected both or neither".to_owned(),
+        );
+    }
+    if !base.is_empty() {
         let both = base
             .iter()
             .zip(right)
