@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::file::{Sha256, sha256_bytes, text_at_most};
@@ -35,6 +36,13 @@ pub struct Token {
     pub id: u32,
     /// Its bytes in the text.
     pub bytes: Range<usize>,
+}
+
+/// What is read before `tokenizers` reads it.
+#[derive(Deserialize)]
+struct Checked {
+    #[serde(default, rename = "decoder")]
+    _decoder: Value,
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -162,8 +170,8 @@ impl Tokenizer {
     }
 
     pub(crate) fn from_json(json: String) -> Result<Self, String> {
-        // The reader of `tokenizers` panics on what is no JSON inside a decoder.
-        serde_json::from_str::<serde::de::IgnoredAny>(&json).map_err(|e| e.to_string())?;
+        // The reader of `tokenizers` panics on what is no JSON, or a number that is too large, inside a decoder.
+        serde_json::from_str::<Checked>(&json).map_err(|e| e.to_string())?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| e.to_string())?;
         // Prompts are never padded or cut off, whatever the file was saved with.
         inner.with_padding(None);

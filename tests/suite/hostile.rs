@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use af1::stats::{Design, Evidence, Inference};
 use rstest::rstest;
 use tempfile::TempDir;
 
@@ -180,6 +181,7 @@ fn onnx(field: u8, length: u64) -> Vec<u8> {
     "tokenizer.json",
     br#"{"version":"1.0","decoder":{"type" "Fuse"},"model":{"type":"BPE","vocab":{},"merges":[]}}"#
 ))]
+#[case::a_large_number_in_a_decoder(with("tokenizer.json", br#"{"version":"1.0","decoder":{"type":"Strip","content":" ","start":1e999,"stop":0},"model":{"type":"BPE","vocab":{},"merges":[]}}"#))]
 #[case::padding(with("tokenizer.json", br#"{"version":"1.0","padding":{"strategy":{"Fixed":1000000000000},"direction":"Right","pad_id":0,"pad_type_id":0,"pad_token":"a"},"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"a"}}"#))]
 #[case::an_index(with(
     "model.safetensors.index.json",
@@ -332,4 +334,21 @@ fn records_that_contradict_themselves_are_refused(
     for part in ["tampered.jsonl", field, reason] {
         assert!(message.contains(part), "{part:?} is not in: {message}");
     }
+}
+
+/// A record may say that there were hardly two units: then the shares of others are not known, and nothing is computed with a shape of 0.
+#[rstest]
+#[case(0.0, 5.0)]
+#[case(-3.0, 5.0)]
+#[case(100.0, 1.000_000_000_000_001)]
+#[case(f64::MIN_POSITIVE, 100.0)]
+fn hardly_any_units_say_nothing(#[case] effective: f64, #[case] units: f64) {
+    let evidence = Evidence {
+        inference: Inference::Operands,
+        successes: 500,
+        trials: 1000,
+        design: Some(Design { effective, units }),
+    };
+    assert_eq!((evidence.low(0.025), evidence.high(0.025)), (0.0, 1.0));
+    assert_eq!((evidence.p_above(0.4), evidence.p_below(0.6)), (1.0, 1.0));
 }

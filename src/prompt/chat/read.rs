@@ -4,10 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::file::{bytes_at_most, text_at_most};
-
 use super::super::front::MOST_BYTES as MOST_CONFIG;
 use super::{Chat, ChatTemplate, MOST_BYTES, REMEDY};
+use crate::file::{bytes_at_most, text_at_most};
 
 /// The file of a chat template, which stands above the one in the configuration.
 const FILE: &str = "chat_template.jinja";

@@ -10,6 +10,9 @@ const MOST_LAYERS: usize = 10_000;
 /// Numbers are added up and become floats, which count so far.
 const MOST: usize = 1 << 53;
 
+/// Effective numbers may be rounded so much above the number of prompts.
+const ROUNDED: f64 = 1.001;
+
 /// A number with its field.
 type Named = (&'static str, usize);
 
@@ -68,6 +71,20 @@ pub fn cell(m: &Measurement) -> Result<(), String> {
         [of.value.unwrap_or(0.0), of.low, of.high]
             .into_iter()
             .try_for_each(|value| share(field, value))?;
+    }
+    if let Some(design) = &scores.design {
+        let most = counts.prompts as f64 * ROUNDED;
+        for (field, value) in [
+            ("effective_prompts", design.effective),
+            ("effective_values", design.units),
+        ] {
+            if !(0.0..=most).contains(&value) {
+                return Err(format!(
+                    "{field} is {value}, and there are {} prompts: the line contradicts itself",
+                    counts.prompts
+                ));
+            }
+        }
     }
     share("claim", m.test.claim)?;
     share("level", m.test.level)?;
