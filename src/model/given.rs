@@ -37,8 +37,8 @@ impl GraphFile {
         let manifest_path = beside.is_file().then_some(beside);
         let manifest = manifest_path.as_deref().map(read_manifest).transpose()?;
         let manifest = manifest.unwrap_or_default();
-        let bytes = bytes_at_most(path, MOST_GRAPH)
-            .map_err(|e| Error::reading(path, "ONNX graph", e))?;
+        let bytes =
+            bytes_at_most(path, MOST_GRAPH).map_err(|e| Error::reading(path, "ONNX graph", e))?;
         let foreign = Foreign::decode(bytes).map_err(|reason| Error::Malformed {
             path: path.to_owned(),
             what: "ONNX graph".to_owned(),
