@@ -10,7 +10,7 @@ use crate::file::text_at_most;
 use crate::{Error, Result};
 
 /// So many bytes of a record are read that is no file on a disk, such as a pipe: it may have no end.
-const MOST_PIPED: u64 = 64 << 20;
+const MOST_PIPED: u64 = 32 << 20;
 
 /// A line: what it says, and its text, which is never written anew.
 #[derive(Clone, Debug)]

@@ -310,7 +310,7 @@ fn tampered(field: &str, number: u64) -> Hostile {
     let mut line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
     assert!(line[field].is_number(), "{field}: {}", line[field]);
     line[field] = number.into();
-    file("tampered.jsonl", line.to_string().as_bytes())
+    file("tampered.jsonl", format!("{line}\n").as_bytes())
 }
 
 #[rstest]
@@ -320,7 +320,7 @@ fn tampered(field: &str, number: u64) -> Hostile {
 #[case("constant_correct", 1_000_000, "more than prompts")]
 #[case("correct_given_base", 1_000_000, "more than base_correct")]
 #[case("all_base_correct", 1_000_000_000, "more than all_prompts")]
-#[case("prompts", u64::MAX, "more than the largest number")]
+#[case("prompts", u64::MAX, "base_answers is not")]
 #[case("layers", 1_000_000_000_000, "more than the most layers")]
 #[case("accuracy", 2, "expected a share")]
 #[case("faithfulness_high", 7, "expected a share")]

@@ -68,9 +68,9 @@ pub fn cell(m: &Measurement) -> Result<(), String> {
         ("accuracy", &scores.accuracy),
         ("faithfulness", &scores.faithfulness),
     ] {
-        [of.value.unwrap_or(0.0), of.low, of.high]
-            .into_iter()
-            .try_for_each(|value| share(field, value))?;
+        share(field, of.value.unwrap_or(0.0))?;
+        share(&format!("{field}_low"), of.low)?;
+        share(&format!("{field}_high"), of.high)?;
     }
     if let Some(design) = &scores.design {
         let most = counts.prompts as f64 * ROUNDED;
