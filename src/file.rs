@@ -70,6 +70,35 @@ pub fn sha256_file(path: &Path) -> Result<Sha256> {
     }
 }
 
+/// The bytes of a file that has `most` of them at most; of a device or an endless pipe no more are read either.
+///
+/// # Errors
+/// The file cannot be read, or has more bytes (`FileTooLarge`, with the limit in the text).
+pub fn bytes_at_most(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {
+    use std::io::{Error as IoError, ErrorKind};
+    let mut bytes = Vec::new();
+    File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 <= most {
+        true => Ok(bytes),
+        false => Err(IoError::new(
+            ErrorKind::FileTooLarge,
+            format!("it has more than {most} bytes; expected {most} at most"),
+        )),
+    }
+}
+
+/// The text of a file that has `most` bytes at most.
+///
+/// # Errors
+/// As [`bytes_at_most`]; bytes that are not UTF-8.
+pub fn text_at_most(path: &Path, most: u64) -> std::io::Result<String> {
+    String::from_utf8(bytes_at_most(path, most)?).map_err(|e| {
+        let at = e.utf8_error().valid_up_to();
+        let reason = format!("it is not UTF-8 text: see byte {at}");
+        std::io::Error::new(std::io::ErrorKind::InvalidData, reason)
+    })
+}
+
 /// Writes a file as a whole or not at all: under a temporary name in the same folder, then renamed.
 ///
 /// # Errors

@@ -97,6 +97,8 @@ pub mod error;
 pub mod experiment;
 pub mod fetch;
 pub mod file;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod gate;
 pub mod graph;
 pub mod interrupt;

@@ -1,7 +1,7 @@
 //! Files of claims: TOML, read and checked as a whole.
 
 use std::collections::BTreeSet;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::expected::{Bound, Expected, Is, Verdict};
 use super::rows::STRATUM;
 use super::{Claim, Confidence, Paper, Test};
+use crate::file::text_at_most;
 use crate::{Error, Result};
 
 /// The file format.
@@ -206,15 +207,13 @@ fn add_fields(schema: &Value, names: &mut BTreeSet<String>) {
 /// A file that cannot be read, is not TOML of the right form, or has a claim that expects nothing.
 pub fn read(path: &Path) -> Result<Vec<Paper>> {
     let fail = |e| Error::reading(path, "file of claims", e);
-    let file = std::fs::File::open(path).map_err(fail)?;
-    let mut text = String::new();
-    let read = file.take(MOST_BYTES + 1).read_to_string(&mut text);
-    if read.map_err(fail)? as u64 > MOST_BYTES {
-        return Err(Error::Claims {
+    let text = text_at_most(path, MOST_BYTES).map_err(|e| match e.kind() {
+        ErrorKind::FileTooLarge => Error::Claims {
             path: path.to_owned(),
-            reason: format!("it has more than {MOST_BYTES} bytes"),
-        });
-    }
+            reason: e.to_string(),
+        },
+        _ => fail(e),
+    })?;
     parse(path, &text)
 }
 
@@ -230,7 +229,7 @@ pub fn built_in() -> Vec<Paper> {
 /// A file of claims has at most so many bytes.
 const MOST_BYTES: u64 = 1 << 20;
 
-fn parse(path: &Path, text: &str) -> Result<Vec<Paper>> {
+pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Paper>> {
     let fail = |reason: String| Error::Claims {
         path: path.to_owned(),
         reason,

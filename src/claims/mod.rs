@@ -6,6 +6,7 @@ mod file;
 mod rows;
 
 pub use expected::{Expected, Finding};
+pub(crate) use file::parse;
 pub use file::{built_in, read};
 pub use rows::Rows;
 

@@ -27,6 +27,8 @@ mod share;
 mod shell;
 mod study;
 
+pub(crate) use study::checked as study;
+
 use std::ffi::OsString;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};

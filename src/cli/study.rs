@@ -1,5 +1,6 @@
 //! `af1 study`: the experiments of a file on its models, recorded in one file and shown on one page.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,7 +12,7 @@ use super::experiment::{Experiment, On};
 use super::output::{check_files, print};
 use super::screen::Screen;
 use super::shard::{AskedShard, record_of};
-use crate::file::write_atomically;
+use crate::file::{text_at_most, write_atomically};
 use crate::kit::Block;
 use crate::study::Shard;
 use crate::{Error, Result, record, report};
@@ -185,17 +186,18 @@ fn bad(file: &Path, reason: String) -> Error {
 }
 
 fn read(file: &Path) -> Result<Wire> {
-    let size = std::fs::metadata(file)
-        .map_err(|e| Error::reading(file, "study", e))?
-        .len();
-    if size > MOST_BYTES {
-        return Err(bad(
-            file,
-            format!("it has {size} bytes; expected {MOST_BYTES} at most"),
-        ));
-    }
-    let text = std::fs::read_to_string(file).map_err(|e| Error::reading(file, "study", e))?;
+    let text = text_at_most(file, MOST_BYTES).map_err(|e| match e.kind() {
+        ErrorKind::FileTooLarge => bad(file, e.to_string()),
+        _ => Error::reading(file, "study", e),
+    })?;
     toml::from_str(&text).map_err(|e| bad(file, e.to_string()))
+}
+
+/// Checks the text of a file, for [`crate::fuzz`]; the number of experiments on models that it asks for.
+pub fn checked(text: &str) -> Result<usize> {
+    let file = Path::new("study.toml");
+    let wire = toml::from_str(text).map_err(|e| bad(file, e.to_string()))?;
+    Ok(parts(file, &wire, None)?.len())
 }
 
 /// Every experiment on every model, each as the words of a command line; what is wrong with any of them is said now.

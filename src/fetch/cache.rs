@@ -12,7 +12,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::held::hold;
-use crate::file::{Sha256, is_at, make_readable, sha256_bytes, sha256_file, write_atomically};
+use crate::file::{
+    Sha256, bytes_at_most, is_at, make_readable, sha256_bytes, sha256_file, text_at_most,
+    write_atomically,
+};
 use crate::interrupt::interrupted;
 use crate::{Error, Result};
 
@@ -26,6 +29,9 @@ pub(super) const LOCK: &str = ".lock";
 
 /// The folder of notes on files outside the cache.
 pub const HASHES: &str = "hashes";
+
+/// A manifest has at most so many bytes.
+const MOST_BYTES: u64 = 16 << 20;
 
 /// Smaller files are read every time.
 const LARGE: u64 = 64 << 20;
@@ -101,7 +107,7 @@ impl Cache {
             .map_err(|e| Error::reading(path, "file", e))?;
         let name = sha256_bytes(real.as_os_str().as_encoded_bytes());
         let note = self.root.join(HASHES).join(name.as_str());
-        let known = fs::read(&note).ok();
+        let known = bytes_at_most(&note, 1 << 20).ok();
         let known = known.and_then(|bytes| serde_json::from_slice::<Recorded>(&bytes).ok());
         let (bytes, modified) = stamp(&real)?;
         if let Some(known) =
@@ -310,7 +316,7 @@ impl Entry {
                 folder.display()
             ),
         };
-        let manifest = fs::read_to_string(&path)
+        let manifest = text_at_most(&path, MOST_BYTES)
             .map_err(|e| e.to_string())
             .and_then(|text| serde_json::from_str::<Manifest>(&text).map_err(|e| e.to_string()));
         let mut manifest = match manifest {

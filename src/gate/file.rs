@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use super::{Claim, Gate};
+use crate::file::text_at_most;
 use crate::intervene::{Ablation, Estimator, ablation};
 use crate::prompt::{KeyedBy, Operation, Shape, Span, Step};
 use crate::stats::{Inference, LEVEL};
@@ -74,6 +75,9 @@ impl StepWire {
     }
 }
 
+/// A file has at most so many bytes.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// Most of the prompts that are asked for, where the file says nothing.
 const COVERAGE: f64 = 0.5;
 
@@ -94,12 +98,16 @@ impl Gate {
     /// # Errors
     /// A file that cannot be read, or is no gate: everything that is wrong with it at once.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, "gate", e))?;
+        let text = text_at_most(path, MOST_BYTES).map_err(|e| Error::reading(path, "gate", e))?;
+        Self::parse(path, &text)
+    }
+
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
         let fail = |reason: String| Error::Gate {
             path: path.to_owned(),
             reason,
         };
-        let mut wire: GateWire = toml::from_str(&text).map_err(|e| fail(e.to_string()))?;
+        let mut wire: GateWire = toml::from_str(text).map_err(|e| fail(e.to_string()))?;
         let mut problems = Problems::default();
         let estimator = problems.value(wire.estimator(), Estimator::default());
         let claims = std::mem::take(&mut wire.claim);

@@ -6,10 +6,16 @@ use std::path::{Path, PathBuf};
 use super::Sizes;
 use super::files::{folder, hash_of};
 use crate::fetch::Cache;
-use crate::file::Sha256;
+use crate::file::{Sha256, bytes_at_most, text_at_most};
 use crate::graph::Graph;
 use crate::graph::foreign::{Findings, Foreign, Manifest};
 use crate::{Error, Result};
+
+/// No message of protobuf is larger: an ONNX file has at most so many bytes, and its weights may lie beside it.
+const MOST_GRAPH: u64 = (2 << 30) - 1;
+
+/// A manifest has at most so many bytes.
+const MOST_MANIFEST: u64 = 1 << 20;
 
 /// An ONNX file with its manifest, the file of the same name that ends in `.toml`, if there is one.
 pub struct GraphFile {
@@ -31,7 +37,8 @@ impl GraphFile {
         let manifest_path = beside.is_file().then_some(beside);
         let manifest = manifest_path.as_deref().map(read_manifest).transpose()?;
         let manifest = manifest.unwrap_or_default();
-        let bytes = std::fs::read(path).map_err(|e| Error::reading(path, "ONNX graph", e))?;
+        let bytes =
+            bytes_at_most(path, MOST_GRAPH).map_err(|e| Error::reading(path, "ONNX graph", e))?;
         let foreign = Foreign::decode(bytes).map_err(|reason| Error::Malformed {
             path: path.to_owned(),
             what: "ONNX graph".to_owned(),
@@ -123,7 +130,7 @@ impl GraphFile {
 
 fn read_manifest(path: &Path) -> Result<Manifest> {
     let what = "manifest";
-    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, what, e))?;
+    let text = text_at_most(path, MOST_MANIFEST).map_err(|e| Error::reading(path, what, e))?;
     let malformed = |found: String| Error::Malformed {
         path: path.to_owned(),
         what: what.to_owned(),

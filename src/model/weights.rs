@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use super::widened::Widened;
 use super::written::{Content, Written};
+use crate::file::text_at_most;
 use crate::graph::{Dtype, Graph, Weight};
 use crate::interrupt::interrupted;
 use crate::{Error, Result};
@@ -22,6 +23,9 @@ pub const READABLE: &str = "F32, F16, BF16";
 
 /// The file of weights that are not sharded.
 const WHOLE: &str = "model.safetensors";
+
+/// An index of shards has at most so many bytes.
+const MOST_INDEX: u64 = 256 << 20;
 
 /// A tensor in a file.
 #[derive(Clone, Debug)]
@@ -89,7 +93,7 @@ impl Weights {
             weights.add(WHOLE)?;
             return Ok(weights);
         }
-        let text = std::fs::read_to_string(&index)
+        let text = text_at_most(&index, MOST_INDEX)
             .map_err(|e| Error::reading(&index, "index of weights", e))?;
         let Index { weight_map } =
             serde_json::from_str(&text).map_err(|e| malformed(&index, "index", e))?;

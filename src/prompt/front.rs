@@ -10,7 +10,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::Tokenizer;
+use crate::file::text_at_most;
 use crate::{Error, Result};
+
+/// A `tokenizer_config.json` has at most so many bytes.
+pub(super) const MOST_BYTES: u64 = 64 << 20;
 
 /// A token that stands before every prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +112,7 @@ impl Stated {
             return Ok(Self::default());
         }
         let what = "tokenizer configuration";
-        let text = std::fs::read_to_string(&path).map_err(|e| Error::reading(&path, what, e))?;
+        let text = text_at_most(&path, MOST_BYTES).map_err(|e| Error::reading(&path, what, e))?;
         let parsed = serde_json::from_str(&text).and_then(Self::parse);
         parsed.map_err(|e| Error::Malformed {
             path,

@@ -1,14 +1,14 @@
 //! Lists of prompts: files whose lines stand in place of all operands in a range.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use super::{Listed, Operation, Selection, Template};
-use crate::file::{Sha256, sha256_bytes};
+use crate::file::{Sha256, bytes_at_most, sha256_bytes};
 use crate::{Error, Result};
 
 /// The largest file, in bytes.
@@ -42,23 +42,24 @@ impl List {
     /// # Errors
     /// A file that cannot be read or is too large; the first line that is no prompt.
     pub fn read(path: &Path) -> Result<Self> {
-        let fail = |e| Error::reading(path, "list of prompts", e);
-        let file = std::fs::File::open(path).map_err(fail)?;
-        let mut bytes = Vec::new();
-        let mut file = file.take(MOST_BYTES + 1);
-        file.read_to_end(&mut bytes).map_err(fail)?;
+        let bytes = bytes_at_most(path, MOST_BYTES).map_err(|e| match e.kind() {
+            ErrorKind::FileTooLarge => Error::List {
+                path: path.to_owned(),
+                line: 1,
+                reason: format!("the file has more than {MOST_BYTES} bytes; split it"),
+            },
+            _ => Error::reading(path, "list of prompts", e),
+        })?;
+        Self::parse(path, &bytes)
+    }
+
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let mut list = Self {
             path: path.to_owned(),
-            hash: sha256_bytes(&bytes),
+            hash: sha256_bytes(bytes),
             lines: Vec::new(),
         };
-        if bytes.len() as u64 > MOST_BYTES {
-            return Err(list.wrong(
-                1,
-                format!("the file has more than {MOST_BYTES} bytes; split it"),
-            ));
-        }
-        let text = std::str::from_utf8(&bytes).map_err(|e| {
+        let text = std::str::from_utf8(bytes).map_err(|e| {
             let before = &bytes[..e.valid_up_to()];
             let line = 1 + before.iter().filter(|&&b| b == b'\n').count();
             list.wrong(line, "it is not UTF-8".to_owned())

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::written::Tables;
 use super::{Frame, Operation, Template};
-use crate::file::{Sha256, sha256_bytes};
+use crate::file::{Sha256, sha256_bytes, text_at_most};
 use crate::suggest::did_you_mean;
 use crate::{Error, Result};
 
@@ -148,6 +148,9 @@ impl StyleWire {
 
 const BUILT_IN: &str = include_str!("../../fixtures/styles/builtin.toml");
 
+/// A file has at most so many bytes.
+const MOST_BYTES: u64 = 1 << 20;
+
 /// Files that are called by a name instead of a path.
 const NAMED: [(&str, &str); 5] = [
     (
@@ -200,11 +203,11 @@ impl Styles {
             return Self::parse(Path::new(&format!("built-in styles {name}")), text);
         }
         let text =
-            std::fs::read_to_string(path).map_err(|e| Error::reading(path, "style file", e))?;
+            text_at_most(path, MOST_BYTES).map_err(|e| Error::reading(path, "style file", e))?;
         Self::parse(path, &text)
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self> {
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Self> {
         let fail = |reason: String| Error::Style {
             path: path.to_owned(),
             reason,

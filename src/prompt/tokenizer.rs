@@ -5,10 +5,14 @@ use std::collections::HashMap;
 use std::ops::Range;
 use std::path::Path;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::file::{Sha256, sha256_bytes};
+use crate::file::{Sha256, sha256_bytes, text_at_most};
 use crate::{Error, Result};
+
+/// A `tokenizer.json` has at most so many bytes; those of today's largest vocabularies have 40 MB.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// A tokenizer in Hugging Face's format.
 #[derive(Clone)]
@@ -34,6 +38,13 @@ pub struct Token {
     pub bytes: Range<usize>,
 }
 
+/// What is read before `tokenizers` reads it.
+#[derive(Deserialize)]
+struct Checked {
+    #[serde(default, rename = "decoder")]
+    _decoder: Value,
+}
+
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Tokenizer")
@@ -48,7 +59,7 @@ impl Tokenizer {
     /// # Errors
     /// A file that is missing or is not a tokenizer.
     pub fn read(path: &Path) -> Result<Self> {
-        let json = std::fs::read_to_string(path)
+        let json = text_at_most(path, MOST_BYTES)
             .map_err(|e| Error::reading(path, "tokenizer (tokenizer.json)", e))?;
         Self::from_json(json).map_err(|reason| Error::Malformed {
             path: path.to_owned(),
@@ -158,7 +169,9 @@ impl Tokenizer {
         Self::from_json(json.to_string())
     }
 
-    fn from_json(json: String) -> Result<Self, String> {
+    pub(crate) fn from_json(json: String) -> Result<Self, String> {
+        // The reader of `tokenizers` panics on what is no JSON, or a number that is too large, inside a decoder.
+        serde_json::from_str::<Checked>(&json).map_err(|e| e.to_string())?;
         let mut inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| e.to_string())?;
         // Prompts are never padded or cut off, whatever the file was saved with.
         inner.with_padding(None);

@@ -1,11 +1,16 @@
 //! The lines of a file of records: reading them, whatever they are about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::ErrorKind;
 use std::path::Path;
 
 use super::wire;
 use super::{Address, Kind, Place, Row};
+use crate::file::text_at_most;
 use crate::{Error, Result};
+
+/// So many bytes of a record are read that is no file on a disk, such as a pipe: it may have no end.
+const MOST_PIPED: u64 = 32 << 20;
 
 /// A line: what it says, and its text, which is never written anew.
 #[derive(Clone, Debug)]
@@ -106,7 +111,17 @@ impl Line {
 /// # Errors
 /// A file that cannot be read; the first line that is no record of a schema that is known.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, "record", e))?;
+    let most = match path.is_file() {
+        true => u64::MAX - 1,
+        false => MOST_PIPED,
+    };
+    let text = text_at_most(path, most).map_err(|e| match e.kind() {
+        ErrorKind::FileTooLarge => {
+            let reason = format!("{e} of a pipe or a device: store the record in a file");
+            Error::reading(path, "record", std::io::Error::new(e.kind(), reason))
+        }
+        _ => Error::reading(path, "record", e),
+    })?;
     // A run that is still going on, or was killed while it wrote.
     let torn = text
         .lines()
@@ -126,7 +141,7 @@ pub fn read(path: &Path) -> Result<Vec<Line>> {
 }
 
 /// Reads the text of a file of records.
-pub(super) fn read_text(path: &Path, text: &str) -> Result<Vec<Line>> {
+pub(crate) fn read_text(path: &Path, text: &str) -> Result<Vec<Line>> {
     let lines = text.lines().enumerate();
     let lines = lines.filter(|(_, line)| !line.trim().is_empty());
     let read = |(i, line): (usize, &str)| {

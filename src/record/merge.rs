@@ -113,9 +113,10 @@ pub fn incomplete(lines: &[Line]) -> Vec<String> {
 /// # Errors
 /// A file that cannot be read; a cell of which two files say different things.
 pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
-    let mut sweeps: Vec<String> = Vec::new();
+    let mut sweeps: BTreeMap<String, usize> = BTreeMap::new();
     let mut cells: BTreeMap<Known, Found> = BTreeMap::new();
     let mut others: Vec<Line> = Vec::new();
+    let mut said: BTreeSet<String> = BTreeSet::new();
     let mut ended: BTreeSet<Ended> = BTreeSet::new();
     for path in paths {
         for (i, line) in read(path)?.into_iter().enumerate() {
@@ -127,18 +128,13 @@ pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
                 continue;
             }
             let Some(known) = Known::of(&line) else {
-                if others.iter().all(|known| known.text != line.text) {
+                if said.insert(line.text.clone()) {
                     others.push(line);
                 }
                 continue;
             };
-            let sweep = match sweeps.iter().position(|sweep| *sweep == known.at.sweep) {
-                Some(at) => at,
-                None => {
-                    sweeps.push(known.at.sweep.clone());
-                    sweeps.len() - 1
-                }
-            };
+            let next = sweeps.len();
+            let sweep = *sweeps.entry(known.at.sweep.clone()).or_insert(next);
             match cells.get_mut(&known) {
                 Some(found) => take(&mut found.line, line, path, i + 1)?,
                 None => {
@@ -154,7 +150,7 @@ pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
         .flat_map(|known| [known.failure(), known.failure_of_all()])
         .collect();
     cells.retain(|known, _| !measured.contains(known));
-    let mut of_sweeps: Vec<Vec<Found>> = sweeps.iter().map(|_| Vec::new()).collect();
+    let mut of_sweeps: Vec<Vec<Found>> = sweeps.values().map(|_| Vec::new()).collect();
     for found in cells.into_values() {
         of_sweeps[found.sweep].push(found);
     }

@@ -42,6 +42,7 @@ pub use findings::{
 pub use journal::Journal;
 pub use key::{Key, key};
 pub use kind::Kind;
+pub(crate) use line::read_text;
 pub use line::{Line, read};
 
 pub use checked::{Answer, Checked, Conclusion, Gated, Judgement, Planted, Recovered};

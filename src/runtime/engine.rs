@@ -4,7 +4,6 @@
 //! weights are in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
@@ -42,7 +41,7 @@ pub struct Engine {
     /// What reads measures off logits, once it was needed.
     scorer: Option<Part>,
     /// Those of the last batch of whole prompts.
-    positions: Option<Rc<Tensor>>,
+    positions: Option<Tensor>,
     graph: Graph,
     weights: Store,
     graph_hash: Sha256,
@@ -207,10 +206,12 @@ impl Engine {
     /// # Errors
     /// The runtime's reason.
     pub fn layer(&mut self, layer: usize, stream: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let positions = self.positions(stream)?;
+        let positions = self.take_positions(stream)?;
         if self.layers[layer].keys_values.is_some() {
             let own = self.keys_values(layer, stream, &positions)?;
-            return self.attend(layer, stream, &positions, &own, bias);
+            let next = self.attend(layer, stream, &positions, &own, bias)?;
+            self.positions = Some(positions);
+            return Ok(next);
         }
         self.work.make(stream);
         self.work.attend(stream, stream.shape()[1]);
@@ -220,6 +221,7 @@ impl Engine {
             (&*attn_bias(layer), bias),
         ];
         let [next] = self.layers[layer].rest.run(&inputs, [&resid(layer + 1)])?;
+        self.positions = Some(positions);
         Ok(next)
     }
 
@@ -274,16 +276,16 @@ impl Engine {
     }
 
     /// The positions of whole prompts whose streams are `[batch, pos, d_model]`: `[batch, pos]`. A batch has the same in every layer, so
-    /// that a device is given them once.
-    fn positions(&mut self, stream: &Tensor) -> Result<Rc<Tensor>> {
+    /// who takes them puts them back, and a device is given them once.
+    fn take_positions(&mut self, stream: &Tensor) -> Result<Tensor> {
         let shape = &stream.shape()[..2];
-        if let Some(positions) = self.positions.as_ref().filter(|of| of.shape() == shape) {
-            return Ok(positions.clone());
+        match self.positions.take().filter(|of| of.shape() == shape) {
+            Some(positions) => Ok(positions),
+            None => {
+                let shape = (shape[0], shape[1]);
+                Tensor::from_i64(Array2::from_shape_fn(shape, |(_, t)| t as i64))
+            }
         }
-        let all = Array2::from_shape_fn((shape[0], shape[1]), |(_, t)| t as i64);
-        let positions = Rc::new(Tensor::from_i64(all)?);
-        self.positions = Some(positions.clone());
-        Ok(positions)
     }
 
     /// What puts tensors together where one of them is.
@@ -345,7 +347,7 @@ impl Engine {
             let parts = self.cut_attention(layer)?;
             self.attention.insert(layer, parts);
         }
-        let positions = self.positions(stream)?;
+        let positions = self.take_positions(stream)?;
         let parts = self.attention.get_mut(&layer).expect("it was just made");
         self.work.make(stream);
         self.work.attend(stream, stream.shape()[1]);
@@ -367,6 +369,7 @@ impl Engine {
         }
         inputs.push((&*read, &out));
         let [next] = parts[2].run(&inputs, [&resid(layer + 1)])?;
+        self.positions = Some(positions);
         Ok(next)
     }
 
@@ -406,9 +409,10 @@ impl Engine {
         self.work.unembed(stream);
         let name = resid(self.layers.len());
         // Another program's graph may take shapes from positions.
-        let positions = self.positions(stream)?;
+        let positions = self.take_positions(stream)?;
         let inputs = [(&*name, stream), (POSITION_IDS, &positions)];
         let [logits] = self.head.run(&inputs, [LOGITS])?;
+        self.positions = Some(positions);
         Ok(logits)
     }
 

@@ -41,6 +41,9 @@ const TAIL: f64 = 0.025;
 /// The largest tail at which quantiles of the normal and of the t distribution can be compared: at one half both are 0.
 const MOST_TAIL: f64 = 0.499;
 
+/// With fewer effective successes nothing is known: few units make the t distribution's quantile infinite and these none.
+const LEAST: f64 = 1e-9;
+
 impl Evidence {
     /// Trials that are drawn each for itself.
     pub fn of_prompts(successes: usize, trials: usize) -> Self {
@@ -106,7 +109,7 @@ impl Evidence {
         let of_units = (claim / self.seen()).powf(design.units);
         let reaches = |tail: f64| {
             let (right, wrong) = self.shapes(tail);
-            wrong <= 0.0 || beta_reg(right, wrong + 1.0, claim.min(1.0)) <= tail
+            right > LEAST && (wrong <= 0.0 || beta_reg(right, wrong + 1.0, claim.min(1.0)) <= tail)
         };
         let of_prompts = match self.successes == self.trials {
             // All of them: the bound is a power of the tail.
@@ -150,6 +153,9 @@ impl Evidence {
             return 0.0;
         }
         let (right, wrong) = self.shapes(tail);
+        if right <= LEAST {
+            return 0.0;
+        }
         let of_prompts = match self.successes == self.trials {
             true => tail.powf(1.0 / right),
             false => inv_beta_reg(right, wrong + 1.0, tail),

@@ -285,7 +285,7 @@ fn files_without_a_chat_template() {
     let folder = folder_of(&[("chat_template.jinja", &"x".repeat(300_000))]);
     refuses(
         folder.path(),
-        &["it has 300000 bytes, expected 262144 at most"],
+        &["it has more than 262144 bytes; expected 262144 at most"],
     );
     std::fs::write(folder.path().join("chat_template.jinja"), b"\xff\xfe").unwrap();
     refuses(folder.path(), &["cannot be read", "UTF-8"]);

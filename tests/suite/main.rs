@@ -21,6 +21,7 @@ mod fixtures;
 mod foreign;
 mod gate;
 mod gguf;
+mod hostile;
 mod html;
 mod hub;
 mod inference;

@@ -449,7 +449,7 @@ fn what_is_no_record_is_refused() {
     );
 
     // The same cell twice, with another content.
-    let changed = first.replace("\"correct\":", "\"correct\":1");
+    let changed = first.replace("\"keys\":", "\"keys\":1");
     std::fs::write(&path, format!("{first}\n")).unwrap();
     let second = folder.path().join("second.jsonl");
     std::fs::write(&second, changed + "\n").unwrap();

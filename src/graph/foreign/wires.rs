@@ -29,6 +29,8 @@ pub enum OfPositions {
 /// The values of a graph.
 pub struct Wires<'g> {
     makers: HashMap<&'g str, &'g proto::NodeProto>,
+    /// What copies copy.
+    originals: HashMap<&'g str, &'g str>,
     types: HashMap<&'g str, Typed>,
     /// Inputs that are no weights.
     pub inputs: BTreeSet<&'g str>,
@@ -53,8 +55,10 @@ impl<'g> Wires<'g> {
         // Older files list their weights among the inputs; of what the contract feeds, such a value is a default.
         let fed = |name: &str| name == ids || name == positions || manifest.is_mask(name);
         let inputs = graph.input.iter().map(|port| port.name.as_str());
+        let makers = makers.collect();
         Self {
-            makers: makers.collect(),
+            originals: originals(graph, &makers),
+            makers,
             types: types.collect(),
             inputs: inputs
                 .filter(|name| !weights.contains(name) || fed(name))
@@ -64,17 +68,8 @@ impl<'g> Wires<'g> {
     }
 
     /// The value that a name stands for: copies are what they copy.
-    pub fn original<'v>(&'v self, mut name: &'v str) -> &'v str {
-        // At most so many, where a broken file has copies in a circle.
-        for _ in 0..=self.makers.len() {
-            match self.makers.get(name) {
-                Some(node) if node.op_type == "Identity" && !node.input.is_empty() => {
-                    name = &node.input[0];
-                }
-                _ => break,
-            }
-        }
-        name
+    pub fn original<'v>(&'v self, name: &'v str) -> &'v str {
+        self.originals.get(name).copied().unwrap_or(name)
     }
 
     /// Whether a node reads a shape that positions have, too. Exporters take the length of prompts from any input, but every layer has
@@ -164,6 +159,27 @@ impl<'g> Wires<'g> {
         }
         found
     }
+}
+
+/// What every copy copies, through copies of copies. Nodes are in topological order, so that one pass finds them all: a long chain is not
+/// followed anew from each of its links. Those in a circle copy one of it.
+fn originals<'g>(
+    graph: &'g proto::GraphProto,
+    makers: &HashMap<&'g str, &'g proto::NodeProto>,
+) -> HashMap<&'g str, &'g str> {
+    let mut originals: HashMap<&str, &str> = HashMap::new();
+    for node in graph.node.iter().filter(|node| node.op_type == "Identity") {
+        let Some(input) = node.input.first() else {
+            continue;
+        };
+        let original = originals.get(input.as_str()).copied().unwrap_or(input);
+        // Of a value that is made twice the last one counts, as elsewhere.
+        let outputs = node.output.iter().map(String::as_str);
+        let made =
+            outputs.filter(|output| makers.get(output).is_some_and(|by| std::ptr::eq(*by, node)));
+        originals.extend(made.map(|output| (output, original)));
+    }
+    originals
 }
 
 /// Nodes in topological order, else in the order that they had; those that read each other in a circle come last.

@@ -15,7 +15,11 @@ use serde_json::Value;
 use self::architecture::{Architecture, Configuration, Description, InGguf, WHAT};
 use super::Weights;
 use super::check::unsupported;
+use crate::file::text_at_most;
 use crate::{Error, Result};
+
+/// A `config.json` has at most so many bytes.
+const MOST_BYTES: u64 = 16 << 20;
 
 macro_rules! list {
     ($($module:ident :: $name:ident),* $(,)?) => {
@@ -57,7 +61,7 @@ pub fn in_gguf() -> impl Iterator<Item = (&'static dyn Architecture, InGguf)> {
 /// # Errors
 /// A file that cannot be read; an unknown family; a field that is missing, not supported or contradicts another one.
 pub fn read(path: &Path, weights: &Weights) -> Result<Description> {
-    let text = std::fs::read_to_string(path).map_err(|e| Error::reading(path, WHAT, e))?;
+    let text = text_at_most(path, MOST_BYTES).map_err(|e| Error::reading(path, WHAT, e))?;
     let malformed = |expected: &str, found: String| Error::Malformed {
         path: path.to_owned(),
         what: WHAT.to_owned(),

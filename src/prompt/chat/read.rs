@@ -4,7 +4,9 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use super::super::front::MOST_BYTES as MOST_CONFIG;
 use super::{Chat, ChatTemplate, MOST_BYTES, REMEDY};
+use crate::file::{bytes_at_most, text_at_most};
 
 /// The file of a chat template, which stands above the one in the configuration.
 const FILE: &str = "chat_template.jinja";
@@ -34,7 +36,7 @@ impl Chat {
     /// Of `chat_template.jinja` in a folder, else of `chat_template` in `tokenizer_config.json` there. What is wrong with these files is
     /// said when a style asks for them.
     pub fn of_folder(folder: &Path) -> Self {
-        let config = std::fs::read(folder.join(CONFIG)).ok();
+        let config = bytes_at_most(&folder.join(CONFIG), MOST_CONFIG).ok();
         let config = config.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let config: Value = config.unwrap_or_default();
         let file = folder.join(FILE);
@@ -66,15 +68,7 @@ fn of_file(file: &Path, config: &Value) -> Result<ChatTemplate, String> {
     let place = file.display().to_string();
     let unread =
         |reason: String| format!("the chat template {place} cannot be read: {reason}; {REMEDY}");
-    let size = std::fs::metadata(file)
-        .map_err(|e| unread(e.to_string()))?
-        .len();
-    if size > MOST_BYTES as u64 {
-        return Err(unread(format!(
-            "it has {size} bytes, expected {MOST_BYTES} at most"
-        )));
-    }
-    let text = std::fs::read_to_string(file).map_err(|e| unread(e.to_string()))?;
+    let text = text_at_most(file, MOST_BYTES as u64).map_err(|e| unread(e.to_string()))?;
     ChatTemplate::new(place, &text, tokens(config))
 }
 

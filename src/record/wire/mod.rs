@@ -3,6 +3,7 @@
 
 mod bits;
 mod cell;
+mod contradiction;
 mod lines;
 mod patched;
 mod reading;
@@ -12,7 +13,7 @@ mod stratum;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{Place, Row};
+use super::{Measurement, Place, Row};
 
 /// The version of the schema; raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 3;
@@ -99,15 +100,32 @@ fn row(value: Value) -> Result<Row, String> {
             Row::Conclusion(Box::new(line::<lines::Concluded>(value)?.into()))
         }
         Some(lines::SHARD) => Row::Ended(Box::new(line::<lines::Shard>(value)?.into())),
-        Some(cell::POOLED | cell::WHOLE) => {
-            Row::Pooled(Box::new(line::<cell::Cell>(value)?.try_into()?))
-        }
+        Some(cell::POOLED | cell::WHOLE) => Row::Pooled(Box::new(measured(line(value)?)?)),
         _ if has("error") => Row::Failed(Box::new(line::<lines::Failed>(value)?.try_into()?)),
-        _ if has("weights") => Row::Attention(Box::new(line::<lines::Head>(value)?.try_into()?)),
-        _ if has("patched") => Row::Patched(Box::new(line::<patched::Swapped>(value)?.try_into()?)),
-        _ if has("lens") => Row::Reading(Box::new(line::<reading::Read>(value)?.try_into()?)),
-        _ => Row::Measured(Box::new(line::<cell::Cell>(value)?.try_into()?)),
+        _ if has("weights") => {
+            let head = line::<lines::Head>(value)?.try_into()?;
+            contradiction::head(&head)?;
+            Row::Attention(Box::new(head))
+        }
+        _ if has("patched") => {
+            let patched = line::<patched::Swapped>(value)?.try_into()?;
+            contradiction::patched(&patched)?;
+            Row::Patched(Box::new(patched))
+        }
+        _ if has("lens") => {
+            let reading = line::<reading::Read>(value)?.try_into()?;
+            contradiction::reading(&reading)?;
+            Row::Reading(Box::new(reading))
+        }
+        _ => Row::Measured(Box::new(measured(line(value)?)?)),
     })
+}
+
+/// A line of a cell that can be.
+fn measured(line: cell::Cell) -> Result<Measurement, String> {
+    let m = line.try_into()?;
+    contradiction::cell(&m)?;
+    Ok(m)
 }
 
 #[cfg(test)]

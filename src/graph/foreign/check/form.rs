@@ -18,10 +18,10 @@ const MOST_DISORDER: usize = 3;
 impl Checker<'_> {
     /// The file as a whole.
     pub fn form(&mut self, model: &proto::ModelProto, graph: &proto::GraphProto) {
+        let used: BTreeSet<&str> = graph.node.iter().map(|node| node.domain.as_str()).collect();
         for set in &model.opset_import {
             self.found.opsets.insert(set.domain.clone(), set.version);
-            let used = |node: &proto::NodeProto| node.domain == set.domain;
-            if !DOMAINS.contains(&set.domain.as_str()) && graph.node.iter().any(used) {
+            if !DOMAINS.contains(&set.domain.as_str()) && used.contains(set.domain.as_str()) {
                 let at = format!("domain {}", set.domain);
                 let found = "its nodes are of a domain that the runtime does not have";
                 self.violation(&at, found, "export with operators of ai.onnx only");
@@ -43,18 +43,14 @@ impl Checker<'_> {
             let found = format!("{} are sparse", graph.sparse_initializer.len());
             self.violation("weights", found, "export dense ones");
         }
-        let imported = |domain: &str| {
-            let same = |set: &proto::OperatorSetIdProto| {
-                let default = ["", "ai.onnx"];
-                set.domain == domain || default.contains(&&*set.domain) && default.contains(&domain)
-            };
-            model.opset_import.iter().any(same)
-        };
-        let missing: BTreeSet<&str> = (graph.node.iter())
-            .map(|node| node.domain.as_str())
-            .filter(|domain| !imported(domain))
-            .collect();
-        for domain in missing {
+        // The default domain has two names.
+        let name = |domain: &'_ str| if domain == "ai.onnx" { "" } else { domain }.to_owned();
+        let imported = model.opset_import.iter();
+        let imported: BTreeSet<String> = imported.map(|set| name(&set.domain)).collect();
+        for domain in used
+            .into_iter()
+            .filter(|domain| !imported.contains(&name(domain)))
+        {
             let at = format!("domain {domain}");
             let found = "nodes are of it, but its operator set is not imported";
             self.violation(&at, found, "add it to opset_import");

@@ -1,0 +1,9 @@
+//! Files of claims.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| {
+    let _ = af1::fuzz::claims(text);
+});
