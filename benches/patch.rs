@@ -9,7 +9,7 @@ use af1::fetch::Cache;
 use af1::measure::{Change, Interchange, Pair, Patches, Request, Swap, Way, pairs, prepare};
 use af1::model::{BosChoice, Model, ModelSpec, PRESETS};
 use af1::prompt::{ContextsFrom, KeyedBy, Numbers, PromptSet, Selection, Shape, Step, Styles};
-use af1::runtime::{Device, Engine, Library, Runtime, Work, default_threads};
+use af1::runtime::{Device, Engine, Library, Placement, Runtime, Work, default_threads};
 
 #[path = "peers/rates.rs"]
 mod rates;
@@ -124,7 +124,7 @@ fn rate(runtime: &'static Runtime, spec: &ModelSpec) -> f64 {
     let (d_model, d_mlp) = (spec.d_model, spec.d_mlp);
     let shapes =
         [320, 1000].map(|rows| format!("{rows}x{d_model}x{d_mlp} {rows}x{d_mlp}x{d_model}"));
-    let found = rates::rates(runtime, &shapes.join(" "));
+    let found = rates::rates(runtime, &Placement::from(&Device::Cpu), &shapes.join(" "));
     let each = found["rates"].as_object().expect("rates").values();
     each.filter_map(serde_json::Value::as_f64)
         .fold(0.0, f64::max)
