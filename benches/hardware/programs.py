@@ -13,17 +13,19 @@ class Failed(Exception):
 
 
 class Programs:
-    """The three programs: built here, or unpacked."""
+    """The three programs: unpacked, or built here; quickly, as the tests are, or as they are released."""
 
-    def __init__(self):
+    def __init__(self, quick=False):
         packed = ROOT / "programs"
         if packed.is_dir():
             self.af1, self.devices, self.peers = (str(packed / name) for name in ["af1", "devices", "peers"])
             os.environ.setdefault("AF1_CACHE", str(ROOT / "cache"))
             return
-        self.af1 = built(["build", "--release"], "bin", "af1")
-        self.devices = built(["test", "--release", "--test", "devices", "--no-run"], "test", "devices")
-        self.peers = built(["bench", "--bench", "peers", "--no-run"], "bench", "peers")
+        release = [] if quick else ["--release"]
+        # A test brings the program that it runs; the variable names another one, as it does for the suite.
+        found = built("test", *release, "--no-run", "--test", "devices", "--bench", "peers")
+        found["af1"] = os.environ.get("AF1_PROGRAM", found.get("af1"))
+        self.af1, self.devices, self.peers = (found[name] for name in ["af1", "devices", "peers"])
 
     def run(self, program, *words, env=None):
         """What a program prints, and its errors; it must succeed."""
@@ -36,10 +38,9 @@ class Programs:
         return done.stdout
 
 
-def built(words, kind, name):
+def built(*words):
+    """Builds something of the project; the programs that come of it by their names."""
     command = ["cargo", *words, "--locked", "--message-format", "json-render-diagnostics"]
     lines = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
-    for message in map(json.loads, lines):
-        if message.get("executable") and message["target"]["name"] == name and kind in message["target"]["kind"]:
-            return message["executable"]
-    raise SystemExit(f"cargo built no {kind} {name}")
+    artifacts = [message for message in map(json.loads, lines) if message.get("executable")]
+    return {artifact["target"]["name"]: artifact["executable"] for artifact in artifacts}
