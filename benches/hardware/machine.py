@@ -45,7 +45,8 @@ class Card:
         self.tool = shutil.which("nvidia-smi") if device not in (None, "cpu") and not device.startswith("openvino") else None
 
     def _query(self, fields):
-        command = [self.tool, f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
+        number = self.device.partition(":")[2] or "0"
+        command = [self.tool, f"--id={number}", f"--query-gpu={','.join(fields)}", "--format=csv,noheader,nounits"]
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
         first = done.stdout.strip().splitlines()[:1]
         return dict(zip(fields, (value.strip() for value in first[0].split(",")))) if first else {}

@@ -18,7 +18,7 @@ def markdown(found):
         f"- Fastest product of matrices, GFLOP/s: {rates(found['peak_gflop_per_second'])}.",
         "",
         "*Answers that differ* is the part of all answers that is another one than the processor's in f32; a task of which more differ than",
-        f"allowed ({', '.join(f'{name} {most:.1%}' for name, most in found['differ_at_most'].items())}) has no row. The *share of the peak* is that of the operations that were run, in f32.",
+        f"allowed ({', '.join(f'{name} {most:.1%}' for name, most in found['differ_at_most'].items())}) has no row. The *share of the peak* is that of the operations that were run, at the fastest product in that precision.",
         "",
         "| task | on | precision | prompts a second | GFLOP | share of the peak | answers that differ | card's memory, MB | power, W |",
         "|---|---|---|---|---|---|---|---|---|",

@@ -16,6 +16,7 @@ use sha1::{Digest, Sha1};
 
 use super::Cache as Notes;
 use super::transfer::{HINT, Transfer};
+use crate::file::text_at_most;
 use crate::interrupt::interrupted;
 use crate::{Error, Result, progress};
 
@@ -59,6 +60,9 @@ struct Index {
 
 const WEIGHTS: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
+
+/// An index of weights has at most so many bytes.
+const MOST_INDEX: u64 = 64 << 20;
 
 /// What is said of a server that states what cannot be.
 const PROTOCOL: &str = "HF_ENDPOINT must name a server that speaks the hub's protocol";
@@ -194,6 +198,12 @@ impl HubModel {
             return Err(self.fail(reason, PROTOCOL));
         }
         let folder = cache.repo(self.repo(&info.sha)).pointer_path(&info.sha);
+        let fetching = Fetching {
+            hub: &hub,
+            api: &api,
+            notes,
+            info: &info,
+        };
         let file = |name: &str| info.siblings.iter().find(|file| file.rfilename == name);
         let need =
             |name: &str| file(name).ok_or_else(|| self.fail(format!("it has no {name}"), CONVERT));
@@ -201,16 +211,11 @@ impl HubModel {
         wanted.extend(file("tokenizer_config.json"));
         if file(INDEX).is_some() && file(WEIGHTS).is_none() {
             let index = need(INDEX)?;
-            let fetching = Fetching {
-                hub: &hub,
-                api: &api,
-                notes,
-                info: &info,
-            };
             self.get(&fetching, index, &folder)?;
             let path = folder.join(INDEX);
             let what = "index of weights";
-            let text = fs::read_to_string(&path).map_err(|e| Error::reading(&path, what, e))?;
+            let text =
+                text_at_most(&path, MOST_INDEX).map_err(|e| Error::reading(&path, what, e))?;
             let index: Index = serde_json::from_str(&text).map_err(|e| Error::Malformed {
                 path,
                 what: what.to_owned(),
@@ -230,12 +235,6 @@ impl HubModel {
         } else {
             wanted.push(need(WEIGHTS)?);
         }
-        let fetching = Fetching {
-            hub: &hub,
-            api: &api,
-            notes,
-            info: &info,
-        };
         for file in wanted {
             self.get(&fetching, file, &folder)?;
         }

@@ -3,8 +3,9 @@
 //! logits equal up to [`APART`] or, for the digit models, [`APART_DIGITS`].
 //!
 //! A test a command and a device that `AF1_DEVICES` names (`webgpu:0,openvino:cpu`); until then they are shown as ignored: not run is
-//! not passed. `AF1_DEVICES_PART=I/N` takes every N-th planted model, from the I-th on; all else is always tested. What a device needs is the caller's: a driver, or a variable that allows one in software. Libraries of providers are
-//! fetched as for any run. `AF1_PROGRAM` is the program, if not the one that cargo has built.
+//! not passed. `AF1_DEVICES_PART=I/N` takes every N-th planted model, from the I-th on; all else is always tested. What a device needs is
+//! the caller's: a driver, or a variable that allows one in software. Libraries of providers are fetched as for any run. `AF1_PROGRAM` is
+//! the program, if not the one that cargo has built.
 
 use std::path::Path;
 use std::process::Command;

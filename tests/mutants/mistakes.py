@@ -4,12 +4,9 @@ there for it.
 Usage: python3 tests/mutants/mistakes.py [MUTANT...]
        python3 tests/mutants/mistakes.py --sample N  makes N of them, other ones at another commit
        python3 tests/mutants/mistakes.py --places   only finds the places in the sources, in no time
-       ... --here ...                               makes the mistakes in the sources themselves, and takes each back
 
-Every mutant is built in a copy of the sources under target/mutants. The copy takes a build of everything, because cargo builds
-another folder anew; --here takes only what a mistake touches. It is for a machine that throws the sources away: a script that
-is killed leaves a mistake in them. A mutant that no test catches, or whose place in the sources is gone, ends the script with
-an error.
+Every mutant is built in a copy of the sources under target/mutants. A mutant that no test catches, or whose place in the
+sources is gone, ends the script with an error.
 """
 
 import os
@@ -194,11 +191,11 @@ MUTANTS = [
 ]
 
 
-def run_tests(tree, names):
+def run_tests(names):
     """The output of the named tests, and whether they could be built and run."""
     environment = dict(os.environ, CARGO_TARGET_DIR=str(ROOT / "target"))
     command = ["cargo", "test", "--quiet", "--locked", "--test", "suite", "--", "--exact", "--format=pretty", *names]
-    done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, cwd=TREE, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     return done.stdout
 
 
@@ -207,13 +204,13 @@ def outcome(output, test):
     return found.group(1) if found else None
 
 
-def check(tree, mutant):
+def check(mutant):
     """Whether the mutant was caught, and how, or what is wrong with it."""
-    path = tree / mutant.file
+    path = TREE / mutant.file
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace(mutant.right, mutant.wrong), encoding="utf-8")
     try:
-        output = run_tests(tree, [mutant.caught_by])
+        output = run_tests([mutant.caught_by])
     finally:
         path.write_text(text, encoding="utf-8")
     result = outcome(output, mutant.caught_by)
@@ -235,8 +232,7 @@ def find_places():
 
 def main():
     find_places()
-    wanted = [word for word in sys.argv[1:] if word != "--here"]
-    tree = ROOT if "--here" in sys.argv[1:] else TREE
+    wanted = sys.argv[1:]
     if wanted == ["--places"]:
         return
     if wanted[:1] == ["--sample"]:
@@ -246,13 +242,12 @@ def main():
     unknown = [name for name in wanted if name not in [mutant.name for mutant in MUTANTS]]
     if unknown:
         sys.exit(f"no mutant is called {', '.join(unknown)}; there are: {', '.join(m.name for m in MUTANTS)}")
-    if tree == TREE:
-        copy_whole(TREE)
+    copy_whole(TREE)
     chosen = [mutant for mutant in MUTANTS if not wanted or mutant.name in wanted]
 
     # A test that fails without a mistake catches nothing.
     names = sorted({mutant.caught_by for mutant in chosen})
-    output = run_tests(tree, names)
+    output = run_tests(names)
     for name in names:
         if outcome(output, name) != "ok":
             sys.exit(f"without any mutant {name} does not pass:\n{output[-4000:]}")
@@ -260,7 +255,7 @@ def main():
     missed = 0
     for mutant in chosen:
         begin = time.monotonic()
-        caught, how = check(tree, mutant)
+        caught, how = check(mutant)
         missed += not caught
         seconds = time.monotonic() - begin
         print(f"{'caught' if caught else 'MISSED'}: {mutant.name} ({seconds:.0f} s)\n    {mutant.caught_by}: {how[:300]}", flush=True)
