@@ -25,19 +25,29 @@ pub enum GgmlType {
     Q5_1,
     /// 8 bits, one scale.
     Q8_0,
+    /// 2 bits in super-blocks of 256.
+    Q2K,
+    /// 3 bits in super-blocks of 256.
+    Q3K,
     /// 4 bits in super-blocks of 256.
     Q4K,
     /// 5 bits in super-blocks of 256.
     Q5K,
     /// 6 bits in super-blocks of 256.
     Q6K,
+    /// 4 bits that stand for 16 uneven levels, one scale.
+    Iq4Nl,
+    /// The same levels in super-blocks of 256.
+    Iq4Xs,
 }
 
-use GgmlType::{Bf16, F16, F32, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0};
+use GgmlType::{
+    Bf16, F16, F32, Iq4Nl, Iq4Xs, Q2K, Q3K, Q4_0, Q4_1, Q4K, Q5_0, Q5_1, Q5K, Q6K, Q8_0,
+};
 
 impl GgmlType {
     /// All types that can be widened: number in a file, name, weights in a block, bytes of a block.
-    const ALL: [(Self, u32, &'static str, usize, usize); 11] = [
+    const ALL: [(Self, u32, &'static str, usize, usize); 15] = [
         (F32, 0, "F32", 1, 4),
         (F16, 1, "F16", 1, 2),
         (Q4_0, 2, "Q4_0", 32, 18),
@@ -45,9 +55,13 @@ impl GgmlType {
         (Q5_0, 6, "Q5_0", 32, 22),
         (Q5_1, 7, "Q5_1", 32, 24),
         (Q8_0, 8, "Q8_0", 32, 34),
+        (Q2K, 10, "Q2_K", 256, 84),
+        (Q3K, 11, "Q3_K", 256, 110),
         (Q4K, 12, "Q4_K", 256, 144),
         (Q5K, 13, "Q5_K", 256, 176),
         (Q6K, 14, "Q6_K", 256, 210),
+        (Iq4Nl, 20, "IQ4_NL", 32, 18),
+        (Iq4Xs, 23, "IQ4_XS", 256, 136),
         (Bf16, 30, "BF16", 1, 2),
     ];
 
@@ -138,9 +152,16 @@ impl GgmlType {
                     let d = half_at(block, 0);
                     out.extend(block[2..].iter().map(|&q| f32::from(q as i8) * d));
                 }
+                Q2K => q2_k(out, block),
+                Q3K => q3_k(out, block),
                 Q4K => q4_k(out, block),
                 Q5K => q5_k(out, block),
                 Q6K => q6_k(out, block),
+                Iq4Nl => {
+                    let d = half_at(block, 0);
+                    nibbles(out, &block[2..18], |q| d * LEVELS[usize::from(q)]);
+                }
+                Iq4Xs => iq4_xs(out, block),
             }
         }
     }
@@ -171,6 +192,47 @@ fn fifth_bits(out: &mut Vec<f32>, high: &[u8], quants: &[u8], value: impl Fn(u8)
             .enumerate()
             .map(|(i, &q)| value(q >> 4 | fifth(i + 16))),
     );
+}
+
+/// What the 4 bits of IQ4_NL and IQ4_XS stand for: `kvalues_iq4nl` of llama.cpp.
+const LEVELS: [f32; 16] = [
+    -127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0,
+    89.0, 113.0,
+];
+
+/// `scales and minimums [16], quants [64], d f16, dmin f16`.
+fn q2_k(out: &mut Vec<f32>, block: &[u8]) {
+    let (d, dmin) = (half_at(block, 80), half_at(block, 82));
+    for (run, two_bits) in pairs_of_bits(&block[16..80]).enumerate() {
+        let (scale, min) = (
+            d * f32::from(block[run] & 15),
+            dmin * f32::from(block[run] >> 4),
+        );
+        out.extend(two_bits.map(|q| scale * f32::from(q) - min));
+    }
+}
+
+/// `third bits [32], quants [64], scales [12], d f16`.
+fn q3_k(out: &mut Vec<f32>, block: &[u8]) {
+    let (d, scales) = (half_at(block, 108), &block[96..108]);
+    for (run, two_bits) in pairs_of_bits(&block[32..96]).enumerate() {
+        let low = scales[run % 8] >> (4 * (run / 8)) & 15;
+        let scale = low | (scales[8 + run % 4] >> (2 * (run / 4)) & 3) << 4;
+        let scale = d * (f32::from(scale) - 32.0);
+        let third = &block[16 * (run % 2)..][..16];
+        for (q, high) in two_bits.into_iter().zip(third) {
+            let below = if high >> (run / 2) & 1 == 1 { 0.0 } else { 4.0 };
+            out.push(scale * (f32::from(q) - below));
+        }
+    }
+}
+
+/// The 16 runs of 16 weights whose two bits are packed in 64 bytes: 128 weights in 32 bytes, 32 of them at each place of a byte.
+fn pairs_of_bits(quants: &[u8]) -> impl Iterator<Item = [u8; 16]> {
+    (0..16).map(|run| {
+        let bytes = &quants[32 * (run / 8) + 16 * (run % 2)..][..16];
+        std::array::from_fn(|l| bytes[l] >> (2 * (run / 2 % 4)) & 3)
+    })
 }
 
 /// The 6-bit scale and minimum of sub-block `j` of 8, packed in 12 bytes.
@@ -229,5 +291,16 @@ fn q6_k(out: &mut Vec<f32>, block: &[u8]) {
                 out.push(scale * (f32::from(q) - 32.0));
             }
         }
+    }
+}
+
+/// `d f16, high bits of scales u16, their low bits [4], quants [128]`.
+fn iq4_xs(out: &mut Vec<f32>, block: &[u8]) {
+    let (d, high) = (half_at(block, 0), u16::from_le_bytes([block[2], block[3]]));
+    for (j, quants) in block[8..].chunks_exact(16).enumerate() {
+        let low = block[4 + j / 2] >> (4 * (j % 2)) & 15;
+        let scale = low | ((high >> (2 * j) & 3) as u8) << 4;
+        let scale = d * (f32::from(scale) - 32.0);
+        nibbles(out, quants, |q| scale * LEVELS[usize::from(q)]);
     }
 }

@@ -66,7 +66,7 @@ impl FromStr for MaskingName {
     fn from_str(text: &str) -> Result<Self, String> {
         Technique::named(text).map(Self).ok_or_else(|| {
             format!(
-                "unknown masking {text:?}{}; expected {}, or another size of window",
+                "unknown masking {text:?}{}; expected {}, another size of window, or what the last token sees, such as sees-1+3",
                 did_you_mean(text, masking::names().iter().map(String::as_str)),
                 masking::names().join(", ")
             )
