@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times the attention of one layer written in plain operators against ONNX's own `Attention` operator, and compares what they say.
 
-Usage: attention.py [--provider cpu|webgpu] [--batch N] [--positions N,...] [--rounds N]
+Usage: attention.py [--provider cpu|webgpu] [--batch N] [--positions N,...] [--rounds N] [--threads N]
 
 It needs onnx 1.23.2, onnxruntime 1.32.0 and, for webgpu, onnxruntime-ep-webgpu 0.4.0 of PyPI. The shape is that of Qwen2.5 0.5B: 14 query
 heads, 2 heads of keys and values, 64 numbers a head; the mask is one for all heads, with additive floats. The two are run in turns, so
@@ -49,8 +49,9 @@ def fused():
     return model([helper.make_node("Attention", ["query", "key", "value", "bias"], ["mixed"], scale=WIDTH**-0.5)])
 
 
-def session(graph, provider):
+def session(graph, provider, threads):
     options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     if provider == "cpu":
         return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
@@ -80,14 +81,15 @@ def main():
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--positions", type=lambda text: [int(part) for part in text.split(",")], default=[6, 12, 24, 96])
     parser.add_argument("--rounds", type=int, default=50)
+    parser.add_argument("--threads", type=int, default=1, help="of the processor")
     arguments = parser.parse_args()
     if arguments.provider == "webgpu":
         import onnxruntime_ep_webgpu as plugin
 
         ort.register_execution_provider_library("webgpu", plugin.get_library_path())
-    ways = {"plain": session(plain(), arguments.provider)}
+    ways = {"plain": session(plain(), arguments.provider, arguments.threads)}
     try:
-        ways["fused"] = session(fused(), arguments.provider)
+        ways["fused"] = session(fused(), arguments.provider, arguments.threads)
     except Exception as error:  # The runtime's errors have no common class but this one.
         raise SystemExit(f"{arguments.provider}: Attention does not run: {str(error).splitlines()[0]}")
     for positions in arguments.positions:
