@@ -57,6 +57,8 @@ pub mod exit {
     pub const SELFCHECK: u8 = 36;
     /// Of `af1 diff`: the compiled and the masked way of a model come apart.
     pub const DIFFERS: u8 = 37;
+    /// A model takes more memory than there is, or than it may take.
+    pub const NO_ROOM: u8 = 38;
     /// Something could not be fetched.
     pub const FETCH: u8 = 40;
     /// A file in the cache is not what was put there.
@@ -272,6 +274,18 @@ pub enum Error {
         /// The runtime's message.
         reason: String,
     },
+    /// A model takes more memory than there is, or than it may take.
+    #[error("{model}: it takes {takes} of memory at least, and {has}; {remedy}")]
+    NoRoom {
+        /// The model.
+        model: String,
+        /// What it takes.
+        takes: String,
+        /// What there is, and where that is said.
+        has: String,
+        /// What to do.
+        remedy: String,
+    },
     /// A run produced NaN or infinity.
     #[error(
         "{at} holds {found} (style {style:?}, operation {operation}); the weights or the graph are broken: check the model with `af1 logits`"
@@ -432,6 +446,7 @@ impl Error {
             Self::Device { .. } => exit::DEVICE,
             Self::Fallback { .. } => exit::FALLBACK,
             Self::OutOfMemory { .. } | Self::Run { .. } => exit::RUN,
+            Self::NoRoom { .. } => exit::NO_ROOM,
             Self::NotFinite { .. } => exit::NOT_FINITE,
             Self::Preflight { .. } => exit::PREFLIGHT,
             Self::Selfcheck { .. } => exit::SELFCHECK,

@@ -10,7 +10,7 @@
 //! | room | what lives there | its own dependency |
 //! |---|---|---|
 //! | [`error`] | the one error type, the exit codes | |
-//! | [`progress`], [`interrupt`], [`file`](mod@file), `suggest` | progress; Ctrl-C; hashes and atomic writes; what a misspelt name was meant to be | `indicatif`, `ctrlc`, `sha2`, `strsim` |
+//! | [`progress`], [`interrupt`], [`file`](mod@file), `disk`, `suggest` | progress; Ctrl-C; hashes and atomic writes; whether a disk has room; what a misspelt name was meant to be | `indicatif`, `ctrlc`, `sha2`, `rustix`, `strsim` |
 //! | [`fetch`] | the cache, origins of files: `pip download`, the Hugging Face hub | `zip`, `hf-hub` |
 //! | [`prompt`] | operations, styles, chat templates, lists, tokenization, sets of prompts | `tokenizers`, `minijinja`, `toml`, with `report` `csv` |
 //! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |
@@ -92,6 +92,7 @@
 
 pub mod claims;
 pub mod cli;
+mod disk;
 pub mod emit;
 pub mod error;
 pub mod experiment;

@@ -10,7 +10,7 @@ use super::screen::Screen;
 use crate::fetch::Cache;
 use crate::graph::Precision;
 use crate::measure::Way;
-use crate::model::{BosChoice, Model, PRESETS};
+use crate::model::{BosChoice, Model, PRESETS, Source};
 use crate::prompt::{ContextsFrom, KeyedBy, Operation, Shape, Span, Step};
 use crate::report::Look;
 use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, start};
@@ -119,7 +119,10 @@ impl FromStr for DeviceChoice {
     }
 }
 
-/// A size such as 8GiB, 500MB or 1000000.
+/// Less than this the runtime takes at once, and a number without a unit that was meant in another one is less, too.
+const LEAST_MEMORY: u64 = 1 << 20;
+
+/// A size such as 8GiB, 500MB or 100000000.
 fn bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
@@ -130,11 +133,16 @@ fn bytes(text: &str) -> Result<u64, String> {
         "gib" => Some(1 << 30),
         _ => None,
     };
-    let number = digits.parse::<u64>().ok().filter(|&n| n > 0);
-    number
-        .zip(unit)
-        .and_then(|(number, unit)| number.checked_mul(unit))
-        .ok_or_else(|| format!("{text:?} is no size; expected a number with MB, GB, MiB or GiB"))
+    let size = digits.parse::<u64>().ok().zip(unit);
+    match size.and_then(|(number, unit)| number.checked_mul(unit)) {
+        None => Err(format!(
+            "{text:?} is no size; expected a number with MB, GB, MiB or GiB"
+        )),
+        Some(bytes) if bytes < LEAST_MEMORY => Err(format!(
+            "{text:?} is less than the runtime takes at once; expected a number with MB, GB, MiB or GiB, 1MiB at least"
+        )),
+        Some(bytes) => Ok(bytes),
+    }
 }
 
 impl RuntimeArgs {
@@ -201,8 +209,13 @@ impl ModelArgs {
 
     /// Loads the model without a runtime.
     pub fn load(&self) -> Result<Model> {
+        self.load_if(&|_, _| Ok(()))
+    }
+
+    /// The same, unless a check refuses.
+    fn load_if(&self, check: &dyn Fn(&str, &Source) -> Result<()>) -> Result<Model> {
         let bos = self.bos.clone().unwrap_or_default();
-        let mut model = Model::load(self.name(), &bos, &Cache::of_user()?)?;
+        let mut model = Model::load_if(self.name(), &bos, &Cache::of_user()?, check)?;
         model.precision = self.precision.into();
         if model.precision != Precision::F32 {
             model.decoder("--precision")?;
@@ -214,7 +227,10 @@ impl ModelArgs {
     pub fn engine(&self) -> Result<(Model, Engine)> {
         // The runtime first: a device that cannot run is known before a model is converted.
         let (runtime, placement) = self.runtime.start()?;
-        let model = self.load()?;
+        let has_room = |name: &str, source: &Source| {
+            placement.check_source(name, source, self.precision.into())
+        };
+        let model = self.load_if(&has_room)?;
         let engine = Engine::new(runtime, placement, &model)?;
         Ok((model, engine))
     }

@@ -6,7 +6,6 @@
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use hf_hub::api::sync::{Api, ApiBuilder};
@@ -15,7 +14,7 @@ use serde::Deserialize;
 use sha1::{Digest, Sha1};
 
 use super::Cache as Notes;
-use super::transfer::{HINT, Transfer};
+use super::transfer::{HINT, Transfer, apart, said};
 use crate::file::text_at_most;
 use crate::interrupt::interrupted;
 use crate::{Error, Result, progress};
@@ -66,6 +65,9 @@ const MOST_INDEX: u64 = 64 << 20;
 
 /// What is said of a server that states what cannot be.
 const PROTOCOL: &str = "HF_ENDPOINT must name a server that speaks the hub's protocol";
+
+/// What a thread that ended without a word came to.
+const BROKEN_OFF: &str = "it broke off";
 
 /// What is missing when all else is there: older repositories.
 const CONVERT: &str = "load it with transformers, call save_pretrained, and give that folder";
@@ -192,7 +194,7 @@ impl HubModel {
             return self.cached(&cache);
         }
         let api = hub.api().map_err(|e| self.refused(&e))?;
-        let info = self.info(&api)?;
+        let info = self.info(&hub)?;
         if !is_hash(&info.sha) {
             let reason = format!("{:?} is no commit", info.sha);
             return Err(self.fail(reason, PROTOCOL));
@@ -265,11 +267,11 @@ impl HubModel {
     }
 
     /// What the hub says of the revision.
-    fn info(&self, api: &Api) -> Result<Info> {
-        let request = api.repo(self.repo(&self.revision)).info_request();
-        let response = request.query("blobs", "true").call();
-        let mut response = response.map_err(|e| self.refused(&e))?;
-        let text = response.body_mut().read_to_string();
+    fn info(&self, hub: &Hub) -> Result<Info> {
+        let of = self.repo(&self.revision).api_url();
+        let url = format!("{}/api/{of}?blobs=true", hub.endpoint);
+        let hub = hub.clone();
+        let text = apart(move || said(&hub, &url))?.unwrap_or_else(|| Err(BROKEN_OFF.to_owned()));
         let text = text.map_err(|e| self.refused(&e))?;
         serde_json::from_str(&text).map_err(|e| {
             self.fail(
@@ -307,19 +309,11 @@ impl HubModel {
                 .blob_path(self.hash(file)?),
             bytes: file.size,
         };
-        let (send, done) = channel();
-        // In a thread of its own, so that an interrupt is heard.
-        std::thread::spawn({
+        let fetched = apart({
             let (hub, bar, transfer) = (of.hub.clone(), bar.clone(), transfer.clone());
-            move || send.send(transfer.run(&hub, &mut |bytes| bar.set_position(bytes)))
-        });
-        let fetched = loop {
-            match done.recv_timeout(Duration::from_millis(100)) {
-                Ok(fetched) => break fetched,
-                Err(RecvTimeoutError::Timeout) => interrupted()?,
-                Err(RecvTimeoutError::Disconnected) => break Err("it broke off".to_owned().into()),
-            }
-        };
+            move || transfer.run(&hub, &mut |bytes| bar.set_position(bytes))
+        })?;
+        let fetched = fetched.unwrap_or_else(|| Err(BROKEN_OFF.to_owned().into()));
         bar.finish_and_clear();
         let told = |said: String| self.refused(&format!("{}: {said}", file.rfilename));
         fetched.map_err(|fault| fault.error(told))?;

@@ -7,6 +7,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use ureq::http::{Response, Uri, header};
@@ -14,6 +15,8 @@ use ureq::{Agent, Body};
 
 use super::Hub;
 use crate::Error;
+use crate::disk::check_room;
+use crate::interrupt::interrupted;
 
 /// How often a download that breaks off is taken up again before it fails.
 const RETRIES: usize = 2;
@@ -23,6 +26,12 @@ const REDIRECTS: usize = 10;
 
 /// How long a server may say nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// What a hub says of a model has at most so many bytes: that is a list of 80,000 files.
+const MOST_SAID: u64 = 16 << 20;
+
+/// How long that may take, however slowly it comes.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// Where to put the cache of the hub's clients.
 pub(super) const HINT: &str = ", or set HF_HOME to a folder with room on a file system with locks";
@@ -70,6 +79,43 @@ impl Fault {
     }
 }
 
+/// What a hub says at an address, which is short.
+///
+/// # Errors
+/// What the server or the network says; more than so much, or too slowly.
+pub(super) fn said(hub: &Hub, url: &str) -> Result<String, String> {
+    let client = Client {
+        hub,
+        agent: agent(Some(LONGEST)),
+    };
+    let mut response = client.ask(url, None)?;
+    let body = response.body_mut().with_config().limit(MOST_SAID);
+    body.read_to_string().map_err(|e| match e {
+        ureq::Error::BodyExceedsLimit(most) => {
+            format!("what it says of its files is more than {} MiB", most >> 20)
+        }
+        other => other.to_string(),
+    })
+}
+
+/// What a thread of its own comes to, so that an interrupt is heard meanwhile; nothing where it broke off.
+///
+/// # Errors
+/// An interrupt.
+pub(super) fn apart<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> crate::Result<Option<T>> {
+    let (send, done) = channel();
+    std::thread::spawn(move || send.send(work()));
+    loop {
+        match done.recv_timeout(Duration::from_millis(100)) {
+            Ok(done) => return Ok(Some(done)),
+            Err(RecvTimeoutError::Timeout) => interrupted()?,
+            Err(RecvTimeoutError::Disconnected) => return Ok(None),
+        }
+    }
+}
+
 impl Transfer {
     /// Fetches the file, taking up a download that breaks off. Its hash is for the caller to check.
     ///
@@ -79,9 +125,12 @@ impl Transfer {
         let folder = self.blob.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder).map_err(|e| Fault::Disk(folder.to_owned(), e))?;
         let part = self.blob.with_extension(PART);
+        let there = fs::metadata(&part).map_or(0, |found| found.len());
+        let missing = self.bytes.unwrap_or(0).saturating_sub(there);
+        check_room(folder, missing).map_err(|e| Fault::Disk(self.blob.clone(), e))?;
         let client = Client {
             hub,
-            agent: agent(),
+            agent: agent(None),
         };
         let mut fetched = self.attempt(&client, &part, watch);
         for _ in 0..RETRIES {
@@ -107,7 +156,7 @@ impl Transfer {
             fs::remove_file(part).map_err(disk)?;
             there = 0;
         }
-        let response = client.ask(&self.url, there)?;
+        let response = client.ask(&self.url, Some(there))?;
         let begins = range_of(&response).map_or(0, |(begin, _)| begin);
         let due = self.bytes.or(range_of(&response).map(|(_, whole)| whole));
         let mut options = OpenOptions::new();
@@ -149,16 +198,18 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    /// Asks for the bytes from `there` on, wherever the hub says that they are.
-    fn ask(&self, url: &str, there: u64) -> Result<Response<Body>, String> {
+    /// Asks for all, or for the bytes from `there` on, wherever the hub says that they are.
+    fn ask(&self, url: &str, there: Option<u64>) -> Result<Response<Body>, String> {
         let address = |text: &str| (text.parse::<Uri>()).map_err(|e| format!("{text}: {e}"));
         let (mut at, hub) = (address(url)?, address(&self.hub.endpoint)?);
         for _ in 0..=REDIRECTS {
             let mut request = (self.agent)
                 .get(&at)
-                .header(header::RANGE, format!("bytes={there}-"))
                 // A range of what was packed would be of no use.
                 .header(header::ACCEPT_ENCODING, "identity");
+            if let Some(there) = there {
+                request = request.header(header::RANGE, format!("bytes={there}-"));
+            }
             if let Some(token) = &self.hub.token
                 && origin(&at) == origin(&hub)
             {
@@ -178,10 +229,11 @@ impl Client<'_> {
     }
 }
 
-/// A client that follows no redirect, and leaves a server that says nothing.
-fn agent() -> Agent {
+/// A client that follows no redirect, and leaves a server that says nothing, or that takes longer than `whole` for one answer.
+fn agent(whole: Option<Duration>) -> Agent {
     Agent::config_builder()
         .max_redirects(0)
+        .timeout_global(whole)
         .user_agent(concat!("af1/", env!("CARGO_PKG_VERSION")))
         .timeout_connect(Some(SILENCE))
         .timeout_recv_response(Some(SILENCE))

@@ -9,7 +9,7 @@ use super::fetched::fetch;
 use super::files::{file_name, folder, hash_of};
 use super::gguf::Gguf;
 use super::given::GraphFile;
-use super::{ModelSpec, Preset, Sizes, Store, Supply, WeightNames, Weights};
+use super::{Decoder, Preset, Sizes, Source, Store, Supply, Weights};
 use crate::fetch::{Cache, HubModel};
 use crate::file::Sha256;
 use crate::graph::{Graph, Precision};
@@ -40,31 +40,6 @@ impl std::str::FromStr for BosChoice {
     }
 }
 
-/// What a model's graph comes from.
-#[derive(Debug)]
-pub enum Source {
-    /// Weights of a family for which this program writes it.
-    Decoder(Box<Decoder>),
-    /// A graph that is there already, because another program wrote it.
-    Graph {
-        /// The graph.
-        graph: Box<Graph>,
-        /// The folder of its weights.
-        folder: PathBuf,
-    },
-}
-
-/// A decoder-only transformer of a known family.
-#[derive(Debug)]
-pub struct Decoder {
-    /// The shape.
-    pub spec: ModelSpec,
-    /// Where the weights lie.
-    pub weights: Weights,
-    /// What the weights are called.
-    pub names: WeightNames,
-}
-
 /// A language model: its shape, weights and tokenizer.
 #[derive(Debug)]
 pub struct Model {
@@ -89,6 +64,14 @@ pub struct Model {
     pub precision: Precision,
     /// The preset that it is.
     pub preset: Option<&'static Preset>,
+}
+
+/// How a model is loaded.
+#[derive(Clone, Copy)]
+struct How<'a> {
+    bos: &'a BosChoice,
+    cache: &'a Cache,
+    check: &'a dyn Fn(&str, &Source) -> Result<()>,
 }
 
 /// What a model is put together from.
@@ -162,6 +145,21 @@ impl Model {
     /// # Errors
     /// An unknown name, a fetch that fails, files that are missing, broken, unsupported or do not belong together.
     pub fn load(reference: &str, bos: &BosChoice, cache: &Cache) -> Result<Self> {
+        Self::load_if(reference, bos, cache, &|_, _| Ok(()))
+    }
+
+    /// As [`Self::load`], unless `check`, which is given the model's name and what its graph comes from, refuses: it is asked before the
+    /// weights are read to the end, which takes long.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; what `check` says.
+    pub fn load_if(
+        reference: &str,
+        bos: &BosChoice,
+        cache: &Cache,
+        check: &dyn Fn(&str, &Source) -> Result<()>,
+    ) -> Result<Self> {
+        let how = How { bos, cache, check };
         let path = Path::new(reference);
         if let Some(preset) = Preset::named(reference) {
             let name = preset.name.to_owned();
@@ -169,27 +167,27 @@ impl Model {
                 Supply::File(file) => {
                     let entry = fetch(preset, cache, false)?;
                     let hash = Sha256::known(file.sha256);
-                    Self::from_gguf(&entry.path(file.name), hash, bos)
+                    Self::from_gguf(&entry.path(file.name), &name, || Ok(hash), how)
                 }
                 Supply::Planted(_) => {
                     let entry = fetch(preset, cache, false)?;
-                    Self::from_folder(entry.folder(), name, Some(preset), bos, cache)
+                    Self::from_folder(entry.folder(), name, Some(preset), how)
                 }
                 Supply::Hub(id) => {
                     let folder = HubModel::main(id).folder(cache)?;
-                    Self::from_folder(&folder, name, Some(preset), bos, cache)
+                    Self::from_folder(&folder, name, Some(preset), how)
                 }
             };
         }
         if path.is_dir() {
             let name = file_name(&std::path::absolute(path).unwrap_or_else(|_| path.to_owned()));
             let preset = Preset::called(&name);
-            return Self::from_folder(path, name, preset, bos, cache);
+            return Self::from_folder(path, name, preset, how);
         }
         if path.is_file() {
             return match path.extension().and_then(|e| e.to_str()) {
-                Some("gguf") => Self::from_gguf(path, cache.sha256(path)?, bos),
-                Some("onnx") => Self::from_graph(path, bos, cache),
+                Some("gguf") => Self::from_gguf(path, &file_name(path), || cache.sha256(path), how),
+                Some("onnx") => Self::from_graph(path, how),
                 _ => Err(Error::UnsupportedModel {
                     path: path.to_owned(),
                     field: "file".to_owned(),
@@ -202,7 +200,7 @@ impl Model {
         if let Some(model) = HubModel::named(reference) {
             let folder = model.folder(cache)?;
             let preset = Preset::called(model.id());
-            return Self::from_folder(&folder, model.id().to_owned(), preset, bos, cache);
+            return Self::from_folder(&folder, model.id().to_owned(), preset, how);
         }
         // What looks like a path is one that is not there; what looks like a name is one that nobody knows.
         if reference.contains(std::path::is_separator)
@@ -220,7 +218,12 @@ impl Model {
         Err(unknown(reference))
     }
 
-    fn from_gguf(path: &Path, hash: Sha256, bos: &BosChoice) -> Result<Self> {
+    fn from_gguf(
+        path: &Path,
+        called: &str,
+        hash: impl FnOnce() -> Result<Sha256>,
+        how: How<'_>,
+    ) -> Result<Self> {
         let Converted {
             config: _,
             spec,
@@ -230,8 +233,6 @@ impl Model {
             tokenizer,
             tokenizer_config,
         } = Converted::read(&Gguf::open(path)?)?;
-        let preset = Preset::of_file(hash.as_str());
-        let name = preset.map_or_else(|| file_name(path), |preset| preset.name.to_owned());
         let tokenized = Tokenized {
             path: path.to_owned(),
             tokenizer,
@@ -239,28 +240,27 @@ impl Model {
             stated: Stated::parse(tokenizer_config).expect("this program wrote it"),
         };
         let sizes = spec.sizes();
-        let decoder = Decoder {
-            spec,
-            weights,
-            names,
-        };
+        let source = Source::decoder(spec, weights, names);
+        (how.check)(called, &source)?;
+        let hash = hash()?;
+        let preset = Preset::of_file(hash.as_str());
+        let name = preset.map_or_else(|| file_name(path), |preset| preset.name.to_owned());
         let pieces = Pieces {
             name,
             sizes,
-            source: Source::Decoder(Box::new(decoder)),
+            source,
             tokenized,
             bos: bos_id,
             preset,
         };
-        pieces.assemble(bos, || Ok(hash))
+        pieces.assemble(how.bos, || Ok(hash))
     }
 
     fn from_folder(
         folder: &Path,
         name: String,
         preset: Option<&'static Preset>,
-        bos: &BosChoice,
-        cache: &Cache,
+        how: How<'_>,
     ) -> Result<Self> {
         let config_path = folder.join("config.json");
         let weights = Weights::open(folder)?;
@@ -273,24 +273,21 @@ impl Model {
             .chain(weights.files())
             .collect();
         let sizes = spec.sizes();
-        let decoder = Decoder {
-            spec,
-            weights,
-            names,
-        };
+        let source = Source::decoder(spec, weights, names);
+        (how.check)(&name, &source)?;
         let pieces = Pieces {
             name,
             sizes,
-            source: Source::Decoder(Box::new(decoder)),
+            source,
             tokenized: Tokenized::of_folder(folder)?,
             bos: bos_id,
             preset,
         };
-        pieces.assemble(bos, || hash_of(files, cache))
+        pieces.assemble(how.bos, || hash_of(files, how.cache))
     }
 
     /// A graph that another program wrote, with a tokenizer beside it.
-    fn from_graph(path: &Path, bos: &BosChoice, cache: &Cache) -> Result<Self> {
+    fn from_graph(path: &Path, how: How<'_>) -> Result<Self> {
         let file = GraphFile::open(path)?;
         let (graph, weights, sizes) = file.adopt()?;
         let folder = folder(path);
@@ -312,7 +309,7 @@ impl Model {
             bos: None,
             preset: None,
         };
-        pieces.assemble(bos, || file.hash(cache))
+        pieces.assemble(how.bos, || file.hash(how.cache))
     }
 
     /// Fetches a built-in model, whatever is in the cache.

@@ -19,6 +19,7 @@ mod load;
 mod names;
 pub mod planted;
 mod preset;
+mod source;
 mod spec;
 mod supply;
 mod weights;
@@ -28,9 +29,10 @@ mod written;
 pub use expect::{Expected, ExpectedValue};
 pub use fetched::entry_name;
 pub use given::GraphFile;
-pub use load::{BosChoice, Decoder, Model, Source};
+pub use load::{BosChoice, Model};
 pub use names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 pub use preset::{CONTRAST, PRESETS, Preset};
+pub use source::{Decoder, Source};
 pub use spec::{
     Activation, LocalRotary, ModelSpec, NormKind, QueryKeyNorm, RopeScaling, Rotary, Sizes,
 };

@@ -7,12 +7,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::tensor::{Metadata, TensorInfo, View};
 use safetensors::{SafeTensors, serialize_to_file};
 use serde::Deserialize;
 
 use super::widened::Widened;
 use super::written::{Content, Written};
+use crate::disk::check_room;
 use crate::file::text_at_most;
 use crate::graph::{Dtype, Graph, Weight};
 use crate::interrupt::interrupted;
@@ -246,6 +247,9 @@ impl Weights {
             let written = Written::new(safetensors::Dtype::F32, x.shape(), Content::New(x));
             views.push((name, written));
         }
+        let bytes = views.iter().map(|(_, view)| view.data_len() as u64).sum();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        check_room(folder, bytes).map_err(|e| Error::writing(path, e))?;
         let end = serialize_to_file(views, None, path);
         if let Some(e) = failure.into_inner() {
             return Err(e);

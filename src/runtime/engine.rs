@@ -77,6 +77,7 @@ impl Engine {
         graph: &Graph,
     ) -> Result<Self> {
         let placement = placement.into().decide(graph);
+        placement.check_model(model, graph)?;
         let graph_hash = sha256_bytes(&graph.to_bytes());
         let (graph, weights) = model.resolve(graph)?;
         let _loading = Loading::begin();

@@ -12,6 +12,8 @@ mod engine;
 mod environment;
 mod installed;
 mod library;
+#[cfg(target_os = "linux")]
+mod memory;
 mod package;
 mod packaged;
 mod part;
@@ -19,6 +21,7 @@ mod placement;
 mod plugin;
 mod probe;
 mod provider;
+mod room;
 mod said;
 mod segments;
 mod start;

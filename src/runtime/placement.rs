@@ -138,9 +138,9 @@ impl Placement {
         for (given, has, option, who) in [
             (
                 self.memory.is_some(),
-                has.memory,
+                has.memory.is_some(),
                 "--device-memory",
-                who_has(|of| of.memory),
+                who_has(|of| of.memory.is_some()),
             ),
             (
                 self.engine_cache.is_some(),

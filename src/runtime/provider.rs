@@ -62,12 +62,21 @@ pub enum Choice {
 /// Which options devices of a provider have.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// A limit of the device's memory.
-    pub memory: bool,
+    /// A limit of the device's memory, and of what it is one.
+    pub memory: Option<Limit>,
     /// A folder in which compiled engines are kept.
     pub engine_cache: bool,
     /// Products of f32 matrices that are rounded to TF32.
     pub tf32: bool,
+}
+
+/// What a limit of a device's memory is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// All that the runtime takes there, weights among them.
+    Arena,
+    /// What is taken while a session is made, and not what it keeps.
+    Workspace,
 }
 
 /// What a provider is made with.
@@ -137,7 +146,7 @@ const FROM_NVIDIA: &str = "the Python package onnxruntime-gpu (with its cuda and
 
 /// No option.
 const NONE: Options = Options {
-    memory: false,
+    memory: None,
     engine_cache: false,
     tf32: false,
 };
@@ -155,7 +164,7 @@ pub static TABLE: &[Provider] = &[
         absent: None,
         failing: DRIVER,
         options: Options {
-            memory: true,
+            memory: Some(Limit::Arena),
             ..NONE
         },
         memory: None,
@@ -174,7 +183,7 @@ pub static TABLE: &[Provider] = &[
         absent: None,
         failing: NVIDIA,
         options: Options {
-            memory: true,
+            memory: Some(Limit::Arena),
             tf32: true,
             ..NONE
         },
@@ -203,7 +212,7 @@ pub static TABLE: &[Provider] = &[
         absent: None,
         failing: NVIDIA,
         options: Options {
-            memory: true,
+            memory: Some(Limit::Workspace),
             engine_cache: true,
             ..NONE
         },
@@ -234,7 +243,7 @@ pub static TABLE: &[Provider] = &[
         absent: None,
         failing: DRIVER,
         options: Options {
-            memory: true,
+            memory: Some(Limit::Arena),
             ..NONE
         },
         memory: Some(AllocationDevice::HIP),
@@ -259,7 +268,7 @@ pub static TABLE: &[Provider] = &[
         absent: None,
         failing: DRIVER,
         options: Options {
-            memory: true,
+            memory: Some(Limit::Arena),
             ..NONE
         },
         memory: Some(AllocationDevice::HIP),
@@ -446,7 +455,7 @@ mod tests {
     #[test]
     fn whose_options_are_named() {
         assert_eq!(
-            who_has(|of| of.memory),
+            who_has(|of| of.memory.is_some()),
             "cpu, cuda, tensorrt, rocm and migraphx"
         );
         assert_eq!(

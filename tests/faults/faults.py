@@ -10,6 +10,7 @@ import time
 import lies
 from kills import Undisturbed
 from scene import CASES, MODEL, WRITTEN, Case, Wrong, compare, is_temporary, torn, tree
+from versions import two_versions
 
 # Exit codes, as docs/troubleshooting.md has them.
 FETCH, WRITE, INTERRUPTED = 40, 42, 130
@@ -257,6 +258,7 @@ ALL = {
     "limited-files": limited,
     "read-only": read_only,
     "shared-cache": shared,
+    "two-versions": two_versions,
     "clock": clock,
     "hub": lies.hub,
     "silent-hub": lies.silence,

@@ -47,6 +47,11 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         self.server.tokens.append(self.headers.get("Authorization"))
         path = self.path.split("?")[0]
+        if path.startswith("/api/") and self.server.lie == "an endless list":
+            self.endless()
+            return
+        if path.startswith("/api/") and self.server.lie == "a silent list":
+            time.sleep(600)
         if path.startswith("/api/models/owner/tiny/revision/"):
             self.send(200, json.dumps(self.info()).encode())
             return
@@ -79,6 +84,13 @@ class Handler(BaseHTTPRequestHandler):
                 siblings.append({**siblings[-1], "rfilename": name})
         commit = "../../outside" if lie == "a commit outside" else COMMIT
         return {"sha": commit, "siblings": siblings}
+
+    def endless(self):
+        """What is no list yet, for as long as somebody reads."""
+        self.send_response(200)
+        self.end_headers()
+        while True:
+            self.wfile.write(b" " * 65536)
 
     def data(self, name):
         """A file; one that is named and is not there is the configuration."""

@@ -1,11 +1,12 @@
 """Disturbs af1 as machines and networks do, and asks that the next run is as if nothing had been.
 
-Usage: python3 run.py PROGRAM [--moments N] [--seed S] [--short] [CASE...]
+Usage: python3 run.py PROGRAM [--moments N] [--seed S] [--short] [--other PROGRAM] [CASE...]
 
 First af1 is killed at N random moments (200) over fetching, measuring with a record, studies, gates, merging, reports, sharing and exports. The
 same command runs again, and then nothing may be lost, nothing there twice, every byte that of an undisturbed run, and no temporary file left.
 Then come faults that are cases by name: full disks, folders that cannot be written, two processes with one cache, signals, pipes that close,
-clocks that jump, and a hub that lies. --short leaves out those that wait long. What a case needs and this machine has not is said as `not run`.
+clocks that jump, and a hub that lies. --other names the program in another version, which shares a cache with this one. --short leaves out
+those that wait long. What a case needs and this machine has not is said as `not run`.
 """
 
 import argparse
@@ -44,12 +45,13 @@ def main():
     parser.add_argument("--moments", type=int, default=200, help="how often it is killed")
     parser.add_argument("--seed", type=int, default=22)
     parser.add_argument("--short", action="store_true", help="leave out what waits long")
+    parser.add_argument("--other", type=Path, help="the program in another version")
     parser.add_argument("case", nargs="*", help=f"of: {', '.join(faults.ALL)}")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()
     check_the_check()
     wrong = []
     with tempfile.TemporaryDirectory() as folder:
-        scene = Scene(arguments.program.resolve(), Path(folder), Hub())
+        scene = Scene(arguments.program.resolve(), Path(folder), Hub(), arguments.other and arguments.other.resolve())
         if arguments.moments and not arguments.case:
             wrong += kills.run(scene, arguments.moments, arguments.seed)
         for name in arguments.case or faults.ALL:

@@ -162,8 +162,8 @@ def torn(case, expected, found):
 class Scene:
     """Where commands are run: inputs that are made once, an environment, and what undisturbed commands leave."""
 
-    def __init__(self, program, folder, hub):
-        self.folder, self.hub = folder, hub
+    def __init__(self, program, folder, hub, other=None):
+        self.folder, self.hub, self.other = folder, hub, other
         # One that every user may start, also where the project's own folder is private.
         self.program = folder / "bin/af1"
         self.program.parent.mkdir()

@@ -32,6 +32,20 @@ class Mutant(NamedTuple):
 
 MUTANTS = [
     Mutant(
+        "a model without room is loaded",
+        "src/runtime/room.rs",
+        "&& left.bytes < takes",
+        "&& left.bytes < 1",
+        "room::a_model_that_cannot_fit_says_so_at_once",
+    ),
+    Mutant(
+        "matrices that are kept are not counted",
+        "src/runtime/room.rs",
+        "(of.widened || !mapped) && matrices",
+        "of.widened && matrices",
+        "room::a_model_that_cannot_fit_says_so_at_once",
+    ),
+    Mutant(
         "mask off by one",
         "src/intervene/masking/view.rs",
         "let last = q + 1 == pos;",

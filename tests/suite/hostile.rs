@@ -20,7 +20,7 @@ const MOST_MEMORY: u64 = 100 << 20;
 const SOON: Duration = Duration::from_secs(20);
 
 /// The program, which fails when it takes more memory, and is ended when it takes too long.
-fn limited(words: &[&str], input: Stdio) -> Output {
+pub fn limited(words: &[&str], input: Stdio) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_af1"));
     command.args(words).stdin(input).env("RUST_BACKTRACE", "0");
     command.stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -27,6 +27,8 @@ struct State {
     spoiled: bool,
     /// The token without which nothing is given.
     token: Option<String>,
+    /// What it says of its files has no end.
+    endless: bool,
     /// How long weights are not answered.
     pause: Duration,
     /// The byte with which each download of weights began.
@@ -106,6 +108,13 @@ fn answer(mut stream: TcpStream, folder: &Path, state: &Mutex<State>) -> Option<
     if is_weights(&target) {
         let pause = state.lock().unwrap().pause;
         std::thread::sleep(pause);
+    }
+    if target.starts_with("/api/") && state.lock().unwrap().endless {
+        let mut sent = stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n[");
+        while sent.is_ok() {
+            sent = stream.write_all(&[b' '; 1 << 16]);
+        }
+        return None;
     }
     let mut state = state.lock().unwrap();
     state.requests += 1;
@@ -335,6 +344,18 @@ fn a_wrong_hash() {
     );
     hub.set(|state| state.spoiled = false);
     stdout(&mut hub.inspect(home.path(), "owner/tiny"));
+}
+
+/// A list of files without an end is given up at a limit.
+#[test]
+fn a_list_without_an_end() {
+    let (hub, home) = tiny("f32");
+    hub.set(|state| state.endless = true);
+    refused(
+        &mut hub.inspect(home.path(), "owner/tiny"),
+        exit::FETCH,
+        &["owner/tiny@main", "more than 16 MiB"],
+    );
 }
 
 #[test]

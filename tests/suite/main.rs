@@ -38,6 +38,7 @@ mod preflight;
 mod program;
 mod real;
 mod records;
+mod room;
 mod said;
 mod schema;
 mod segments;

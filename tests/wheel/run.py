@@ -8,6 +8,7 @@ answers will do. With `--uv` the program is also run as `uvx` does it.
 """
 
 import argparse
+import json
 import os
 import shutil
 import subprocess
@@ -65,12 +66,18 @@ class Environment:
 
 
 def beside(environment):
-    """Completions, manual and licences."""
+    """Completions, manual, licences and the list of crates."""
     missing = [file for file in BESIDE if not (environment.folder / file).read_text(encoding="utf-8")]
     assert not missing, missing
     script = "import importlib.metadata as m; print(*(f.name for f in m.files('af1-harness') if 'licenses' in f.parts), sep='\\n')"
     licences = environment.run(environment.programs / "python", "-c", script).split()
     assert sorted(licences) == ["LICENSE-APACHE", "LICENSE-MIT", "NOTICE"], licences
+    script = "import importlib.metadata as m; print(*(f.read_text() for f in m.files('af1-harness') if 'sboms' in f.parts))"
+    crates = json.loads(environment.run(environment.programs / "python", "-c", script))
+    named = {crate["name"] for crate in crates["components"]}
+    # What the program is made of, with licences and hashes, and not what its tests take.
+    assert crates["bomFormat"] == "CycloneDX" and {"ort", "safetensors", "tokenizers"} <= named and "criterion" not in named, sorted(named)
+    assert all(crate.get("licenses") and crate.get("hashes") for crate in crates["components"])
 
 
 def installed(environment, wheel, models):
