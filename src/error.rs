@@ -288,17 +288,15 @@ pub enum Error {
     },
     /// A run produced NaN or infinity.
     #[error(
-        "{at} holds {found} (style {style:?}, operation {operation}); the weights or the graph are broken: check the model with `af1 logits`"
+        "{at} holds {found} ({of}); the weights or the graph are broken: check the model's files, and single prompts with `af1 logits`"
     )]
     NotFinite {
         /// The first place where it appears (`resid.3`, `logits`).
         at: String,
         /// NaN or infinity.
         found: String,
-        /// The style.
-        style: String,
-        /// The operation.
-        operation: String,
+        /// What was asked: the style and the operation, or the prompt.
+        of: String,
     },
     /// Preflight found that experiments on this model would not mean what they say.
     #[error(

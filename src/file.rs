@@ -154,8 +154,7 @@ impl Growing {
                 Written::Device(device.map_err(fail)?)
             }
             false => {
-                // Behind a link, the file that it names is replaced.
-                let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+                let target = behind_links(path).map_err(fail)?;
                 let file = temporary_file(&target).map_err(fail)?;
                 Written::Temporary(file, target)
             }
@@ -183,11 +182,53 @@ impl Growing {
         let fail = |e| Error::writing(&self.path, e);
         let written = self.file.into_inner().map_err(|e| fail(e.into_error()))?;
         if let Written::Temporary(file, target) = written {
-            make_readable(file.path()).map_err(fail)?;
+            permit(file.as_file(), &target).map_err(fail)?;
             file.persist(&target).map_err(|e| fail(e.error))?;
         }
         Ok(())
     }
+}
+
+/// The file that is replaced: behind a link the one that it names, which need not be there yet.
+fn behind_links(path: &Path) -> io::Result<PathBuf> {
+    const MOST_LINKS: usize = 40;
+    let mut target = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        if !target.is_symlink() {
+            return Ok(target);
+        }
+        let named = std::fs::read_link(&target)?;
+        target = folder_of(&target).join(named);
+    }
+    Err(io::Error::other("its links lead in a circle"))
+}
+
+/// A new file may be read and written by whom the user lets by default, one that replaces another one by whom that was let.
+#[cfg(unix)]
+fn permit(file: &File, target: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = match std::fs::metadata(target) {
+        Ok(replaced) => replaced.permissions().mode() & 0o777,
+        Err(_) => by_default(),
+    };
+    file.set_permissions(std::fs::Permissions::from_mode(mode))
+}
+
+#[cfg(not(unix))]
+fn permit(_: &File, _: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// The permissions of new files, which the system only says when they are changed.
+#[cfg(unix)]
+fn by_default() -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    let mut builder = tempfile::Builder::new();
+    let made = builder
+        .permissions(std::fs::Permissions::from_mode(0o666))
+        .tempfile();
+    let mode = made.and_then(|made| made.as_file().metadata());
+    mode.map_or(0o644, |mode| mode.permissions().mode() & 0o777)
 }
 
 /// Temporary files and safetensors files are made private; a result or a part of the cache is as readable as the user's

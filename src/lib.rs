@@ -10,7 +10,7 @@
 //! | room | what lives there | its own dependency |
 //! |---|---|---|
 //! | [`error`] | the one error type, the exit codes | |
-//! | [`progress`], [`interrupt`], [`file`](mod@file), `disk`, `suggest` | progress; Ctrl-C; hashes and atomic writes; whether a disk has room; what a misspelt name was meant to be | `indicatif`, `ctrlc`, `sha2`, `rustix`, `strsim` |
+//! | [`progress`], [`interrupt`], [`file`](mod@file), `disk`, `suggest`, `printable` | progress; Ctrl-C; hashes and atomic writes; whether a disk has room; what a misspelt name was meant to be; text that others wrote as it may be shown | `indicatif`, `ctrlc`, `sha2`, `rustix`, `strsim` |
 //! | [`fetch`] | the cache, origins of files: `pip download`, the Hugging Face hub | `zip`, `hf-hub` |
 //! | [`prompt`] | operations, styles, chat templates, lists, tokenization, sets of prompts | `tokenizers`, `minijinja`, `toml`, with `report` `csv` |
 //! | [`graph`] | ONNX graphs as typed values, cutting, bytes | `prost` |
@@ -89,6 +89,8 @@
 //! ```
 
 #![deny(missing_docs)]
+// What is said may be of others: `progress::on_stderr` and `cli::output` escape it.
+#![deny(clippy::print_stderr, clippy::print_stdout)]
 
 pub mod claims;
 pub mod cli;
@@ -107,6 +109,7 @@ pub mod intervene;
 pub mod kit;
 pub mod measure;
 pub mod model;
+mod printable;
 pub mod progress;
 pub mod prompt;
 pub mod record;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use af1::cli::Cli;
 use af1::error::exit;
+use af1::progress::on_stderr;
 
 fn main() -> ExitCode {
     // SAFETY: nothing else runs yet that could read the environment at the same time.
@@ -18,14 +19,14 @@ fn main() -> ExitCode {
             } else {
                 exit::SUCCESS
             };
-            let _ = e.print();
+            Cli::show(&e);
             return ExitCode::from(code);
         }
     };
     match cli.run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e}");
+            on_stderr(&format!("error: {e}"));
             ExitCode::from(e.exit_code())
         }
     }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
+use crate::printable;
+
 /// What is done sooner is not drawn.
 const AFTER: Duration = Duration::from_secs(2);
 
@@ -27,6 +29,20 @@ pub enum Loudness {
 }
 
 static LOUDNESS: AtomicU8 = AtomicU8::new(Loudness::Normal as u8);
+
+/// As `eprintln!`, of text that may be of others.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::progress::on_stderr(&format!($($words)*)) };
+}
+pub(crate) use say;
+
+/// Says something on standard error; nothing else in this program writes there. What is not printed stands as its number.
+#[allow(clippy::print_stderr)]
+pub fn on_stderr(text: &str) {
+    let text = printable::lines(text);
+    let lines: Vec<_> = text.lines().map(printable::no_command).collect();
+    eprintln!("{}", lines.join("\n"));
+}
 
 /// From now on so much is said.
 pub fn set(loudness: Loudness) {
@@ -61,7 +77,7 @@ impl fmt::Display for Unit {
 /// A bar that counts bytes.
 pub fn bytes(message: &str, length: u64) -> ProgressBar {
     if !io::stderr().is_terminal() && !is(Loudness::Quiet) {
-        eprintln!("{message} ({} MB)", length.div_ceil(1_000_000));
+        say!("{message} ({} MB)", length.div_ceil(1_000_000));
     }
     bar(message, length, "{bytes}", "{total_bytes}")
 }
@@ -69,7 +85,7 @@ pub fn bytes(message: &str, length: u64) -> ProgressBar {
 /// A bar that counts steps.
 pub fn steps(message: &str, length: u64, unit: Unit) -> ProgressBar {
     if is(Loudness::Verbose) {
-        eprintln!("{message}: {length} {unit}");
+        say!("{message}: {length} {unit}");
     }
     bar(message, length, "{pos}", &format!("{{len}} {unit}"))
 }
@@ -98,7 +114,7 @@ fn bar(message: &str, length: u64, done: &str, all: &str) -> ProgressBar {
     if let Ok(style) = ProgressStyle::with_template(&template) {
         bar.set_style(style);
     }
-    bar.set_message(message.to_owned());
+    bar.set_message(printable::line(message).into_owned());
     // Time goes by where a step takes long, too.
     bar.enable_steady_tick(tick);
     bar
@@ -237,7 +253,7 @@ impl TermLike for Lines {
 
     fn flush(&self) -> io::Result<()> {
         if let Some(line) = self.due() {
-            eprintln!("{line}");
+            on_stderr(&line);
         }
         Ok(())
     }

@@ -11,6 +11,7 @@ use crate::fetch::Cache;
 use crate::graph::Precision;
 use crate::measure::Way;
 use crate::model::{BosChoice, Model, PRESETS, Source};
+use crate::progress::say;
 use crate::prompt::{ContextsFrom, KeyedBy, Operation, Shape, Span, Step};
 use crate::report::Look;
 use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, start};
@@ -126,7 +127,6 @@ const LEAST_MEMORY: u64 = 1 << 20;
 fn bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let unit = match text[digits.len()..].to_ascii_lowercase().as_str() {
-        "" | "b" => Some(1),
         "mb" => Some(1_000_000),
         "gb" => Some(1_000_000_000),
         "mib" => Some(1 << 20),
@@ -186,11 +186,11 @@ impl RuntimeArgs {
         for device in Device::accelerators() {
             let placement = self.on(device);
             if can_run(&placement).is_ok() {
-                eprintln!("device auto: {placement}");
+                say!("device auto: {placement}");
                 return placement;
             }
         }
-        eprintln!("device auto: cpu, no accelerator runs here (see `af1 doctor`)");
+        say!("device auto: cpu, no accelerator runs here (see `af1 doctor`)");
         self.on(Device::Cpu)
     }
 

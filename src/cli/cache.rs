@@ -10,7 +10,7 @@ use crate::fetch::{Cache, Kept, Removal, State, VARIABLE};
 use crate::kit::{Block, Table};
 use crate::model::{PRESETS, Preset, Supply, entry_name};
 use crate::runtime::{Packaged, packaged};
-use crate::{Error, Result, report};
+use crate::{Error, Result, printable, report};
 
 #[derive(Args, Clone, Debug)]
 pub struct CacheVerb {
@@ -60,7 +60,9 @@ impl CacheVerb {
         let bytes: u64 = gone.iter().map(|kept| kept.bytes).sum();
         let text = match self.output.format {
             Format::Table => {
-                let lines = gone.iter().map(|kept| format!("removed {}\n", kept.name));
+                let lines = gone
+                    .iter()
+                    .map(|kept| format!("removed {}\n", printable::line(&kept.name)));
                 let lines: String = lines.collect();
                 format!("{lines}{}: {} freed\n", counted(gone.len()), size(bytes))
             }
@@ -69,7 +71,7 @@ impl CacheVerb {
                 let json = serde_json::json!({
                     "folder": cache.root(), "removed": names, "in_use": stay, "bytes": bytes,
                 });
-                format!("{json}\n")
+                format!("{}\n", printable::json(&json.to_string()))
             }
         };
         deliver(self.output.out.as_deref(), &text)?;
@@ -212,7 +214,7 @@ fn listed(rows: &[Row], cache: &Cache) -> String {
     let entries: Vec<serde_json::Value> = entries.collect();
     let bytes: u64 = rows.iter().map(|row| row.kept.bytes).sum();
     let json = serde_json::json!({ "folder": cache.root(), "bytes": bytes, "entries": entries });
-    format!("{json}\n")
+    format!("{}\n", printable::json(&json.to_string()))
 }
 
 fn counted(entries: usize) -> String {

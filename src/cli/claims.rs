@@ -10,6 +10,7 @@ use super::output::{Named, check_files, deliver};
 use super::screen::Screen;
 use crate::claims::{self, Answer, Claim, Paper, Rows, Test, Tested};
 use crate::model::{Preset, Supply};
+use crate::progress::say;
 use crate::{Error, Result, interrupt, report};
 
 #[derive(Args, Clone, Debug)]
@@ -84,7 +85,7 @@ impl Claims {
                 });
             }
             for test in &claim.tests {
-                eprintln!(
+                say!(
                     "claim {} of {}, {}",
                     i + 1,
                     asked.len(),

@@ -5,11 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 use super::args::{Format, ModelArgs, OutputArgs};
-use super::output::{check_files, deliver, print};
-use crate::file::{check_writable, write_atomically};
+use super::output::{Named, check_files, deliver, show};
+use crate::file::write_atomically;
 use crate::gate::{self, Answer, Judgement, Undefined};
+use crate::progress::say;
 use crate::prompt::{PromptSet, Shape, Template};
 use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
 use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, joined, values};
@@ -32,7 +34,7 @@ pub struct Gate {
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
     /// Append a Markdown summary to this file
-    #[arg(long, value_name = "FILE", env = "GITHUB_STEP_SUMMARY")]
+    #[arg(long, value_name = "FILE", env = "GITHUB_STEP_SUMMARY", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     summary: Option<PathBuf>,
     /// Prompts in a batch
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
@@ -42,30 +44,44 @@ pub struct Gate {
 }
 
 impl Gate {
-    pub fn run(self) -> Result<()> {
-        let gate = gate::Gate::read(&self.config)?;
-        for file in self
-            .output
-            .out
+    pub fn run(mut self) -> Result<()> {
+        // A variable that is set to nothing says that there is no summary.
+        self.summary.take_if(|file| file.as_os_str().is_empty());
+        let baseline = self
+            .baseline
             .iter()
-            .chain(&self.junit)
-            .chain(&self.summary)
-        {
-            check_writable(file)?;
-        }
-        let baseline = match self.baseline.is_empty() {
-            true => None,
-            false => Some(record::measured(&record::merge(&self.baseline)?)),
-        };
+            .map(|file| ("--baseline", Some(&**file)));
+        let read: Vec<Named<'_>> = std::iter::once(("--config", Some(&*self.config)))
+            .chain(baseline)
+            .collect();
+        check_files(
+            &read,
+            &[
+                ("--out", self.output.out.as_deref()),
+                ("--record", self.record.as_deref()),
+                ("--junit", self.junit.as_deref()),
+                ("--summary", self.summary.as_deref()),
+            ],
+        )?;
         // A file of an earlier gate must not be taken for the answer of this one.
         self.say_error("it was stopped before it had an answer", false)?;
-        match self.answered(&gate, baseline.as_deref()) {
+        match self.asked_and_answered() {
             Err(error) if !matches!(error, Error::Gated { .. } | Error::Interrupted) => {
                 self.say_error(&error.to_string(), true)?;
                 Err(error)
             }
             result => result,
         }
+    }
+
+    /// Reads what is claimed, and what must not be fallen behind; then measures and answers.
+    fn asked_and_answered(&self) -> Result<()> {
+        let gate = gate::Gate::read(&self.config)?;
+        let baseline = match self.baseline.is_empty() {
+            true => None,
+            false => Some(record::measured(&record::merge(&self.baseline)?)),
+        };
+        self.answered(&gate, baseline.as_deref())
     }
 
     /// Writes that there is no answer, and why: as JUnit XML, and into the summary, too, if it is the last word.
@@ -88,16 +104,9 @@ impl Gate {
         // What a claim takes is known before anything is measured.
         for (i, claim) in gate.claims.iter().enumerate() {
             for need in claim.needs(baseline.is_some()) {
-                eprintln!("claim {}: {}", i + 1, need.words);
+                say!("claim {}: {}", i + 1, need.words);
             }
         }
-        check_files(
-            &[("--config", Some(&self.config))],
-            &[
-                ("--out", self.output.out.as_deref()),
-                ("--record", self.record.as_deref()),
-            ],
-        )?;
         let request = Request {
             asked: Asked {
                 // The prompts of every claim are made when it is known to fit the model.
@@ -204,7 +213,7 @@ impl Gate {
         };
         match &self.output.out {
             Some(out) => deliver(Some(out), &text)?,
-            None => print(&text)?,
+            None => show(&text)?,
         }
         if let Some(junit) = &self.junit {
             write_atomically(junit, report::junit(lines).as_bytes())?;
@@ -289,13 +298,13 @@ impl Ready {
         let asked = set.asked().len();
         let evaluated = asked.min(self.claim.limit as usize);
         let values = values(set);
-        eprintln!(
+        say!(
             "claim {number}: {} has {asked} prompts, of which {evaluated} are evaluated at most",
             self.claim.question()
         );
         for need in self.claim.needs(has_baseline) {
             if !need.is_met(evaluated, values) {
-                eprintln!(
+                say!(
                     "WARNING: claim {number} cannot pass: {}; there are {evaluated} prompts with {values} values of an operand",
                     need.words
                 );

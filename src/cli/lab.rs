@@ -6,10 +6,11 @@ use clap::Args;
 
 use super::args::{Format, InterventionArgs, ModelArgs, OutputArgs, PromptArgs};
 use super::cost;
-use super::output::{check_files, deliver, print};
+use super::output::{check_files, deliver, show};
 use super::shard::{AskedShard, file_of};
 use crate::experiment::{ALL, Ask, Entry, Experiment, Given};
 use crate::kit::Block;
+use crate::progress::say;
 use crate::record::Line;
 use crate::selfcheck;
 use crate::study::{Request, Study, joined, out_of_reach};
@@ -147,7 +148,7 @@ impl Lab {
         let format = self.output.format;
         let mut text = self.control_text();
         if out.is_none() {
-            print(&std::mem::take(&mut text))?;
+            show(&std::mem::take(&mut text))?;
         }
         // Verdicts of maps and curves are no claims.
         let is_shown = |entry: &&Entry| entry.view.kind() == experiment.kind();
@@ -156,7 +157,7 @@ impl Lab {
             .find(is_shown)
             .is_some_and(|entry| entry.view.claims());
         if let Some(few) = claims.then(|| out_of_reach(&self.study)).flatten() {
-            eprintln!("{few}");
+            say!("{few}");
         }
         let stream = format == Format::Json && out.is_none();
         let mut came_out = false;
@@ -164,7 +165,7 @@ impl Lab {
             came_out |= new.iter().any(|line| !line.failed());
             // Where nothing came out there is nothing to print but the error.
             match stream && (came_out || !new.iter().all(Line::failed_as_a_whole)) {
-                true => print(&joined(new)),
+                true => show(&joined(new)),
                 false => Ok(()),
             }
         })?;
@@ -178,11 +179,11 @@ impl Lab {
             if format == Format::Json {
                 // The lines are for machines, the sentence is for who waits for them.
                 for sentence in report::conclusions(&lines) {
-                    eprintln!("conclusion: {sentence}");
+                    say!("conclusion: {sentence}");
                 }
             }
             match format {
-                Format::Json if stream => print(&pooled)?,
+                Format::Json if stream => show(&pooled)?,
                 Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &pooled))?,
                 Format::Table => {
                     let table = report::terminal(&lines, self.output.look());
@@ -197,7 +198,7 @@ impl Lab {
             None => Ok(()),
             Some(error) => {
                 if count > 1 {
-                    eprintln!("{count} templates could not be evaluated; the first:");
+                    say!("{count} templates could not be evaluated; the first:");
                 }
                 Err(error)
             }

@@ -10,7 +10,7 @@ use crate::kit::{Block, Table};
 use crate::model::{PRESETS, Supply};
 use crate::prompt::Styles;
 use crate::runtime::Device;
-use crate::{Result, report};
+use crate::{Result, printable, report};
 
 #[derive(Args, Clone, Debug)]
 pub struct List {
@@ -57,7 +57,7 @@ fn lines(table: &Table) -> String {
         let fields = table.columns.iter().zip(row);
         let fields = fields.map(|(name, cell)| (name.replace(' ', "_"), cell.text.clone().into()));
         let object = serde_json::Value::Object(fields.collect());
-        format!("{object}\n")
+        format!("{}\n", printable::json(&object.to_string()))
     };
     table.rows.iter().map(object).collect()
 }

@@ -7,7 +7,7 @@ use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::deliver;
 use crate::file::check_writable;
 use crate::measure::{Biases, base_forward};
-use crate::{Error, Result};
+use crate::{Error, Result, printable};
 
 #[derive(Args, Clone, Debug)]
 pub struct Logits {
@@ -51,9 +51,10 @@ impl Logits {
         let biases = Biases::new(ids.len())?;
         let (_, logits) = base_forward(&mut engine, row, &biases, &[])?;
         if let Some(bad) = logits.iter().find(|logit| !logit.is_finite()) {
-            return Err(Error::Run {
-                part: "logits".to_owned(),
-                reason: format!("they hold {bad}; the weights are broken"),
+            return Err(Error::NotFinite {
+                at: "logits".to_owned(),
+                found: bad.to_string(),
+                of: format!("prompt {:?}", self.prompt),
             });
         }
         let logits = logits.row(0);
@@ -68,12 +69,15 @@ impl Logits {
                     "providers": engine.providers(), "dtype": model.precision.dtype().to_string(), "threads": engine.runtime().threads(),
                     "prompt": self.prompt, "tokens": names, "ids": ids, "logits": logits.to_vec(),
                 });
-                format!("{object}\n")
+                format!("{}\n", printable::json(&object.to_string()))
             }
             Format::Table => {
                 let mut order: Vec<u32> = (0..logits.len() as u32).collect();
                 order.sort_by(|&a, &b| logits[b as usize].total_cmp(&logits[a as usize]));
-                let mut text = format!("tokens: {}\nids: {ids:?}\n", names.join(" | "));
+                let mut text = format!(
+                    "tokens: {}\nids: {ids:?}\n",
+                    printable::line(&names.join(" | "))
+                );
                 for &id in order.iter().take(SHOWN) {
                     text += &format!(
                         "{:>10.4}  {id:>6}  {:?}\n",

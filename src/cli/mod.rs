@@ -29,13 +29,14 @@ mod study;
 
 pub(crate) use study::checked as study;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::Result;
 use crate::experiment::ALL;
 use crate::progress::{self, Loudness};
+use crate::{Result, printable};
 
 /// Is the All-for-One subgraph sufficient for mental arithmetic in this language model?
 ///
@@ -99,6 +100,9 @@ enum Verb {
     Logits(logits::Logits),
 }
 
+/// So much of a line is said again of what was given.
+const MOST_ECHOED: usize = 1000;
+
 impl Cli {
     /// Reads a command line, the program's name included. Arguments without a verb are those of the first experiment.
     ///
@@ -112,6 +116,24 @@ impl Cli {
             arguments.insert(1, ALL[0].name.into());
         }
         Self::from_arg_matches(&Self::program().try_get_matches_from(arguments)?)
+    }
+
+    /// Shows the help that was asked for, or what is wrong with a command line, in which what was given stands.
+    pub fn show(told: &clap::Error) {
+        let text = told.render().to_string();
+        let is_long = |line: &str| line.chars().count() > MOST_ECHOED;
+        let cut = |line: &str| match is_long(line) {
+            true => line.chars().take(MOST_ECHOED).collect::<String>() + "...",
+            false => line.to_owned(),
+        };
+        // With its colours where nothing in it is to be escaped or left out.
+        match (printable::lines(&text), text.lines().any(is_long)) {
+            (Cow::Borrowed(_), false) => drop(told.print()),
+            _ => {
+                let lines: Vec<String> = text.trim_end().lines().map(cut).collect();
+                progress::on_stderr(&lines.join("\n"));
+            }
+        }
     }
 
     /// The program's command line as its help shows it.

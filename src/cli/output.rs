@@ -4,8 +4,9 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::file::{check_writable, write_atomically};
-use crate::record::{Line, incomplete};
-use crate::{Error, Result};
+use crate::progress::say;
+use crate::record::{Journal, Line, incomplete};
+use crate::{Error, Result, printable};
 
 /// Files that an option names.
 pub type Named<'a> = (&'static str, Option<&'a Path>);
@@ -21,6 +22,9 @@ pub fn check_files(read: &[Named<'_>], written: &[Named<'_>]) -> Result<()> {
     let mut known = given(read);
     for (option, file) in given(written) {
         check_writable(&file)?;
+        if option == "--record" {
+            Journal::check(&file)?;
+        }
         if let Some((other, _)) = known.iter().find(|(_, path)| *path == file) {
             let reason =
                 format!("{option} and {other} name the same file, and one would replace the other");
@@ -31,11 +35,11 @@ pub fn check_files(read: &[Named<'_>], written: &[Named<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Prints text, or writes it to a file.
+/// Shows what a renderer made, or writes it to a file.
 pub fn deliver(out: Option<&Path>, text: &str) -> Result<()> {
     match out {
         Some(path) => write_atomically(path, text.as_bytes()),
-        None => print(text),
+        None => show(text),
     }
 }
 
@@ -43,18 +47,21 @@ pub fn deliver(out: Option<&Path>, text: &str) -> Result<()> {
 pub fn warn_of_missing(lines: &[Line]) -> usize {
     let missing = incomplete(lines);
     for sweep in &missing {
-        eprintln!("{sweep}");
+        say!("{sweep}");
     }
     if missing.len() > 1 {
-        eprintln!(
-            "shards of one sweep need the same options on every machine, --threads among them"
-        );
+        say!("shards of one sweep need the same options on every machine, --threads among them");
     }
     missing.len()
 }
 
-/// Prints text. A reader that has gone (`af1 ... | head`) is no error.
+/// Prints text that may be of others: what is not printed stands as its number.
 pub fn print(text: &str) -> Result<()> {
+    show(&printable::lines(text))
+}
+
+/// Prints what a renderer made. A reader that has gone (`af1 ... | head`) is no error.
+pub fn show(text: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout
         .write_all(text.as_bytes())

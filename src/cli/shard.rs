@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use crate::progress::say;
 use crate::study::Shard;
 use crate::{Error, Result};
 
@@ -57,7 +58,7 @@ impl AskedShard {
                 let found = Environment(&variable)
                     .found()
                     .map_err(|reason| Error::Usage(format!("--shard auto: {reason}")))?;
-                eprintln!("shard {}, by {}", found.shard, found.by);
+                say!("shard {}, by {}", found.shard, found.by);
                 Ok(found.shard)
             }
         }

@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-use super::output::warn_of_missing;
+use super::output::{print, warn_of_missing};
 use crate::record::{Findings, Sheet};
 use crate::share::{self, About, Form, HubName, Relationship, Shared};
 use crate::{Error, Result, record};
@@ -65,7 +65,7 @@ impl Share {
         };
         let shared = Shared::of(&findings, self.of.as_deref(), about, &self.answers)?;
         for path in self.form.write(&shared, &self.out)? {
-            println!("{}", path.display());
+            print(&format!("{}\n", path.display()))?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use clap_complete::Shell as Name;
 
 use super::Cli;
-use super::output::print;
+use super::output::show;
 use crate::{Error, Result};
 
 #[derive(Args, Clone, Debug)]
@@ -38,7 +38,7 @@ impl Shell {
             What::Completions { shell } => {
                 let mut bytes = Vec::new();
                 clap_complete::generate(shell, &mut program, "af1", &mut bytes);
-                print(&String::from_utf8_lossy(&bytes))
+                show(&String::from_utf8_lossy(&bytes))
             }
             What::Manual { out } => {
                 std::fs::create_dir_all(&out).map_err(|e| Error::writing(&out, e))?;

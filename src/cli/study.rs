@@ -9,11 +9,12 @@ use serde::Deserialize;
 use super::args::RuntimeArgs;
 use super::cost::sentence;
 use super::experiment::{Experiment, On};
-use super::output::{check_files, print};
+use super::output::{check_files, print, show};
 use super::screen::Screen;
 use super::shard::{AskedShard, record_of};
 use crate::file::{text_at_most, write_atomically};
 use crate::kit::Block;
+use crate::progress::say;
 use crate::study::Shard;
 use crate::{Error, Result, record, report};
 
@@ -96,7 +97,7 @@ impl StudyVerb {
         }
         let mut failed = Vec::new();
         for part in &parts {
-            eprintln!("{}: {}", part.model, part.words);
+            say!("{}: {}", part.model, part.words);
             let asked = part.asked(file)?;
             match asked.measured(part.on(&self.runtime, &record)) {
                 Ok(swept) => failed.extend(swept.failures),
@@ -105,7 +106,7 @@ impl StudyVerb {
                     return Err(error);
                 }
                 Err(error) => {
-                    eprintln!("{}: {}: {error}", part.model, part.words);
+                    say!("{}: {}: {error}", part.model, part.words);
                     failed.push(error);
                 }
             }
@@ -131,7 +132,7 @@ impl StudyVerb {
         write_atomically(page, report::html(&lines).as_bytes())?;
         let mut document = report::conclusions_by_model(&lines);
         document.push(vec![Block::Text(format!("page: {}", page.display()))]);
-        print(&report::text(&document, self.screen.look(None)))
+        show(&report::text(&document, self.screen.look(None)))
     }
 
     /// Says what every part takes at most, before the first is run.
@@ -146,9 +147,9 @@ impl StudyVerb {
         }
         let look = self.screen.look(None);
         match self.dry_run {
-            true => print(&report::text(&[blocks], look)),
+            true => show(&report::text(&[blocks], look)),
             false => {
-                eprint!("{}", report::text(&[blocks], look));
+                say!("{}", report::text(&[blocks], look).trim_end());
                 Ok(())
             }
         }

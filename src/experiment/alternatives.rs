@@ -19,6 +19,7 @@ use crate::kit::words::number::{interval, p_value, signed};
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
 use crate::kit::{Block, Cell, Column, Drawing, Estimate, Figure, Table, Value, column};
 use crate::measure::{Compared, Request, prepare};
+use crate::progress::say;
 use crate::prompt;
 use crate::record::{CellName, Group, Kind, Measurement, Provenance, Run, Sweep, Tested, measure};
 use crate::stats::LEVEL;
@@ -54,7 +55,7 @@ impl Ask for Options {
         if !left_out.is_empty() {
             let left_out: Vec<String> = left_out.iter().map(|masking| masking.name()).collect();
             let (model, names) = (&given.model.name, left_out.join(", "));
-            eprintln!("left out: {names}: {model} does not name attn_pattern and attn_out");
+            say!("left out: {names}: {model} does not name attn_pattern and attn_out");
         }
         let af1 = Plan::af1(wait, transfer);
         Ok(Box::new(Alternatives { af1, maskings }))

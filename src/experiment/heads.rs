@@ -19,6 +19,7 @@ use crate::kit::words::columns::{estimate, joined, logits, part, said, shares};
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
 use crate::kit::{Block, Curves, Drawing, Fact, Figure, Series, Table, column};
 use crate::measure::{Cell, Compared, Evaluation, Part, Request};
+use crate::progress::say;
 use crate::record::{
     CellName, Controls, Group, Kind, Measurement, PruningOrder, Row, Sweep, is_random_set, measure,
 };
@@ -192,9 +193,10 @@ impl HeadPruning {
         }
         if steps.held == 0 {
             let template = &bench.set.template;
-            eprintln!(
+            say!(
                 "{} {}: no head can be pruned, so there are no random sets to compare with",
-                template.style, template.operation
+                template.style,
+                template.operation
             );
             return Ok(());
         }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::{Cache, Staging};
 use crate::file::{Sha256, sha256_file};
+use crate::progress::say;
 use crate::{Error, Result};
 
 /// A place that has a file.
@@ -54,7 +55,7 @@ impl RemoteFile {
                     if let (Some(next), Error::Fetch { reason, .. }) =
                         (self.origins.get(at + 1), &e)
                     {
-                        eprintln!("{}: {reason}; asking {} next", origin.name(), next.name());
+                        say!("{}: {reason}; asking {} next", origin.name(), next.name());
                     }
                     refusals.push((origin.name(), e));
                 }

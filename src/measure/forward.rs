@@ -335,8 +335,10 @@ pub fn not_finite(set: &PromptSet, at: String, found: f32) -> Error {
     Error::NotFinite {
         at,
         found: found.to_string(),
-        style: set.template.style.clone(),
-        operation: set.template.operation.to_string(),
+        of: format!(
+            "style {:?}, operation {}",
+            set.template.style, set.template.operation
+        ),
     }
 }
 

@@ -85,14 +85,34 @@ pub fn check_head(
     Ok(())
 }
 
-/// Checks a field that has to be a positive number.
+/// Checks what is added before a root is taken: what is as large as that hides what is normed.
 ///
 /// # Errors
-/// A field that is not.
-pub fn positive(path: &Path, field: &str, value: f64) -> Result<f64> {
-    if !(value.is_finite() && value > 0.0) {
-        let found = value.to_string();
-        return Err(unsupported(path, field, found, "a positive number"));
+/// A field that is not from 0 to 1.
+pub fn epsilon(path: &Path, field: &str, value: f64) -> Result<f32> {
+    match (0.0..=1.0).contains(&value) {
+        true => Ok(value as f32),
+        false => Err(unsupported(
+            path,
+            field,
+            value.to_string(),
+            "a number from 0 to 1",
+        )),
     }
-    Ok(value)
+}
+
+/// Checks the base of rotations: with another one the slowest of them is not a number.
+///
+/// # Errors
+/// A field that is not from 1 to 1e12.
+pub fn base_of_rotations(path: &Path, field: &str, value: f64) -> Result<f64> {
+    match (1.0..=1e12).contains(&value) {
+        true => Ok(value),
+        false => Err(unsupported(
+            path,
+            field,
+            value.to_string(),
+            "a number from 1 to 1e12",
+        )),
+    }
 }

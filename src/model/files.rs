@@ -2,16 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::Result;
 use crate::fetch::Cache;
 use crate::file::{Sha256, sha256_bytes};
+use crate::{Result, printable};
 
-/// The last part of a path.
+/// The last part of a path, on one line.
 pub fn file_name(path: &Path) -> String {
-    path.file_name().map_or_else(
-        || path.display().to_string(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    printable::line(&name.to_string_lossy()).into_owned()
 }
 
 /// The folder that a file lies in.

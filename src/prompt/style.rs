@@ -257,6 +257,12 @@ impl Styles {
             if wire.templates.is_empty() && wire.expression.is_none() {
                 problems.push(format!("style {:?} has no templates", wire.id));
             }
+            if wire.id.contains(char::is_control) {
+                problems.push(format!(
+                    "style {:?} has a control character in its name",
+                    wire.id
+                ));
+            }
             if styles.iter().any(|style| style.id == wire.id) {
                 problems.push(format!("style {:?} occurs twice", wire.id));
             }

@@ -41,8 +41,15 @@ pub struct Token {
 /// What is read before `tokenizers` reads it.
 #[derive(Deserialize)]
 struct Checked {
-    #[serde(default, rename = "decoder")]
-    _decoder: Value,
+    #[serde(default)]
+    decoder: Value,
+}
+
+/// Whether a decoder takes characters from the ends of tokens: `tokenizers` panics where a token has fewer.
+fn strips_ends(decoder: &Value) -> bool {
+    let is_strip = decoder["type"] == "Strip";
+    let inner = decoder["decoders"].as_array();
+    (is_strip && decoder["stop"] != 0) || inner.is_some_and(|all| all.iter().any(strips_ends))
 }
 
 impl std::fmt::Debug for Tokenizer {
@@ -171,7 +178,10 @@ impl Tokenizer {
 
     pub(crate) fn from_json(json: String) -> Result<Self, String> {
         // The reader of `tokenizers` panics on what is no JSON, or a number that is too large, inside a decoder.
-        serde_json::from_str::<Checked>(&json).map_err(|e| e.to_string())?;
+        let checked: Checked = serde_json::from_str(&json).map_err(|e| e.to_string())?;
+        if strips_ends(&checked.decoder) {
+            return Err("a decoder of the type Strip with a stop other than 0".to_owned());
+        }
         let mut inner = tokenizers::Tokenizer::from_bytes(&json).map_err(|e| e.to_string())?;
         // Prompts are never padded or cut off, whatever the file was saved with.
         inner.with_padding(None);

@@ -89,6 +89,14 @@ impl Journal {
         Ok(())
     }
 
+    /// Checks that a path can be that of a record, before the work whose lines it is to hold.
+    ///
+    /// # Errors
+    /// A device or a pipe.
+    pub fn check(path: &Path) -> Result<()> {
+        check(path).map_err(|e| Error::writing(path, e))
+    }
+
     /// A cell that was measured before.
     pub fn cell(&self, at: Address<'_>) -> Option<&Line> {
         self.known.get(&at.owned())
@@ -120,20 +128,30 @@ impl Journal {
             text += &line.text;
             text.push('\n');
         }
+        let before = self.file.metadata().map(|file| file.len());
         let written = self.file.write_all(text.as_bytes());
-        written
-            .and_then(|()| self.file.flush())
-            .map_err(|e| Error::writing(&self.path, e))
+        written.and_then(|()| self.file.flush()).map_err(|e| {
+            // Half of a line says nothing.
+            let _ = before.and_then(|length| self.file.set_len(length));
+            Error::writing(&self.path, e)
+        })
+    }
+}
+
+/// Refuses what can be no record.
+fn check(path: &Path) -> io::Result<()> {
+    match path.exists() && !path.is_file() {
+        true => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "a record is read before it is appended to: name a file, not a device or a pipe",
+        )),
+        false => Ok(()),
     }
 }
 
 /// Opens or makes a file that no other program appends to.
 fn open_alone(path: &Path) -> io::Result<File> {
-    if path.exists() && !path.is_file() {
-        let reason =
-            "a record is read before it is appended to: name a file, not a device or a pipe";
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
-    }
+    check(path)?;
     let mut options = OpenOptions::new();
     let file = options.read(true).append(true).create(true).open(path)?;
     file.try_lock().map_err(|e| match e {

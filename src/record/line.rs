@@ -7,7 +7,7 @@ use std::path::Path;
 use super::wire;
 use super::{Address, Kind, Place, Row};
 use crate::file::text_at_most;
-use crate::{Error, Result};
+use crate::{Error, Result, printable};
 
 /// So many bytes of a record are read that is no file on a disk, such as a pipe: it may have no end.
 const MOST_PIPED: u64 = 32 << 20;
@@ -15,7 +15,7 @@ const MOST_PIPED: u64 = 32 << 20;
 /// A line: what it says, and its text, which is never written anew.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Without the end of the line.
+    /// Without the end of the line, and with the numbers of what is not printed.
     pub text: String,
     /// What it says.
     pub row: Row,
@@ -42,7 +42,7 @@ impl Line {
         let (row, schema) = wire::read(text)?;
         Ok(match schema == u64::from(wire::SCHEMA) {
             true => Self {
-                text: text.to_owned(),
+                text: printable::json(text).into_owned(),
                 row,
             },
             false => Self::new(row),

@@ -2,11 +2,11 @@
 
 use super::{
     Address, Checked, Conclusion, Ended, Failure, Gated, HeadAttention, Kind, Measurement, Patched,
-    Place, Reading,
+    Place, Provenance, Reading,
 };
 
 /// What a line is about.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Row {
     /// A cell of a sweep.
     Measured(Box<Measurement>),
@@ -79,8 +79,19 @@ impl Row {
         }
     }
 
+    /// Under what a cell was measured; `None` where nothing was.
+    pub(crate) fn provenance(&self) -> Option<&Provenance> {
+        match self {
+            Self::Measured(m) => Some(&m.provenance),
+            Self::Attention(a) => Some(&a.provenance),
+            Self::Patched(p) => Some(&p.provenance),
+            Self::Reading(r) => Some(&r.provenance),
+            _ => None,
+        }
+    }
+
     /// The name of the model that a cell is of; `None` where it is about no cell.
-    pub(super) fn model(&self) -> Option<&str> {
+    pub(crate) fn model(&self) -> Option<&str> {
         match self {
             Self::Measured(m) => Some(&m.subject.model),
             Self::Attention(a) => Some(&a.model),

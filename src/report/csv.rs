@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{Look, Renderer};
+use crate::printable;
 use crate::record::{Findings, Line};
 
 /// Comma-separated values.
@@ -43,7 +44,8 @@ fn csv(lines: &[Line]) -> String {
             .write_record(row)
             .expect("rows have one length and memory does not fail");
     };
-    write(columns.iter().map(String::as_str).collect());
+    let names: Vec<String> = columns.iter().map(|name| cell(name)).collect();
+    write(names.iter().map(String::as_str).collect());
     for fields in &rows {
         let of = |column: &String| {
             let found = fields.iter().find(|(name, _)| name == column);
@@ -55,12 +57,22 @@ fn csv(lines: &[Line]) -> String {
     String::from_utf8(bytes).expect("text was written")
 }
 
+/// A text in a cell, on one line. An apostrophe before what a spreadsheet would compute makes it text there, too.
+fn cell(text: &str) -> String {
+    let text = printable::line(text);
+    let is_formula = text.starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']);
+    match is_formula && text.parse::<f64>().is_err() {
+        true => format!("'{text}"),
+        false => text.into_owned(),
+    }
+}
+
 /// The plain values of an object, with the names that lead to them. A list is one value, its items joined by spaces.
 fn flatten(name: &str, value: &Value, fields: &mut Vec<(String, String)>) {
     let text = |value: &Value| match value {
         Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+        Value::String(text) => cell(text),
+        other => printable::json(&other.to_string()).into_owned(),
     };
     match value {
         Value::Object(object) => {

@@ -5,6 +5,7 @@ use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use super::view::{gate, provenance};
 use super::{Look, Renderer, view};
 use crate::kit::words::about;
+use crate::printable;
 use crate::record::{Failure, Findings, Gated, Measurement, Outcome, Provenance, Sweep};
 
 /// JUnit XML.
@@ -131,5 +132,7 @@ fn test(name: String, outcome: Outcome, reason: &str) -> TestCase {
 }
 
 fn written(report: &Report) -> String {
-    report.to_string().expect("memory does not fail") + "\n"
+    // What XML forbids is gone by now; what may be in it and is not printed is spelt out.
+    let text = report.to_string().expect("memory does not fail") + "\n";
+    printable::lines(&text).into_owned()
 }

@@ -5,6 +5,7 @@ use super::{Look, Renderer, view};
 use crate::kit::Block;
 use crate::kit::words::OUTCOMES;
 use crate::kit::words::about::outcome;
+use crate::printable;
 use crate::record::{Comparison, Findings, Outcome};
 
 /// Markdown.
@@ -63,7 +64,7 @@ fn counted(lines: &[view::short::Line]) -> String {
 fn said(line: TextLine) -> String {
     match line {
         TextLine::Words(text) | TextLine::Conclusion(text) | TextLine::Table(text) => {
-            escaped(text.trim_start())
+            escaped(&printable::no_command(text.trim_start()))
         }
     }
 }

@@ -5,6 +5,7 @@ use anstyle::{AnsiColor, Style};
 use super::text::{STROKE, TextLine, lines};
 use super::{Look, Renderer, view};
 use crate::kit::Block;
+use crate::printable;
 use crate::record::{Comparison, Findings};
 
 /// Text for a terminal.
@@ -31,7 +32,7 @@ impl Renderer for Terminal {
 /// A document as text.
 pub fn text(document: &[Vec<Block>], look: Look) -> String {
     let line = |line| match line {
-        TextLine::Words(text) => text,
+        TextLine::Words(text) => printable::no_command(&text).into_owned(),
         TextLine::Conclusion(text) if look.colour => {
             in_style(Style::new().bold(), &coloured(&text))
         }

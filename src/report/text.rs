@@ -4,6 +4,7 @@ use textwrap::{Options, WordSplitter, wrap};
 
 use super::fit::{fitted, natural};
 use crate::kit::Block;
+use crate::printable;
 
 /// A line.
 pub enum TextLine {
@@ -97,17 +98,9 @@ pub(super) fn words(text: &str, room: Option<usize>) -> Vec<TextLine> {
 /// Stands for a stroke within a cell, until a renderer writes it in its own way: a private character, which is nowhere else.
 pub(super) const STROKE: char = '\u{e000}';
 
-/// Text in which what is not printed, or turns the direction of what is, stands as its number.
+/// A line of text in which what is not printed stands as its number.
 fn printable(text: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let mut out = String::new();
-    for c in text.chars() {
-        match c.is_control() || turns(c) || c == STROKE {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
-    out
+    printable::line(text).replace(STROKE, "\\u{e000}")
 }
 
 /// What stands in a cell: one line, in which no stroke ends the cell.

@@ -2,7 +2,7 @@
 
 use statrs::distribution::{Binomial, DiscreteCDF};
 
-use super::proportion::exact_bounds;
+use super::proportion::{MANY, beta_cdf, exact_bounds};
 
 /// The exact one-sided McNemar test on pairs: the probability of `wins` or more of the `wins + losses` discordant pairs
 /// if both methods were equally good. 1 where no pair is discordant.
@@ -11,6 +11,9 @@ pub fn mcnemar_greater(wins: usize, losses: usize) -> f64 {
         return 1.0;
     }
     let pairs = (wins + losses) as u64;
+    if wins + losses > MANY {
+        return beta_cdf(wins as f64, losses as f64 + 1.0, 0.5);
+    }
     let binomial = Binomial::new(0.5, pairs).expect("one half is a probability");
     binomial.sf(wins as u64 - 1)
 }

@@ -1,6 +1,7 @@
 //! Proportions with intervals.
 
-use statrs::distribution::{Beta, ContinuousCDF};
+use statrs::distribution::{Beta, ContinuousCDF, Normal};
+use statrs::function::gamma::ln_gamma;
 
 /// The two-sided 95% quantile of the normal distribution.
 const Z95: f64 = 1.959_963_984_540_054;
@@ -81,10 +82,6 @@ impl Proportion {
 /// A lower and an upper bound of a proportion, each of which is wrong with probability `tail` at most (Clopper and Pearson
 /// 1934). 0 and 1 without trials.
 pub(super) fn exact_bounds(successes: usize, trials: usize, tail: f64) -> (f64, f64) {
-    let quantile = |a: usize, b: usize, q: f64| {
-        let beta = Beta::new(a as f64, b as f64).expect("both shapes are at least 1");
-        beta.inverse_cdf(q)
-    };
     let failures = trials - successes;
     let low = match successes {
         0 => 0.0,
@@ -97,9 +94,152 @@ pub(super) fn exact_bounds(successes: usize, trials: usize, tail: f64) -> (f64, 
     (low, high)
 }
 
+/// From so many trials on the search of statrs for a quantile may not come to an end, and its terms of the beta distribution are too few.
+pub(super) const MANY: usize = 10_000;
+
+/// With more of both successes and failures the beta distribution is the normal one.
+const AS_MANY: f64 = 1e9;
+
+/// What a beta distribution exceeds with the probability 1 - q. Both shapes are at least 1.
+fn quantile(a: usize, b: usize, q: f64) -> f64 {
+    let (many, a, b) = (a + b > MANY, a as f64, b as f64);
+    if !many {
+        let beta = Beta::new(a, b).expect("both shapes are at least 1");
+        return beta.inverse_cdf(q);
+    }
+    if a.min(b) > AS_MANY {
+        let mean = a / (a + b);
+        let deviation = (mean * (1.0 - mean) / (a + b)).sqrt();
+        return (mean + Normal::standard().inverse_cdf(q) * deviation).clamp(0.0, 1.0);
+    }
+    let (mut low, mut high) = (0.0, 1.0);
+    loop {
+        let middle = f64::midpoint(low, high);
+        if middle <= low || middle >= high {
+            return middle;
+        }
+        match beta_cdf(a, b, middle) < q {
+            true => low = middle,
+            false => high = middle,
+        }
+    }
+}
+
+/// The beta distribution's cumulative distribution: the continued fraction of Numerical Recipes (section 6.4) with as many terms as it
+/// takes, about the root of the shapes.
+pub(super) fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
+    const MOST_TERMS: usize = 1_000_000;
+    if x <= 0.0 || x >= 1.0 {
+        return x.clamp(0.0, 1.0);
+    }
+    if x > (a + 1.0) / (a + b + 2.0) {
+        return 1.0 - beta_cdf(b, a, 1.0 - x);
+    }
+    let front = ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b) + a * x.ln() + b * (-x).ln_1p();
+    let kept = |term: f64| if term.abs() < 1e-300 { 1e-300 } else { term };
+    let (mut c, mut d) = (1.0, 1.0 / kept(1.0 - (a + b) * x / (a + 1.0)));
+    let mut fraction = d;
+    for m in 1..MOST_TERMS {
+        let m = m as f64;
+        let even = m * (b - m) * x / ((a - 1.0 + 2.0 * m) * (a + 2.0 * m));
+        let odd = -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 1.0 + 2.0 * m));
+        let before = fraction;
+        for term in [even, odd] {
+            d = 1.0 / kept(1.0 + term * d);
+            c = kept(1.0 + term / c);
+            fraction *= c * d;
+        }
+        if (fraction - before).abs() < f64::EPSILON * before.abs() {
+            break;
+        }
+    }
+    (front.exp() * fraction / a).clamp(0.0, 1.0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// By scipy: `beta.ppf`. With so many trials statrs took forever.
+    #[test]
+    fn bounds_of_many_trials_are_found() {
+        let known = [
+            (
+                5_000_000,
+                10_000_000,
+                0.499_690_052_521_371_1,
+                0.500_309_947_478_628_9,
+            ),
+            (
+                2_500_000,
+                10_000_000,
+                0.249_731_643_280_661,
+                0.250_268_501_470_392_6,
+            ),
+            (
+                1,
+                10_000_000,
+                2.531_780_795_224_03e-9,
+                5.571_642_116_990_813e-7,
+            ),
+            (0, 10_000_000, 0.0, 3.688_878_773_722_437_6e-7),
+            (10_000_000, 10_000_000, 0.999_999_631_112_122_6, 1.0),
+            (
+                30,
+                10_000_000,
+                2.024_088_288_604_87e-6,
+                4.282_683_792_768_434e-6,
+            ),
+            (
+                9_999_000,
+                10_000_000,
+                0.999_893_605_126_616_1,
+                0.999_906_102_416_497_2,
+            ),
+            (
+                7_000,
+                12_000,
+                0.574_451_484_031_188_3,
+                0.592_174_737_402_771_2,
+            ),
+            (
+                123_456,
+                1_000_000,
+                0.122_811_841_629_629_73,
+                0.124_102_340_276_802_68,
+            ),
+            (
+                3_000_000_000,
+                10_000_000_000,
+                0.299_991_018_324_569,
+                0.300_008_981_791_204_1,
+            ),
+        ];
+        for (successes, trials, low, high) in known {
+            let found = exact_bounds(successes, trials, 0.025);
+            for (found, expected) in [(found.0, low), (found.1, high)] {
+                assert!(
+                    (found - expected).abs() <= 1e-6 * expected,
+                    "{successes} of {trials}: {found}, not {expected}"
+                );
+            }
+        }
+    }
+
+    /// Where the one way ends and the other begins, both say the same.
+    #[test]
+    fn both_ways_agree() {
+        for (a, b) in [(1usize, 9_000usize), (30, 8_000), (5_000, 4_000)] {
+            let beta = Beta::new(a as f64, b as f64).unwrap();
+            for q in [0.0125, 0.5, 0.975] {
+                let x = beta.inverse_cdf(q);
+                assert!(
+                    (beta_cdf(a as f64, b as f64, x) - q).abs() < 1e-6,
+                    "{a} {b} {q}"
+                );
+            }
+        }
+    }
 
     #[test]
     fn no_trials_say_nothing() {

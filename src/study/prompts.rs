@@ -62,6 +62,14 @@ pub(super) fn build(
     numbers: &Numbers,
 ) -> (Template, Result<PromptSet>) {
     let (tokenizer, bos) = (&model.tokenizer, model.bos());
+    // One that is too long is none of millions.
+    let operands: Vec<i64> = (1..).take(template.operation.operands()).collect();
+    let least = tokenizer
+        .encode(&template.render(&operands).text)
+        .map_or(0, |tokens| tokens.len());
+    if let Err(error) = check_length(least, &template, model) {
+        return (template, Err(error));
+    }
     let set = PromptSet::of_numbers(&template, tokenizer, bos, selection, numbers);
     let set = set.and_then(|set| fits(set, model));
     (template, set)
@@ -69,13 +77,17 @@ pub(super) fn build(
 
 /// Passes on prompts that fit the model's context.
 fn fits(set: PromptSet, model: &Model) -> Result<PromptSet> {
+    check_length(set.positions(), &set.template, model)?;
+    Ok(set)
+}
+
+fn check_length(tokens: usize, template: &Template, model: &Model) -> Result<()> {
     let context = model.sizes.context.unwrap_or(usize::MAX);
-    if set.positions() <= context {
-        return Ok(set);
+    match tokens <= context {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "style {:?}: prompts of {tokens} tokens do not fit the model's context of {context}",
+            template.style
+        ))),
     }
-    Err(Error::Usage(format!(
-        "style {:?}: prompts of {} tokens do not fit the model's context of {context}",
-        set.template.style,
-        set.positions()
-    )))
 }

@@ -1,5 +1,7 @@
 //! Running experiments on a model that is ready.
 
+use std::path::Path;
+
 use super::draw::{Draw, until_right};
 use super::kept::{Kept, Sheet};
 use super::prompts::{build, build_all};
@@ -8,8 +10,10 @@ use super::steps::{Steps, Wanted};
 use super::sweep::{Around, Sweep, run_of, shape};
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Seat, Todo, Unit, Workbench};
+use crate::intervene::ablation;
 use crate::measure::{self, Fronts, fronts, preflight};
 use crate::model::Model;
+use crate::progress::say;
 use crate::prompt::{Operation, PromptSet, Selection, Styles, Template};
 use crate::record::{Ended, Journal, Line, Provenance, Row, Run};
 use crate::runtime::Engine;
@@ -236,6 +240,12 @@ impl Study {
             )
         };
         let todos: Vec<Vec<(&dyn Unit, Todo)>> = (0..sets.len()).map(of_template).collect();
+        for ((_, set), todo) in sets.iter().zip(&todos) {
+            let known = todo.iter().flat_map(|(_, todo)| &todo.known);
+            if let Ok(set) = set {
+                self.check_known(set, known)?;
+            }
+        }
         let mut steps = Steps::default();
         for (t, (template, set)) in sets.iter().enumerate() {
             let todo = &todos[t];
@@ -341,11 +351,51 @@ impl Study {
         }
     }
 
+    /// Refuses what the record says of this sweep and no run of it can have written: the name of a sweep follows from all of that.
+    fn check_known<'l>(
+        &self,
+        set: &PromptSet,
+        known: impl Iterator<Item = &'l Line>,
+    ) -> Result<()> {
+        let (provenance, model) = (self.provenance_of(set), &self.model);
+        let is_other = |line: &&Line| {
+            let of_subject = match &line.row {
+                Row::Measured(m) => {
+                    let named = line
+                        .place()
+                        .and_then(|place| place.cell.name.rsplit_once(" by "));
+                    let other = named.filter(|(_, by)| ablation::named(by).is_some());
+                    m.subject.layers != model.sizes.layers
+                        || other.is_some_and(|(_, by)| by != m.subject.ablation)
+                }
+                _ => false,
+            };
+            let name = line.row.model().is_some_and(|name| name != model.name);
+            let under = line.row.provenance().is_some_and(|of| *of != provenance);
+            of_subject || name || under
+        };
+        let Some(at) = known.into_iter().find(is_other).and_then(Line::address) else {
+            return Ok(());
+        };
+        let record = self
+            .request
+            .record
+            .as_deref()
+            .unwrap_or(Path::new("record"));
+        Err(Error::Usage(format!(
+            "{}: it says of {} {} another model, ablation or provenance than its sweep has: the file was changed; take these lines out, or name \
+             another file",
+            record.display(),
+            at.template(),
+            at.cell
+        )))
+    }
+
     /// Says if this shard has no part of a sweep of so many units a template.
     fn say_empty_shard(&self, units: usize) {
         let (shard, parts) = (self.request.shard, self.sets.len() * units);
         if !(0..parts).any(|part| shard.takes(part)) {
-            eprintln!(
+            say!(
                 "shard {shard}: nothing to do, the sweep has {parts} part{} that can be measured apart",
                 if parts == 1 { "" } else { "s" }
             );
@@ -430,7 +480,7 @@ struct At<'a> {
 /// Says loudly if the model would rather be asked with something else in front.
 fn warn(set: &PromptSet, fronts: Option<Fronts>) {
     if let Some(fronts) = fronts.filter(Fronts::other_is_better) {
-        eprintln!("WARNING: {}: {fronts}", set.name());
+        say!("WARNING: {}: {fronts}", set.name());
     }
 }
 

@@ -202,6 +202,55 @@ MUTANTS = [
         "Ok((right.value < 0.0).then(words))",
         "claims::a_model_that_hardly_does_the_task::case_3",
     ),
+    Mutant(
+        "control characters are shown",
+        "src/printable.rs",
+        "    !c.is_control()\n",
+        "    true\n",
+        "injection::nothing_is_more_than_text",
+    ),
+    Mutant(
+        "marks that turn the direction are shown",
+        "src/printable.rs",
+        "'\\u{200e}' | '\\u{200f}' |",
+        "",
+        "injection::nothing_is_more_than_text",
+    ),
+    Mutant(
+        "a tag in Markdown",
+        "src/report/markdown.rs",
+        "'<' => out += \"&lt;\",",
+        "'<' => out.push('<'),",
+        "injection::nothing_is_more_than_text",
+    ),
+    Mutant(
+        "a stroke in a cell",
+        "src/report/text.rs",
+        "lines.join(\" \").replace('|', &STROKE.to_string())",
+        "lines.join(\" \")",
+        "injection::nothing_is_more_than_text",
+    ),
+    Mutant(
+        "a formula in CSV",
+        "src/report/csv.rs",
+        "match is_formula &&",
+        "match !is_formula &&",
+        "injection::nothing_is_more_than_text",
+    ),
+    Mutant(
+        "names that end a line",
+        "src/record/wire/mod.rs",
+        "    named_on_a_line(&value)?;\n",
+        "",
+        "injection::nothing_is_more_than_text",
+    ),
+    Mutant(
+        "errors are said as they are",
+        "src/progress.rs",
+        "let text = printable::lines(text);",
+        "let text = std::borrow::Cow::Borrowed(text);",
+        "injection::what_is_said_on_a_terminal_is_text",
+    ),
 ]
 
 

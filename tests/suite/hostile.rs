@@ -182,6 +182,7 @@ fn onnx(field: u8, length: u64) -> Vec<u8> {
     br#"{"version":"1.0","decoder":{"type" "Fuse"},"model":{"type":"BPE","vocab":{},"merges":[]}}"#
 ))]
 #[case::a_large_number_in_a_decoder(with("tokenizer.json", br#"{"version":"1.0","decoder":{"type":"Strip","content":" ","start":1e999,"stop":0},"model":{"type":"BPE","vocab":{},"merges":[]}}"#))]
+#[case::a_decoder_that_takes_from_the_end(with("tokenizer.json", br#"{"version":"1.0","decoder":{"type":"Sequence","decoders":[{"type":"Strip","content":" ","start":1,"stop":2}]},"model":{"type":"BPE","vocab":{"1":0},"merges":[]}}"#))]
 #[case::padding(with("tokenizer.json", br#"{"version":"1.0","padding":{"strategy":{"Fixed":1000000000000},"direction":"Right","pad_id":0,"pad_type_id":0,"pad_token":"a"},"model":{"type":"WordLevel","vocab":{"a":0},"unk_token":"a"}}"#))]
 #[case::an_index(with(
     "model.safetensors.index.json",

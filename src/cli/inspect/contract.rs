@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use crate::Result;
 use crate::cli::args::{Format, OutputArgs};
 use crate::cli::output::deliver;
 use crate::kit::{Block, Table};
 use crate::model::GraphFile;
-use crate::report;
+use crate::{Result, printable, report};
 
 /// Says what was found in a graph.
 ///
@@ -18,7 +17,7 @@ pub fn inspect(file: &Path, output: &OutputArgs) -> Result<()> {
     let text = match output.format {
         Format::Json => {
             let found = serde_json::to_value(&graph.found).expect("it is plain data");
-            format!("{found}\n")
+            format!("{}\n", printable::json(&found.to_string()))
         }
         Format::Table => report::text(&[blocks(file, &graph)], output.look()),
     };

@@ -15,7 +15,6 @@ use self::found::{Found, OtherFront, Prompts, Templated};
 use self::numbers::SingleNumbers;
 use super::args::{Format, ModelArgs, OutputArgs, PromptArgs};
 use super::output::deliver;
-use crate::Result;
 use crate::file::check_writable;
 use crate::measure::fronts;
 use crate::model::{Expected, Model};
@@ -23,6 +22,7 @@ use crate::prompt::{Frame, PromptSet, Styles, Template, shapes};
 use crate::report;
 use crate::runtime::Engine;
 use crate::study::{Because, build_all, selection};
+use crate::{Result, printable};
 
 #[derive(Args, Clone, Debug)]
 pub struct Inspect {
@@ -99,7 +99,7 @@ impl Inspect {
             model,
         };
         let text = match self.output.format {
-            Format::Json => format!("{}\n", json::json(&found)),
+            Format::Json => format!("{}\n", printable::json(&json::json(&found).to_string())),
             Format::Table => report::text(&[text::blocks(&found)], self.output.look()),
         };
         deliver(self.output.out.as_deref(), &text)

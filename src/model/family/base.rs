@@ -6,7 +6,7 @@ use super::architecture::{Configuration, Description, LlamaShaped};
 use super::config::Config;
 use super::rope::{RopeFields, RopeParameters, Rotated, THETA};
 use crate::Result;
-use crate::model::check::{activation, check_head, check_sizes, even_share, unsupported};
+use crate::model::check::{activation, check_head, check_sizes, epsilon, even_share, unsupported};
 use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, Linear, Norm, WeightNames};
 use crate::model::{ModelSpec, NormKind, RopeScaling, Rotary};
@@ -176,7 +176,7 @@ fn spec(family: &dyn LlamaShaped, config: &Config, path: &Path) -> Result<ModelS
         vocab: config.vocab_size,
         context: config.max_position_embeddings,
         norm: NormKind::Rms,
-        norm_eps: config.rms_norm_eps as f32,
+        norm_eps: epsilon(path, "rms_norm_eps", config.rms_norm_eps)?,
         qk_norm: None,
         parallel: false,
         activation: activation(path, field, name)?,

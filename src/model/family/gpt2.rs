@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::architecture::{Architecture, Configuration, Description, InGguf};
 use super::gptj::gelu_new;
 use crate::Result;
-use crate::model::check::{activation, check_sizes, even_share, unsupported};
+use crate::model::check::{activation, check_sizes, epsilon, even_share, unsupported};
 use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 use crate::model::{ModelSpec, NormKind, Weights};
@@ -108,7 +108,7 @@ impl Config {
             vocab: self.vocab_size,
             context: self.n_positions,
             norm: NormKind::Layer,
-            norm_eps: self.layer_norm_epsilon as f32,
+            norm_eps: epsilon(path, "layer_norm_epsilon", self.layer_norm_epsilon)?,
             qk_norm: None,
             parallel: false,
             activation: activation(path, "activation_function", &self.activation_function)?,

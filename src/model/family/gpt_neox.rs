@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::architecture::{Architecture, Configuration, Description, InGguf};
 use super::rope::{RopeFields, RopeParameters, Rotated, THETA};
 use crate::Result;
-use crate::model::check::{activation, check_head, check_sizes, even_share};
+use crate::model::check::{activation, check_head, check_sizes, epsilon, even_share};
 use crate::model::keys::Keys;
 use crate::model::names::{LayerNames, Linear, Norm, Outputs, WeightNames};
 use crate::model::{ModelSpec, NormKind, Rotary, Weights};
@@ -124,7 +124,7 @@ impl Config {
             vocab: self.vocab_size,
             context: self.max_position_embeddings,
             norm: NormKind::Layer,
-            norm_eps: self.layer_norm_eps as f32,
+            norm_eps: epsilon(path, "layer_norm_eps", self.layer_norm_eps)?,
             qk_norm: None,
             parallel: self.use_parallel_residual,
             activation: activation(path, "hidden_act", &self.hidden_act)?,

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::architecture::{Architecture, Configuration, Description};
 use crate::Result;
-use crate::model::check::{activation, check_head, check_sizes, even_share};
+use crate::model::check::{activation, check_head, check_sizes, epsilon, even_share};
 use crate::model::names::{LayerNames, Linear, Norm, WeightNames};
 use crate::model::{ModelSpec, NormKind, RopeScaling, Rotary, Weights};
 
@@ -87,7 +87,7 @@ impl Config {
             vocab: self.vocab_size,
             context: self.n_positions,
             norm: NormKind::Layer,
-            norm_eps: self.layer_norm_epsilon as f32,
+            norm_eps: epsilon(path, "layer_norm_epsilon", self.layer_norm_epsilon)?,
             qk_norm: None,
             parallel: true,
             activation: activation(path, "activation_function", &self.activation_function)?,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 use crate::model::RopeScaling;
-use crate::model::check::{positive, unsupported};
+use crate::model::check::{base_of_rotations, unsupported};
 use crate::model::keys::Keys;
 
 /// How rotary frequencies are made.
@@ -192,7 +192,7 @@ impl RopeParameters {
         newer: Option<&Self>,
     ) -> Result<(f64, RopeScaling)> {
         let theta = theta.or_else(|| newer.and_then(|rope| rope.rope_theta));
-        let theta = positive(path, "rope_theta", theta.unwrap_or(of.theta))?;
+        let theta = base_of_rotations(path, "rope_theta", theta.unwrap_or(of.theta))?;
         let mut scaling = RopeScaling::None;
         for (name, rope) in [("rope_scaling", older), ("rope_parameters", newer)] {
             let Some(rope) = rope else { continue };

@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{Measurement, Place, Row};
+use crate::printable;
 
 /// The version of the schema; raised when a field changes its meaning or goes.
 pub const SCHEMA: u32 = 3;
@@ -49,7 +50,8 @@ fn shape(place: &Place, operation: &str) -> Option<String> {
 }
 
 fn text(line: &impl Serialize) -> String {
-    serde_json::to_string(line).expect("a line is plain data")
+    let text = serde_json::to_string(line).expect("a line is plain data");
+    printable::json(&text).into_owned()
 }
 
 /// What a line says, and by which schema it was written.
@@ -89,6 +91,7 @@ fn row(value: Value) -> Result<Row, String> {
     fn line<T: serde::de::DeserializeOwned>(value: Value) -> Result<T, String> {
         serde_json::from_value(value).map_err(|e| e.to_string())
     }
+    named_on_a_line(&value)?;
     let kind = value.get("experiment").and_then(Value::as_str);
     let has = |field: &str| value.get(field).is_some();
     Ok(match kind {
@@ -119,6 +122,36 @@ fn row(value: Value) -> Result<Row, String> {
         }
         _ => Row::Measured(Box::new(measured(line(value)?)?)),
     })
+}
+
+/// Fields that name something.
+const NAMES: [&str; 10] = [
+    "sweep",
+    "cell",
+    "experiment",
+    "model",
+    "style",
+    "operation",
+    "ablation",
+    "masking",
+    "other_operation",
+    "claim",
+];
+
+/// Refuses names that would end the line in which they are shown: what comes behind would look like words of this program.
+fn named_on_a_line(value: &Value) -> Result<(), String> {
+    let texts = NAMES
+        .iter()
+        .filter_map(|name| Some((name, value.get(*name)?.as_str()?)));
+    match texts
+        .into_iter()
+        .find(|(_, text)| text.contains(char::is_control))
+    {
+        None => Ok(()),
+        Some((name, text)) => Err(format!(
+            "{name} is {text:?}; expected no control character in a name"
+        )),
+    }
 }
 
 /// A line of a cell that can be.

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
 use sha2::{Digest, Sha256};
 
+use crate::printable;
+
 /// How the page looks.
 const STYLE: &str = include_str!("page.css");
 
@@ -27,7 +29,12 @@ pub struct Page {
 
 impl Page {
     /// The page as one file. A browser loads nothing for it and runs nothing but its own script, whatever the records say.
-    pub fn markup(&self) -> Markup {
+    pub fn text(&self) -> String {
+        // What is not printed stands as its number, wherever it is.
+        printable::lines(&self.markup().into_string()).into_owned()
+    }
+
+    fn markup(&self) -> Markup {
         markup! {
             (DOCTYPE)
             html lang="en" {
@@ -60,7 +67,9 @@ impl Page {
 
 /// JSON that cannot end the element in which it stands.
 fn in_script(json: &str) -> String {
-    json.replace('<', "\\u003c").replace('>', "\\u003e")
+    printable::json(json)
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
 }
 
 /// Only what has these hashes is run or styles the page.

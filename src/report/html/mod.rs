@@ -35,7 +35,7 @@ impl Renderer for Html {
     }
 
     fn records(&self, findings: &Findings<'_>, _: Look) -> String {
-        page(findings).markup().into_string()
+        page(findings).text()
     }
 
     fn shows_answers(&self) -> bool {
@@ -43,7 +43,7 @@ impl Renderer for Html {
     }
 
     fn comparison(&self, found: &Comparison<'_>, _: Look) -> Option<String> {
-        Some(comparison::page(found).markup().into_string())
+        Some(comparison::page(found).text())
     }
 }
 

@@ -73,6 +73,8 @@ impl Ranged for Axis {
 
     fn map(&self, value: &f64, (from, to): (i32, i32)) -> i32 {
         let share = (value - self.range.start) / (self.range.end - self.range.start);
+        // A record may have any number; what is far outside is not seen, and pixels are counted.
+        let share = share.clamp(-4.0, 5.0);
         from + (f64::from(to - from) * share).round() as i32
     }
 
@@ -331,5 +333,20 @@ fn interval(canvas: &Canvas, series: usize, from: (i32, i32), to: (i32, i32)) {
             true => line(canvas, (x - 3, y), (x + 3, y), style),
             false => line(canvas, (x, y - 3), (x, y + 3), style),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_far_outside_have_a_place() {
+        let axis = Axis::share("share");
+        for value in [f64::MAX, -1e308, 1e12, f64::INFINITY, f64::NAN] {
+            // Pixels may still be added to it.
+            assert!(axis.map(&value, (300, 20)).abs() < 10_000, "{value}");
+        }
+        assert_eq!(axis.map(&0.5, (300, 20)), 160);
     }
 }
