@@ -76,7 +76,7 @@ fn a_model_that_cannot_fit_says_so_at_once(#[case] words: &str) {
     let name = model.path().file_name().unwrap().to_string_lossy();
     for part in [
         &*name,
-        "takes 618. of memory at least",
+        "takes 618.5 GB of memory at least",
         " are left ",
         "--weights mapped",
     ] {
