@@ -63,9 +63,10 @@ fn counted(lines: &[view::short::Line]) -> String {
 /// A line as Markdown.
 fn said(line: TextLine) -> String {
     match line {
-        TextLine::Words(text) | TextLine::Conclusion(text) | TextLine::Table(text) => {
-            escaped(&printable::no_command(text.trim_start()))
+        TextLine::Words(text) | TextLine::Conclusion(text) => {
+            escaped(&printable::no_command(text.trim_start())).replace('|', "&#124;")
         }
+        TextLine::Table(text) => escaped(&printable::no_command(text.trim_start())),
     }
 }
 

@@ -98,16 +98,15 @@ fn what_device_memory_allows_is_a_limit() {
         "larger",
     ];
     refused(&mut run("2MB"), exit::NO_ROOM, &parts);
-    for small in ["1", "8", "1000000B"] {
-        refused(
-            &mut run(small),
-            exit::USAGE,
-            &[
-                "--device-memory",
-                "is less than the runtime takes at once",
-                "GiB",
-            ],
-        );
+    let cases = [
+        ("1", "is no size"),
+        ("1000000B", "is no size"),
+        ("0MB", "is less than the runtime takes at once"),
+        ("1MB", "is less than the runtime takes at once"),
+    ];
+    for (small, reason) in cases {
+        let parts = ["--device-memory", reason, "MB, GB, MiB or GiB"];
+        refused(&mut run(small), exit::USAGE, &parts);
     }
     assert!(run("64MB").output().unwrap().status.success());
 }

@@ -42,9 +42,9 @@ impl Form {
         for c in colours.replace_all(shown, "").chars() {
             assert!(c == '\n' || is_printed(c), "{self:?}: {c:?} in {shown}");
         }
-        assert_eq!(
-            shown.contains("\u{1b}"),
-            harmless.contains("\u{1b}"),
+        // A look without colours has none. One with colours may have fewer, because long names turn a table into a list.
+        assert!(
+            harmless.contains("\u{1b}") || !shown.contains("\u{1b}"),
             "{self:?} {shown}"
         );
         match self {
