@@ -15,6 +15,7 @@ use crate::kit::words::number::{interval, share};
 use crate::kit::words::{SEE_TABLE, each_group, each_template, said as wrong};
 use crate::kit::{Block, Column, Curves, Drawing, Estimate, Figure, Series, Table, column};
 use crate::measure::{Draw, Request, with_references};
+use crate::printable;
 use crate::record::{
     CellName, Draws, FEWEST_DRAWS, Group, Kind, Measurement, OverDraws, Row, Sweep, measure,
     over_draws as all_draws,
@@ -277,7 +278,7 @@ fn table(group: &Group) -> Table {
             "    {} context{plural}: {}: {}",
             draws.contexts,
             outcome(verdict.outcome),
-            verdict.reason
+            printable::line(&verdict.reason)
         ))
     }));
     table.notes.push(wrong(m));

@@ -34,11 +34,12 @@ pub fn text(document: &[Vec<Block>], look: Look) -> String {
     let line = |line| match line {
         TextLine::Words(text) => printable::no_command(&text).into_owned(),
         TextLine::Conclusion(text) if look.colour => {
+            let text = printable::no_command(&text);
             in_style(Style::new().bold(), &coloured(&text))
         }
-        TextLine::Conclusion(text) => text,
+        TextLine::Conclusion(text) => printable::no_command(&text).into_owned(),
         TextLine::Table(text) => {
-            let text = text.replace(STROKE, "|");
+            let text = printable::no_command(&text).replace(STROKE, "|");
             if look.colour { coloured(&text) } else { text }
         }
     };

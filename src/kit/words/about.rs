@@ -6,6 +6,7 @@ use crate::file::Sha256;
 use crate::intervene::Technique;
 use crate::kit::Block;
 use crate::measure::Part;
+use crate::printable;
 use crate::prompt::Operation;
 use crate::record::{Group, Kind, Measurement, Outcome, Provenance, Sweep, Tested};
 use crate::stats::{Inference, Proportion};
@@ -71,13 +72,21 @@ fn before(
     p: &Provenance,
     about: &str,
 ) -> Block {
-    Block::Text(format!(
-        "{model}, {layers} layers, {} on ONNX Runtime {} ({})\n\
-         {}{ranges}, {fronts} before every prompt; {about}",
+    // What others wrote ends no line.
+    let where_run = format!(
+        "{model}, {layers} layers, {} on ONNX Runtime {} ({})",
         p.dtype,
         p.runtime_version,
-        p.ran_on(),
-        drawn(p),
+        p.ran_on()
+    );
+    let asked = format!(
+        "{}{ranges}, {fronts} before every prompt; {about}",
+        drawn(p)
+    );
+    Block::Text(format!(
+        "{}\n{}",
+        printable::line(&where_run),
+        printable::line(&asked)
     ))
 }
 
@@ -103,10 +112,10 @@ pub fn front(p: &Provenance) -> String {
 
 /// As [`front`], of a token and a rule.
 pub fn in_front(bos: Option<&str>, rule: Option<&str>) -> String {
-    let token = bos.unwrap_or("no token");
+    let token = printable::line(bos.unwrap_or("no token"));
     match rule {
         Some(rule) => format!("{token} ({rule})"),
-        None => token.to_owned(),
+        None => token.into_owned(),
     }
 }
 
@@ -294,7 +303,7 @@ fn reasons(group: &Group) -> String {
             m.subject.ablation,
             af1(m),
             outcome(verdict.outcome),
-            verdict.reason
+            printable::line(&verdict.reason)
         );
     }
     text

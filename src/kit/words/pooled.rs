@@ -6,6 +6,7 @@ use super::columns::{
     transfer, verdicts, wait,
 };
 use crate::kit::{Block, Table};
+use crate::printable;
 use crate::prompt::Step;
 use crate::record::{Kind, Tested};
 use crate::stats::Inference;
@@ -70,7 +71,7 @@ pub fn summary(pools: &[Tested]) -> Option<Block> {
             m.subject.ablation,
             af1(m),
             outcome(verdict.outcome),
-            verdict.reason
+            printable::line(&verdict.reason)
         ))
     };
     let notes = pools.iter().filter(claimed).filter_map(note).collect();

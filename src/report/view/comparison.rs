@@ -1,6 +1,7 @@
 //! Two runs beside each other.
 
 use super::changes::difference;
+use crate::printable;
 use crate::kit::words::about::{accuracy, base_accuracy, faithfulness, front, intervals};
 use crate::kit::words::number::p_value;
 use crate::kit::{Block, Table, column};
@@ -31,7 +32,8 @@ fn models(cells: &[&Measurement]) -> String {
         let hash = &m.provenance.model_sha256;
         let hash = hash.get(..16).unwrap_or(hash);
         let front = front(&m.provenance);
-        format!("{} ({hash}; {front} before every prompt)", m.subject.model)
+        let name = format!("{} ({hash}; {front} before every prompt)", m.subject.model);
+        printable::line(&name).into_owned()
     };
     let mut names: Vec<String> = cells.iter().map(name).collect();
     names.dedup();

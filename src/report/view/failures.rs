@@ -1,13 +1,16 @@
 //! What could not be measured.
 
 use crate::kit::{Block, Table, column};
+use crate::printable;
 use crate::record::{Failure, Findings};
 
 /// A line about a failure.
 pub fn line(failure: &Failure) -> Block {
     Block::Text(format!(
         "{} {}: {}",
-        failure.style, failure.operation, failure.error
+        failure.style,
+        failure.operation,
+        printable::line(&failure.error)
     ))
 }
 

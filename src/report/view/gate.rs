@@ -3,6 +3,7 @@
 use crate::gate::Judgement;
 use crate::kit::words::about::{front, outcome};
 use crate::kit::{Block, Table, column};
+use crate::printable;
 use crate::record::{Gated, Line, Outcome, Provenance, Row};
 
 /// A condition of an answer.
@@ -15,15 +16,24 @@ struct Asked<'a> {
 
 /// What stands above the answers: the outcome, and on what it was found.
 pub fn heading(model: &str, p: &Provenance, found: Outcome) -> Block {
-    Block::Text(format!(
-        "gate: {}\n{model}, {} on ONNX Runtime {} ({}), model {}\n{} before every prompt; means over {} contexts",
-        outcome(found),
+    // What others wrote ends no line.
+    let where_run = format!(
+        "{model}, {} on ONNX Runtime {} ({}), model {}",
         p.dtype,
         p.runtime_version,
         p.ran_on(),
-        p.model_sha256.get(..16).unwrap_or(&p.model_sha256),
+        p.model_sha256.get(..16).unwrap_or(&p.model_sha256)
+    );
+    let asked = format!(
+        "{} before every prompt; means over {} contexts",
         front(p),
         p.contexts_from
+    );
+    Block::Text(format!(
+        "gate: {}\n{}\n{}",
+        outcome(found),
+        printable::line(&where_run),
+        printable::line(&asked)
     ))
 }
 

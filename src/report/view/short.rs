@@ -3,6 +3,7 @@
 use super::{claimed, conclusions, gate};
 use crate::gate::all;
 use crate::kit::words::about;
+use crate::printable;
 use crate::record::{Failure, Findings, Gated, Measurement, Outcome, Sweep};
 
 /// What is said in a line.
@@ -37,7 +38,11 @@ fn of_gate(gated: &Gated) -> Line {
     let answer = &gated.answer;
     let decided = (answer.conditions.iter()).find(|one| one.outcome == answer.outcome);
     let why = decided.map_or(String::new(), |one| {
-        format!("{}: {}", one.asked, one.reason)
+        format!(
+            "{}: {}",
+            printable::line(&one.asked),
+            printable::line(&one.reason)
+        )
     });
     Line {
         outcome: Some(answer.outcome),
@@ -67,7 +72,7 @@ fn of_claim(m: &Measurement) -> Option<Line> {
             about::template(m),
             about::af1(m),
             m.subject.ablation,
-            verdict.reason
+            printable::line(&verdict.reason)
         ),
     })
 }
@@ -77,7 +82,10 @@ fn of_failure(failure: &Failure) -> Line {
         outcome: Some(Outcome::Inconclusive),
         text: format!(
             "{}, {} {}: {}",
-            failure.model, failure.style, failure.operation, failure.error
+            failure.model,
+            failure.style,
+            failure.operation,
+            printable::line(&failure.error)
         ),
     }
 }
