@@ -1,10 +1,10 @@
 //! Two runs beside each other.
 
 use super::changes::difference;
-use crate::printable;
 use crate::kit::words::about::{accuracy, base_accuracy, faithfulness, front, intervals};
 use crate::kit::words::number::p_value;
 use crate::kit::{Block, Table, column};
+use crate::printable;
 use crate::record::{Change, Comparison, Measurement, Pair};
 
 /// Cells that both runs measured, on the same prompts, and the unmodified models on these: a row each. Cells of other prompts,
