@@ -487,19 +487,13 @@ impl Error {
 
     /// An error for a file that cannot be written.
     pub fn writing(path: &Path, source: std::io::Error) -> Self {
-        Self::Write {
-            path: path.to_owned(),
-            source,
-            hint: "",
-        }
+        let (path, hint) = (path.to_owned(), "");
+        Self::Write { path, source, hint }
     }
 
     /// An error for a file in the cache that cannot be written.
     pub fn caching(path: &Path, source: std::io::Error) -> Self {
-        Self::Write {
-            path: path.to_owned(),
-            source,
-            hint: ", or set AF1_CACHE to a folder with room",
-        }
+        let (path, hint) = (path.to_owned(), ", or set AF1_CACHE to a folder with room");
+        Self::Write { path, source, hint }
     }
 }

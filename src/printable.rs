@@ -51,6 +51,11 @@ pub(crate) fn json(text: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// An object as a line that machines read.
+pub(crate) fn object(value: &serde_json::Value) -> String {
+    format!("{}\n", json(&value.to_string()))
+}
+
 /// A line in which nothing is a command to GitHub, which reads some in what a workflow prints.
 pub(crate) fn no_command(line: &str) -> Cow<'_, str> {
     let begin = line.len() - line.trim_start().len();

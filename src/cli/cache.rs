@@ -71,7 +71,7 @@ impl CacheVerb {
                 let json = serde_json::json!({
                     "folder": cache.root(), "removed": names, "in_use": stay, "bytes": bytes,
                 });
-                format!("{}\n", printable::json(&json.to_string()))
+                printable::object(&json)
             }
         };
         deliver(self.output.out.as_deref(), &text)?;
@@ -214,7 +214,7 @@ fn listed(rows: &[Row], cache: &Cache) -> String {
     let entries: Vec<serde_json::Value> = entries.collect();
     let bytes: u64 = rows.iter().map(|row| row.kept.bytes).sum();
     let json = serde_json::json!({ "folder": cache.root(), "bytes": bytes, "entries": entries });
-    format!("{}\n", printable::json(&json.to_string()))
+    printable::object(&json)
 }
 
 fn counted(entries: usize) -> String {

@@ -57,7 +57,7 @@ fn lines(table: &Table) -> String {
         let fields = table.columns.iter().zip(row);
         let fields = fields.map(|(name, cell)| (name.replace(' ', "_"), cell.text.clone().into()));
         let object = serde_json::Value::Object(fields.collect());
-        format!("{}\n", printable::json(&object.to_string()))
+        printable::object(&object)
     };
     table.rows.iter().map(object).collect()
 }

@@ -69,7 +69,7 @@ impl Logits {
                     "providers": engine.providers(), "dtype": model.precision.dtype().to_string(), "threads": engine.runtime().threads(),
                     "prompt": self.prompt, "tokens": names, "ids": ids, "logits": logits.to_vec(),
                 });
-                format!("{}\n", printable::json(&object.to_string()))
+                printable::object(&object)
             }
             Format::Table => {
                 let mut order: Vec<u32> = (0..logits.len() as u32).collect();

@@ -92,12 +92,7 @@ pub fn check_head(
 pub fn epsilon(path: &Path, field: &str, value: f64) -> Result<f32> {
     match (0.0..=1.0).contains(&value) {
         true => Ok(value as f32),
-        false => Err(unsupported(
-            path,
-            field,
-            value.to_string(),
-            "a number from 0 to 1",
-        )),
+        false => Err(outside(path, field, value, "a number from 0 to 1")),
     }
 }
 
@@ -108,11 +103,10 @@ pub fn epsilon(path: &Path, field: &str, value: f64) -> Result<f32> {
 pub fn base_of_rotations(path: &Path, field: &str, value: f64) -> Result<f64> {
     match (1.0..=1e12).contains(&value) {
         true => Ok(value),
-        false => Err(unsupported(
-            path,
-            field,
-            value.to_string(),
-            "a number from 1 to 1e12",
-        )),
+        false => Err(outside(path, field, value, "a number from 1 to 1e12")),
     }
+}
+
+fn outside(path: &Path, field: &str, value: f64, range: &str) -> Error {
+    unsupported(path, field, value.to_string(), range)
 }

@@ -1,6 +1,6 @@
 //! Records for machines: a JSON object a line.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Beside, Look, Renderer, view};
 use crate::claims;
@@ -32,13 +32,8 @@ impl Renderer for Json {
         let lines: String = found.pairs.iter().map(pair).collect();
         let rest = json!({ "experiment": "comparison", "not_compared":
             { "other_prompts": found.other_prompts, "only_now": found.only_now, "only_before": found.only_before } });
-        Some(lines + &written(&rest))
+        Some(lines + &printable::object(&rest))
     }
-}
-
-/// A line.
-fn written(object: &Value) -> String {
-    format!("{}\n", printable::json(&object.to_string()))
 }
 
 /// A pair of cells as a line.
@@ -54,7 +49,7 @@ fn pair(pair: &Pair<'_>) -> String {
         "only_now": pair.only_now, "only_before": pair.only_before, "p": pair.p, "p_holm": pair.p_holm,
         "change": pair.change.to_string(),
     });
-    written(&object)
+    printable::object(&object)
 }
 
 /// The pooled measurements as lines; they follow from the records and are in none.
@@ -115,7 +110,7 @@ pub fn claim_lines(answers: &[claims::Answer<'_>]) -> String {
             "model": answer.test.map(|test| &test.model), "command": answer.test.map(|test| &test.command),
             "outcome": answer.outcome(), "not_run": reason, "findings": findings,
         });
-        written(&object)
+        printable::object(&object)
     };
     answers.iter().map(line).collect()
 }
@@ -133,7 +128,7 @@ pub fn diff_lines(model: &str, rows: &[Beside], provenance: &Provenance) -> Stri
             "logits_apart": row.logits_apart, "tolerance": row.tolerance, "first": first, "same": row.same(),
             "provenance": provenance,
         });
-        written(&object)
+        printable::object(&object)
     };
     rows.iter().map(line).collect()
 }

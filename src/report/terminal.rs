@@ -31,15 +31,15 @@ impl Renderer for Terminal {
 
 /// A document as text.
 pub fn text(document: &[Vec<Block>], look: Look) -> String {
+    let text_of = |text: String| printable::no_command(&text).into_owned();
     let line = |line| match line {
-        TextLine::Words(text) => printable::no_command(&text).into_owned(),
+        TextLine::Words(text) => text_of(text),
         TextLine::Conclusion(text) if look.colour => {
-            let text = printable::no_command(&text);
-            in_style(Style::new().bold(), &coloured(&text))
+            in_style(Style::new().bold(), &coloured(&text_of(text)))
         }
-        TextLine::Conclusion(text) => printable::no_command(&text).into_owned(),
+        TextLine::Conclusion(text) => text_of(text),
         TextLine::Table(text) => {
-            let text = printable::no_command(&text).replace(STROKE, "|");
+            let text = text_of(text).replace(STROKE, "|");
             if look.colour { coloured(&text) } else { text }
         }
     };

@@ -240,12 +240,7 @@ impl Study {
             )
         };
         let todos: Vec<Vec<(&dyn Unit, Todo)>> = (0..sets.len()).map(of_template).collect();
-        for ((_, set), todo) in sets.iter().zip(&todos) {
-            let known = todo.iter().flat_map(|(_, todo)| &todo.known);
-            if let Ok(set) = set {
-                self.check_known(set, known)?;
-            }
-        }
+        self.check_all_known(sets, &todos)?;
         let mut steps = Steps::default();
         for (t, (template, set)) in sets.iter().enumerate() {
             let todo = &todos[t];
@@ -255,12 +250,8 @@ impl Study {
             if !steps.holds(t) {
                 let shape = shape(&self.engine);
                 steps = Steps::of(sets, t, |t| {
-                    let other = || {
-                        sets[t]
-                            .1
-                            .as_ref()
-                            .map_or(Vec::new(), |set| self.other_operations(set))
-                    };
+                    let set = sets[t].1.as_ref();
+                    let other = || set.map_or(Vec::new(), |set| self.other_operations(set));
                     Wanted::of(&todos[t], shape, other)
                 });
             }
@@ -349,6 +340,20 @@ impl Study {
             method: &self.request.method,
             provenance: &self.provenance,
         }
+    }
+
+    /// As [`Self::check_known`], of all templates.
+    fn check_all_known(
+        &self,
+        sets: &[(Template, Result<PromptSet>)],
+        todos: &[Vec<(&dyn Unit, Todo)>],
+    ) -> Result<()> {
+        for ((_, set), todo) in sets.iter().zip(todos) {
+            if let Ok(set) = set {
+                self.check_known(set, todo.iter().flat_map(|(_, todo)| &todo.known))?;
+            }
+        }
+        Ok(())
     }
 
     /// Refuses what the record says of this sweep and no run of it can have written: the name of a sweep follows from all of that.

@@ -1,6 +1,7 @@
 //! What an attack on the program once found: a test for everything that was found and that no other file here has.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use af1::error::exit;
 use rstest::rstest;
@@ -8,6 +9,7 @@ use serde_json::Value;
 
 use super::bad_input::copy;
 use super::fixtures::path;
+use super::hostile::limited;
 use super::program::{af1, stdout};
 
 /// What a command says when it ends with that code.
@@ -137,7 +139,7 @@ fn a_record_that_was_changed_is_not_gone_on_with(
     assert_eq!(std::fs::read_to_string(&path).unwrap(), changed);
 }
 
-/// As many prompts as a record may say are compared in no time.
+/// As many prompts as a record may say are compared: this did not end.
 #[test]
 fn many_prompts_are_compared() {
     let text = std::fs::read_to_string(path("records/schema-2/waiting.jsonl")).unwrap();
@@ -166,10 +168,8 @@ fn many_prompts_are_compared() {
         path
     };
     let (now, before) = (file("now.jsonl", "a"), file("before.jsonl", "5"));
-    let begin = std::time::Instant::now();
     let shown = stdout(af1("report").arg(&now).arg("--against").arg(&before));
     assert!(shown.contains("5000000"), "{shown}");
-    assert!(begin.elapsed().as_secs() < 60, "{:?}", begin.elapsed());
 }
 
 /// A file that is replaced keeps who may read it; a new one is as the user lets new files be; a link that leads nowhere stays a link.
@@ -276,18 +276,15 @@ fn a_long_prompt_is_refused_before_all_are_made() {
         format!("[[style]]\nid = \"long\"\n[style.templates]\n\"A+B\" = \"{long}{{A}}+{{B}}=\"\n"),
     )
     .unwrap();
-    let begin = std::time::Instant::now();
-    let mut run = af1("run --model planted-af1 --style long --styles");
-    let output = run.arg(&styles).output().unwrap();
+    let styles = styles.to_string_lossy();
+    // All of them took 1.8 GB, which this limit does not give.
+    let words = "run --model planted-af1 --style long --styles";
+    let words: Vec<&str> = words.split(' ').chain([&*styles]).collect();
+    let output = limited(&words, Stdio::null());
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(
         message.contains("do not fit the model's context"),
         "{message}"
-    );
-    assert!(
-        begin.elapsed().as_secs() < 20,
-        "it took {:?}",
-        begin.elapsed()
     );
 }
 

@@ -90,6 +90,28 @@ fn is_weights(name: &str) -> bool {
     name.ends_with(".safetensors")
 }
 
+/// What the hub says of the files of a model.
+fn listed(folder: &Path) -> Option<String> {
+    let files = std::fs::read_dir(folder).ok()?.flatten();
+    let siblings: Vec<serde_json::Value> = files
+        .map(|file| {
+            let name = file.file_name().to_string_lossy().into_owned();
+            let bytes = std::fs::read(file.path()).unwrap();
+            let hex = |hash: &[u8]| hash.iter().map(|b| format!("{b:02x}")).collect::<String>();
+            let mut told = serde_json::json!({ "rfilename": name, "size": bytes.len() });
+            let git = sha1::Sha1::new()
+                .chain_update(format!("blob {}\0", bytes.len()))
+                .chain_update(&bytes);
+            told["blobId"] = hex(&git.finalize()).into();
+            if is_weights(&name) {
+                told["lfs"] = serde_json::json!({ "sha256": hex(&sha2::Sha256::digest(&bytes)) });
+            }
+            told
+        })
+        .collect();
+    Some(serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string())
+}
+
 /// One request: what the hub says of a model, or a part of a file.
 fn answer(mut stream: TcpStream, folder: &Path, state: &Mutex<State>) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
@@ -132,26 +154,7 @@ fn answer(mut stream: TcpStream, folder: &Path, state: &Mutex<State>) -> Option<
     }
     let path = target.split('?').next()?;
     if path.starts_with("/api/models/owner/tiny/revision/") {
-        let files = std::fs::read_dir(folder).ok()?.flatten();
-        let siblings: Vec<serde_json::Value> = files
-            .map(|file| {
-                let name = file.file_name().to_string_lossy().into_owned();
-                let bytes = std::fs::read(file.path()).unwrap();
-                let hex = |hash: &[u8]| hash.iter().map(|b| format!("{b:02x}")).collect::<String>();
-                let mut told = serde_json::json!({ "rfilename": name, "size": bytes.len() });
-                let git = sha1::Sha1::new()
-                    .chain_update(format!("blob {}\0", bytes.len()))
-                    .chain_update(&bytes);
-                told["blobId"] = hex(&git.finalize()).into();
-                if is_weights(&name) {
-                    told["lfs"] =
-                        serde_json::json!({ "sha256": hex(&sha2::Sha256::digest(&bytes)) });
-                }
-                told
-            })
-            .collect();
-        let info = serde_json::json!({ "sha": COMMIT, "siblings": siblings }).to_string();
-        return send("200 OK", "", info.as_bytes(), usize::MAX);
+        return send("200 OK", "", listed(folder)?.as_bytes(), usize::MAX);
     }
     let states = [COMMIT, "main"].map(|state| format!("/owner/tiny/resolve/{state}/"));
     let Some(name) = states.iter().find_map(|state| path.strip_prefix(state)) else {

@@ -17,7 +17,7 @@ pub fn inspect(file: &Path, output: &OutputArgs) -> Result<()> {
     let text = match output.format {
         Format::Json => {
             let found = serde_json::to_value(&graph.found).expect("it is plain data");
-            format!("{}\n", printable::json(&found.to_string()))
+            printable::object(&found)
         }
         Format::Table => report::text(&[blocks(file, &graph)], output.look()),
     };

@@ -99,7 +99,7 @@ impl Inspect {
             model,
         };
         let text = match self.output.format {
-            Format::Json => format!("{}\n", printable::json(&json::json(&found).to_string())),
+            Format::Json => printable::object(&json::json(&found)),
             Format::Table => report::text(&[text::blocks(&found)], self.output.look()),
         };
         deliver(self.output.out.as_deref(), &text)
