@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use af1::cli::Cli;
 use af1::fetch::Cache;
 use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
+use af1::runtime::{Device, Engine, Library, Runtime};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -47,8 +48,10 @@ const FORMATS: [&str; 6] = ["table", "markdown", "csv", "json", "junit", "html"]
 /// What a run leaves in use.
 #[derive(Clone, Copy, Debug)]
 struct Used {
-    /// Bytes that were taken from the allocator and not given back, the runtime's among them.
+    /// Bytes that were taken from the allocator and not given back, but for those that the runtime keeps.
     heap: u64,
+    /// Bytes that the runtime's arena keeps for the next batch: as many as the largest one so far took.
+    arena: u64,
     /// Resident memory of the process in bytes, files that are mapped apart.
     resident: u64,
     /// Open files.
@@ -102,6 +105,11 @@ fn soak(long: Duration, seed: u64) -> Soaked {
     for preset in planted() {
         Model::load(preset.name, &BosChoice::Default, &cache).expect("a planted model");
     }
+    // One model stays, so that the runtime can be asked what it keeps.
+    let library = Library::find_or_fetch(&cache, &Device::Cpu).expect("ONNX Runtime");
+    let runtime = Runtime::start(&library, 1).expect("ONNX Runtime");
+    let model = Model::load("planted-af1", &BosChoice::Default, &cache).expect("a planted model");
+    let engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
     let begin = Instant::now();
     while begin.elapsed() < long {
         let folder = tempfile::tempdir().expect("a folder");
@@ -124,7 +132,7 @@ fn soak(long: Duration, seed: u64) -> Soaked {
             ));
         }
         drop((first, second, folder));
-        if let Some(used) = Used::now() {
+        if let Some(used) = Used::now(&engine) {
             soaked.used.push((begin.elapsed(), used));
         }
     }
@@ -199,17 +207,20 @@ fn text(path: &Path) -> String {
 
 /// What is in use, by the tenths of the time: the median of each.
 fn print_parts(used: &[(Duration, Used)]) {
-    println!("| minutes | studies | heap in use | resident, files apart | open files | threads |");
-    println!("|---|---|---|---|---|---|");
+    println!(
+        "| minutes | studies | heap in use | the runtime's arena | resident, files apart | open files | threads |"
+    );
+    println!("|---|---|---|---|---|---|---|");
     for part in parts(used) {
         let (Some((end, _)), Some(median)) = (part.last(), median(part)) else {
             continue;
         };
         println!(
-            "| {:.0} | {} | {:.2} MB | {:.0} MB | {} | {} |",
+            "| {:.0} | {} | {:.2} MB | {:.2} MB | {:.0} MB | {} | {} |",
             end.as_secs_f64() / 60.0,
             part.len(),
             median.heap as f64 / 1e6,
+            median.arena as f64 / 1e6,
             median.resident as f64 / 1e6,
             median.files,
             median.threads
@@ -230,6 +241,7 @@ fn median(part: &[(Duration, Used)]) -> Option<Used> {
     };
     Some(Used {
         heap: of(|used| used.heap)?,
+        arena: of(|used| used.arena)?,
         resident: of(|used| used.resident)?,
         files: of(|used| used.files as u64)? as usize,
         threads: of(|used| used.threads as u64)? as usize,
@@ -258,7 +270,7 @@ fn grown(used: &[(Duration, Used)]) -> Vec<String> {
 
 impl Used {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    fn now() -> Option<Self> {
+    fn now(engine: &Engine) -> Option<Self> {
         let status = std::fs::read_to_string("/proc/self/status").ok()?;
         let of = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -266,8 +278,10 @@ impl Used {
         };
         // SAFETY: the allocator fills in a plain structure.
         let heap = unsafe { libc::mallinfo2() };
+        let arena = engine.kept().expect("the runtime says what it keeps");
         Some(Self {
-            heap: (heap.uordblks + heap.hblkhd) as u64,
+            heap: ((heap.uordblks + heap.hblkhd) as u64).saturating_sub(arena),
+            arena,
             resident: of("RssAnon:")? << 10,
             files: std::fs::read_dir("/proc/self/fd").ok()?.count(),
             threads: of("Threads:")? as usize,
@@ -276,7 +290,7 @@ impl Used {
 
     /// Other systems are asked by other means: there the bytes alone are compared.
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-    fn now() -> Option<Self> {
+    fn now(_: &Engine) -> Option<Self> {
         None
     }
 }

@@ -339,8 +339,8 @@ pub struct InterventionArgs {
     /// are evaluated, too
     #[arg(long, value_name = "N", conflicts_with = "limit", value_parser = clap::value_parser!(u32).range(1..))]
     pub right_answers: Option<u32>,
-    /// Prompts in a batch, or `auto`: as many as a gigabyte of activations has room for
-    #[arg(long, value_name = "N|auto", default_value = "64")]
+    /// Prompts in a batch, or `auto`: 64 on the processor, up to 1024 elsewhere, and no more than a gigabyte of activations has room for
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
     pub batch: BatchSize,
     /// Run every layer on whole prompts with its mask, instead of each token that differs once: slower, the same answers
     #[arg(long)]

@@ -36,9 +36,9 @@ pub struct Gate {
     /// Append a Markdown summary to this file
     #[arg(long, value_name = "FILE", env = "GITHUB_STEP_SUMMARY", value_parser = OsStringValueParser::new().map(PathBuf::from))]
     summary: Option<PathBuf>,
-    /// Prompts in a batch
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65536))]
-    batch: u32,
+    /// Prompts in a batch, or `auto`: 64 on the processor, up to 1024 elsewhere, and no more than a gigabyte of activations has room for
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    batch: BatchSize,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -257,7 +257,7 @@ impl Gate {
             level: claim.level,
             inference: claim.inference,
             limit: claim.limit as usize,
-            batch: BatchSize::Prompts(self.batch as usize),
+            batch: self.batch,
             ..Method::default()
         }
     }

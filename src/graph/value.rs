@@ -113,6 +113,27 @@ impl GivenTensor {
         }
     }
 
+    /// The name.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// How many numbers it has, where it is a matrix of f32; none of all others.
+    pub fn numbers_of_f32(&self) -> u64 {
+        let matrix = self.0.dims.len() == 2
+            && self.0.data_type == proto::tensor_proto::DataType::Float as i32;
+        let axes = self
+            .0
+            .dims
+            .iter()
+            .map(|&axis| u64::try_from(axis).unwrap_or(0));
+        if matrix {
+            axes.fold(1, u64::saturating_mul)
+        } else {
+            0
+        }
+    }
+
     /// An integer as a tensor of rank 0.
     pub(super) fn scalar(name: String, value: i64) -> Self {
         Self(proto::TensorProto {

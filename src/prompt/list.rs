@@ -5,7 +5,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde_json::{Map, Value};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::{Listed, Operation, Selection, Template};
 use crate::file::{Sha256, bytes_at_most, sha256_bytes};
@@ -95,13 +96,13 @@ impl List {
                 continue;
             }
             let fail = |reason: String| self.wrong(i + 1, reason);
-            let object: Map<String, Value> =
+            let Fields(fields) =
                 serde_json::from_str(line).map_err(|e| fail(format!("no JSON object: {e}")))?;
             let mut asked = Asked {
                 line: i + 1,
                 ..Asked::default()
             };
-            for (name, value) in object {
+            for (name, value) in fields {
                 let value = match value {
                     Value::String(text) => text,
                     Value::Number(number) => number.to_string(),
@@ -124,16 +125,21 @@ impl List {
         let mut reader = csv::ReaderBuilder::new()
             .trim(csv::Trim::Headers)
             .from_reader(text.as_bytes());
-        let fail = |e: csv::Error| {
-            let line = e.position().map_or(1, |at| at.line() as usize);
-            self.wrong(line, format!("no CSV: {e}"))
+        // Of lines that end with CR and LF the reader leaves the LF to the next one.
+        let line = |at: Option<&csv::Position>| {
+            at.map_or(1, |at| {
+                let rest = &text.as_bytes()[at.byte() as usize..];
+                let ends = rest.iter().take_while(|byte| b"\r\n".contains(byte));
+                at.line() as usize + ends.filter(|&&byte| byte == b'\n').count()
+            })
         };
+        let fail = |e: csv::Error| self.wrong(line(e.position()), format!("no CSV: {e}"));
         let names = reader.headers().map_err(fail)?.clone();
         let mut lines = Vec::new();
         for record in reader.into_records() {
             let record = record.map_err(fail)?;
             let mut asked = Asked {
-                line: record.position().map_or(1, |at| at.line() as usize),
+                line: line(record.position()),
                 ..Asked::default()
             };
             for (name, value) in names.iter().zip(&record) {
@@ -194,6 +200,31 @@ impl List {
             })),
             ..selection
         })
+    }
+}
+
+/// The fields of an object as they are written, those that come twice too, of which a map would keep the last.
+struct Fields(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct InOrder;
+        impl<'de> Visitor<'de> for InOrder {
+            type Value = Fields;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Fields, A::Error> {
+                let mut fields = Vec::new();
+                while let Some(field) = map.next_entry()? {
+                    fields.push(field);
+                }
+                Ok(Fields(fields))
+            }
+        }
+        from.deserialize_map(InOrder)
     }
 }
 

@@ -1,10 +1,13 @@
 //! Memory of the processor: one arena for all sessions, which would each have their own otherwise, as large as the largest batch
 //! that its layer has seen; and how large blocks are taken from the system.
 
+use std::ffi::CStr;
 use std::ptr;
 
 use ort::AsPointer;
 use ort::environment::Environment;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
+use ort::session::Session;
 use ort::{ortsys, sys};
 
 /// Extend by what is asked for, instead of by powers of two.
@@ -76,3 +79,26 @@ pub fn share_arena(environment: &Environment, memory: Option<u64>) -> ort::Resul
     ortsys![unsafe ReleaseMemoryInfo(memory)];
     registered
 }
+
+/// The bytes that the arena of a session has taken from the system. It never gives one back: it is as large as the largest batch so far
+/// needed.
+pub fn arena_bytes(session: &Session) -> ort::Result<u64> {
+    let memory = MemoryInfo::new(
+        AllocationDevice::CPU,
+        0,
+        AllocatorType::Arena,
+        MemoryType::Default,
+    )?;
+    let arena = Allocator::new(session, memory)?;
+    let mut stats = ptr::null_mut();
+    // SAFETY (all calls): the allocator is alive, what is made is released once, and the value is read before that.
+    ortsys![unsafe AllocatorGetStats(arena.ptr(), &mut stats)?];
+    let value = ortsys![unsafe GetKeyValue(stats, TAKEN.as_ptr())];
+    let taken = (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_string_lossy());
+    let taken = taken.and_then(|taken| taken.parse().ok());
+    ortsys![unsafe ReleaseKeyValuePairs(stats)];
+    taken.ok_or_else(|| ort::Error::new("the arena does not say what it has taken"))
+}
+
+/// The arena's figure of what it has taken from the system, in bytes.
+const TAKEN: &CStr = c"TotalAllocated";

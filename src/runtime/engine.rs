@@ -182,6 +182,15 @@ impl Engine {
         (0..self.layers()).all(|layer| named(attn_pattern(layer)) && named(attn_out(layer)))
     }
 
+    /// The bytes of the host's memory that the runtime keeps for what all models of the process compute: as many as the largest batch so
+    /// far took.
+    ///
+    /// # Errors
+    /// A runtime that does not say.
+    pub fn kept(&self) -> Result<u64> {
+        self.embed.kept()
+    }
+
     /// `resid[0]`, `[batch, pos, d_model]`, of the tokens `ids`, `[batch, pos]`, the first of which are at the position `first`.
     ///
     /// # Errors

@@ -9,6 +9,7 @@ use ort::memory::{Allocator, MemoryInfo};
 use ort::session::builder::GraphOptimizationLevel;
 use ort::session::{Session, SessionInputValue};
 
+use super::allocator::arena_bytes;
 use super::said::first_line;
 use super::{Device, Placement, Runtime, Tensor, assignment, widen};
 use crate::graph::{Dim, Graph, Port};
@@ -118,6 +119,14 @@ impl Part {
     /// The device that its outputs stay on; `None` for the host's memory.
     pub(super) fn place(&self) -> Option<&Arc<str>> {
         self.memory.as_ref().map(|_| &self.place)
+    }
+
+    /// The bytes of the host's memory that the runtime keeps for what it computes.
+    pub(super) fn kept(&self) -> Result<u64> {
+        arena_bytes(&self.session).map_err(|e| Error::Run {
+            part: self.name.clone(),
+            reason: first_line(&e),
+        })
     }
 
     /// The number of nodes by the provider that executes them.

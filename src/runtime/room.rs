@@ -43,28 +43,33 @@ impl Placement {
     /// # Errors
     /// It takes more memory than there is, or than may be taken; a weight that the graph needs and that is not there.
     pub fn check_source(&self, model: &str, source: &Source, precision: Precision) -> Result<()> {
-        let Source::Decoder(decoder) = source else {
-            // The weights of a graph that another program wrote are as that program wrote them.
-            return Ok(());
-        };
-        self.check(Room {
-            model,
-            graph: &crate::emit::decoder(decoder, precision)?,
-            precision,
-            widened: decoder.weights.gguf().is_some(),
-        })
+        match source {
+            Source::Decoder(decoder) => self.check(Room {
+                model,
+                graph: &crate::emit::decoder(decoder, precision)?,
+                precision,
+                widened: decoder.weights.gguf().is_some(),
+            }),
+            Source::Graph { graph, .. } => self.check(Room {
+                model,
+                graph,
+                precision,
+                widened: false,
+            }),
+        }
     }
 
     /// As [`Self::check_source`], of a model that is loaded and a graph of it.
     pub(super) fn check_model(&self, model: &Model, graph: &Graph) -> Result<()> {
-        let Source::Decoder(decoder) = &model.source else {
-            return Ok(());
+        let widened = match &model.source {
+            Source::Decoder(decoder) => decoder.weights.gguf().is_some(),
+            Source::Graph { .. } => false,
         };
         self.check(Room {
             model: &model.name,
             graph,
             precision: model.precision,
-            widened: decoder.weights.gguf().is_some(),
+            widened,
         })
     }
 
@@ -112,7 +117,13 @@ impl Placement {
         let narrow = weights.filter(|weight| widens && weight.dtype != Dtype::F32);
         let largest = narrow.filter(|weight| matrices.contains(&*weight.name));
         let largest = largest.map(numbers).max().unwrap_or(0);
-        kept.fold(largest.saturating_mul(F32), u64::saturating_add)
+        // Of a graph that another program wrote only what is surely put in the order of products.
+        let packed = packed(of.graph);
+        let given =
+            (of.graph.given.iter()).filter(|tensor| !mapped && packed.contains(tensor.name()));
+        let given = given.map(|tensor| tensor.numbers_of_f32().saturating_mul(F32));
+        kept.chain(given)
+            .fold(largest.saturating_mul(F32), u64::saturating_add)
     }
 
     /// The error that a model has no room.
@@ -162,6 +173,13 @@ fn multiplied(graph: &Graph) -> BTreeSet<&str> {
     let others = graph.nodes.iter().filter(|node| node.op != "Gather");
     let inputs = others.flat_map(|node| node.inputs.iter());
     inputs.map(String::as_str).collect()
+}
+
+/// What products of matrices multiply with.
+fn packed(graph: &Graph) -> BTreeSet<&str> {
+    let products = (graph.nodes.iter()).filter(|node| matches!(&*node.op, "MatMul" | "Gemm"));
+    let seconds = products.filter_map(|node| node.inputs.get(1));
+    seconds.map(String::as_str).collect()
 }
 
 #[cfg(test)]
@@ -215,5 +233,37 @@ mod tests {
         // Of a GGUF file nothing can stay.
         let gguf = takes("llama3.1.gguf", &kept, Precision::F32);
         assert_eq!(gguf, takes("llama3.1.gguf", &mapped, Precision::F32));
+    }
+
+    /// Of a graph that torch wrote, with weights in the file and beside it: three layers of four matrices, and the unembedding.
+    #[test]
+    fn matrices_of_a_given_graph_are_counted() {
+        let matrices = 3 * (32 * 96 + 32 * 32 + 2 * 32 * 64) + 32 * 105;
+        for name in ["counting", "gpt2-shaped"] {
+            let path = format!(
+                "{}/fixtures/foreign/{name}.onnx",
+                env!("CARGO_MANIFEST_DIR")
+            );
+            let cache = Cache::at(std::env::temp_dir().join("af1-room"));
+            let Source::Graph { graph, .. } = Model::load(&path, &BosChoice::Default, &cache)
+                .unwrap()
+                .source
+            else {
+                panic!("it is a graph");
+            };
+            let of = |mapped| {
+                let placement = Placement {
+                    mapped,
+                    ..Placement::default()
+                };
+                placement.takes(Room {
+                    model: name,
+                    graph: &graph,
+                    precision: Precision::F32,
+                    widened: false,
+                })
+            };
+            assert_eq!((of(None), of(Some(true))), (4 * matrices, 0), "{name}");
+        }
     }
 }

@@ -123,7 +123,7 @@ impl Default for Method {
             inference: Inference::default(),
             limit: 1000,
             right_answers: None,
-            batch: BatchSize::Prompts(64),
+            batch: BatchSize::default(),
             way: Way::default(),
         }
     }

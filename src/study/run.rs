@@ -70,10 +70,11 @@ impl Study {
         let lengths = sets
             .iter()
             .filter_map(|(_, set)| Some(set.as_ref().ok()?.positions()));
-        let batch = request
-            .method
-            .batch
-            .of(model.sizes, lengths.max().unwrap_or(1));
+        let batch =
+            request
+                .method
+                .batch
+                .of(model.sizes, lengths.max().unwrap_or(1), engine.placement());
         if let Some(right) = request.method.right_answers {
             let seed = request.asked.seed;
             until_right(&mut engine, &mut sets, Draw { right, seed, batch })?;

@@ -3,9 +3,12 @@
 //! logits equal up to [`APART`] or, for the digit models, [`APART_DIGITS`].
 //!
 //! A test a command and a device that `AF1_DEVICES` names (`webgpu:0,openvino:cpu`); until then they are shown as ignored: not run is
-//! not passed. `AF1_DEVICES_PART=I/N` takes every N-th planted model, from the I-th on; all else is always tested. What a device needs is
+//! not passed. `AF1_PLANTED_PART=I/N` takes every N-th planted model, from the I-th on; all else is always tested. What a device needs is
 //! the caller's: a driver, or a variable that allows one in software. Libraries of providers are fetched as for any run. `AF1_PROGRAM` is
 //! the program, if not the one that cargo has built.
+
+#[path = "../suite/fixtures/part.rs"]
+mod part;
 
 use std::path::Path;
 use std::process::Command;
@@ -90,11 +93,7 @@ fn commands() -> Vec<String> {
         }
         _ => None,
     });
-    let part = std::env::var("AF1_DEVICES_PART").unwrap_or_else(|_| "1/1".to_owned());
-    let (first, of) = part.split_once('/').expect("AF1_DEVICES_PART is I/N");
-    let number = |text: &str| -> usize { text.parse().expect("AF1_DEVICES_PART is I/N") };
-    let of_preset = of_preset.skip(number(first) - 1).step_by(number(of));
-    let mut commands: Vec<String> = of_preset.collect();
+    let mut commands: Vec<String> = part::part(of_preset).collect();
     let few = planted("planted-af1", "symbolic");
     for verb in ["waiting", "necessity", "transfer", "alternatives"] {
         commands.push(format!("{verb} {few}"));

@@ -1,6 +1,7 @@
 //! What the tests share: fixtures, models, and named tolerances with their reasons.
 
 mod files;
+mod part;
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -16,6 +17,7 @@ use af1::prompt::{
 use af1::runtime::{Device, Engine, Library, Runtime, default_threads};
 
 pub use files::{json, path};
+pub use part::part;
 
 /// The largest absolute difference of logits and residuals from PyTorch in f32. Both sum the same products in another
 /// order; one wrong weight, position or constant moves logits by far more.

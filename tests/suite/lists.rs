@@ -283,7 +283,14 @@ fn a_list_of_three_operands_is_asked_whole() {
 #[case("{\"A\": 3, \"B\": 4}\n{\"A\": 3", "line 2: no JSON object")]
 #[case("{\"A\": 3, \"B\": 4}\n3", "line 2: no JSON object")]
 #[case("A,B\n3,4\n5", "line 3: no CSV")]
+#[case("A,B\r\n3,4\r\n5\r\n", "line 3: no CSV")]
+#[case("A,B\r\n3,4\r\n\r\n5,x\r\n", "line 4: ")]
+#[case("A,B\n3,4\n\n5,x\n", "line 4: ")]
 #[case("A,B,A\n3,4,5", "line 2: \"A\" occurs twice")]
+#[case(
+    "{\"A\": 3, \"B\": 4}\n{\"A\": 3, \"B\": 4, \"A\": 5}",
+    "line 2: \"A\" occurs twice"
+)]
 #[case("A,B,sum\n3,4,7", "line 2: \"sum\" is no field")]
 #[case("A,B\n", "line 1: there is no prompt in the file")]
 #[case("", "line 1: there is no prompt in the file")]

@@ -8,11 +8,13 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use af1::error::exit;
+use ndarray::Array2;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::bad_input::refused;
+use super::fixtures::load;
 use super::hostile::limited;
 use super::program::{Words, af1};
 
@@ -165,5 +167,19 @@ fn what_a_model_takes_is_what_is_said(#[case] model: &str) {
     assert!(
         (said..said * 3 / 2 + BESIDE).contains(&most),
         "{model}: {said} is said, {most} is taken"
+    );
+}
+
+/// What the runtime keeps for the next batch is known: it has room for the streams of the largest one.
+#[test]
+fn the_runtime_says_what_it_keeps() {
+    let (_, mut engine) = load("planted-af1");
+    let streams = engine.embed(Array2::zeros((4096, 5)), 0).unwrap();
+    let bytes = (streams.shape().iter().product::<usize>() * size_of::<f32>()) as u64;
+    drop(streams);
+    let kept = engine.kept().unwrap();
+    assert!(
+        kept >= bytes && bytes > 1 << 20,
+        "{kept} are kept, {bytes} were used"
     );
 }
