@@ -32,6 +32,8 @@ pub struct TemplateCost {
     pub name: String,
     /// Prompts that are evaluated, or why there are none.
     pub prompts: Result<usize, String>,
+    /// Prompts that the unmodified model is run on: those that are evaluated, and all others of which means are taken.
+    pub contexts: usize,
     /// Cells.
     pub cells: usize,
     /// Cells that the record holds already.
@@ -53,12 +55,15 @@ impl Cost {
 }
 
 impl TemplateCost {
-    /// The runs of whole prompts that it takes: one for every prompt and cell that is not known, and one for what is asked of the unmodified
-    /// model.
+    /// The runs of whole prompts that it takes: one for every prompt and cell that is not known, and one of the unmodified model for every
+    /// context.
     pub fn runs(&self) -> usize {
         let left = self.cells.saturating_sub(self.known);
         let prompts = *self.prompts.as_ref().unwrap_or(&0);
-        prompts * if left == 0 { 0 } else { left + 1 }
+        match left {
+            0 => 0,
+            _ => self.contexts + prompts * left,
+        }
     }
 }
 
@@ -84,8 +89,9 @@ impl Study {
                 ),
                 prompts: set
                     .as_ref()
-                    .map(|set| set.len().min(most))
+                    .map(|set| set.asked().len().min(most))
                     .map_err(Error::to_string),
+                contexts: set.as_ref().map_or(0, PromptSet::len),
                 cells: todo.iter().map(|(_, todo)| todo.cells.len()).sum(),
                 known: todo.iter().map(|(_, todo)| todo.known.len()).sum(),
             });

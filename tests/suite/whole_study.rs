@@ -156,3 +156,20 @@ fn a_dry_run_counts() {
     run("--wait 0");
     assert!(run("--wait 0,3 --dry-run").contains("nothing is left to measure"));
 }
+
+/// Of prompts that are contexts alone, such as those whose answers have another number of tokens, only the unmodified model is asked.
+#[test]
+fn a_dry_run_counts_contexts_once() {
+    let words = "run --model planted-digits --style symbolic --operation A+B --operands 40..=59 --wait 3 --transfer 2 --ablation cama";
+    let mut run = af1(words);
+    let said = stdout(run.words("--dry-run"));
+    // Of 400 sums 210 have two digits. Fewer have three, so these are asked.
+    let (asked, all) = (210, 400);
+    let row = format!("| {asked} | 1 | 0 | {} |", all + asked);
+    let found: String = said
+        .split(' ')
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(found.contains(&row), "{row} is not in: {said}");
+}
