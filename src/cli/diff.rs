@@ -107,6 +107,7 @@ impl Diff {
                 rows.push(Beside {
                     style: compiled.set.template.style.clone(),
                     operation: compiled.set.template.operation.to_string(),
+                    numbers: compiled.set.numbers.clone(),
                     ablation: ablation.name().to_owned(),
                     wait: plan.wait,
                     transfer: plan.tail.transfer().unwrap_or(0),

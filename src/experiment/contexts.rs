@@ -252,8 +252,21 @@ impl View for Shown {
 fn table(group: &Group) -> Table {
     let m = group.first();
     let right = m.counts.base_correct;
+    // More cannot be drawn than there are: the record says how many were.
+    let cells = group.cells.iter().map(|cell| &cell.m);
+    let short = cells.filter(|m| {
+        m.subject
+            .draw
+            .is_some_and(|draw| draw.contexts > m.contexts.median)
+    });
+    let fewer = match short.map(|m| m.contexts.median).max() {
+        Some(has) => format!(
+            ", or over all where a token has fewer, as half of the tokens do (at most {has})"
+        ),
+        None => String::new(),
+    };
     let title = format!(
-        "{}\n{} with {}, means over so many other contexts of every operand's token; intervals over draws and \
+        "{}\n{} with {}, means over so many other contexts of every operand's token{fewer}; intervals over draws and \
          prompts (pigeonhole bootstrap)",
         baseline(m),
         af1(m),

@@ -19,6 +19,7 @@ use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::{distinct, under};
 use crate::kit::{Block, Cell, Column, Curves, Drawing, Figure, Series, Table, column};
 use crate::record::{CellName, Kind, Reading, Sweep, Under, readings};
+use crate::stats::Proportion;
 
 /// The kind of its records.
 const KIND: Kind = Kind::new("lens");
@@ -393,6 +394,12 @@ fn appears(of_run: &[&Reading]) -> String {
     let first = of_run[0];
     if first.prompts == 0 {
         return format!("in {} there are no prompts", run(first));
+    }
+    if Proportion::wilson(first.prompts, first.prompts).low <= MOST {
+        let (run, prompts) = (run(first), first.prompts);
+        return format!(
+            "in {run} there are too few prompts ({prompts}) to say what holds for most"
+        );
     }
     let spots = spots(of_run.iter().copied());
     let places = spots.iter().filter_map(|spot| stretch(of_run, spot));

@@ -16,6 +16,7 @@ use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Tile, Value, 
 use crate::measure::{Change, Interchange, Swap};
 use crate::prompt::{Carry, Operation};
 use crate::record::{CellName, Kind, Patched, PatchedPosition, Share, Sweep, patched};
+use crate::stats::Proportion;
 use crate::{Error, Result};
 
 /// The kind of its records.
@@ -444,6 +445,12 @@ fn carriers(of: &[Patched]) -> String {
     if of[0].pairs == 0 {
         return "there are no two prompts that the model answers rightly, whose answers differ here, and in which as much is carried"
             .to_owned();
+    }
+    if Proportion::wilson(of[0].pairs, of[0].pairs).low <= MOST {
+        return format!(
+            "there are too few pairs of prompts ({}) to say what decides most answers",
+            of[0].pairs
+        );
     }
     let of_position = |(&position, first): (&usize, &PatchedPosition)| {
         let moved = |p: &Patched| p.positions.get(&position).map(|found| found.moved);

@@ -36,7 +36,7 @@ pub fn answer(
     let mut conditions = Vec::new();
     for condition in condition::ALL {
         let judged = condition.judge(&measured).into_iter();
-        // What a model that cannot do the task keeps or loses says nothing, whichever way it points.
+        // What AF1 keeps or loses of a model that cannot do the task says nothing, whichever way it points.
         match measured.able() || condition.judges_the_task() {
             true => conditions.extend(judged),
             false => conditions.extend(judged.map(|judged| Judgement {

@@ -56,6 +56,9 @@ fn cannot_do_the_task(m: &Measurement) -> Option<Verdict> {
                 true if m.counts.constant_correct == m.counts.prompts =>
                     "every prompt has the same right answer, so that no answer shows that the model does the task",
                 true => "too few prompts to tell whether the model can do the task",
+                // Where answers hang together by their operands, more right answers than a constant's can still be no evidence.
+                false if m.counts.base_correct > m.counts.constant_correct =>
+                    "nothing shows that the model can do the task",
                 false => "the model cannot do the task",
             },
             m.counts.base_correct,

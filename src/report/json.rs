@@ -123,7 +123,7 @@ pub fn diff_lines(model: &str, rows: &[Beside], provenance: &Provenance) -> Stri
         });
         let object = json!({
             "schema": SCHEMA, "experiment": "diff", "model": model, "style": row.style, "operation": row.operation,
-            "ablation": row.ablation, "wait": row.wait, "transfer": row.transfer, "prompts": row.prompts,
+            "shape": row.numbers.shape.words(&row.operation), "step": row.numbers.step, "ablation": row.ablation, "wait": row.wait, "transfer": row.transfer, "prompts": row.prompts,
             "correct": row.correct, "correct_masked": row.correct_masked, "other_answers": row.other_answers,
             "logits_apart": row.logits_apart, "tolerance": row.tolerance, "first": first, "same": row.same(),
             "provenance": provenance,

@@ -136,6 +136,18 @@ fn a_baseline_is_held() {
     assert_eq!(condition(&same)["outcome"], "pass");
     let (code, worse, _) = against("planted-noisy", &sound);
     assert_eq!((code, &condition(&worse)["outcome"]), (1, &"fail".into()));
+    // A model that can do the task no more has lost what the baseline had; what its AF1 keeps says nothing.
+    let (code, lost, _) = against("planted-constant", &sound);
+    assert_eq!(
+        (code, &condition(&lost)["outcome"]),
+        (1, &"inconclusive".into())
+    );
+    assert!(
+        lost.contains(
+            "the model itself less than 0.05 worse than the baseline\",\"outcome\":\"fail\""
+        ),
+        "{lost}"
+    );
 
     let other = folder.path().join("other.jsonl");
     let mut run = af1("");
@@ -153,6 +165,41 @@ fn a_baseline_is_held() {
         (code, &condition(&unknown)["outcome"]),
         (2, &"inconclusive".into())
     );
+}
+
+/// Claims about one subgraph that ask for different shares are two claims, in every form.
+#[test]
+fn claims_of_different_shares_are_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let claim = |faithful| {
+        format!(
+            "[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = {faithful}\n"
+        )
+    };
+    let config = folder.path().join("gate.toml");
+    let text = format!("operands = \"0..=9\"\n{}{}", claim(0.95), claim(0.5));
+    std::fs::write(&config, text).unwrap();
+    let junit = folder.path().join("junit.xml");
+    let mut run = af1("gate --model planted-noisy --config");
+    let output = run
+        .arg(&config)
+        .arg("--junit")
+        .arg(&junit)
+        .output()
+        .unwrap();
+    let (table, suites) = (
+        String::from_utf8(output.stdout).unwrap(),
+        std::fs::read_to_string(junit).unwrap(),
+    );
+    for share in ["0.95", "0.5"] {
+        let asked = format!("faithful at least {share}");
+        assert!(table.contains(&asked), "{asked} is not in: {table}");
+        assert!(
+            suites.contains(&format!("name=\"{asked}\"")),
+            "{asked} is not in: {suites}"
+        );
+    }
+    assert_eq!(suites.matches("<testsuite ").count(), 2, "{suites}");
 }
 
 /// Everything that is wrong with a gate's file is said at once.

@@ -145,3 +145,23 @@ fn whole_answers_are_pooled() {
     }
     assert_eq!(pools.len(), 6, "{pools:?}");
 }
+
+/// A list of verdicts is not without whole answers, which can fail where every step passes.
+#[rstest]
+#[case("junit", &[])]
+#[case("markdown", &["--short"])]
+fn lists_of_verdicts_have_whole_answers(#[case] format: &str, #[case] options: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let record = folder.path().join("record.jsonl");
+    let words =
+        "run --model planted-digits --style symbolic --operation A+B --operands 40..=59 --record";
+    let mut run = af1(words);
+    assert!(run.arg(&record).output().unwrap().status.success());
+    let mut report = af1("report --format");
+    let output = report.arg(format).args(options).arg(&record).output();
+    let shown = String::from_utf8(output.unwrap().stdout).unwrap();
+    for step in ["step 0", "step 1", "whole"] {
+        let claim = format!("symbolic A+B 2+2=2 {step}");
+        assert_eq!(shown.matches(&claim).count(), 1, "{step}: {shown}");
+    }
+}

@@ -1,4 +1,4 @@
-//! Neither the model nor AF1 falls behind an earlier run.
+//! AF1 does not fall behind an earlier run.
 
 use super::{Condition, Measured, Need, answers, discord, judged, missing};
 use crate::gate::{Claim, Judgement};
@@ -6,32 +6,12 @@ use crate::prompt::Shape;
 use crate::record::{Measurement, Outcome, key};
 use crate::stats::{Inference, difference_bounds};
 
-/// The model by itself, then AF1 with CAMA, each against the same cell of the baseline; nothing where there is no baseline.
+/// AF1 with CAMA against the same cell of the baseline; nothing where there is no baseline.
 pub struct Baseline;
 
 impl Condition for Baseline {
     fn judge(&self, measured: &Measured<'_>) -> Vec<Judgement> {
-        let claim = measured.claim;
-        let Some(baseline) = measured.baseline else {
-            return Vec::new();
-        };
-        let of = |what: &str, answers: fn(&Measurement) -> &[bool]| {
-            let asked = format!(
-                "{what} less than {} worse than the baseline{}",
-                claim.baseline_margin,
-                match claim.inference {
-                    Inference::Prompts => "",
-                    Inference::Operands => ", on these prompts",
-                }
-            );
-            let said = measured.cama().map(|m| {
-                let keyed = |o: &&Measurement| is_single(m) || o.provenance.key == m.provenance.key;
-                let before = baseline.iter().filter(keyed).find(|o| key(o) == key(m));
-                against(m, before, answers, claim)
-            });
-            judged(asked, said.unwrap_or_else(missing))
-        };
-        vec![of("the model itself", base_answers), of("AF1", answers)]
+        no_worse_than_before(measured, "AF1", answers)
     }
 
     fn needs(&self, claim: &Claim, has_baseline: bool) -> Vec<Need> {
@@ -52,14 +32,35 @@ impl Condition for Baseline {
     }
 }
 
+/// What the claim's cell says beside that of the baseline, of these answers.
+pub(super) fn no_worse_than_before(
+    measured: &Measured<'_>,
+    what: &str,
+    answers: fn(&Measurement) -> &[bool],
+) -> Vec<Judgement> {
+    let claim = measured.claim;
+    let Some(baseline) = measured.baseline else {
+        return Vec::new();
+    };
+    let asked = format!(
+        "{what} less than {} worse than the baseline{}",
+        claim.baseline_margin,
+        match claim.inference {
+            Inference::Prompts => "",
+            Inference::Operands => ", on these prompts",
+        }
+    );
+    let said = measured.cama().map(|m| {
+        let keyed = |o: &&Measurement| is_single(m) || o.provenance.key == m.provenance.key;
+        let before = baseline.iter().filter(keyed).find(|o| key(o) == key(m));
+        against(m, before, answers, claim)
+    });
+    vec![judged(asked, said.unwrap_or_else(missing))]
+}
+
 /// Whether every number is one token, so that it does not matter by what means are keyed.
 fn is_single(m: &Measurement) -> bool {
     m.place.shape.as_ref().is_none_or(Shape::is_single)
-}
-
-/// Which prompts the unmodified model answers rightly.
-fn base_answers(m: &Measurement) -> &[bool] {
-    &m.answers.base
 }
 
 /// A cell against the cell of the baseline, if that has it and asked the same prompts.
@@ -101,19 +102,25 @@ fn no_worse(
 ) -> (Outcome, String) {
     let (wins, losses) = discord(m, o, answers);
     let (low, high) = difference_bounds(losses, wins, m.counts.prompts, 0.025);
+    let (least, most) = difference_bounds(losses, wins, m.counts.prompts, level);
     let right = |m: &Measurement| {
         let right = answers(m).iter().filter(|right| **right);
         right.count()
     };
+    // What decides is one end at the level, and not the interval, whose ends have half of the rest each.
     let reason = format!(
-        "{} of {} right, {} in {}; {wins} only now, {losses} only before; loss {:.3}, at least 95% interval [{low:.3}, {high:.3}]",
+        "{} of {} right, {} in {}; {wins} only now, {losses} only before; loss {:.3}, at least 95% interval [{low:.3}, {high:.3}]{}",
         right(m),
         m.counts.prompts,
         right(o),
         o.subject.model,
         (losses as f64 - wins as f64) / m.counts.prompts.max(1) as f64,
+        match (low..=high).contains(&margin) {
+            false => String::new(),
+            true if least >= margin => format!("; at the level {level} it is {least:.4} at least"),
+            true => format!("; at the level {level} it is below {most:.4}"),
+        }
     );
-    let (least, most) = difference_bounds(losses, wins, m.counts.prompts, level);
     match () {
         () if least >= margin => (Outcome::Fail, reason),
         () if most < margin => (Outcome::Pass, reason),

@@ -21,6 +21,7 @@ list! {
     right_answers::RightAnswers,
     better_than::BetterThan,
     necessity::Necessity,
+    model_baseline::ModelBaseline,
     baseline::Baseline,
 }
 
@@ -34,7 +35,7 @@ pub trait Condition: Sync {
         Vec::new()
     }
 
-    /// Whether it says by itself when the model cannot do the task.
+    /// Whether it is about the model itself, so that it says something where the model cannot do the task, too.
     fn judges_the_task(&self) -> bool {
         false
     }

@@ -35,12 +35,23 @@ fn technique(m: &Measurement) -> (&str, Option<Technique>, KeyedBy) {
     (&m.subject.ablation, m.subject.masking(), m.provenance.key)
 }
 
-/// The verdicts on whole answers of what these claims are of, by their ablation, masking and key.
+/// The verdicts on whole answers of what these claims are of: of the same cells in the same templates.
 pub fn claimed_whole<'s>(sweep: &'s Sweep, claims: &[&Measurement]) -> Vec<&'s Measurement> {
-    let first = claims.first().map(|m| technique(m));
+    let cell = |m: &Measurement| {
+        (
+            m.place.cell.name.clone(),
+            m.subject.style.clone(),
+            m.subject.operation.clone(),
+            m.place.shape.clone(),
+        )
+    };
     let whole = sweep.whole.iter().map(|cell| &cell.m);
-    let same = |m: &&Measurement| m.test.verdict.is_some() && Some(technique(m)) == first;
-    whole.filter(same).collect()
+    let of_claim = |m: &&Measurement| {
+        let same =
+            |claim: &&Measurement| technique(claim) == technique(m) && cell(claim) == cell(m);
+        m.test.verdict.is_some() && claims.iter().any(same)
+    };
+    whole.filter(of_claim).collect()
 }
 
 /// The same subgraph on the same prompts with another ablation, among `all`.

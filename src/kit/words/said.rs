@@ -18,12 +18,17 @@ pub fn said(m: &Measurement) -> String {
             false => format!("\"{}\" ({})", visible(&said.text), said.count),
         })
         .collect();
+    let named: usize = m.wrong.said.iter().map(|said| said.count).sum();
+    let others = match wrong.saturating_sub(named) {
+        0 => String::new(),
+        others => format!(", others ({others})"),
+    };
     let mut text = format!(
         "    the unmodified model is right on {} of {}, below the claim {}; what it says on the other {wrong}: {}\n",
         m.counts.base_correct,
         m.counts.prompts,
         m.test.claim,
-        each.join(", "),
+        each.join(", ") + &others,
     );
     let hint = match m.wrong.hint {
         None => return text,

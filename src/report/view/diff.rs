@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::kit::{Block, Table, column};
 use crate::measure::Difference;
+use crate::prompt::Numbers;
 
 /// What the compiled and the masked way say of one plan.
 #[derive(Clone, Debug)]
@@ -12,6 +13,8 @@ pub struct Beside {
     pub style: String,
     /// Its operation.
     pub operation: String,
+    /// How many tokens its numbers have, and at which step it is asked.
+    pub numbers: Numbers,
     /// What replaced the residual stream.
     pub ablation: String,
     /// `W`.
@@ -40,6 +43,11 @@ impl Beside {
         self.other_answers == 0 && self.logits_apart <= self.tolerance && self.first.is_none()
     }
 
+    /// What is asked: the operation, and where numbers have several tokens their shape and the step.
+    fn question(&self) -> String {
+        (self.numbers.shape).question(&self.operation, self.numbers.step)
+    }
+
     fn place(&self) -> String {
         self.first.as_ref().map_or(String::new(), |d| {
             let name = crate::graph::resid(d.boundary);
@@ -54,7 +62,7 @@ impl fmt::Display for Beside {
             f,
             "{} {} {} AF1({}, {}): {} of {} answers differ, logits by {:.1e} of the largest",
             self.style,
-            self.operation,
+            self.question(),
             self.ablation,
             self.wait,
             self.transfer,
@@ -73,7 +81,7 @@ impl fmt::Display for Beside {
 pub fn summary(model: &str, rows: &[Beside]) -> Vec<Block> {
     let columns = [
         column("style", |row: &Beside| row.style.clone()),
-        column("op", |row: &Beside| row.operation.clone()),
+        column("op", |row: &Beside| row.question()),
         column("replaced by", |row: &Beside| row.ablation.clone()),
         column("AF1", |row: &Beside| {
             format!("AF1({}, {})", row.wait, row.transfer)

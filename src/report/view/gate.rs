@@ -4,7 +4,7 @@ use crate::gate::Judgement;
 use crate::kit::words::about::{front, outcome};
 use crate::kit::{Block, Table, column};
 use crate::printable;
-use crate::record::{Gated, Line, Outcome, Provenance, Row};
+use crate::record::{Answer, Gated, Line, Outcome, Provenance, Row};
 
 /// A condition of an answer.
 struct Asked<'a> {
@@ -48,7 +48,16 @@ pub fn answers(lines: &[Line]) -> Vec<Gated> {
         let same = |known: &Gated| {
             let (a, b) = (&known.answer, &gated.answer);
             let about = (a.level, a.inference, &a.claim) == (b.level, b.inference, &b.claim);
-            about && (&known.model, &known.provenance) == (&gated.model, &gated.provenance)
+            // Claims about one subgraph may ask for different shares.
+            let asked = |answer: &Answer| -> Vec<String> {
+                let conditions = answer.conditions.iter();
+                conditions
+                    .map(|condition| condition.asked.clone())
+                    .collect()
+            };
+            about
+                && asked(a) == asked(b)
+                && (&known.model, &known.provenance) == (&gated.model, &gated.provenance)
         };
         match all.iter().position(same) {
             Some(at) => all[at].answer = gated.answer,

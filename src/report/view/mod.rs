@@ -31,9 +31,12 @@ fn is_claim(m: &Measurement) -> bool {
     named(m.experiment.name()).is_some_and(View::claims)
 }
 
-/// The verdicts on what is claimed in a sweep: see [`words::claimed`].
+/// The verdicts on what is claimed in a sweep, then those on the whole answers of it: see [`words::claimed`]. A claim about a model is one
+/// about whole answers, so that no list of verdicts is without them.
 pub fn claimed(sweep: &Sweep) -> Vec<&Measurement> {
-    words::claimed(sweep, is_claim)
+    let mut claims = words::claimed(sweep, is_claim);
+    claims.extend(words::claimed_whole(sweep, &claims));
+    claims
 }
 
 /// What a sweep asks.
