@@ -23,6 +23,9 @@ const WARM: usize = PARTS / 2;
 /// From the first part that is compared to the last, memory may grow by so much, in bytes: less than a byte of a study's prompts each.
 const MOST_GROWTH: u64 = 1 << 20;
 
+/// The arena keeps books on what it has taken: a handle of 8 bytes for every 256 of them.
+const HANDLES: u64 = 256 / 8;
+
 /// The experiments, with options that keep them small; `reproduce` measures planted models of its own.
 const EXPERIMENTS: [&str; 15] = [
     "reproduce",
@@ -48,7 +51,7 @@ const FORMATS: [&str; 6] = ["table", "markdown", "csv", "json", "junit", "html"]
 /// What a run leaves in use.
 #[derive(Clone, Copy, Debug)]
 struct Used {
-    /// Bytes that were taken from the allocator and not given back, but for those that the runtime keeps.
+    /// Bytes that were taken from the allocator and not given back, but for those of the runtime's arena.
     heap: u64,
     /// Bytes that the runtime's arena keeps for the next batch: as many as the largest one so far took.
     arena: u64,
@@ -280,7 +283,7 @@ impl Used {
         let heap = unsafe { libc::mallinfo2() };
         let arena = engine.kept().expect("the runtime says what it keeps");
         Some(Self {
-            heap: ((heap.uordblks + heap.hblkhd) as u64).saturating_sub(arena),
+            heap: ((heap.uordblks + heap.hblkhd) as u64).saturating_sub(arena + arena / HANDLES),
             arena,
             resident: of("RssAnon:")? << 10,
             files: std::fs::read_dir("/proc/self/fd").ok()?.count(),
