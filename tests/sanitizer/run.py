@@ -19,7 +19,8 @@ import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
-# Tests of the suite that reach every `unsafe` block, but for those that limit a process's memory: the sanitizer takes much of its own.
+# Tests of the suite that map files and call the runtime on the processor; none that limits a process's memory, because the sanitizer takes
+# much of its own.
 TESTS = ["bad_input::", "experiments::", "fetching::", "foreign::", "gguf::", "inference::", "program::doctor", "room::the_runtime"]
 
 
