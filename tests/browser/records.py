@@ -1,5 +1,6 @@
 """What records say, as a page should show it."""
 
+import math
 import re
 
 
@@ -53,7 +54,8 @@ def template(row):
     """The template in words, with the tokens of the numbers and the step of the answer where there are several."""
     shape, step = row.get("shape"), row.get("step", "0")
     single = shape is None or step == "0" and set(re.findall(r"\d+", shape)) == {"1"}
-    question = row["operation"] if single else f"{row['operation']} {shape} step {step}"
+    of_answer = step if step == "whole" else f"step {step}"
+    question = row["operation"] if single else f"{row['operation']} {shape} {of_answer}"
     return f"{row['style']} {question}"
 
 
@@ -108,6 +110,7 @@ def expected(rows):
             shown = interval(signed, *(number(paired[f"{field}{end}"]) for end in ("", "_low", "_high")))
             put(row, f"paired.{field}", paired[field], shown)
             put(row, "paired.p", paired["p"], p_value(float(paired["p"])))
+    put_whole_answers([row for row in rows if "error" not in row], put)
     groups = {}
     for row in rows:
         if row["experiment"] == "alternatives" and row.get("paired"):
@@ -118,6 +121,54 @@ def expected(rows):
             # Computed here and there: equal but for the last digits.
             values[(*cell(row), "p_holm")] = (p, p_value(p))
     return values
+
+
+def bits(text):
+    """Right or wrong, prompt by prompt: hexadecimal digits, the first prompt in the highest bit."""
+    return [bool(int(digit, 16) & 8 >> bit) for digit in text for bit in range(4)]
+
+
+def tail(successes, trials, p):
+    """The probability of so many successes or more."""
+    log = lambda k: math.lgamma(trials + 1) - math.lgamma(k + 1) - math.lgamma(trials - k + 1) + k * math.log(p) + (trials - k) * math.log1p(-p)
+    return sum(math.exp(log(k)) for k in range(successes, trials + 1))
+
+
+def exact_interval(successes, trials, level):
+    """The two-sided interval of Clopper and Pearson, to more digits than are shown."""
+
+    def bound(at_least, chance):
+        low, high = 0.0, 1.0
+        for _ in range(60):
+            p = (low + high) / 2
+            low, high = (p, high) if tail(at_least, trials, p) < chance else (low, p)
+        return low
+
+    low = bound(successes, level / 2) if successes > 0 else 0.0
+    return low, bound(successes + 1, 1 - level / 2) if successes < trials else 1.0
+
+
+def put_whole_answers(rows, put):
+    """Claims about whole answers of several tokens: no row has them, but the steps' rows say which prompts are right at every step."""
+    answers = {}
+    for row in rows:
+        if row["experiment"] == "af1" and row.get("shape") and row["paired"] is None and row["inference"] == "prompts":
+            key = (row["sweep"], row["style"], row["operation"], row["shape"], row["cell"])
+            answers.setdefault(key, []).append(row)
+    for steps in answers.values():
+        # All steps are of the same prompts where all could be asked and none was excluded.
+        if len(steps) < 2 or len({(row["prompts"], row["all_prompts"]) for row in steps}) > 1:
+            continue
+        count = int(steps[0]["prompts"])
+        every = lambda field: [all(of) for of in zip(*(bits(row[field])[:count] for row in steps))]
+        base, right = every("base_answers"), every("answers")
+        kept, all_base = sum(b and r for b, r in zip(base, right)), sum(base)
+        row = {**steps[0], "step": "whole"}
+        low, high = exact_interval(kept, all_base, float(row["level"]))
+        put(row, "faithfulness", kept / all_base, proportion(kept, all_base, kept / all_base, low, high))
+        claim = float(row["claim"])
+        outcome = "pass" if low >= claim else "fail" if high < claim else "inconclusive"
+        put(row, "verdict", outcome, "FAIL" if outcome == "fail" else outcome)
 
 
 def experiment_of_parts(row, put):
