@@ -13,7 +13,8 @@ use super::parts::{
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
 use crate::kit::words::about::{
-    NOTHING_TO_KEEP, accuracy, af1, all_counts, baseline, distinct, faithfulness, heading, template,
+    NOTHING_TO_KEEP, accuracy, af1, all_counts, baseline, distinct, faithfulness, heading,
+    left_open, template,
 };
 use crate::kit::words::columns::{estimate, joined, logits, part, said, shares};
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
@@ -353,11 +354,12 @@ impl View for Shown {
                 _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 None => format!("{of} keeps less than the claim {claim} even with all heads"),
                 Some(fewest) => format!(
-                    "{} of the {} heads of {of} are enough for the claim {claim}: with {} it keeps {} of the right answers",
+                    "{} of the {} heads of {of} are enough for the claim {claim}: with {} it keeps {} of the right answers{}",
                     fewest.left.len(),
                     fewest.all,
                     fewest.named(),
-                    faithfulness(fewest.m)
+                    faithfulness(fewest.m),
+                    left_open(fewest.m)
                 ),
             }
         })

@@ -8,7 +8,7 @@ use super::parts::options::{AblationArgs, Layers, waits};
 use super::parts::{Ask, Entry, Experiment, Given, Plans, Unit, View, subgraphs};
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::about::{
-    NOTHING_TO_KEEP, af1, all_counts, baseline, distinct, faithfulness, heading, holds,
+    NOTHING_TO_KEEP, af1, all_counts, baseline, distinct, faithfulness, heading, holds, left_open,
     of_first_ablation, template,
 };
 use crate::kit::words::columns::{
@@ -136,14 +136,16 @@ impl View for Shown {
                 _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
                 (Some(m), _) => format!(
                     "{} has the longest wait, and with it the fewest transfer layers, that keep at least the claim {claim}: with {by} \
-                     it keeps {} of the right answers",
+                     it keeps {} of the right answers{}",
                     af1(m),
-                    faithfulness(m)
+                    faithfulness(m),
+                    left_open(m)
                 ),
                 (None, Some(m)) => format!(
-                    "no AF1 of these keeps the claim {claim}; {} keeps most: with {by} {} of the right answers",
+                    "no AF1 of these keeps the claim {claim}; {} keeps most: with {by} {} of the right answers{}",
                     af1(m),
-                    faithfulness(m)
+                    faithfulness(m),
+                    left_open(m)
                 ),
                 (None, None) => "nothing was measured".to_owned(),
             }

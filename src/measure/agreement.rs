@@ -1,5 +1,7 @@
 //! Where the compiled and the masked way of a plan come apart.
 
+use ndarray::Array2;
+
 use super::Evaluation;
 use super::apart::apart;
 use super::compiled;
@@ -57,10 +59,7 @@ impl Evaluation {
                     .as_ref()
                     .is_none_or(|d| *at < (d.boundary, d.position));
                 if most > tolerance && earlier {
-                    let of_prompt = |b: &usize| apart(found.row(*b), expected.row(*b));
-                    // The first of them that is apart by itself; all of them are little in a boundary with a large value.
-                    let by_itself = (0..chunk.len()).find(|b| of_prompt(b) > tolerance);
-                    let prompt = chunk[by_itself.unwrap_or(0)];
+                    let prompt = chunk[first_apart(found, expected, tolerance)];
                     first = Some(Difference {
                         boundary: at.0,
                         position: at.1,
@@ -71,5 +70,33 @@ impl Evaluation {
             }
         }
         Ok(first)
+    }
+}
+
+/// The first row of `[batch, d_model]` that is apart by itself; the first of all where none is, because all of them are little beside the
+/// largest value of another row.
+fn first_apart(found: &Array2<f32>, expected: &Array2<f32>, tolerance: f32) -> usize {
+    let is_apart = |&row: &usize| apart(found.row(row), expected.row(row)) > tolerance;
+    (0..found.nrows()).find(is_apart).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::first_apart;
+
+    #[test]
+    fn the_first_row_that_is_apart_is_found() {
+        let expected = array![[1.0, 4.0], [2.0, 4.0], [3.0, 4.0]];
+        let found = array![[1.0, 4.0], [3.0, 4.0], [1.0, 4.0]];
+        // The second is apart by 1 of 4, the third by 2 of 4.
+        for (tolerance, row) in [(-1.0, 0), (0.0, 1), (0.2, 1), (0.25, 2), (0.4, 2), (0.5, 0)] {
+            assert_eq!(
+                first_apart(&found, &expected, tolerance),
+                row,
+                "{tolerance}"
+            );
+        }
     }
 }

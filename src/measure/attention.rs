@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::{Array3, Axis};
 
 use super::forward::failed;
+use super::memory::in_batches_that_fit;
 use super::split::Split;
 use super::{Biases, Request, last_attention};
 use crate::Result;
@@ -61,6 +62,19 @@ pub fn attention(
     request: &Request<'_>,
 ) -> Result<(Vec<Attended>, Vec<usize>)> {
     let evaluated = Split::new(set, request)?.evaluated;
+    let all = in_batches_that_fit(request.batch, evaluated.len(), |batch| {
+        in_batches(engine, set, &evaluated, batch)
+    })?;
+    Ok((all, evaluated))
+}
+
+/// The same of these prompts, in batches of that size.
+fn in_batches(
+    engine: &mut Engine,
+    set: &PromptSet,
+    evaluated: &[usize],
+    batch: usize,
+) -> Result<Vec<Attended>> {
     let name = |role: &Role| match role {
         Role::Bos => "bos".to_owned(),
         Role::Operand(i) => Operation::letter(*i).to_string(),
@@ -87,10 +101,10 @@ pub fn attention(
     );
     let bar = steps(
         &label,
-        evaluated.len().div_ceil(request.batch) as u64,
+        evaluated.len().div_ceil(batch) as u64,
         Unit::Batches,
     );
-    for prompts in evaluated.chunks(request.batch) {
+    for prompts in evaluated.chunks(batch) {
         let layers = last_attention(engine, set.ids(prompts), &biases)?;
         check_weights(&layers).map_err(|reason| failed(set, "attention", reason))?;
         for attended in &mut all {
@@ -108,5 +122,5 @@ pub fn attention(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    Ok((all, evaluated))
+    Ok(all)
 }

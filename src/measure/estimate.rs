@@ -7,6 +7,7 @@ use ndarray::{Array2, Array3, Axis, Ix3, s};
 use super::biases::Biases;
 use super::captured::Captured;
 use super::forward::{captured_forward, check_finite, not_finite};
+use super::memory::in_batches_that_fit;
 use super::nest::{Nest, side_by_side};
 use super::prefix::Prefix;
 use super::scores::unmodified;
@@ -63,14 +64,10 @@ pub fn estimate(
 ) -> Result<Vec<Option<Result<Estimated>>>> {
     let most = sheets.iter().map(|sheet| sheet.set.len()).max();
     let most = most.unwrap_or(0);
-    loop {
-        match estimate_in_batches(engine, sheets, run) {
-            Err(Error::OutOfMemory { .. }) if run.batch.min(most) > 1 => {
-                run.batch = run.batch.min(most) / 2;
-            }
-            other => return other,
-        }
-    }
+    in_batches_that_fit(run.batch, most, |batch| {
+        run.batch = batch;
+        estimate_in_batches(engine, sheets, run)
+    })
 }
 
 /// Runs every prompt once.
@@ -217,10 +214,9 @@ impl Estimated {
         let shared = biases.prefix().map_or(0, Prefix::len);
         let own = set.positions() - shared;
         let shape = (split.evaluated.len(), own, engine.d_model());
-        let one = shape.0 * shape.1 * shape.2 * size_of::<f32>();
         // As if every boundary of the sweep were asked for: a part of it must not sum in another order than the whole.
         let boundaries = run.waits.len().max(run.boundaries);
-        let keep = sheet.wanted && one * boundaries * sets <= KEPT_BYTES;
+        let keep = sheet.wanted && are_kept(shape, boundaries * sets);
         let empty = |&wait: &usize| (wait, Array3::zeros(shape));
         let new = |&wait: &usize| {
             let means = Means::new(set.positions(), engine.d_model(), run.seed);
@@ -234,6 +230,14 @@ impl Estimated {
             kept: keep.then(|| run.waits.iter().map(empty).collect()),
         }
     }
+}
+
+/// Whether so many captures of that shape, in f32, stay in memory from one pass to the next.
+fn are_kept(shape: (usize, usize, usize), captures: usize) -> bool {
+    let bytes = [shape.0, shape.1, shape.2, captures]
+        .into_iter()
+        .fold(size_of::<f32>(), usize::saturating_mul);
+    bytes <= KEPT_BYTES
 }
 
 /// A run over all prompts of a set.
@@ -313,5 +317,21 @@ impl Pass<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A gigabyte is kept: 2^28 numbers in f32, however they lie.
+    #[test]
+    fn captures_are_kept_up_to_a_size() {
+        for shape in [(1 << 10, 1 << 3, 1 << 10), (1 << 3, 1 << 10, 1 << 10)] {
+            assert!(are_kept(shape, 32), "{shape:?}");
+            assert!(!are_kept(shape, 33), "{shape:?}");
+        }
+        assert!(are_kept((0, 8, 8), usize::MAX));
+        assert!(!are_kept((1 << 40, 1 << 40, 1 << 40), 1));
     }
 }

@@ -6,12 +6,13 @@ use ndarray::{Array2, ArrayView1, Axis, Ix2, s};
 
 use super::Evaluation;
 use super::forward::{not_finite, streams, trace};
+use super::memory::in_batches_that_fit;
 use super::scores::{all_finite, in_parallel, normaliser, rank};
 use crate::interrupt::interrupted;
 use crate::intervene::{Ablation, Mask, Plan};
 use crate::prompt::{Operation, PromptSet, Role};
 use crate::runtime::{Engine, Tensor};
-use crate::{Error, Result, graph, progress};
+use crate::{Result, graph, progress};
 
 /// A token of every prompt at which residual streams are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -117,12 +118,10 @@ impl Evaluation {
         boundaries: &[usize],
         under: Option<(&Plan, &'static dyn Ablation)>,
     ) -> Result<Vec<Glimpse>> {
-        loop {
-            match self.read_all(engine, boundaries, under) {
-                Err(Error::OutOfMemory { .. }) if self.halve() => {}
-                found => return found,
-            }
-        }
+        in_batches_that_fit(self.batch, self.evaluated.len(), |batch| {
+            self.take(batch);
+            self.read_all(engine, boundaries, under)
+        })
     }
 
     fn read_all(

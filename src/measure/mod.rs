@@ -16,6 +16,7 @@ mod evaluation;
 mod forward;
 mod front;
 mod lens;
+mod memory;
 mod nest;
 mod outputs;
 mod pairs;

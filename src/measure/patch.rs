@@ -6,6 +6,7 @@ use super::Evaluation;
 use super::branches::{Branches, Reads};
 use super::captured::Captured;
 use super::forward::{not_finite, step, streams};
+use super::memory::in_batches_that_fit;
 use super::pairs::Pair;
 use super::request::Way;
 use super::scores::{all_finite, first_maximum};
@@ -14,7 +15,7 @@ use crate::interrupt::interrupted;
 use crate::intervene::Mask;
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
-use crate::{Error, Result, progress};
+use crate::{Result, progress};
 
 /// What the model answers when residuals of its counterfactual stand at one position of a prompt, from one boundary on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,13 +66,9 @@ impl Interchange<'_> {
         assert_eq!(self.set().positions(), self.others.set.positions());
         let begins = |&boundary: &usize| self.swap.begins(boundary, engine.layers());
         assert!(self.boundaries.iter().all(begins));
-        let mut batch = self.evaluation.batch();
-        loop {
-            match self.in_batches(engine, batch) {
-                Err(Error::OutOfMemory { .. }) if batch > 1 => batch /= 2,
-                found => return found,
-            }
-        }
+        in_batches_that_fit(self.evaluation.batch(), self.pairs.len(), |batch| {
+            self.in_batches(engine, batch)
+        })
     }
 
     fn set(&self) -> &PromptSet {
@@ -102,7 +99,11 @@ impl Interchange<'_> {
         // Those that differ from the same position on are run side by side.
         let mut order: Vec<usize> = (0..self.pairs.len()).collect();
         order.sort_by_key(|&pair| self.differs(pair));
-        let together = self.together(batch, shares);
+        let own = match shares {
+            true => Tokens::Branches,
+            false => Tokens::Whole,
+        };
+        let together = together(batch, self.positions().len(), self.set().positions(), own);
         let steps = order.len().div_ceil(together) * self.boundaries.len();
         let bar = progress::steps(&self.set().name(), steps as u64, progress::Unit::Batches);
         for chunk in order.chunks(together) {
@@ -132,16 +133,6 @@ impl Interchange<'_> {
         }
         bar.finish_and_clear();
         Ok(found)
-    }
-
-    /// How many pairs run together, so that about as many tokens run as `batch` prompts have.
-    fn together(&self, batch: usize, shares: bool) -> usize {
-        let (positions, pos) = (self.positions().len(), self.set().positions());
-        let tokens = match shares {
-            true => positions * (positions + 1) / 2,
-            false => positions * pos,
-        };
-        (batch * pos / tokens.max(1)).max(1)
     }
 
     /// The first position at which the prompts of a pair differ.
@@ -248,5 +239,39 @@ fn put(rows: &mut Array3<f32>, places: &[Place], from: &Array3<f32>) {
     for (row, place) in places.iter().enumerate() {
         let of = from.slice(s![place.pair, place.position, ..]);
         rows.slice_mut(s![row, place.position, ..]).assign(&of);
+    }
+}
+
+/// Of a pair the tokens that run.
+#[derive(Clone, Copy)]
+enum Tokens {
+    /// Of every position that is swapped, those from it on: what stands before is shared.
+    Branches,
+    /// Of every position that is swapped, the whole prompt.
+    Whole,
+}
+
+/// How many pairs run together that are swapped at so many positions, so that about as many tokens run as `batch` prompts of `pos` tokens
+/// have.
+fn together(batch: usize, positions: usize, pos: usize, tokens: Tokens) -> usize {
+    let tokens = match tokens {
+        Tokens::Branches => positions * (positions + 1) / 2,
+        Tokens::Whole => positions * pos,
+    };
+    (batch * pos / tokens.max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pairs of prompts of 6 tokens that are swapped at 4 positions have 4 + 3 + 2 + 1 tokens behind them, or 24 in all.
+    #[test]
+    fn as_many_tokens_run_together_as_a_batch_has() {
+        assert_eq!(together(64, 4, 6, Tokens::Branches), 38);
+        assert_eq!(together(64, 4, 6, Tokens::Whole), 16);
+        // One pair at least, also where nothing is swapped.
+        assert_eq!(together(1, 4, 6, Tokens::Whole), 1);
+        assert_eq!(together(64, 0, 6, Tokens::Branches), 384);
     }
 }

@@ -8,6 +8,7 @@ use super::cell::Cell;
 use super::compiled;
 use super::evaluation::{Evaluation, prepare};
 use super::forward::{first_broken, not_finite, run_plans};
+use super::memory::in_batches_that_fit;
 use super::request::{Request, Way, boundaries};
 use super::scores::{Logits, References, Seen, all_finite, scores};
 use super::shared;
@@ -16,7 +17,7 @@ use crate::intervene::ablation::Ablation;
 use crate::intervene::{Cut, Plan};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
-use crate::{Error, Result, progress};
+use crate::{Result, progress};
 
 /// The evaluated prompts that run together.
 struct Batch<'a> {
@@ -62,36 +63,43 @@ impl Evaluation {
         plans: &[Plan],
         ablations: &[&'static dyn Ablation],
     ) -> Result<Vec<Cell>> {
-        loop {
-            let new = |plan: &Plan, &ablation: &&'static dyn Ablation| Cell {
-                ablation,
-                plan: plan.clone(),
-                predicted: Vec::with_capacity(self.evaluated.len()),
-                logit_difference: Vec::with_capacity(self.evaluated.len()),
-                kl: Vec::with_capacity(self.evaluated.len()),
-                rank: Vec::with_capacity(self.evaluated.len()),
+        in_batches_that_fit(self.batch, self.evaluated.len(), |batch| {
+            self.take(batch);
+            self.sweep_in_batches(engine, plans, ablations)
+        })
+    }
+
+    fn sweep_in_batches(
+        &mut self,
+        engine: &mut Engine,
+        plans: &[Plan],
+        ablations: &[&'static dyn Ablation],
+    ) -> Result<Vec<Cell>> {
+        let new = |plan: &Plan, &ablation: &&'static dyn Ablation| Cell {
+            ablation,
+            plan: plan.clone(),
+            predicted: Vec::with_capacity(self.evaluated.len()),
+            logit_difference: Vec::with_capacity(self.evaluated.len()),
+            kl: Vec::with_capacity(self.evaluated.len()),
+            rank: Vec::with_capacity(self.evaluated.len()),
+        };
+        let mut cells: Vec<Cell> = (plans.iter())
+            .flat_map(|plan| ablations.iter().map(move |ablation| new(plan, ablation)))
+            .collect();
+        self.run(engine, plans, ablations, |engine, cell, batch, logits| {
+            let cell = &mut cells[cell];
+            let Some(scores) = scores(engine, logits, &batch.answers, batch.references)? else {
+                return Ok(Seen::NotFinite);
             };
-            let mut cells: Vec<Cell> = (plans.iter())
-                .flat_map(|plan| ablations.iter().map(move |ablation| new(plan, ablation)))
-                .collect();
-            let ran = self.run(engine, plans, ablations, |engine, cell, batch, logits| {
-                let cell = &mut cells[cell];
-                let Some(scores) = scores(engine, logits, &batch.answers, batch.references)? else {
-                    return Ok(Seen::NotFinite);
-                };
-                for score in scores {
-                    cell.predicted.push(score.predicted);
-                    cell.logit_difference.push(score.logit_difference);
-                    cell.rank.push(score.rank);
-                    cell.kl.push(score.kl);
-                }
-                Ok(Seen::Finite)
-            });
-            match ran {
-                Err(Error::OutOfMemory { .. }) if self.halve() => {}
-                ran => return ran.map(|()| cells),
+            for score in scores {
+                cell.predicted.push(score.predicted);
+                cell.logit_difference.push(score.logit_difference);
+                cell.rank.push(score.rank);
+                cell.kl.push(score.kl);
             }
-        }
+            Ok(Seen::Finite)
+        })?;
+        Ok(cells)
     }
 
     /// The number of prompts in a batch: as asked for, or halved until the memory of the device was enough.
@@ -99,12 +107,12 @@ impl Evaluation {
         self.batch
     }
 
-    /// Halves the batch; whether it was more than one prompt.
-    pub(super) fn halve(&mut self) -> bool {
-        let batch = self.batch.min(self.evaluated.len());
-        self.references.clear();
-        self.batch = (batch / 2).max(1);
-        batch > 1
+    /// Takes batches of that size from now on. What is kept of other batches goes.
+    pub(super) fn take(&mut self, batch: usize) {
+        if batch != self.batch {
+            self.references.clear();
+            self.batch = batch;
+        }
     }
 
     /// The logits of all evaluated prompts, `[evaluated, vocab]`, under each plan.

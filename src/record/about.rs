@@ -2,7 +2,8 @@
 
 use crate::prompt::PromptSet;
 use crate::stats::{
-    Clusters, Evidence, Inference, Mean, bootstrap_clustered, discordant, mcnemar_greater,
+    Clusters, Evidence, Inference, Mean, bootstrap_clustered, difference_bounds, discordant,
+    mcnemar_greater,
 };
 
 /// The evaluated prompts of a template, and what their numbers are about.
@@ -79,7 +80,8 @@ impl About {
             })
     }
 
-    /// The difference of two shares of successes on the same prompts.
+    /// The difference of two shares of successes on the same prompts, with a 95% interval. Resampling cannot see beyond prompts of which
+    /// every one says the same, such as that the two never differ; there the bounds are the exact ones of the discordant shares.
     pub fn difference(&self, first: &[bool], second: &[bool]) -> Option<Mean> {
         match self.inference {
             Inference::Operands => self.clusters.difference(first, second),
@@ -87,7 +89,14 @@ impl About {
                 let number = |success: &bool| f64::from(u8::from(*success));
                 let pairs = first.iter().zip(second);
                 let differences: Vec<f64> = pairs.map(|(a, b)| number(a) - number(b)).collect();
-                self.mean(&differences)
+                let mean = self.mean(&differences)?;
+                if differences.iter().any(|of| *of != differences[0]) {
+                    return Some(mean);
+                }
+                let pairs = first.iter().copied().zip(second.iter().copied());
+                let (wins, losses) = discordant(pairs);
+                let (low, high) = difference_bounds(wins, losses, first.len(), 0.025);
+                Some(Mean { low, high, ..mean })
             }
         }
     }
@@ -108,5 +117,38 @@ impl About {
     pub fn different(&self, first: &[bool], second: &[bool]) -> f64 {
         let p = self.greater(first, second).min(self.greater(second, first));
         (2.0 * p).min(1.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of 100 prompts about which two techniques never differ, or always, the bounds are those of 0 discordant pairs of 100: scipy's
+    /// `beta.ppf(1 - 0.0125, 1, 100)` is 0.042874.
+    #[test]
+    fn a_difference_that_never_varies_has_a_width() {
+        let operands = |of: fn(i64) -> i64| (0..100).map(of).collect();
+        let by_operand = vec![operands(|i| i / 10), operands(|i| i % 10)];
+        let about = About::of_operands(by_operand, Inference::Prompts);
+        let bounds = |first: bool, second: bool| {
+            let mean = about.difference(&[first; 100], &[second; 100]).unwrap();
+            [mean.value, mean.low, mean.high]
+        };
+        let close = |found: [f64; 3], due: [f64; 3]| {
+            let apart = |(found, due): (f64, f64)| (found - due).abs();
+            assert!(
+                found.into_iter().zip(due).map(apart).all(|by| by < 1e-6),
+                "{found:?}, {due:?}"
+            );
+        };
+        let most = 0.042874;
+        close(bounds(true, true), [0.0, -most, most]);
+        close(bounds(false, true), [-1.0, -1.0, 2.0 * most - 1.0]);
+        // Where one prompt is otherwise, values of operands are resampled.
+        let mut one = [true; 100];
+        one[0] = false;
+        let mean = about.difference(&one, &[true; 100]).unwrap();
+        assert!(mean.low < mean.value && mean.high == 0.0, "{mean:?}");
     }
 }

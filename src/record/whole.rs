@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::about::About;
-use super::measured::normalised;
+use super::measured::{finite, normalised};
 use super::pooled::operands_of;
 use super::strata::Classes;
 use super::{Answers, Counts, Kind, Measurement, Paired, Scores, Test, judge, tests};
@@ -27,8 +27,7 @@ pub fn whole(cells: &[Measurement]) -> Vec<Measurement> {
     found.into_iter().map(|(_, whole)| whole).collect()
 }
 
-/// Whole answers against those of the cell to which the first step was compared, if they are of the same prompts. The difference has no
-/// interval.
+/// Whole answers against those of the cell to which the first step was compared, if they are of the same prompts.
 fn pair(
     m: &Measurement,
     whole: &Measurement,
@@ -53,6 +52,7 @@ fn pair(
     let (only_here, only_there) = discordant(pairs);
     let by_operand = columns(whole.answers.operands.as_deref()?.iter());
     let about = About::of_operands(by_operand, whole.test.inference);
+    let difference = about.difference(here, there);
     Some(Paired {
         ablation: reference.ablation.clone(),
         masking: reference.masking.clone(),
@@ -61,6 +61,8 @@ fn pair(
         p: about.different(here, there),
         accuracy_difference: (only_here as f64 - only_there as f64)
             / whole.counts.prompts.max(1) as f64,
+        accuracy_difference_low: difference.and_then(|mean| finite(mean.low)),
+        accuracy_difference_high: difference.and_then(|mean| finite(mean.high)),
         ..Paired::default()
     })
 }
@@ -332,7 +334,12 @@ mod tests_of_whole_answers {
             "two-sided, of 7: {}",
             paired.p
         );
-        assert_eq!(paired.accuracy_difference_low, None);
+        let low = paired.accuracy_difference_low.unwrap();
+        let high = paired.accuracy_difference_high.unwrap();
+        assert!(
+            -0.2 < low && low < -0.05 && -0.05 < high && high <= 0.0,
+            "{low}, {high}"
+        );
     }
 
     #[test]

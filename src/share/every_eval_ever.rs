@@ -121,11 +121,11 @@ fn results(shared: &Shared<'_>) -> Vec<Value> {
         let prompts = (template(m), &m.answers.prompts_sha256);
         if !seen.contains(&prompts) {
             let itself = Metric::BaseAccuracy;
-            all.extend(itself.result(cell, m.scores.base_accuracy));
+            all.extend(itself.result(shared, cell, m.scores.base_accuracy));
             seen.push(prompts);
         }
-        all.extend(Metric::Faithfulness.result(cell, m.scores.faithfulness));
-        all.extend(Metric::Accuracy.result(cell, m.scores.accuracy));
+        all.extend(Metric::Faithfulness.result(shared, cell, m.scores.faithfulness));
+        all.extend(Metric::Accuracy.result(shared, cell, m.scores.accuracy));
     }
     all
 }
@@ -182,15 +182,16 @@ impl Metric {
         }
     }
 
-    fn title(self, m: &Measurement) -> String {
-        match self {
+    fn title(self, shared: &Shared<'_>, m: &Measurement) -> String {
+        let title = match self {
             Self::BaseAccuracy => format!("{}: the unmodified model", template(m)),
             _ => title(m),
-        }
+        };
+        shared.apart(&title, m)
     }
 
     /// `None` where the share is of nothing.
-    fn result(self, cell: &Tested, share: Proportion) -> Option<Value> {
+    fn result(self, shared: &Shared<'_>, cell: &Tested, share: Proportion) -> Option<Value> {
         let m = &cell.m;
         let value = share.value?;
         let mut details = BTreeMap::from([
@@ -203,7 +204,7 @@ impl Metric {
         }
         Some(json!({
             "evaluation_result_id": self.key(m),
-            "evaluation_name": self.title(m),
+            "evaluation_name": self.title(shared, m),
             "source_data": {
                 "dataset_name": format!("af1: {}", template(m)), "source_type": "other",
                 "additional_details": prompts(m),
@@ -276,14 +277,13 @@ fn samples(shared: &Shared<'_>, run: &str, path: &Path) -> Result<usize> {
     let cells: BTreeMap<OwnedAddress, &Measurement> = (shared.cells())
         .map(|cell| (cell.m.address().owned(), &cell.m))
         .collect();
-    let model = shared.about.model.to_string();
     let mut file = Growing::begin(path)?;
     let mut rows = 0;
     for answers in shared.answers {
         let mut failed = Ok(());
         each_answer(answers, |answered| {
             if let (Some(m), Ok(())) = (cells.get(&answered.address), &failed) {
-                let sample = sample(run, &model, m, &answered);
+                let sample = sample(shared, run, m, &answered);
                 failed = file.write(format!("{sample}\n").as_bytes());
                 rows += 1;
             }
@@ -296,13 +296,13 @@ fn samples(shared: &Shared<'_>, run: &str, path: &Path) -> Result<usize> {
 }
 
 /// What was said to a prompt: the instance of the accuracy under the intervention.
-fn sample(run: &str, model: &str, m: &Measurement, answered: &Answered) -> Value {
+fn sample(shared: &Shared<'_>, run: &str, m: &Measurement, answered: &Answered) -> Value {
     let told = &answered.told;
     let input = format!("{}{}", told.prompt, answered.given);
     let reference: Vec<&str> = answered.answer.as_deref().into_iter().collect();
     json!({
-        "schema_version": SCHEMA, "evaluation_id": run, "model_id": model,
-        "evaluation_name": Metric::Accuracy.title(m), "evaluation_result_id": Metric::Accuracy.key(m),
+        "schema_version": SCHEMA, "evaluation_id": run, "model_id": shared.about.model.to_string(),
+        "evaluation_name": Metric::Accuracy.title(shared, m), "evaluation_result_id": Metric::Accuracy.key(m),
         "sample_id": format!("{}: {}", template(m), told.prompt),
         "sample_hash": sha256_bytes((input.clone() + &reference.concat()).as_bytes()),
         "interaction_type": "single_turn",

@@ -28,7 +28,7 @@ impl Form for HuggingFace {
             return Err(Error::Usage(needed.to_owned()));
         };
         let entries: Vec<String> = (shared.cells())
-            .filter_map(|cell| entry(&cell.m, &dataset.to_string()))
+            .filter_map(|cell| entry(shared, &cell.m, &dataset.to_string()))
             .collect();
         if entries.is_empty() {
             let nothing = "no cell of these records has a verdict; `af1 run` makes a claim";
@@ -43,7 +43,7 @@ impl Form for HuggingFace {
 }
 
 /// The entry of a verdict. Texts are written as JSON, which YAML reads.
-fn entry(m: &Measurement, dataset: &str) -> Option<String> {
+fn entry(shared: &Shared<'_>, m: &Measurement, dataset: &str) -> Option<String> {
     let value = m.scores.faithfulness.value?;
     let verdict = m.test.verdict.as_ref()?;
     let (plan, ablation) = (m.subject.plan.words(), &m.subject.ablation);
@@ -54,7 +54,7 @@ fn entry(m: &Measurement, dataset: &str) -> Option<String> {
         outcome(verdict.outcome),
         verdict.reason
     );
-    let task = format!("{}: {plan} by {ablation}", template(m));
+    let task = shared.apart(&format!("{}: {plan} by {ablation}", template(m)), m);
     let text = |text: &str| json!(text).to_string();
     Some(format!(
         "- dataset:\n    id: {}\n    task_id: {}\n  value: {value}\n  notes: {}\n",

@@ -164,6 +164,14 @@ impl<'a> Shared<'a> {
     fn cells(&self) -> impl Iterator<Item = &Tested> {
         self.sweeps.iter().flat_map(Sweep::cells)
     }
+
+    /// The name of something of a measurement, with its sweep where there are several: they may ask the same in other ways.
+    fn apart(&self, name: &str, m: &Measurement) -> String {
+        match &*self.sweeps {
+            [_] => name.to_owned(),
+            _ => format!("{name} (sweep {})", m.place.sweep),
+        }
+    }
 }
 
 /// What a cell is, in words: `run: calculate A+B: AF1(16, 1) by cama`.

@@ -6,9 +6,10 @@ Rooms are those of ROOMS, all by default; --file takes some of a room's files al
 mutants (0/N to N-1/N), each of which takes every N-th. A mutant that no test of its room notices is an error unless survivors.toml
 says why it may survive; so is one of survivors.toml that a test notices.
 
-A mutant of `stats` takes two seconds, one of `measure` half a minute, so this is no part of CI, which runs mistakes.py. The mutants are
-made in copies of the sources under target/mutants, where the lists of what was caught and missed are left. It takes cargo-mutants
-(`cargo install --locked cargo-mutants@27.1.0`).
+This takes hours, so it is no part of CI, which runs mistakes.py. Where a room can be built by itself, its mutants are built one by one, in
+two seconds each. Those of the others are built at once into one program (see at_once.py), and what cannot be written so takes half a minute
+each. The mutants are made in copies of the sources under target/mutants. It takes cargo-mutants (`cargo install --locked
+cargo-mutants@27.1.0`) and the Python packages tree-sitter==0.26.1 and tree-sitter-rust==0.24.2.
 """
 
 import argparse
@@ -21,7 +22,9 @@ import tomllib
 from collections import Counter
 from typing import NamedTuple
 
+import at_once
 import sources
+import switched
 from sources import ROOT, WORK, Part
 
 VERSION = "27.1.0"
@@ -35,28 +38,33 @@ class Stage(NamedTuple):
 
 
 class Room(NamedTuple):
-    """A folder, and the tests that must notice what is wrong in it: those that take seconds first, the others for what is left."""
+    """A folder, and the tests that must notice what is wrong in it: those of small crates first, then of the whole program for what is
+    left."""
 
     folder: str
     stages: list[Stage]
+    tests: list[str]
 
 
 STATS = Part(["stats"], [], ["statistics"], ["reference/stats.json"])
 INTERVENE = Part(["intervene"], ["error", "interrupt", "file", "prompt"], [], ["styles"])
 WHOLE = None
 
-# What replaces and restricts is tested against independent implementations, and against what was planted.
-COMPUTED = ["alternatives::logits_equal_numpys", "experiments::interventions", "planted::leaving_one_out", "planted::means_carry"]
-FOUND = ["planted::what_was_planted_is_found", "alternatives::the_planted_truth", "alternatives::draw", "preflight::", "compiled::"]
-SEEN = ["experiments::", "choices::", "choosing::", "asked::", "matrix::"]
+# Beside all unit tests those of the integration tests that hold what is measured to other implementations, to what was planted, and to what
+# was said before.
+TESTS = [
+    *["alternatives::", "asked::", "bad_asking::", "choices::", "choosing::", "compiled::", "digits::", "drilled::", "experiments::"],
+    *["kept::", "lens::", "matrix::", "patch::", "peek::", "planted::", "preflight::", "segments::", "stability::", "steps::", "whole::"],
+    "windows::",
+]
+# Those that are worth half a minute of building for a single mutant.
+QUICK = ["alternatives::logits_equal_numpys", "experiments::interventions", "planted::leaving_one_out", "planted::means_carry"]
+QUICK += ["planted::what_was_planted_is_found", "alternatives::the_planted_truth", "preflight::"]
 ROOMS = {
-    "stats": Room("src/stats", [Stage(STATS, ["stats::", "statistics::reference"]), Stage(STATS, ["stats::", "statistics::"])]),
-    "intervene": Room(
-        "src/intervene",
-        [Stage(INTERVENE, ["intervene::"]), Stage(WHOLE, ["intervene::", *COMPUTED]), Stage(WHOLE, [*COMPUTED, *FOUND])],
-    ),
-    "measure": Room("src/measure", [Stage(WHOLE, ["measure::", *COMPUTED]), Stage(WHOLE, [*COMPUTED, *FOUND, *SEEN])]),
-    "experiment": Room("src/experiment", [Stage(WHOLE, ["experiment::", *COMPUTED]), Stage(WHOLE, [*COMPUTED, *FOUND, *SEEN])]),
+    "stats": Room("src/stats", [Stage(STATS, ["stats::", "statistics::reference"]), Stage(STATS, ["stats::", "statistics::"])], []),
+    "intervene": Room("src/intervene", [Stage(INTERVENE, ["intervene::"])], TESTS),
+    "measure": Room("src/measure", [], TESTS),
+    "experiment": Room("src/experiment", [], TESTS),
 }
 
 # Types that have no such constructor: these do not compile, and only take time.
@@ -91,13 +99,17 @@ def mutate(stage, out, options):
     # Only the bootstraps are worth the time that optimising takes.
     quick = [] if stage.crate == STATS else ["--config", "profile.dev.package.af1.opt-level=0"]
     command += ["--", *quick, *locked, *targets, "--", *stage.tests]
-    # Of its own: cargo takes the copy for the project itself, and would leave a mutant as the project's program.
-    environment = dict(os.environ, CARGO_TARGET_DIR=str(WORK / "build"), CARGO_PROFILE_DEV_DEBUG="0")
-    done = subprocess.run(command, cwd=tree, env=environment, check=False)
+    done = subprocess.run(command, cwd=tree, env=of_copies(), check=False)
     # 0: all were caught, 2: some were missed, 3: some did not end.
     if done.returncode not in (0, 2, 3):
         sys.exit(f"cargo mutants ended with {done.returncode}: {' '.join(command)}")
     return {kind: (out / "mutants.out" / f"{kind}.txt").read_text(encoding="utf-8").splitlines() for kind in KINDS}
+
+
+def of_copies():
+    """The environment in which copies are built, in a folder of their own: cargo takes a copy for the project itself, and would leave a
+    mutant as the project's program."""
+    return dict(os.environ, CARGO_TARGET_DIR=str(WORK / "build"), CARGO_PROFILE_DEV_DEBUG="0")
 
 
 def without_places(mutants):
@@ -107,19 +119,49 @@ def without_places(mutants):
 def try_room(name, room, options, known):
     """The mutants of a room that survive: with the first tests, and of these with the next ones, unless it is known of all."""
     shutil.rmtree(WORK / name, ignore_errors=True)
-    lists = mutate(room.stages[0], WORK / name / "1", options)
-    tried = sum(len(lists[kind]) for kind in (CAUGHT, MISSED, TIMEOUT))
-    timeouts = len(lists[TIMEOUT])
-    print(f"{name}: {tried} mutants, {len(lists[UNVIABLE])} others do not compile; {len(lists[MISSED])} are left", flush=True)
-    for number, stage in enumerate(room.stages[1:], 2):
-        if not without_places(lists[MISSED]) - known:
+    folder = [*options] if options else ["--file", f"{room.folder}/**/*.rs"]
+    left = None
+    for number, stage in enumerate(room.stages, 1):
+        if left is not None and not without_places(left) - known:
             break
-        only = [word for mutant in lists[MISSED] for word in ("--re", f"^{re.escape(mutant)}$")]
-        lists = mutate(stage, WORK / name / str(number), ["--file", f"{room.folder}/**/*.rs", *only])
-        timeouts += len(lists[TIMEOUT])
-        print(f"{name}: {len(lists[MISSED])} are left of {tried}", flush=True)
-    print(f"{name}: {tried} tried, {len(lists[MISSED])} survive, {timeouts} do not end", flush=True)
-    return without_places(lists[MISSED])
+        only = [] if left is None else named(left)
+        lists = mutate(stage, WORK / name / str(number), [*folder, *only])
+        tried = sum(len(lists[kind]) for kind in (CAUGHT, MISSED, TIMEOUT))
+        left = lists[MISSED]
+        print(f"{name}: {tried} mutants, {len(lists[UNVIABLE])} others do not compile; {len(left)} are left", flush=True)
+    if room.tests and (left is None or without_places(left) - known):
+        left = try_at_once(name, room, folder, left, known)
+    print(f"{name}: {len(left)} survive", flush=True)
+    return without_places(left)
+
+
+def named(mutants):
+    """Options that choose mutants by their names."""
+    return [word for mutant in mutants for word in ("--re", f"^{re.escape(mutant)}$")]
+
+
+def try_at_once(name, room, folder, left, known):
+    """The names of a room's mutants that survive its tests of the whole program: of those that are left, or of all."""
+    tree = WORK / "trees" / "at-once"
+    sources.copy_whole(tree)
+    sources.name_modules(tree)
+    only = [] if left is None else named(left)
+    mutants = at_once.listed(tree, [*folder, *only, "--exclude-re", NEVER_COMPILE])
+    environment = of_copies()
+    mutants, alone = at_once.compiled(tree, mutants, environment)
+    program = switched.Switched(tree, environment, room.tests)
+    missed = mutants
+    # Most are noticed in seconds; what is known to survive is not asked for longer.
+    for seconds in (30, 600):
+        names = without_places(mutant.name for mutant in missed)
+        if names - known:
+            missed = program.missed(missed, seconds)
+    left = [mutant.name for mutant in missed]
+    if alone:
+        lists = mutate(Stage(WHOLE, [f"{name}::", *QUICK]), WORK / name / "alone", [*folder, *named(mutant.name for mutant in alone)])
+        left += lists[MISSED]
+        print(f"{name}: of the {len(alone)} others {len(lists[UNVIABLE])} do not compile, {len(lists[MISSED])} are left", flush=True)
+    return left
 
 
 def survivors(rooms):

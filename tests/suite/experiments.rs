@@ -3,6 +3,7 @@
 
 use af1::experiment::waiting;
 use af1::intervene::ablation::{self, Ablation};
+use af1::intervene::masking::Technique;
 use af1::intervene::{Estimator, Plan, Tail};
 use af1::measure::{Evaluated, Request, evaluate};
 use af1::model::Model;
@@ -302,9 +303,12 @@ fn interventions_that_change_nothing(
 fn batches_do_not_matter(#[values(1, 7, 64)] batch: usize) {
     let (model, mut engine) = tiny("f32");
     let ablations = all();
+    // Means of what heads read are taken batch by batch, too.
+    let attention_mean = Technique::named("attention-mean").unwrap();
     let plans = [
         waiting(&[1, 2, 3]),
         vec![af1(1, 0), af1(1, 1), af1(1, 2), af1(0, 3)],
+        vec![af1(1, 1).with(attention_mean)],
     ]
     .concat();
     let mut answers = Vec::new();

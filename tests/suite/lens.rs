@@ -152,14 +152,17 @@ fn readings_are_those_of_transformers(
 const PROBABILITY: f64 = 1e-5;
 
 /// At the end the lens reads what the model says: in the model and under a plan, prompt by prompt.
-#[test]
-fn at_the_end_it_reads_what_is_said() {
+#[rstest]
+fn at_the_end_it_reads_what_is_said(
+    // Of the second as many prompts are read at once as there are, which is in two parts.
+    #[values(50, 400)] batch: usize,
+) {
     let (model, mut engine) = load("planted-noisy");
     let set = build(&model, &template("symbolic", "A+B"), 0..=12, 0..=24);
     let plans = [Plan::af1(3, 2)];
     let ablations = [ablation::CAMA];
     let request = Request {
-        batch: 50,
+        batch,
         ..Request::new(&plans, &ablations)
     };
     let mut evaluation = prepare(&mut engine, set, &request, &[3]).unwrap();

@@ -1,6 +1,6 @@
 //! Records in the forms of collections of results: every number is that of the record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use af1::error::exit;
@@ -168,6 +168,33 @@ fn verdicts_are_entries_of_a_model() {
     assert_eq!(yaml.matches("id: \"lab/sums\"").count(), verdicts + 3);
     assert!(
         yaml.contains("task_id: \"symbolic A+B 2+2=2 whole: af1 3 2 abp by cama\""),
+        "{yaml}"
+    );
+}
+
+/// Where sweeps ask the same in two ways, no name is of two results, and no task has two values.
+#[test]
+fn results_of_several_sweeps_have_names_of_their_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (record, _) = record(folder.path());
+    stdout(af1(DIGITS).words("--seed 1 --record").arg(&record));
+    let (whole, _) = shared(&record, "", folder.path());
+    let results = whole["evaluation_results"].as_array().unwrap();
+    let name = |of: &Value| {
+        (
+            text(of, "evaluation_name").to_owned(),
+            text(&of["metric_config"], "metric_name").to_owned(),
+        )
+    };
+    let names: BTreeSet<(String, String)> = results.iter().map(name).collect();
+    assert_eq!(names.len(), results.len());
+    let words = "--as hugging-face --model-id lab/planted --dataset lab/sums --out";
+    let said = stdout(af1("share").arg(&record).words(words).arg(folder.path()));
+    let yaml = std::fs::read_to_string(said.trim_end()).unwrap();
+    let tasks = || yaml.lines().filter(|line| line.contains("task_id:"));
+    assert_eq!(
+        tasks().collect::<BTreeSet<&str>>().len(),
+        tasks().count(),
         "{yaml}"
     );
 }

@@ -167,6 +167,18 @@ pub fn holds(m: &Measurement) -> bool {
         .is_some_and(|share| share >= m.test.claim)
 }
 
+/// What stands after a share that is compared with the claim where its interval has the claim within it, and empty elsewhere: then the
+/// prompts leave open on which side the share is.
+pub fn left_open(m: &Measurement) -> &'static str {
+    let kept = m.scores.faithfulness;
+    match kept.value {
+        Some(_) if kept.low < m.test.claim && m.test.claim <= kept.high => {
+            ", whose interval has the claim within it, so that more prompts may decide otherwise"
+        }
+        _ => "",
+    }
+}
+
 /// The sentence of a template on which there is nothing to keep.
 pub const NOTHING_TO_KEEP: &str =
     "the unmodified model answers nothing correctly, so there is nothing to keep";
@@ -386,4 +398,30 @@ pub fn counts(group: &Group) -> String {
         text += &said(m);
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A share is left open exactly where the claim is within its interval.
+    #[test]
+    fn what_is_left_open_is_said() {
+        let of = |successes, trials| {
+            let mut m = Measurement::default();
+            m.test.claim = 0.95;
+            m.scores.faithfulness = Proportion::wilson(successes, trials);
+            m
+        };
+        for (successes, trials, open) in [
+            (400, 400, false),
+            (40, 40, true),
+            (36, 40, true),
+            (300, 400, false),
+            (0, 0, false),
+        ] {
+            let said = left_open(&of(successes, trials));
+            assert_eq!(said.is_empty(), !open, "{successes} of {trials}");
+        }
+    }
 }
