@@ -171,3 +171,62 @@ fn changed(
     });
     apart.find(|(_, apart)| *apart > tolerance)
 }
+
+#[cfg(test)]
+mod tests {
+    use ndarray::array;
+
+    use super::*;
+
+    /// Positions of a parity have the content of the last of them; a single one has that of the next prompt. Position 0 stays.
+    #[test]
+    fn content_moves_to_positions_of_a_parity() {
+        let x = array![
+            [[0], [1], [2], [3], [4]],
+            [[10], [11], [12], [13], [14]],
+            [[20], [21], [22], [23], [24]]
+        ];
+        let of = |x: ArrayView3<'_, i32>, parity| {
+            let moved = moved(x, parity);
+            moved
+                .outer_iter()
+                .map(|row| row.iter().copied().collect())
+                .collect::<Vec<Vec<i32>>>()
+        };
+        assert_eq!(
+            of(x.view(), 1),
+            [[0, 3, 2, 3, 4], [10, 13, 12, 13, 14], [20, 23, 22, 23, 24]]
+        );
+        assert_eq!(
+            of(x.view(), 0),
+            [[0, 1, 4, 3, 4], [10, 11, 14, 13, 14], [20, 21, 24, 23, 24]]
+        );
+        let three = x.slice(s![.., ..3, ..]);
+        assert_eq!(of(three, 1), [[0, 11, 2], [10, 21, 12], [20, 1, 22]]);
+        for parity in [0, 1] {
+            let same = |t: usize| {
+                of(x.view(), parity)
+                    .iter()
+                    .zip(x.outer_iter())
+                    .all(|(row, x)| row[t] == x[[t, 0]])
+            };
+            // The last of a parity has its own content.
+            let due: Vec<usize> = (0..5).filter(|&t| same(t)).filter(|&t| t < 3).collect();
+            assert_eq!(
+                (0..3).filter(|&t| stays(parity)(t)).collect::<Vec<usize>>(),
+                due
+            );
+        }
+    }
+
+    #[test]
+    fn the_first_position_that_differs_by_more_than_the_tolerance() {
+        let own: Array3<f32> = array![[[4.0], [4.0], [4.0]]];
+        let other = array![[[4.0], [5.0], [6.0]]];
+        let first = |tolerance| changed(&own, &other, |_| true, tolerance);
+        assert_eq!(first(0.0), Some((1, 0.25)));
+        assert_eq!(first(0.25), Some((2, 0.5)));
+        assert_eq!(first(0.5), None);
+        assert_eq!(changed(&own, &other, |t| t != 1, 0.0), Some((2, 0.5)));
+    }
+}

@@ -53,7 +53,8 @@ pub fn preflight(
 ) -> Result<usize> {
     let fail = |check: &'static str, reason: String| failed(set, check, reason);
     roles(model, set).map_err(|reason| fail("roles", reason))?;
-    masks(engine, set.positions(), request.plans).map_err(|reason| fail("masks", reason))?;
+    let (layers, heads) = (engine.layers(), engine.heads());
+    masks(layers, heads, set.positions(), request.plans).map_err(|reason| fail("masks", reason))?;
     // A segment without its mask would run, and no mask would ever do anything.
     if let Some(layer) = (0..engine.layers()).find(|&layer| !engine.takes_mask(layer)) {
         let name = crate::graph::attn_bias(layer);
@@ -157,14 +158,14 @@ fn operands(roles: &[Role]) -> Vec<(usize, Range<usize>)> {
 
 /// Every mask that is used lets every query see itself and, unless it is there to hide it, position 0, and nothing after
 /// itself.
-fn masks(engine: &Engine, pos: usize, plans: &[Plan]) -> Result<(), String> {
+fn masks(layers: usize, heads: usize, pos: usize, plans: &[Plan]) -> Result<(), String> {
     let mut used: Vec<Mask> = vec![Mask::Causal, Mask::SelfPeek(Technique::ABP)];
     for plan in plans {
-        used.extend((plan.wait..engine.layers()).map(|layer| plan.mask(layer)));
+        used.extend((plan.wait..layers).map(|layer| plan.mask(layer)));
     }
     let distinct: HashSet<Mask> = used.into_iter().collect();
     for mask in distinct {
-        for ((_, head, q, k), bias) in mask.bias(engine.heads(), pos).indexed_iter() {
+        for ((_, head, q, k), bias) in mask.bias(heads, pos).indexed_iter() {
             let sees = *bias == 0.0;
             if (k == q || (k == 0 && mask.keeps_sink())) && !sees {
                 return Err(format!(
@@ -215,4 +216,71 @@ fn first_positions(sample: &Sample) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intervene::masking::Masking;
+
+    #[test]
+    fn operands_stand_where_their_roles_say() {
+        let (a, b) = (Role::Operand(0), Role::Operand(1));
+        let roles = [Role::Bos, a, a, b, Role::Text, b, Role::Last];
+        assert_eq!(operands(&roles), [(0, 1..3), (1, 3..4), (1, 5..6)]);
+    }
+
+    /// A masking that hides more than it says.
+    struct Hides {
+        own: bool,
+        sink: bool,
+    }
+
+    impl Masking for Hides {
+        fn name(&self) -> String {
+            "hides".to_owned()
+        }
+
+        fn help(&self) -> &'static str {
+            "A mistake"
+        }
+
+        fn alone(&self, q: usize, k: usize) -> bool {
+            (k == q && !(self.own && q > 0)) || (k == 0 && !self.sink)
+        }
+    }
+
+    #[test]
+    fn masks_that_hide_too_much_are_found() {
+        let found = |by: &'static Hides| {
+            let plans = [Plan::af1(1, 1).with(Technique(by))];
+            masks(3, 2, 4, &plans)
+        };
+        assert_eq!(
+            found(&Hides {
+                own: false,
+                sink: false
+            }),
+            Ok(())
+        );
+        for (by, words) in [
+            (
+                &Hides {
+                    own: true,
+                    sink: false,
+                },
+                "query 1 does not see key 1",
+            ),
+            (
+                &Hides {
+                    own: false,
+                    sink: true,
+                },
+                "query 1 does not see key 0",
+            ),
+        ] {
+            let reason = found(by).unwrap_err();
+            assert!(reason.contains(words), "{reason}");
+        }
+    }
 }
