@@ -169,7 +169,12 @@ def survivors(rooms):
     with open(ROOT / "tests/mutants/survivors.toml", "rb") as file:
         entries = tomllib.load(file).get("survivor", [])
     folders = tuple(f"{room.folder}/" for room in rooms)
-    return Counter({entry["mutant"]: entry.get("times", 1) for entry in entries if entry["mutant"].startswith(folders)})
+    known = Counter()
+    for entry in entries:
+        for mutant in entry["mutants"]:
+            if mutant.startswith(folders):
+                known[mutant] += entry.get("times", 1)
+    return known
 
 
 def main():
