@@ -389,6 +389,25 @@ mod tests {
         assert_eq!(first(&[-3.0, -2.0, -9.0]), 1);
     }
 
+    /// What a device measured are the scores, and nothing if of one prompt a logit was not finite, or a measure is not.
+    #[test]
+    fn what_a_device_measured_is_read() {
+        let fine = [[7.0, 1.5, 1.0, 0.25, 1.0], [3.0, -2.0, 5.0, -0.0, 1.0]];
+        let found = of_device(&Array2::from(fine.to_vec())).unwrap();
+        let score = |predicted, logit_difference, rank, kl| Score {
+            predicted,
+            logit_difference,
+            rank,
+            kl,
+        };
+        assert_eq!(found, [score(7, 1.5, 1, 0.25), score(3, -2.0, 5, 0.0)]);
+        for (column, value) in [(4, 0.0), (1, f32::NAN), (3, f32::INFINITY)] {
+            let mut broken = fine.to_vec();
+            broken[1][column] = value;
+            assert_eq!(of_device(&Array2::from(broken)), None, "{column}");
+        }
+    }
+
     /// By their definitions, in f64, one token after another.
     #[test]
     fn scores_are_those_of_the_definitions() {
