@@ -99,11 +99,7 @@ impl Interchange<'_> {
         // Those that differ from the same position on are run side by side.
         let mut order: Vec<usize> = (0..self.pairs.len()).collect();
         order.sort_by_key(|&pair| self.differs(pair));
-        let own = match shares {
-            true => Tokens::Branches,
-            false => Tokens::Whole,
-        };
-        let together = together(batch, self.positions().len(), self.set().positions(), own);
+        let together = together(batch, positions.len(), self.set().positions(), shares);
         let steps = order.len().div_ceil(together) * self.boundaries.len();
         let bar = progress::steps(&self.set().name(), steps as u64, progress::Unit::Batches);
         for chunk in order.chunks(together) {
@@ -242,21 +238,12 @@ fn put(rows: &mut Array3<f32>, places: &[Place], from: &Array3<f32>) {
     }
 }
 
-/// Of a pair the tokens that run.
-#[derive(Clone, Copy)]
-enum Tokens {
-    /// Of every position that is swapped, those from it on: what stands before is shared.
-    Branches,
-    /// Of every position that is swapped, the whole prompt.
-    Whole,
-}
-
 /// How many pairs run together that are swapped at so many positions, so that about as many tokens run as `batch` prompts of `pos` tokens
-/// have.
-fn together(batch: usize, positions: usize, pos: usize, tokens: Tokens) -> usize {
-    let tokens = match tokens {
-        Tokens::Branches => positions * (positions + 1) / 2,
-        Tokens::Whole => positions * pos,
+/// have. Where a pair `shares` what stands before a position, only the tokens from there on run.
+fn together(batch: usize, positions: usize, pos: usize, shares: bool) -> usize {
+    let tokens = match shares {
+        true => positions * (positions + 1) / 2,
+        false => positions * pos,
     };
     (batch * pos / tokens.max(1)).max(1)
 }
@@ -268,10 +255,10 @@ mod tests {
     /// Pairs of prompts of 6 tokens that are swapped at 4 positions have 4 + 3 + 2 + 1 tokens behind them, or 24 in all.
     #[test]
     fn as_many_tokens_run_together_as_a_batch_has() {
-        assert_eq!(together(64, 4, 6, Tokens::Branches), 38);
-        assert_eq!(together(64, 4, 6, Tokens::Whole), 16);
+        assert_eq!(together(64, 4, 6, true), 38);
+        assert_eq!(together(64, 4, 6, false), 16);
         // One pair at least, also where nothing is swapped.
-        assert_eq!(together(1, 4, 6, Tokens::Whole), 1);
-        assert_eq!(together(64, 0, 6, Tokens::Branches), 384);
+        assert_eq!(together(1, 4, 6, false), 1);
+        assert_eq!(together(64, 0, 6, true), 384);
     }
 }

@@ -93,9 +93,12 @@ impl About {
                 if differences.iter().any(|of| *of != differences[0]) {
                     return Some(mean);
                 }
-                let pairs = first.iter().copied().zip(second.iter().copied());
-                let (wins, losses) = discordant(pairs);
-                let (low, high) = difference_bounds(wins, losses, first.len(), 0.025);
+                let of_all = |difference: f64| match differences[0] == difference {
+                    true => differences.len(),
+                    false => 0,
+                };
+                let (low, high) =
+                    difference_bounds(of_all(1.0), of_all(-1.0), differences.len(), 0.025);
                 Some(Mean { low, high, ..mean })
             }
         }

@@ -59,8 +59,7 @@ fn pair(
         only_here,
         only_there,
         p: about.different(here, there),
-        accuracy_difference: (only_here as f64 - only_there as f64)
-            / whole.counts.prompts.max(1) as f64,
+        accuracy_difference: difference.map_or(0.0, |mean| mean.value),
         accuracy_difference_low: difference.and_then(|mean| finite(mean.low)),
         accuracy_difference_high: difference.and_then(|mean| finite(mean.high)),
         ..Paired::default()

@@ -164,7 +164,11 @@ def put_whole_answers(rows, put):
         base, right = every("base_answers"), every("answers")
         kept, all_base = sum(b and r for b, r in zip(base, right)), sum(base)
         row = {**steps[0], "step": "whole"}
-        low, high = exact_interval(kept, all_base, float(row["level"]))
+        if all_base == 0:
+            put(row, "faithfulness", None, "none to keep")
+            put(row, "verdict", "inconclusive", "inconclusive")
+            continue
+        low, high = exact_interval(kept, all_base, 0.05)
         put(row, "faithfulness", kept / all_base, proportion(kept, all_base, kept / all_base, low, high))
         claim = float(row["claim"])
         outcome = "pass" if low >= claim else "fail" if high < claim else "inconclusive"

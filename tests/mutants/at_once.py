@@ -89,33 +89,26 @@ class File:
         root = Parser(RUST).parse(source).root_node
         # By the node that each is written into.
         self.at = {}
-        self.nodes = {}
         self.impossible = []
         for mutant in mutants:
             node = place(root, mutant)
             if node is None:
                 self.impossible.append(mutant)
             else:
-                self.nodes[node.id] = node
                 self.at.setdefault(node.id, []).append(mutant)
         self.text = self.written(root)
 
     def plain(self, start, end):
         return self.source[start:end].decode()
 
-    def inner(self, node, start, end):
-        """The text from `start` to `end`, with the mutants that are within the children of a node."""
-        text, at = "", start
-        for child in node.children:
-            if child.start_byte >= start and child.end_byte <= end:
-                text += self.plain(at, child.start_byte) + self.written(child)
-                at = child.end_byte
-        return text + self.plain(at, end)
-
     def written(self, node):
-        text = self.inner(node, node.start_byte, node.end_byte)
-        mutants = self.at.get(node.id, [])
-        for mutant in mutants:
+        """A node's text with its mutants, and with those within it."""
+        text, at = "", node.start_byte
+        for child in node.children:
+            text += self.plain(at, child.start_byte) + self.written(child)
+            at = child.end_byte
+        text += self.plain(at, node.end_byte)
+        for mutant in self.at.get(node.id, []):
             text = self.with_mutant(node, mutant, text)
         return text
 
@@ -158,38 +151,25 @@ KINDS = {
 def place(root, mutant):
     """The node that a mutant is written into: the operator's expression, the arm, the field, the guard, the function's block."""
     node = root.descendant_for_byte_range(mutant.start, mutant.end)
-    if mutant.genre == "MatchArmGuard":
-        while node is not None and (node.start_byte, node.end_byte) != (mutant.start, mutant.end):
-            node = node.parent
-        return node
-    while node is not None and node.type not in KINDS[mutant.genre]:
-        node = node.parent
-    if node is not None and mutant.genre == "FnValue" and node.parent.type != "function_item":
-        return place_of_function(node)
-    return node
 
+    def is_it(node):
+        if mutant.genre == "MatchArmGuard":
+            return (node.start_byte, node.end_byte) == (mutant.start, mutant.end)
+        return node.type in KINDS[mutant.genre] and (mutant.genre != "FnValue" or node.parent.type == "function_item")
 
-def place_of_function(node):
-    while node is not None and not (node.type == "block" and node.parent.type == "function_item"):
+    while node is not None and not is_it(node):
         node = node.parent
     return node
 
 
-def write(tree, sources, mutants, count):
+def write(tree, sources, mutants):
     """Writes the mutants into the files of `tree`, from their `sources`; those for which that cannot be done."""
     impossible = []
     for file, source in sources.items():
         made = File(source, [mutant for mutant in mutants if mutant.file == file])
         impossible += made.impossible
         (tree / file).write_text(made.text, encoding="utf-8")
-    root = sources_of_root(tree)
-    (tree / "src/lib.rs").write_text(root + SWITCH.replace("COUNT", str(count)), encoding="utf-8")
     return impossible
-
-
-def sources_of_root(tree):
-    text = (tree / "src/lib.rs").read_text(encoding="utf-8")
-    return text.split("\n/// Whether this mistake is made.")[0]
 
 
 # A trait that is not implemented, an operator that a type does not have, a function that there is not.
@@ -200,9 +180,11 @@ def compiled(tree, mutants, environment):
     """Writes those mutants into `tree` that compile there; they, and those that may compile by themselves."""
     sources = {file: (tree / file).read_bytes() for file in {mutant.file for mutant in mutants}}
     count = 1 + max((mutant.number for mutant in mutants), default=0)
+    with open(tree / "src/lib.rs", "a", encoding="utf-8") as root:
+        root.write(SWITCH.replace("COUNT", str(count)))
     kept, alone = mutants, []
     while True:
-        impossible = write(tree, sources, kept, count)
+        impossible = write(tree, sources, kept)
         wrong = {mutant.number: "" for mutant in impossible} | errors(tree, kept, environment)
         alone += [mutant for mutant in kept if mutant.number in wrong and wrong[mutant.number] not in IN_NO_WAY]
         kept = [mutant for mutant in kept if mutant.number not in wrong]
@@ -224,16 +206,18 @@ def errors(tree, mutants, environment):
         message = json.loads(line).get("message")
         if isinstance(message, dict) and message["level"] == "error" and message["spans"]:
             last = message["rendered"]
-            number = blamed(tree, message)
+            number, is_within = blamed(tree, message)
             if number in known:
-                wrong.setdefault(number, (message["code"] or {}).get("code", ""))
+                # Elsewhere it may be that only this way of writing it does not compile.
+                wrong.setdefault(number, (message["code"] or {}).get("code", "") if is_within else "")
     if not wrong:
         raise SystemExit(f"an error that is no mutant's: {last}")
     return wrong
 
 
 def blamed(tree, message):
-    """The number of the mutant in which an error is: the innermost branch around one of its places, or the last one before."""
+    """The number of the mutant in which an error is: the innermost branch around one of its places, or the last one before; and whether it is
+    within it."""
     before = None
     spans = sorted(message["spans"], key=lambda span: not span["is_primary"])
     for span in spans:
@@ -242,11 +226,11 @@ def blamed(tree, message):
         within = lambda begin, end: begin <= span["byte_start"] and span["byte_end"] <= end
         around = [number for number, begin, end in branches(text, calls) if within(begin, end)]
         if around:
-            return around[-1]
+            return around[-1], True
         earlier = [found for found in calls if found.start() <= span["byte_end"]]
         if earlier and before is None:
             before = int(earlier[-1].group(1))
-    return before
+    return before, False
 
 
 def branches(text, calls):
