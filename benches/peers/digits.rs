@@ -194,8 +194,8 @@ fn answers(engine: &mut Engine, logits: &Tensor) -> Vec<u32> {
         return logits.outer_iter().map(first_maximum).collect();
     }
     let rows: Vec<usize> = (0..logits.shape()[0]).collect();
-    let of_any = Array2::zeros((rows.len(), 1));
-    let measures = engine.score(logits, &rows, of_any, logits);
+    let of_any = Tensor::from_i64(Array2::zeros((rows.len(), 1))).expect("a tensor");
+    let measures = engine.score(logits, &rows, &of_any, logits);
     let measures = measures.expect("measures");
     measures
         .column(0)

@@ -352,7 +352,12 @@ impl View for Shown {
             let (of, claim) = (subgraph(m), m.test.claim);
             match fewest(group) {
                 _ if m.counts.base_correct == 0 => NOTHING_TO_KEEP.to_owned(),
-                None => format!("{of} keeps less than the claim {claim} even with all heads"),
+                // The first step is that with all of them.
+                None => format!(
+                    "{of} keeps less than the claim {claim} even with all heads: {} of the right answers{}",
+                    faithfulness(m),
+                    left_open(m)
+                ),
                 Some(fewest) => format!(
                     "{} of the {} heads of {of} are enough for the claim {claim}: with {} it keeps {} of the right answers{}",
                     fewest.left.len(),

@@ -6,7 +6,7 @@ use super::{Attribute, Builder, Dim, Dtype, Graph, LOGITS};
 
 /// Which row of the logits is each prompt's, `[batch]`.
 pub const ROWS: &str = "rows";
-/// The right answers, `[batch, answers]`; a prompt with fewer has one of them again.
+/// The right answers, `[batch, answers]`, where a prompt with fewer has one of them again; or `[answers]`, those of every prompt.
 pub const ANSWERS: &str = "answers";
 /// The unmodified model's logits, `[batch, vocab]`.
 pub const REFERENCE: &str = "reference";
@@ -14,13 +14,26 @@ pub const REFERENCE: &str = "reference";
 /// finite. Token ids and ranks are whole numbers below `2^24`, which f32 has exactly.
 pub const MEASURES: &str = "measures";
 
+/// Whose the right answers are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Right {
+    /// Each prompt has its own, `[batch, answers]`.
+    Own,
+    /// All prompts have the same, `[answers]`: where an answer has ended nearly every token is right, and a list of them for each prompt
+    /// would be as large as the logits.
+    Shared,
+}
+
 /// Measures from logits, `[row, vocab]`.
-pub fn score(vocab: usize) -> Graph {
+pub fn score(vocab: usize, answers: Right) -> Graph {
     let mut b = Builder::new();
     let wide = |rows| vec![Dim::Symbol(rows), Dim::Fixed(vocab)];
     let logits = b.input(LOGITS, Dtype::F32, wide("row"));
     let rows = b.input(ROWS, Dtype::I64, vec![Dim::Symbol("batch")]);
-    let of_answers = vec![Dim::Symbol("batch"), Dim::Symbol("answers")];
+    let of_answers = match answers {
+        Right::Own => vec![Dim::Symbol("batch"), Dim::Symbol("answers")],
+        Right::Shared => vec![Dim::Symbol("answers")],
+    };
     let given = b.input(ANSWERS, Dtype::I64, of_answers);
     let base = b.input(REFERENCE, Dtype::F32, wide("batch"));
     let along = |axis| vec![("axis", Attribute::Int(axis))];
@@ -32,7 +45,11 @@ pub fn score(vocab: usize) -> Graph {
     let (beyond, least) = (b.scalar(vocab as f32), b.scalar(f32::MIN));
 
     // The right answer with the largest logit, of equal ones the first.
-    let of_answers = b.op_with("GatherElements", &[&q, &given], along(1)); // [batch, answers]
+    let gather = match answers {
+        Right::Own => "GatherElements",
+        Right::Shared => "Gather",
+    };
+    let of_answers = b.op_with(gather, &[&q, &given], along(1)); // [batch, answers]
     let right = b.op("ReduceMax", &[&of_answers, &last]); // [batch, 1]
     let ids = b.cast(&given, Dtype::I64, Dtype::F32);
     let largest = b.op("Equal", &[&of_answers, &right]);
@@ -40,12 +57,20 @@ pub fn score(vocab: usize) -> Graph {
     let at = b.op("ReduceMin", &[&ids_of_largest, &last]); // [batch, 1]
 
     // The largest logit of another token: those of the right answers are the least there is.
-    let none = b.scalar(0.0);
-    let nothing = b.op("Mul", &[&ids, &none]);
-    let of_right = b.op("Add", &[&nothing, &least]); // [batch, answers]
-    let inputs = [&q, &given, &of_right];
-    let inputs: Vec<&str> = inputs.into_iter().map(String::as_str).collect();
-    let others = b.op_with("ScatterElements", &inputs, along(1)); // [batch, vocab]
+    let others = match answers {
+        Right::Own => {
+            let of_right = constant(&mut b, &ids, f32::MIN); // [batch, answers]
+            scatter(&mut b, [&q, &given, &of_right], 1)
+        }
+        Right::Shared => {
+            let none = b.floats("no answers", &vec![0.0; vocab]);
+            let ones = constant(&mut b, &ids, 1.0);
+            let is_right = scatter(&mut b, [&none, &given, &ones], 0); // [vocab]
+            let half = b.scalar(0.5);
+            let is_right = b.op("Greater", &[&is_right, &half]);
+            b.op("Where", &[&is_right, &least, &q])
+        }
+    }; // [batch, vocab]
     let other = wide.of(&mut b, "ReduceMax", &others);
     let difference = b.op("Sub", &[&right, &other]);
 
@@ -78,6 +103,19 @@ pub fn score(vocab: usize) -> Graph {
     let shape = vec![Dim::Symbol("batch"), Dim::Fixed(5)];
     b.output(&measures, MEASURES, Dtype::F32, shape);
     b.finish("measures")
+}
+
+/// As many of a value as there are finite numbers in `x`.
+fn constant(b: &mut Builder, x: &str, value: f32) -> String {
+    let (none, value) = (b.scalar(0.0), b.scalar(value));
+    let nothing = b.op("Mul", &[x, &none]);
+    b.op("Add", &[&nothing, &value])
+}
+
+/// `into`, where at the indices along an axis stands what is put there.
+fn scatter(b: &mut Builder, [into, indices, put]: [&str; 3], axis: i64) -> String {
+    let along = vec![("axis", Attribute::Int(axis))];
+    b.op_with("ScatterElements", &[into, indices, put], along)
 }
 
 /// What is made of the whole vocabulary, in two steps: of as many parts as each of them is long, more or less, then of what is made of

@@ -5,7 +5,7 @@
 pub mod ablation;
 mod estimate;
 #[cfg(test)]
-mod examples;
+pub(crate) mod examples;
 pub mod masking;
 mod plan;
 

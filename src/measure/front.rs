@@ -8,7 +8,7 @@ use super::forward::base_forward;
 use super::scores::first_maximum;
 use crate::Result;
 use crate::model::Model;
-use crate::prompt::{Bos, Frame, PromptSet, Role, Rule};
+use crate::prompt::{Bos, Frame, PromptSet, Rule};
 use crate::runtime::Engine;
 use crate::stats::{discordant, mcnemar_greater};
 
@@ -96,10 +96,8 @@ pub fn fronts(engine: &mut Engine, model: &Model, set: &PromptSet) -> Result<Opt
     let step = asked.len().div_ceil(HANDFUL);
     let prompts: Vec<usize> = asked.into_iter().step_by(step).collect();
     let ids = set.ids(&prompts);
-    let starts_with_it = set.roles.first() == Some(&Role::Bos);
     let others = match &other {
-        None if starts_with_it => ids.slice(ndarray::s![.., 1..]).to_owned(),
-        None => return Ok(None),
+        None => ids.slice(ndarray::s![.., 1..]).to_owned(),
         Some(bos) => {
             let front = Array2::from_elem((prompts.len(), 1), i64::from(bos.id));
             concatenate(Axis(1), &[front.view(), ids.view()]).expect("as many rows")

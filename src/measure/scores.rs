@@ -9,7 +9,7 @@
 
 use std::ops::Range;
 
-use ndarray::{Array2, ArrayView1, ArrayView2, Axis, CowArray, Ix2, s};
+use ndarray::{Array1, Array2, ArrayD, ArrayView1, ArrayView2, Axis, CowArray, Ix2, s};
 use wide::f32x8;
 
 use crate::Result;
@@ -65,15 +65,30 @@ impl<'a> Logits<'a> {
         answers: &[&[u32]],
         reference: &Tensor,
     ) -> Result<Array2<f32>> {
-        let most = answers.iter().map(|of| of.len()).max().unwrap_or(1);
-        let shape = (answers.len(), most);
-        let padded = Array2::from_shape_fn(shape, |(prompt, i)| {
-            let of = answers[prompt];
-            // A prompt that is a context only has no answer; its measure is not read.
-            i64::from(*of.get(i).or(of.first()).unwrap_or(&0))
-        });
-        engine.score(self.tensor, &self.rows, padded, reference)
+        let answers = Tensor::from_i64(given(answers))?;
+        engine.score(self.tensor, &self.rows, &answers, reference)
     }
+}
+
+/// The right answers as a device has them: a list for each prompt, `[batch, answers]`, or one, `[answers]`, where all have the same several
+/// ones. A prompt that is a context only has no answer; its measure is not read.
+fn given(answers: &[&[u32]]) -> ArrayD<i64> {
+    let mut right = answers.iter().filter(|of| !of.is_empty());
+    if let Some(first) = right.next().filter(|first| first.len() > 1)
+        && right.all(|of| std::ptr::eq(*of, *first) || of == first)
+    {
+        return first
+            .iter()
+            .map(|&token| i64::from(token))
+            .collect::<Array1<i64>>()
+            .into_dyn();
+    }
+    let most = answers.iter().map(|of| of.len()).max().unwrap_or(1).max(1);
+    let padded = Array2::from_shape_fn((answers.len(), most), |(prompt, i)| {
+        let of = answers[prompt];
+        i64::from(*of.get(i).or(of.first()).unwrap_or(&0))
+    });
+    padded.into_dyn()
 }
 
 /// What the unmodified model predicts for a batch, and its logit differences; `None` where a logit is NaN or infinite.
@@ -406,6 +421,23 @@ mod tests {
             broken[1][column] = value;
             assert_eq!(of_device(&Array2::from(broken)), None, "{column}");
         }
+    }
+
+    /// What all prompts have that have any is given once; what they do not have in common is given to each, filled up with its own.
+    #[test]
+    fn the_right_answers_of_all_go_to_a_device_once() {
+        let on_device = |answers: &[&[u32]]| {
+            let of = given(answers);
+            (of.shape().to_vec(), of.iter().copied().collect::<Vec<_>>())
+        };
+        assert_eq!(on_device(&[&[4, 9], &[], &[4, 9]]), (vec![2], vec![4, 9]));
+        assert_eq!(
+            on_device(&[&[4, 9], &[], &[9, 4]]),
+            (vec![3, 2], vec![4, 9, 0, 0, 9, 4])
+        );
+        assert_eq!(on_device(&[&[4, 9], &[7]]), (vec![2, 2], vec![4, 9, 7, 7]));
+        assert_eq!(on_device(&[&[7], &[7]]), (vec![2, 1], vec![7, 7]));
+        assert_eq!(on_device(&[&[], &[]]), (vec![2, 1], vec![0, 0]));
     }
 
     /// By their definitions, in f64, one token after another.

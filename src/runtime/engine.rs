@@ -4,6 +4,7 @@
 //! weights are in memory once (a tied embedding twice: as it is for looking up, packed for the unembedding).
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use ndarray::{Array1, Array2, Array4, ArrayView4, Ix2};
 
@@ -12,9 +13,10 @@ use super::assembly::{Assembly, KeysValues, TableRows};
 use super::segments::{Layer, Maker, Segments};
 use super::{Part, Placement, Runtime, Tensor, Work};
 use crate::file::{Sha256, sha256_bytes};
+use crate::graph::score::{self, Right};
 use crate::graph::{
     Graph, INPUT_IDS, LOGITS, POSITION_IDS, Precision, attn_bias, attn_key, attn_out, attn_pattern,
-    attn_value, resid, score,
+    attn_value, resid,
 };
 use crate::model::{Model, Store};
 use crate::{Error, Result};
@@ -38,8 +40,8 @@ pub struct Engine {
     assemblies: Vec<Assembly>,
     /// The layers cut at their attention, those that were needed so far: `resid` to weights, to what heads read, to `resid`.
     attention: BTreeMap<usize, [Part; 3]>,
-    /// What reads measures off logits, once it was needed.
-    scorer: Option<Part>,
+    /// What reads measures off logits, those that were needed so far.
+    scorers: BTreeMap<Right, Part>,
     /// Those of the last batch of whole prompts.
     positions: Option<Tensor>,
     graph: Graph,
@@ -107,7 +109,7 @@ impl Engine {
             layers,
             head,
             attention: BTreeMap::new(),
-            scorer: None,
+            scorers: BTreeMap::new(),
             positions: None,
             weights,
             graph,
@@ -427,7 +429,8 @@ impl Engine {
     }
 
     /// The measures of prompts ([`crate::graph::score`]), `[batch, 5]`, on the device that has the logits: from `logits`, `[row, vocab]`,
-    /// the row of each prompt, the right answers of each, `[batch, answers]`, and the unmodified model's logits, `[batch, vocab]`.
+    /// the row of each prompt, the right answers of each, `[batch, answers]`, or those of all, `[answers]`, and the unmodified model's
+    /// logits, `[batch, vocab]`.
     ///
     /// # Errors
     /// The runtime's reason.
@@ -435,24 +438,28 @@ impl Engine {
         &mut self,
         logits: &Tensor,
         rows: &[usize],
-        answers: Array2<i64>,
+        answers: &Tensor,
         reference: &Tensor,
     ) -> Result<Array2<f32>> {
-        let scorer = match &mut self.scorer {
-            Some(scorer) => scorer,
-            none => {
+        let right = match answers.shape().len() {
+            1 => Right::Shared,
+            _ => Right::Own,
+        };
+        let scorer = match self.scorers.entry(right) {
+            Entry::Occupied(scorer) => scorer.into_mut(),
+            Entry::Vacant(none) => {
                 let layers = self.layers.len();
                 let place = self.placement.of_layer(layers, layers);
-                let graph = score::score(self.vocab);
+                let graph = score::score(self.vocab, right);
                 none.insert(Part::new(self.runtime, place, &graph, &self.weights)?)
             }
         };
         let rows: Array1<i64> = rows.iter().map(|&row| row as i64).collect();
-        let (rows, answers) = (Tensor::from_i64(rows)?, Tensor::from_i64(answers)?);
+        let rows = Tensor::from_i64(rows)?;
         let inputs = [
             (LOGITS, logits),
             (score::ROWS, &rows),
-            (score::ANSWERS, &answers),
+            (score::ANSWERS, answers),
             (score::REFERENCE, reference),
         ];
         let [measures] = scorer.run(&inputs, [score::MEASURES])?;

@@ -43,33 +43,29 @@ impl Placement {
     /// # Errors
     /// It takes more memory than there is, or than may be taken; a weight that the graph needs and that is not there.
     pub fn check_source(&self, model: &str, source: &Source, precision: Precision) -> Result<()> {
-        match source {
-            Source::Decoder(decoder) => self.check(Room {
-                model,
-                graph: &crate::emit::decoder(decoder, precision)?,
-                precision,
-                widened: decoder.weights.gguf().is_some(),
-            }),
-            Source::Graph { graph, .. } => self.check(Room {
-                model,
-                graph,
-                precision,
-                widened: false,
-            }),
-        }
+        let written;
+        let graph = match source {
+            Source::Decoder(decoder) => {
+                written = crate::emit::decoder(decoder, precision)?;
+                &written
+            }
+            Source::Graph { graph, .. } => graph,
+        };
+        self.check(Room {
+            model,
+            graph,
+            precision,
+            widened: is_widened(source),
+        })
     }
 
     /// As [`Self::check_source`], of a model that is loaded and a graph of it.
     pub(super) fn check_model(&self, model: &Model, graph: &Graph) -> Result<()> {
-        let widened = match &model.source {
-            Source::Decoder(decoder) => decoder.weights.gguf().is_some(),
-            Source::Graph { .. } => false,
-        };
         self.check(Room {
             model: &model.name,
             graph,
             precision: model.precision,
-            widened,
+            widened: is_widened(&model.source),
         })
     }
 
@@ -151,6 +147,14 @@ impl Placement {
     }
 }
 
+/// Whether all weights of a model are widened to f32: of a GGUF file none can stay as it is.
+fn is_widened(source: &Source) -> bool {
+    match source {
+        Source::Decoder(decoder) => decoder.weights.gguf().is_some(),
+        Source::Graph { .. } => false,
+    }
+}
+
 /// Whether what a device keeps of weights is in the arena that `--device-memory` limits.
 fn keeps_in_arena(placement: &Placement) -> bool {
     placement.device.row().options.memory == Some(Limit::Arena)
@@ -200,14 +204,11 @@ mod tests {
         );
         let cache = Cache::at(std::env::temp_dir().join("af1-room"));
         let model = Model::load(&path, &BosChoice::Default, &cache).unwrap();
-        let Source::Decoder(decoder) = &model.source else {
-            panic!("it is of a family");
-        };
         placement.takes(Room {
             model: &model.name,
             graph: &model.graph().unwrap(),
             precision,
-            widened: decoder.weights.gguf().is_some(),
+            widened: is_widened(&model.source),
         })
     }
 

@@ -1,10 +1,11 @@
 """Shows that the tests notice mistakes: cargo-mutants changes the program, and a test must fail.
 
-Usage: python3 tests/mutants/run.py [--shard K/N] [--file GLOB]... [ROOM...]
+Usage: python3 tests/mutants/run.py [--shard K/N] [--file GLOB]... [--again] [--test NAME]... [ROOM...]
 
 Rooms are those of ROOMS, all by default; --file takes some of a room's files alone, --shard the K-th of N equal shares of a room's
-mutants (0/N to N-1/N), each of which takes every N-th. A mutant that no test of its room notices is an error unless survivors.toml
-says why it may survive; so is one of survivors.toml that a test notices.
+mutants (0/N to N-1/N), each of which takes every N-th. --again takes those alone that survived when their room was tried last. --test
+takes, beside the unit tests, those integration tests alone whose names begin so. A mutant that no test of its room notices is an error
+unless survivors.toml says why it may survive; so is one of survivors.toml that a test notices.
 
 This takes hours, so it is no part of CI, which runs mistakes.py. Where a room can be built by itself, its mutants are built one by one, in
 two seconds each. Those of the others are built at once into one program (see at_once.py), and what cannot be written so takes half a minute
@@ -53,9 +54,9 @@ WHOLE = None
 # Beside all unit tests those of the integration tests that hold what is measured to other implementations, to what was planted, and to what
 # was said before.
 TESTS = [
-    *["alternatives::", "asked::", "bad_asking::", "choices::", "choosing::", "compiled::", "digits::", "drilled::", "experiments::"],
-    *["kept::", "lens::", "matrix::", "patch::", "peek::", "planted::", "preflight::", "segments::", "stability::", "steps::", "whole::"],
-    "windows::",
+    *["alternatives::", "asked::", "attacked::", "bad_asking::", "bad_input::", "choices::", "choosing::", "compiled::", "digits::"],
+    *["drilled::", "experiments::", "foreign::", "kept::", "lens::", "matrix::", "patch::", "peek::", "planted::", "preflight::", "segments::"],
+    *["stability::", "steps::", "whole::", "windows::"],
 ]
 # Those that are worth half a minute of building for a single mutant.
 QUICK = ["alternatives::logits_equal_numpys", "experiments::interventions", "planted::leaving_one_out", "planted::means_carry"]
@@ -112,8 +113,13 @@ def of_copies():
     return dict(os.environ, CARGO_TARGET_DIR=str(WORK / "build"), CARGO_PROFILE_DEV_DEBUG="0")
 
 
+def bare(mutant):
+    """A mutant's name without its place, which moves as the sources are edited."""
+    return re.sub(r"^([^:]+):\d+:\d+: ", r"\1: ", mutant)
+
+
 def without_places(mutants):
-    return Counter(re.sub(r"^([^:]+):\d+:\d+: ", r"\1: ", mutant) for mutant in mutants)
+    return Counter(map(bare, mutants))
 
 
 def try_room(name, room, options, known):
@@ -132,12 +138,31 @@ def try_room(name, room, options, known):
     if room.tests and (left is None or without_places(left) - known):
         left = try_at_once(name, room, folder, left, known)
     print(f"{name}: {len(left)} survive", flush=True)
+    write_survived(name, left)
     return without_places(left)
 
 
 def named(mutants):
     """Options that choose mutants by their names."""
     return [word for mutant in mutants for word in ("--re", f"^{re.escape(mutant)}$")]
+
+
+def survived(name):
+    """The file that says what survived when a room was tried last."""
+    return WORK / f"{name}-survived.txt"
+
+
+def write_survived(name, mutants):
+    survived(name).write_text("".join(f"{mutant}\n" for mutant in sorted(map(bare, mutants))), encoding="utf-8")
+
+
+def again(name):
+    """Options that choose what survived in a room."""
+    names = set(survived(name).read_text(encoding="utf-8").splitlines())
+    chosen = []
+    for file, what in (mutant.split(": ", 1) for mutant in sorted(names)):
+        chosen += ["--re", rf"^{re.escape(file)}:\d+:\d+: {re.escape(what)}$"]
+    return chosen
 
 
 def try_at_once(name, room, folder, left, known):
@@ -150,12 +175,14 @@ def try_at_once(name, room, folder, left, known):
     environment = of_copies()
     mutants, alone = at_once.compiled(tree, mutants, environment)
     program = switched.Switched(tree, environment, room.tests)
-    missed = mutants
     # Most are noticed in seconds; what is known to survive is not asked for longer.
-    for seconds in (30, 600):
-        names = without_places(mutant.name for mutant in missed)
-        if names - known:
-            missed = program.missed(missed, seconds)
+    missed = program.missed(mutants, 30)
+    for seconds in (120, 600):
+        unknown = without_places(mutant.name for mutant in missed) - known
+        asked = [mutant for mutant in missed if unknown[bare(mutant.name)]]
+        noticed = set(asked) - set(program.missed(asked, seconds))
+        missed = [mutant for mutant in missed if mutant not in noticed]
+        write_survived(name, [mutant.name for mutant in missed + alone])
     left = [mutant.name for mutant in missed]
     if alone:
         lists = mutate(Stage(WHOLE, [f"{name}::", *QUICK]), WORK / name / "alone", [*folder, *named(mutant.name for mutant in alone)])
@@ -181,6 +208,8 @@ def main():
     parser = argparse.ArgumentParser(description="Shows that the tests notice mistakes.")
     parser.add_argument("--file", action="append", default=[], help="of the rooms' files those of this pattern")
     parser.add_argument("--shard", help="every N-th mutant of a room from the K-th on, K/N")
+    parser.add_argument("--again", action="store_true", help="what survived when the room was tried last")
+    parser.add_argument("--test", action="append", help="how the integration tests that run begin, those of the room by default")
     parser.add_argument("room", nargs="*", choices=[*ROOMS, []], help="rooms, all by default")
     arguments = parser.parse_args()
     version = subprocess.run(["cargo", "mutants", "--version"], stdout=subprocess.PIPE, text=True, check=False).stdout
@@ -190,12 +219,14 @@ def main():
     shard = ["--shard", arguments.shard, "--sharding", "round-robin"] if arguments.shard else []
     known, missed = survivors(chosen.values()), Counter()
     for name, room in chosen.items():
+        room = room._replace(tests=arguments.test or room.tests)
         files = arguments.file or [f"{room.folder}/**/*.rs"]
-        missed += try_room(name, room, [*shard, *(word for file in files for word in ("--file", file))], known)
+        only = again(name) if arguments.again else []
+        missed += try_room(name, room, [*shard, *only, *(word for file in files for word in ("--file", file))], known)
     new = missed - known
     for mutant, times in sorted(new.items()):
         print(f"MISSED: {mutant} ({times} times)")
-    gone = Counter() if arguments.file or arguments.shard else known - missed
+    gone = Counter() if arguments.file or arguments.shard or arguments.again or arguments.test else known - missed
     for mutant, times in sorted(gone.items()):
         print(f"survivors.toml says that this survives, and it does not: {mutant} ({times} times)")
     if new or gone:

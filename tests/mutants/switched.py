@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import signal
 import subprocess
 import tempfile
 import threading
@@ -41,8 +42,8 @@ class Switched:
 
     def __init__(self, tree, environment, wanted):
         self.tree = tree
-        # No snapshot is written where one differs.
-        self.environment = environment | {"INSTA_UPDATE": "no", "CI": "1", "CARGO_MANIFEST_DIR": str(tree)}
+        # No snapshot is written where one differs. The program says how it is called, which Cargo decides.
+        self.environment = environment | {"INSTA_UPDATE": "no", "CI": "1", "CARGO_MANIFEST_DIR": str(tree), "CARGO": "cargo"}
         self.programs = built(tree, environment)
         self.kills = Counter()
         self.lock = threading.Lock()
@@ -63,20 +64,22 @@ class Switched:
         """Runs tests of a program one after the other: the status and the output, or no status if they do not end."""
         command = [program, "--exact", *names, "--test-threads", "1"]
         limit = lambda: resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-        try:
-            done = subprocess.run(
-                command,
-                cwd=self.tree,
-                env=self.environment | more,
-                check=False,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                timeout=patience,
-                preexec_fn=limit,
-            )
-        except subprocess.TimeoutExpired:
-            return None, ""
-        return done.returncode, done.stdout.decode(errors="replace")
+        with subprocess.Popen(
+            command,
+            cwd=self.tree,
+            env=self.environment | more,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=limit,
+            start_new_session=True,
+        ) as running:
+            try:
+                output, _ = running.communicate(timeout=patience)
+            except subprocess.TimeoutExpired:
+                # With the programs that the test has started.
+                os.killpg(running.pid, signal.SIGKILL)
+                return None, ""
+        return running.returncode, output.decode(errors="replace")
 
     def measured(self, program, name):
         """A test with what it reaches; none if it reaches nothing, or takes too long."""

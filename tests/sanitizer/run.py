@@ -13,7 +13,6 @@ target/sanitizer, of some ten minutes on two cores; so it is no part of CI.
 
 import os
 import pathlib
-import re
 import subprocess
 import sys
 
@@ -22,11 +21,6 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # Tests of the suite that map files and call the runtime on the processor; none that limits a process's memory, because the sanitizer takes
 # much of its own.
 TESTS = ["bad_input::", "experiments::", "fetching::", "foreign::", "gguf::", "inference::", "program::doctor", "room::the_runtime"]
-
-
-def host():
-    said = subprocess.run(["rustc", "-vV"], check=True, capture_output=True, text=True).stdout
-    return re.search(r"^host: (.*)$", said, re.M)[1]
 
 
 def main():
@@ -39,7 +33,8 @@ def main():
         "ASAN_OPTIONS": "detect_leaks=0:detect_stack_use_after_return=1:strict_string_checks=1",
     }
     # With a target of its own, build scripts and macros are not instrumented.
-    command = ["cargo", "test", "--locked", "--target", host()]
+    host = subprocess.run(["rustc", "--print", "host-tuple"], check=True, capture_output=True, text=True).stdout.strip()
+    command = ["cargo", "test", "--locked", "--target", host]
     subprocess.run([*command, "--lib"], cwd=ROOT, env=environment, check=True)
     subprocess.run([*command, "--test", "suite", "--", *(sys.argv[1:] or TESTS)], cwd=ROOT, env=environment, check=True)
 

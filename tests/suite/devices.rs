@@ -5,7 +5,8 @@ use std::path::Path;
 
 use af1::Error;
 use af1::error::exit;
-use af1::graph::{LOGITS, score};
+use af1::graph::LOGITS;
+use af1::graph::score::{self, Right};
 use af1::model::{BosChoice, Model};
 use af1::runtime::{Device, Engine, Part, Placement, Tensor, probe};
 use ndarray::{Array1, Array2, ArrayView1, Ix2};
@@ -166,9 +167,9 @@ fn a_batch_that_is_too_large_is_halved() {
 }
 
 /// What a device reads off logits is what the definitions say, in f64, one token after another; equal logits, several right answers and
-/// broken values among them.
-#[test]
-fn measures_are_those_of_the_definitions() {
+/// broken values among them, each prompt's own right answers and those of all.
+#[rstest]
+fn measures_are_those_of_the_definitions(#[values(Right::Own, Right::Shared)] whose: Right) {
     let (vocab, prompts, most) = (1003, 6, 2);
     let noise = |seed: usize, i: usize| ((i * 7919 + seed * 104729) % 997) as f32 / 60.0;
     // More rows than prompts, in another order.
@@ -177,16 +178,25 @@ fn measures_are_those_of_the_definitions() {
     logits[[5, 400]] = f32::NAN;
     logits[[6, 1002]] = f32::INFINITY;
     let base = Array2::from_shape_fn((prompts, vocab), |(row, i)| noise(row + 11, i) - 3.0);
-    let answers = [[0, 0], [1002, 1002], [17, 18], [900, 3], [500, 500], [1, 2]];
-    let given = Array2::from_shape_fn((prompts, most), |(row, i)| answers[row][i] as i64);
+    let (answers, given) = match whose {
+        Right::Own => {
+            let answers = [[0, 0], [1002, 1002], [17, 18], [900, 3], [500, 500], [1, 2]];
+            let given = Array2::from_shape_fn((prompts, most), |(row, i)| answers[row][i] as i64);
+            (answers, Tensor::from_i64(given).unwrap())
+        }
+        Right::Shared => {
+            let of_all = Array1::from_vec(vec![900, 3]);
+            ([[900, 3]; 6], Tensor::from_i64(of_all).unwrap())
+        }
+    };
 
-    let graph = score::score(vocab);
+    let graph = score::score(vocab, whose);
     let mut part = Part::new(runtime(), &Device::Cpu, &graph, Path::new(".")).unwrap();
     let at = rows.iter().map(|&row| row as i64).collect::<Array1<i64>>();
     let inputs = [
         (LOGITS, &Tensor::from_f32(logits.clone()).unwrap()),
         (score::ROWS, &Tensor::from_i64(at).unwrap()),
-        (score::ANSWERS, &Tensor::from_i64(given).unwrap()),
+        (score::ANSWERS, &given),
         (score::REFERENCE, &Tensor::from_f32(base.clone()).unwrap()),
     ];
     let [measures] = part.run(&inputs, [score::MEASURES]).unwrap();

@@ -127,3 +127,32 @@ fn some(set: &PromptSet) -> Vec<usize> {
     }
     chosen.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intervene::examples::prompts;
+    use crate::prompt::Step;
+
+    /// Of the prompts of two operands from 0 to 2 the middle one, (1, 1), for each operand the first that shares it with that one, (1, 0)
+    /// and (0, 1), and the last; where the answer stands behind them, one that shares its token, too.
+    #[test]
+    fn a_handful_shares_every_number() {
+        let ids: Vec<[u32; 4]> = (0..9).map(|p| [0, 1 + p / 3, 1 + p % 3, 7]).collect();
+        let ids: Vec<&[u32]> = ids.iter().map(|ids| &ids[..]).collect();
+        let mut set = prompts(&ids);
+        for prompt in &mut set.prompts {
+            prompt.answers = [1].into();
+        }
+        (set.roles[1], set.roles[2]) = (Role::Operand(0), Role::Operand(1));
+        assert_eq!(some(&set), [1, 3, 4, 8]);
+        set.numbers.step = Step::At(1);
+        assert_eq!(some(&set), [0, 1, 3, 4, 8]);
+        // A prompt that is a context only is taken where no other will do.
+        for prompt in [1, 7] {
+            set.prompts[prompt].answers = [].into();
+        }
+        set.numbers.step = Step::At(0);
+        assert_eq!(some(&set), [1, 3, 4, 8]);
+    }
+}

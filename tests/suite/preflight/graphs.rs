@@ -1,6 +1,6 @@
 //! Graphs with a mistake, each found by its check.
 
-use af1::graph::{Attribute, Constant, Dtype, Graph, Node, attn_bias, resid};
+use af1::graph::{Attribute, Constant, Dtype, Graph, LOGITS, Node, attn_bias, resid};
 use af1::intervene::masking::Technique;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::measure::{Request, attention, preflight};
@@ -229,40 +229,48 @@ fn weights_that_are_none() {
     preflight(&mut engine, &model, &set, &request).unwrap();
 }
 
-/// What an intervention breaks is named where it breaks: of a stream of zeros, which no unmodified model has, the
-/// logarithm is infinite.
-#[test]
-fn a_layer_that_cannot_take_zeros() {
-    let (model, _) = tiny("f32");
-    let mut graph = model.graph().unwrap();
-    let end = resid(2);
+/// Adds the logarithm of the norm of `from` to a layer's `end`, or of its last position to the logits: it is infinite of a stream of zeros,
+/// which no unmodified model has.
+fn cannot_take_zeros(graph: &mut Graph, from: &str, end: &str) {
+    let number = |name: &str, shape: Vec<usize>, value: i64| Constant {
+        name: name.to_owned(),
+        shape,
+        dtype: Dtype::I64,
+        bytes: value.to_le_bytes().to_vec(),
+    };
+    graph.constants.extend([
+        number("last_axis", vec![1], 2),
+        number("last_position", vec![], -1),
+    ]);
     let mut nodes = graph.nodes.iter();
-    let at = nodes.position(|node| node.outputs.contains(&end)).unwrap();
+    let at = nodes
+        .position(|node| node.outputs.iter().any(|output| output == end))
+        .unwrap();
     graph.nodes[at].outputs[0] = "before".to_owned();
     let like = graph.nodes[at].clone();
-    let mut norm = node(
-        &like,
-        "ReduceL1",
-        vec![resid(1), "last_axis".to_owned()],
-        "norm",
-    );
+    let text = |names: [&str; 2]| names.map(str::to_owned).to_vec();
+    let mut norm = node(&like, "ReduceL1", text([from, "last_axis"]), "norm");
     norm.attributes = vec![("keepdims".into(), Attribute::Int(1))];
-    let log = node(&like, "Log", vec!["norm".to_owned()], "log");
-    let sum = node(
-        &like,
-        "Add",
-        vec!["before".to_owned(), "log".to_owned()],
-        &end,
-    );
-    graph.constants.push(Constant {
-        name: "last_axis".to_owned(),
-        shape: vec![1],
-        dtype: Dtype::I64,
-        bytes: 2i64.to_le_bytes().to_vec(),
-    });
-    for (i, new) in [norm, log, sum].into_iter().enumerate() {
-        graph.nodes.insert(at + 1 + i, new);
+    let mut new = vec![norm, node(&like, "Log", vec!["norm".to_owned()], "log")];
+    let mut of = "log";
+    if end == LOGITS {
+        let mut last = node(&like, "Gather", text(["log", "last_position"]), "of_last");
+        last.attributes = vec![("axis".into(), Attribute::Int(1))];
+        new.push(last);
+        of = "of_last";
     }
+    new.push(node(&like, "Add", text(["before", of]), end));
+    graph.nodes.splice(at + 1..at + 1, new);
+}
+
+/// What an intervention breaks is named where it breaks.
+#[rstest]
+#[case::a_layer(Plan::af1(1, 1), 1, &resid(2))]
+#[case::the_logits(Plan::waiting(3), 3, LOGITS)]
+fn streams_of_zeros_that_break(#[case] plan: Plan, #[case] wait: usize, #[case] end: &str) {
+    let (model, _) = tiny("f32");
+    let mut graph = model.graph().unwrap();
+    cannot_take_zeros(&mut graph, &resid(wait), end);
     let mut engine = Engine::from_graph(runtime(), &Device::Cpu, &model, &graph).unwrap();
     let set = prompts(&model);
     let mean = check(
@@ -272,7 +280,7 @@ fn a_layer_that_cannot_take_zeros() {
         &[ablation::named("mean").unwrap()],
     );
     assert!(mean.is_ok(), "{mean:?}");
-    let plans = [Plan::af1(1, 1)];
+    let plans = [plan];
     let ablations = [ablation::named("zero").unwrap()];
     let request = Request {
         estimator: Estimator::PlugIn,
@@ -280,8 +288,6 @@ fn a_layer_that_cannot_take_zeros() {
     };
     let error = preflight(&mut engine, &model, &set, &request).unwrap_err();
     assert_eq!(error.exit_code(), af1::error::exit::NOT_FINITE);
-    assert!(
-        error.to_string().contains("resid.2 after zero at resid.1"),
-        "{error}"
-    );
+    let words = format!("{end} after zero at resid.{wait}");
+    assert!(error.to_string().contains(&words), "{error}");
 }

@@ -1,7 +1,8 @@
 //! Preflight: what must not be believed is refused, by the check that is there for it.
 
 mod graphs;
-mod others;
+mod masks;
+pub mod others;
 
 use af1::Error;
 use af1::experiment::waiting;
@@ -70,8 +71,10 @@ fn broken_prompts(#[case] break_it: fn(&mut PromptSet), #[case] words: &str) {
     );
 }
 
-/// An ablation that says it replaces and does not.
-struct Idle;
+/// An ablation that says it replaces and does not; the embedding it may keep.
+struct Idle {
+    keeps_embedding: bool,
+}
 
 impl Ablation for Idle {
     fn name(&self) -> &'static str {
@@ -85,16 +88,50 @@ impl Ablation for Idle {
     fn value(&self, _: &Source<'_>, _: Place<'_>) -> Result<Value, String> {
         Ok(Value::Keep)
     }
+
+    fn keeps_embedding(&self) -> bool {
+        self.keeps_embedding
+    }
 }
 
-#[test]
-fn an_intervention_that_does_nothing() {
+#[rstest]
+#[case::everywhere(&Idle { keeps_embedding: false }, "idle changes resid.0 by 0e0 of its largest value")]
+#[case::behind_the_embedding(&Idle { keeps_embedding: true }, "idle changes resid.1 by 0e0 of its largest value")]
+fn an_intervention_that_does_nothing(#[case] idle: &'static Idle, #[case] words: &str) {
     let (model, mut engine) = tiny("f32");
     let set = prompts(&model);
-    let found = check(&mut engine, &model, &set, &[&Idle]);
-    assert_fails(
-        found,
-        "interventions",
-        "idle changes resid.0 by 0e0 of its largest value",
-    );
+    let found = check(&mut engine, &model, &set, &[idle]);
+    assert_fails(found, "interventions", words);
+}
+
+/// An ablation that makes every number larger by 4 in a million.
+struct Little;
+
+impl Ablation for Little {
+    fn name(&self) -> &'static str {
+        "little"
+    }
+
+    fn help(&self) -> &'static str {
+        "Nearly nothing"
+    }
+
+    fn value(&self, _: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
+        Ok(Value::Mean(
+            place.resid.mapv(|x| f64::from(x) * (1.0 + 4e-6)),
+        ))
+    }
+}
+
+/// By how much the largest number changes is said in parts of it.
+#[test]
+fn an_intervention_that_does_nearly_nothing() {
+    let (model, mut engine) = tiny("f32");
+    let set = prompts(&model);
+    let error = check(&mut engine, &model, &set, &[&Little])
+        .unwrap_err()
+        .to_string();
+    let (_, said) = error.split_once("little changes resid.0 by ").unwrap();
+    let share: f64 = said.split(' ').next().unwrap().parse().unwrap();
+    assert!((3.5e-6..4.5e-6).contains(&share), "{error}");
 }
