@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ndarray::{Array3, Array4, ArrayView3, Axis};
+use ndarray::{Array3, Array4, ArrayView3};
 
 use super::Evaluation;
 use super::biases::Biases;
@@ -74,7 +74,7 @@ impl Evaluation {
     /// where it stands. Only the plug-in estimator's means are the same in every prompt.
     ///
     /// # Errors
-    /// Another estimator; means that differ between prompts; last tokens that differ; what cannot be compiled; as
+    /// Another estimator; last tokens that differ; what cannot be compiled; as
     /// [`Self::sweep`].
     pub fn tables(
         &self,
@@ -128,23 +128,16 @@ impl Evaluation {
             .filter(|(t, _)| t + 1 == positions)
             .map(|(_, token)| *token)
             .collect();
-        let distinct: BTreeSet<&(usize, u32)> = rows.iter().collect();
-        match (&*last, tables.last.len_of(Axis(0))) {
-            ([last], 1) if distinct.len() == rows.len() => {
-                let last = *last;
-                Ok((
-                    Af1 {
-                        wait,
-                        transfer,
-                        positions,
-                        rows,
-                        last,
-                    },
-                    tables,
-                ))
-            }
-            ([_], 1) => Err(no("a token's mean is not the same in every prompt")),
-            _ => Err(no("its prompts do not all end with the same token")),
-        }
+        let [last] = last[..] else {
+            return Err(no("its prompts do not all end with the same token"));
+        };
+        let af1 = Af1 {
+            wait,
+            transfer,
+            positions,
+            rows,
+            last,
+        };
+        Ok((af1, tables))
     }
 }

@@ -188,7 +188,12 @@ fn a_graph_without_keys_and_values_is_run_masked() {
     let mut engine = engine(&model, &graph);
     assert!(!engine.takes_keys_values());
     let set = prompts(&model, "symbolic", "A+B");
-    let plans = [Plan::af1(3, 2), Plan::af1(3, 0)];
+    let plans = [
+        Plan::af1(3, 2),
+        Plan::af1(3, 0),
+        Plan::waiting(3),
+        Plan::knockout(3, 2),
+    ];
     same(&mut engine, &set, &plans, Estimator::PlugIn, 60);
 }
 
@@ -353,6 +358,8 @@ fn the_first_difference_is_named() {
         first.unwrap()
     };
     assert_eq!(first(tolerance()), None);
+    // What was replaced is the same in both, so that it is not apart by anything.
+    assert!(first(0.0).is_none_or(|place| place.boundary > 3));
     // With less than no tolerance, the first place there is.
     let place = first(-1.0).unwrap();
     assert_eq!((place.boundary, place.position), (3, 1));

@@ -1,11 +1,13 @@
 //! The experiments against an independent implementation in PyTorch, prompt by prompt, and against their own
 //! definitions.
 
+use std::collections::HashMap;
+
 use af1::experiment::waiting;
 use af1::intervene::ablation::{self, Ablation};
 use af1::intervene::masking::Technique;
 use af1::intervene::{Estimator, Plan, Tail};
-use af1::measure::{Evaluated, Request, evaluate};
+use af1::measure::{Draw, Evaluated, Request, evaluate, prepare};
 use af1::model::Model;
 use af1::prompt::{PromptSet, Styles};
 use rstest::rstest;
@@ -321,6 +323,45 @@ fn batches_do_not_matter(#[values(1, 7, 64)] batch: usize) {
         answers.push((found.evaluation.base, cells));
     }
     assert_eq!(answers[0], answers[1]);
+}
+
+/// A prompt that the means are not over has nothing of its own to leave out: its means are those of all that were drawn.
+#[test]
+fn what_was_not_drawn_is_not_left_out() {
+    let (model, mut engine) = tiny("f32");
+    let attention_mean = Technique::named("attention-mean").unwrap();
+    let plans = [af1(1, 1).with(attention_mean)];
+    let ablations = [ablation::IDENTITY];
+    let mut logits = |estimator, contexts| {
+        let request = Request {
+            draw: Some(Draw { contexts, seed: 7 }),
+            ..request(&plans, &ablations, estimator)
+        };
+        let set = single_digits(&model, "symbolic", "A+B");
+        let mut found = prepare(&mut engine, set, &request, &[1]).unwrap();
+        let logits = found.logits(&mut engine, &plans, ablations[0]).unwrap();
+        let rows = logits[0].outer_iter().map(|row| row.to_vec());
+        let rows: Vec<Vec<f32>> = rows.collect();
+        found
+            .evaluated
+            .into_iter()
+            .zip(rows)
+            .collect::<HashMap<_, _>>()
+    };
+    // To leave one out it takes one more.
+    let (without, of_all) = (
+        logits(Estimator::LeaveOneOut, 2),
+        logits(Estimator::PlugIn, 3),
+    );
+    let same = without
+        .iter()
+        .filter(|(prompt, row)| of_all[*prompt] == **row);
+    let same = same.count();
+    assert!(
+        0 < same && same < without.len(),
+        "{same} of {}",
+        without.len()
+    );
 }
 
 /// Where only the head follows, the tail's masks do not matter.

@@ -158,7 +158,7 @@ fn at_the_end_it_reads_what_is_said(
     #[values(50, 400)] batch: usize,
 ) {
     let (model, mut engine) = load("planted-noisy");
-    let set = build(&model, &template("symbolic", "A+B"), 0..=12, 0..=24);
+    let set = build(&model, &template("symbolic", "A+B"), 0..=16, 0..=32);
     let plans = [Plan::af1(3, 2)];
     let ablations = [ablation::CAMA];
     let request = Request {

@@ -99,8 +99,9 @@ fn roles(model: &Model, set: &PromptSet) -> Result<(), String> {
             ));
         }
         // Farther on, a template may have it on purpose, between worked examples.
-        let first = prompt.ids.first().copied();
-        if bos.is_some() && first == bos && prompt.ids.get(1).copied() == bos {
+        if let Some(bos) = bos
+            && prompt.ids.starts_with(&[bos, bos])
+        {
             return wrong("begins with the beginning-of-sequence token twice".to_owned());
         }
         let text = start..prompt.ids.len() - set.numbers.given();

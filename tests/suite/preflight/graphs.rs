@@ -3,10 +3,11 @@
 use af1::graph::{Attribute, Constant, Dtype, Graph, LOGITS, Node, attn_bias, resid};
 use af1::intervene::masking::Technique;
 use af1::intervene::{Estimator, Plan, ablation};
-use af1::measure::{Request, attention, preflight};
+use af1::measure::{Request, Way, attention, preflight, prepare};
 use af1::runtime::{Device, Engine};
 use rstest::rstest;
 
+use super::others::{changed_at_end, constant};
 use super::{assert_fails, check, prompts};
 use crate::fixtures::{runtime, tiny};
 
@@ -71,7 +72,7 @@ fn norm_over_batch(graph: &mut Graph) {
 }
 
 /// Every head has the mask of the first.
-fn one_mask_for_all_heads(graph: &mut Graph) {
+pub fn one_mask_for_all_heads(graph: &mut Graph) {
     for layer in 0..3 {
         let bias = attn_bias(layer);
         let first = format!("first_head_of.{layer}");
@@ -288,6 +289,31 @@ fn streams_of_zeros_that_break(#[case] plan: Plan, #[case] wait: usize, #[case] 
     };
     let error = preflight(&mut engine, &model, &set, &request).unwrap_err();
     assert_eq!(error.exit_code(), af1::error::exit::NOT_FINITE);
-    let words = format!("{end} after zero at resid.{wait}");
-    assert!(error.to_string().contains(&words), "{error}");
+    for words in [&format!("{end} after zero at resid.{wait}"), "inf"] {
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+/// Logits that are broken though no stream is, in the handful of prompts and in all, each way of running them.
+#[test]
+fn broken_logits_are_found() {
+    let (model, _) = tiny("f32");
+    let mut graph = model.graph().unwrap();
+    let nan = constant(&mut graph, "nan", Dtype::F32, &[], &f32::NAN.to_le_bytes());
+    changed_at_end(&mut graph, LOGITS, "Add", nan);
+    let mut engine = Engine::from_graph(runtime(), &Device::Cpu, &model, &graph).unwrap();
+    let set = prompts(&model);
+    let plans = [Plan::af1(1, 1)];
+    let ablations = [ablation::ALL[0]];
+    let request = Request::new(&plans, &ablations);
+    let mut all = vec![preflight(&mut engine, &model, &set, &request).map(drop)];
+    for way in [Way::Masked, Way::Compiled] {
+        let request = Request { way, ..request };
+        all.push(prepare(&mut engine, set.clone(), &request, &[1]).map(drop));
+    }
+    for found in all {
+        let error = found.unwrap_err();
+        assert_eq!(error.exit_code(), af1::error::exit::NOT_FINITE, "{error}");
+        assert!(error.to_string().contains("logits"), "{error}");
+    }
 }

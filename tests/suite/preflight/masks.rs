@@ -8,6 +8,7 @@ use af1::measure::{Request, Way, preflight};
 use af1::runtime::{Device, Engine};
 use rstest::rstest;
 
+use super::graphs::one_mask_for_all_heads;
 use super::others::{before_reader, changed_at_end, constant};
 use super::{assert_fails, prompts};
 use crate::fixtures::{runtime, tiny};
@@ -76,10 +77,11 @@ fn masks_of_deaf_layers(#[case] plan: Plan, #[case] words: &str) {
     assert_fails(found(deaf, &[plan], &[IDENTITY]), "interventions", words);
 }
 
-/// What waits has no mask, and nothing is said of those that nobody asks for.
+/// What waits has no mask, and AF1 none by head: nothing is said of masks that nobody asks for.
 #[test]
-fn no_mask_is_asked_for() {
+fn no_such_mask_is_asked_for() {
     found(deaf, &[Plan::waiting(1)], &[IDENTITY]).unwrap();
+    found(one_mask_for_all_heads, &[Plan::af1(1, 1)], &[IDENTITY]).unwrap();
 }
 
 /// Whatever happens to the streams, the logits are the same.

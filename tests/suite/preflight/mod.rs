@@ -9,12 +9,12 @@ use af1::experiment::waiting;
 use af1::intervene::Plan;
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
 use af1::measure::{CHECKS, Request, preflight};
-use af1::model::Model;
+use af1::model::{BosChoice, Model};
 use af1::prompt::{PromptSet, Role};
-use af1::runtime::Engine;
+use af1::runtime::{Device, Engine};
 use rstest::rstest;
 
-use super::fixtures::{build, template, tiny};
+use super::fixtures::{build, cache, path, runtime, template, tiny};
 
 fn prompts(model: &Model) -> PromptSet {
     build(model, &template("symbolic", "A+B"), 0..=9, 0..=9)
@@ -52,6 +52,17 @@ fn a_sound_model_passes_with_every_ablation(#[values("symbolic", "calculate")] s
     let set = build(&model, &template(style, "A+B"), 0..=9, 0..=9);
     let prompts = check(&mut engine, &model, &set, ablation::ALL).unwrap();
     assert!((3..=4).contains(&prompts), "{prompts}");
+}
+
+/// Of a model that is asked with nothing in front, no prompt has to begin with something.
+#[test]
+fn a_sound_model_without_a_bos_passes() {
+    let folder = path("reference/tiny-llama/f32");
+    let model = Model::load(&folder.to_string_lossy(), &BosChoice::None, &cache()).unwrap();
+    let mut engine = Engine::new(runtime(), &Device::Cpu, &model).unwrap();
+    let set = build(&model, &template("calculate", "A+B"), 0..=9, 0..=9);
+    assert_ne!(set.roles[0], Role::Bos);
+    check(&mut engine, &model, &set, &[ablation::ALL[0]]).unwrap();
 }
 
 #[rstest]
