@@ -42,7 +42,7 @@ pub fn score(vocab: usize, answers: Right) -> Graph {
     let last = b.ints(&[1]);
     let tokens: Vec<f32> = (0..vocab).map(|token| token as f32).collect();
     let tokens = b.floats("tokens", &tokens);
-    let (beyond, least) = (b.scalar(vocab as f32), b.scalar(f32::MIN));
+    let beyond = b.scalar(vocab as f32);
 
     // The right answer with the largest logit, of equal ones the first.
     let gather = match answers {
@@ -56,21 +56,8 @@ pub fn score(vocab: usize, answers: Right) -> Graph {
     let ids_of_largest = b.op("Where", &[&largest, &ids, &beyond]);
     let at = b.op("ReduceMin", &[&ids_of_largest, &last]); // [batch, 1]
 
-    // The largest logit of another token: those of the right answers are the least there is.
-    let others = match answers {
-        Right::Own => {
-            let of_right = constant(&mut b, &ids, f32::MIN); // [batch, answers]
-            scatter(&mut b, [&q, &given, &of_right], 1)
-        }
-        Right::Shared => {
-            let none = b.floats("no answers", &vec![0.0; vocab]);
-            let ones = constant(&mut b, &ids, 1.0);
-            let is_right = scatter(&mut b, [&none, &given, &ones], 0); // [vocab]
-            let half = b.scalar(0.5);
-            let is_right = b.op("Greater", &[&is_right, &half]);
-            b.op("Where", &[&is_right, &least, &q])
-        }
-    }; // [batch, vocab]
+    // The largest logit of another token.
+    let others = others(&mut b, answers, &q, &given, &tokens);
     let other = wide.of(&mut b, "ReduceMax", &others);
     let difference = b.op("Sub", &[&right, &other]);
 
@@ -105,6 +92,26 @@ pub fn score(vocab: usize, answers: Right) -> Graph {
     b.finish("measures")
 }
 
+/// The logits `q`, `[batch, vocab]`, with the least number there is in place of those of the right answers, which `given` names; `tokens`
+/// are all of them, `[vocab]`.
+fn others(b: &mut Builder, answers: Right, q: &str, given: &str, tokens: &str) -> String {
+    let ids = b.cast(given, Dtype::I64, Dtype::F32);
+    match answers {
+        Right::Own => {
+            let of_right = constant(b, &ids, f32::MIN); // [batch, answers]
+            scatter(b, q, given, &of_right, 1)
+        }
+        Right::Shared => {
+            let none = constant(b, tokens, 0.0);
+            let ones = constant(b, &ids, 1.0);
+            let is_right = scatter(b, &none, given, &ones, 0); // [vocab]
+            let (half, least) = (b.scalar(0.5), b.scalar(f32::MIN));
+            let is_right = b.op("Greater", &[&is_right, &half]);
+            b.op("Where", &[&is_right, &least, q])
+        }
+    }
+}
+
 /// As many of a value as there are finite numbers in `x`.
 fn constant(b: &mut Builder, x: &str, value: f32) -> String {
     let (none, value) = (b.scalar(0.0), b.scalar(value));
@@ -113,7 +120,7 @@ fn constant(b: &mut Builder, x: &str, value: f32) -> String {
 }
 
 /// `into`, where at the indices along an axis stands what is put there.
-fn scatter(b: &mut Builder, [into, indices, put]: [&str; 3], axis: i64) -> String {
+fn scatter(b: &mut Builder, into: &str, indices: &str, put: &str, axis: i64) -> String {
     let along = vec![("axis", Attribute::Int(axis))];
     b.op_with("ScatterElements", &[into, indices, put], along)
 }

@@ -170,6 +170,8 @@ fn a_batch_that_is_too_large_is_halved() {
 /// broken values among them, each prompt's own right answers and those of all.
 #[rstest]
 fn measures_are_those_of_the_definitions(#[values(Right::Own, Right::Shared)] whose: Right) {
+    // Tensors are the runtime's.
+    let runtime = runtime();
     let (vocab, prompts, most) = (1003, 6, 2);
     let noise = |seed: usize, i: usize| ((i * 7919 + seed * 104729) % 997) as f32 / 60.0;
     // More rows than prompts, in another order.
@@ -191,7 +193,7 @@ fn measures_are_those_of_the_definitions(#[values(Right::Own, Right::Shared)] wh
     };
 
     let graph = score::score(vocab, whose);
-    let mut part = Part::new(runtime(), &Device::Cpu, &graph, Path::new(".")).unwrap();
+    let mut part = Part::new(runtime, &Device::Cpu, &graph, Path::new(".")).unwrap();
     let at = rows.iter().map(|&row| row as i64).collect::<Array1<i64>>();
     let inputs = [
         (LOGITS, &Tensor::from_f32(logits.clone()).unwrap()),
