@@ -57,7 +57,7 @@ pub fn score(vocab: usize, answers: Right) -> Graph {
     let at = b.op("ReduceMin", &[&ids_of_largest, &last]); // [batch, 1]
 
     // The largest logit of another token.
-    let others = others(&mut b, answers, &q, &given, &tokens);
+    let others = others(&mut b, answers, &q, &given, &ids, &tokens);
     let other = wide.of(&mut b, "ReduceMax", &others);
     let difference = b.op("Sub", &[&right, &other]);
 
@@ -92,18 +92,24 @@ pub fn score(vocab: usize, answers: Right) -> Graph {
     b.finish("measures")
 }
 
-/// The logits `q`, `[batch, vocab]`, with the least number there is in place of those of the right answers, which `given` names; `tokens`
-/// are all of them, `[vocab]`.
-fn others(b: &mut Builder, answers: Right, q: &str, given: &str, tokens: &str) -> String {
-    let ids = b.cast(given, Dtype::I64, Dtype::F32);
+/// The logits `q`, `[batch, vocab]`, with the least number there is in place of those of the right answers, which `given` and, as
+/// floats, `ids` name; `tokens` are all tokens, `[vocab]`.
+fn others(
+    b: &mut Builder,
+    answers: Right,
+    q: &str,
+    given: &str,
+    ids: &str,
+    tokens: &str,
+) -> String {
     match answers {
         Right::Own => {
-            let of_right = constant(b, &ids, f32::MIN); // [batch, answers]
+            let of_right = constant(b, ids, f32::MIN); // [batch, answers]
             scatter(b, q, given, &of_right, 1)
         }
         Right::Shared => {
             let none = constant(b, tokens, 0.0);
-            let ones = constant(b, &ids, 1.0);
+            let ones = constant(b, ids, 1.0);
             let is_right = scatter(b, &none, given, &ones, 0); // [vocab]
             let (half, least) = (b.scalar(0.5), b.scalar(f32::MIN));
             let is_right = b.op("Greater", &[&is_right, &half]);

@@ -130,8 +130,8 @@ def try_room(name, room, options, known):
     for number, stage in enumerate(room.stages, 1):
         if left is not None and not without_places(left) - known:
             break
-        only = [] if left is None else named(left)
-        lists = mutate(stage, WORK / name / str(number), [*folder, *only])
+        chosen = folder if left is None else named(left)
+        lists = mutate(stage, WORK / name / str(number), chosen)
         tried = sum(len(lists[kind]) for kind in (CAUGHT, MISSED, TIMEOUT))
         left = lists[MISSED]
         print(f"{name}: {tried} mutants, {len(lists[UNVIABLE])} others do not compile; {len(left)} are left", flush=True)
@@ -143,8 +143,10 @@ def try_room(name, room, options, known):
 
 
 def named(mutants):
-    """Options that choose mutants by their names."""
-    return [word for mutant in mutants for word in ("--re", f"^{re.escape(mutant)}$")]
+    """Options that choose mutants by their names, and nothing else: others would choose more, or some of these once again."""
+    mutants = list(mutants)
+    files = [word for file in sorted({mutant.split(":")[0] for mutant in mutants}) for word in ("--file", file)]
+    return files + [word for mutant in mutants for word in ("--re", f"^{re.escape(mutant)}$")]
 
 
 def survived(name):
@@ -158,7 +160,11 @@ def write_survived(name, mutants):
 
 def again(name):
     """Options that choose what survived in a room."""
+    if not survived(name).exists():
+        sys.exit(f"{survived(name)} is not there: run this without --again first, which writes what survives in {name}")
     names = set(survived(name).read_text(encoding="utf-8").splitlines())
+    if not names:
+        sys.exit(f"nothing survived in {name} when it was tried last")
     chosen = []
     for file, what in (mutant.split(": ", 1) for mutant in sorted(names)):
         chosen += ["--re", rf"^{re.escape(file)}:\d+:\d+: {re.escape(what)}$"]
@@ -170,8 +176,8 @@ def try_at_once(name, room, folder, left, known):
     tree = WORK / "trees" / "at-once"
     sources.copy_whole(tree)
     sources.name_modules(tree)
-    only = [] if left is None else named(left)
-    mutants = at_once.listed(tree, [*folder, *only, "--exclude-re", NEVER_COMPILE])
+    chosen = folder if left is None else named(left)
+    mutants = at_once.listed(tree, [*chosen, "--exclude-re", NEVER_COMPILE])
     environment = of_copies()
     mutants, alone = at_once.compiled(tree, mutants, environment)
     program = switched.Switched(tree, environment, room.tests)
@@ -185,7 +191,7 @@ def try_at_once(name, room, folder, left, known):
         write_survived(name, [mutant.name for mutant in missed + alone])
     left = [mutant.name for mutant in missed]
     if alone:
-        lists = mutate(Stage(WHOLE, [f"{name}::", *QUICK]), WORK / name / "alone", [*folder, *named(mutant.name for mutant in alone)])
+        lists = mutate(Stage(WHOLE, [f"{name}::", *QUICK]), WORK / name / "alone", named(mutant.name for mutant in alone))
         left += lists[MISSED]
         print(f"{name}: of the {len(alone)} others {len(lists[UNVIABLE])} do not compile, {len(lists[MISSED])} are left", flush=True)
     return left
