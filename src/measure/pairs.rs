@@ -173,6 +173,13 @@ mod tests {
     }
 
     #[test]
+    fn every_change_has_a_place_of_its_own() {
+        let operands = (0..usize::from(LETTERS)).map(Change::Operand);
+        let changes = operands.chain([Change::All, Change::Operator]);
+        assert!(changes.map(Change::order).eq(0..Change::COUNT));
+    }
+
+    #[test]
     fn a_change_is_of_nothing_else() {
         let between = |change: Change, other: [i64; 2]| change.is_between(&[3, 4], &other);
         assert!(between(Change::Operand(0), [5, 4]) && !between(Change::Operand(0), [5, 6]));

@@ -3,7 +3,7 @@
 To build a program for every mutant takes half a minute each. Here the mutants that cargo-mutants lists are written into the sources
 beside what they replace, `a + b` as `(if crate::mutant(7) { a - b } else { a + b })`, and built once. What does not compile that way is
 taken out again: most of it compiles in no way, because a type has no default or no such operator, and the rest, such as a mistake in a
-constant or in the type of a returned iterator, is for cargo-mutants itself.
+constant, is for cargo-mutants itself.
 """
 
 import json
@@ -40,6 +40,24 @@ pub fn mutant(number: usize) -> bool {
         }
     }
     number == *MADE
+}
+
+/// What a function returns whose type says only that it is an iterator: that of a mistake, or its own.
+#[doc(hidden)]
+pub enum Either<A, B> {
+    Mistaken(A),
+    Own(B),
+}
+
+impl<A: Iterator, B: Iterator<Item = A::Item>> Iterator for Either<A, B> {
+    type Item = A::Item;
+
+    fn next(&mut self) -> Option<A::Item> {
+        match self {
+            Self::Mistaken(items) => items.next(),
+            Self::Own(items) => items.next(),
+        }
+    }
 }
 """
 
@@ -89,11 +107,14 @@ class File:
         root = Parser(RUST).parse(source).root_node
         # By the node that each is written into.
         self.at = {}
-        self.impossible = []
+        # The numbers of those that are nowhere, with the reason.
+        self.impossible = {}
         for mutant in mutants:
             node = place(root, mutant)
             if node is None:
-                self.impossible.append(mutant)
+                self.impossible[mutant.number] = "a place that is not known"
+            elif node.type == "let_chain":
+                self.impossible[mutant.number] = LET
             else:
                 self.at.setdefault(node.id, []).append(mutant)
         self.text = self.written(root)
@@ -118,6 +139,9 @@ class File:
         if mutant.genre == "FnValue":
             assert text[0] == "{", text
             value = mutant.replacement
+            returned = node.parent.child_by_field_name("return_type")
+            if returned is not None and returned.text.startswith(b"impl "):
+                return f"{{ if {call(mutant)} {{ crate::Either::Mistaken({value}) }} else {{ crate::Either::Own({text}) }} }}"
             return "{ if " + call(mutant) + " { return " + value + "; } " + text[1:]
         if mutant.genre == "MatchArm":
             pattern = node.child_by_field_name("pattern")
@@ -141,7 +165,7 @@ class File:
 
 KINDS = {
     "FnValue": ("block",),
-    "BinaryOperator": ("binary_expression", "compound_assignment_expr"),
+    "BinaryOperator": ("binary_expression", "compound_assignment_expr", "let_chain"),
     "UnaryOperator": ("unary_expression",),
     "MatchArm": ("match_arm",),
     "StructField": ("field_initializer", "shorthand_field_initializer"),
@@ -150,7 +174,9 @@ KINDS = {
 
 def place(root, mutant):
     """The node that a mutant is written into: the operator's expression, the arm, the field, the guard, the function's block."""
-    node = root.descendant_for_byte_range(mutant.start, mutant.end)
+    # With a field goes its comma, which is beside its node.
+    end = mutant.start + 1 if mutant.genre == "StructField" else mutant.end
+    node = root.descendant_for_byte_range(mutant.start, end)
 
     def is_it(node):
         if mutant.genre == "MatchArmGuard":
@@ -163,17 +189,19 @@ def place(root, mutant):
 
 
 def write(tree, sources, mutants):
-    """Writes the mutants into the files of `tree`, from their `sources`; those for which that cannot be done."""
-    impossible = []
+    """Writes the mutants into the files of `tree`, from their `sources`; those for which that cannot be done, with the reason."""
+    impossible = {}
     for file, source in sources.items():
         made = File(source, [mutant for mutant in mutants if mutant.file == file])
-        impossible += made.impossible
+        impossible |= made.impossible
         (tree / file).write_text(made.text, encoding="utf-8")
     return impossible
 
 
-# A trait that is not implemented, an operator that a type does not have, a function that there is not.
-IN_NO_WAY = {"E0277", "E0369", "E0368", "E0599", "E0600"}
+# A pattern in a condition stands beside `&&` only.
+LET = "let"
+# Besides, a trait that is not implemented, an operator that a type does not have, a function that there is not.
+IN_NO_WAY = {LET, "E0277", "E0369", "E0368", "E0599", "E0600"}
 
 
 def compiled(tree, mutants, environment):
@@ -185,7 +213,7 @@ def compiled(tree, mutants, environment):
     kept, alone = mutants, []
     while True:
         impossible = write(tree, sources, kept)
-        wrong = {mutant.number: "" for mutant in impossible} | errors(tree, kept, environment)
+        wrong = impossible | errors(tree, kept, environment)
         alone += [mutant for mutant in kept if mutant.number in wrong and wrong[mutant.number] not in IN_NO_WAY]
         kept = [mutant for mutant in kept if mutant.number not in wrong]
         if not wrong:

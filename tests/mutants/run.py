@@ -69,7 +69,7 @@ ROOMS = {
 }
 
 # Types that have no such constructor: these do not compile, and only take time.
-NEVER_COMPILE = r"Array(View)?\dD?::(new|from|from_iter)\(|Array(View)?::(new|from|from_iter)\("
+NEVER_COMPILE = r"(Array(View)?(\dD?|D)?|Range)::(new|from|from_iter)\("
 
 # Of a run of cargo-mutants, what it lists.
 CAUGHT, MISSED, TIMEOUT, UNVIABLE = KINDS = ("caught", "missed", "timeout", "unviable")

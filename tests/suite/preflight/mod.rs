@@ -4,11 +4,14 @@ mod graphs;
 mod masks;
 pub mod others;
 
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+
 use af1::Error;
 use af1::experiment::waiting;
-use af1::intervene::Plan;
 use af1::intervene::ablation::{self, Ablation, Place, Source, Value};
-use af1::measure::{CHECKS, Request, preflight};
+use af1::intervene::{Estimator, Plan};
+use af1::measure::{CHECKS, Draw, Part, Request, preflight};
 use af1::model::{BosChoice, Model};
 use af1::prompt::{PromptSet, Role};
 use af1::runtime::{Device, Engine};
@@ -145,4 +148,53 @@ fn an_intervention_that_does_nearly_nothing() {
     let (_, said) = error.split_once("little changes resid.0 by ").unwrap();
     let share: f64 = said.split(' ').next().unwrap().parse().unwrap();
     assert!((3.5e-6..4.5e-6).contains(&share), "{error}");
+}
+
+/// An ablation that writes down which prompts it is asked about, and keeps the first one as it is.
+#[derive(Default)]
+struct Asked {
+    prompts: Mutex<BTreeSet<usize>>,
+}
+
+impl Ablation for Asked {
+    fn name(&self) -> &'static str {
+        "asked"
+    }
+
+    fn help(&self) -> &'static str {
+        "Zero in all prompts but the first"
+    }
+
+    fn value(&self, source: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
+        self.prompts.lock().unwrap().insert(place.prompt);
+        match (
+            source.estimation.iter().all(|&of_means| of_means),
+            place.prompt,
+        ) {
+            (false, _) => Err("the means are over a part of the handful".to_owned()),
+            (true, 0) => Ok(Value::Keep),
+            (true, _) => Ok(Value::Zero),
+        }
+    }
+}
+
+/// A handful is tried as a whole and at once, however many of a template's prompts are asked about. The draw would leave out one of it.
+#[rstest]
+#[case::all(|_: &mut Request<'_>| ())]
+#[case::leave_one_out(|request: &mut Request<'_>| request.estimator = Estimator::LeaveOneOut)]
+#[case::split(|request: &mut Request<'_>| request.estimator = Estimator::Split)]
+#[case::limit(|request: &mut Request<'_>| request.limit = Some(1))]
+#[case::development(|request: &mut Request<'_>| request.part = Part::Development)]
+#[case::held_out(|request: &mut Request<'_>| request.part = Part::HeldOut)]
+#[case::draw(|request: &mut Request<'_>| request.draw = Some(Draw { contexts: 1, seed: 0 }))]
+#[case::batch(|request: &mut Request<'_>| request.batch = 1)]
+fn a_handful_is_tried_as_a_whole(#[case] ask: impl FnOnce(&mut Request<'_>)) {
+    let (model, mut engine) = tiny("f32");
+    let set = prompts(&model);
+    let asked: &'static Asked = Box::leak(Box::default());
+    let (plans, ablations) = (waiting(&[0, 2]), [asked as &'static dyn Ablation]);
+    let mut request = Request::new(&plans, &ablations);
+    ask(&mut request);
+    let tried = preflight(&mut engine, &model, &set, &request).unwrap();
+    assert_eq!(*asked.prompts.lock().unwrap(), (0..tried).collect());
 }
