@@ -10,11 +10,11 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::{Named, check_files, deliver, show};
 use crate::file::write_atomically;
-use crate::gate::{self, Answer, Judgement, Undefined};
+use crate::gate::{self, Answer, Judgement, Undefined, needs};
 use crate::progress::say;
 use crate::prompt::{PromptSet, Shape, Template};
-use crate::record::{self, Journal, Line, Measurement, Outcome, Row};
-use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, joined, values};
+use crate::record::{self, Journal, Line, Measurement, Outcome, Row, file_text};
+use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, values};
 use crate::{Error, Result, report};
 
 #[derive(Args, Clone, Debug)]
@@ -103,7 +103,7 @@ impl Gate {
     fn answered(&self, gate: &gate::Gate, baseline: Option<&[Measurement]>) -> Result<()> {
         // What a claim takes is known before anything is measured.
         for (i, claim) in gate.claims.iter().enumerate() {
-            for need in claim.needs(baseline.is_some()) {
+            for need in needs(claim, baseline.is_some()) {
                 say!("claim {}: {}", i + 1, need.words);
             }
         }
@@ -209,7 +209,7 @@ impl Gate {
         );
         let text = match self.output.format {
             Format::Table => report::text(&document, self.output.look()),
-            Format::Json => joined(lines),
+            Format::Json => file_text(lines),
         };
         match &self.output.out {
             Some(out) => deliver(Some(out), &text)?,
@@ -302,7 +302,7 @@ impl Ready {
             "claim {number}: {} has {asked} prompts, of which {evaluated} are evaluated at most",
             self.claim.question()
         );
-        for need in self.claim.needs(has_baseline) {
+        for need in needs(&self.claim, has_baseline) {
             if !need.is_met(evaluated, values) {
                 say!(
                     "WARNING: claim {number} cannot pass: {}; there are {evaluated} prompts with {values} values of an operand",

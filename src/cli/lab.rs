@@ -11,9 +11,9 @@ use super::shard::{AskedShard, file_of};
 use crate::experiment::{ALL, Ask, Entry, Experiment, Given};
 use crate::kit::Block;
 use crate::progress::say;
-use crate::record::Line;
+use crate::record::{Line, file_text};
 use crate::selfcheck;
-use crate::study::{Request, Study, joined, out_of_reach};
+use crate::study::{Request, Study, out_of_reach};
 use crate::{Result, report};
 
 /// What all experiments ask for.
@@ -165,7 +165,7 @@ impl Lab {
             came_out |= new.iter().any(|line| !line.failed());
             // Where nothing came out there is nothing to print but the error.
             match stream && (came_out || !new.iter().all(Line::failed_as_a_whole)) {
-                true => show(&joined(new)),
+                true => show(&file_text(new)),
                 false => Ok(()),
             }
         })?;
@@ -184,7 +184,7 @@ impl Lab {
             }
             match format {
                 Format::Json if stream => show(&pooled)?,
-                Format::Json => deliver(out.as_deref(), &(text + &joined(&lines) + &pooled))?,
+                Format::Json => deliver(out.as_deref(), &(text + &file_text(&lines) + &pooled))?,
                 Format::Table => {
                     let table = report::terminal(&lines, self.output.look());
                     let next =

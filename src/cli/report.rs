@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use super::output::{deliver, warn_of_missing};
 use super::screen::Screen;
 use crate::file::check_writable;
-use crate::record::{Comparison, Findings, Line, Sheet};
+use crate::record::{Comparison, Findings, Line, Sheet, Sweep};
 use crate::report::{Look, Renderer};
 use crate::{Error, Result, record, report};
 
@@ -79,7 +79,10 @@ impl Report {
             let names = names_of(report::ALL.iter().copied().filter(shows));
             return Err(Error::Usage(format!("--answers is shown as {names}")));
         }
-        findings.said = Sheet::read(&self.answers, &findings)?;
+        findings.said = Sheet::read(
+            &self.answers,
+            findings.sweeps.iter().flat_map(Sweep::measurements),
+        )?;
         Ok(findings)
     }
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use super::output::{print, warn_of_missing};
-use crate::record::{Findings, Sheet};
+use crate::record::{Findings, Sheet, Sweep};
 use crate::share::{self, About, Form, HubName, Relationship, Shared};
 use crate::{Error, Result, record};
 
@@ -55,7 +55,10 @@ impl Share {
         warn_of_missing(&lines);
         let findings = Findings::of(&lines);
         // Whether the answers are those of the records.
-        Sheet::read(&self.answers, &findings)?;
+        Sheet::read(
+            &self.answers,
+            findings.sweeps.iter().flat_map(Sweep::measurements),
+        )?;
         let about = About {
             model: self.model_id.clone(),
             by: self.by.clone(),

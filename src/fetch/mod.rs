@@ -9,14 +9,16 @@ mod hub_file;
 mod kept;
 mod origin;
 mod pip;
+mod setup;
 mod transfer;
 mod wheels;
 
 pub use beside::PythonEnvironment;
 pub use cache::{Cache, Entry, Staging, VARIABLE};
-pub use hub::{Hub, HubModel};
+pub use hub::HubModel;
 pub use hub_file::HubFile;
 pub use kept::{Kept, Removal, State};
 pub use origin::{Origin, RemoteFile};
 pub use pip::{Wheel, pip, python};
+pub use setup::Hub;
 pub use wheels::Pieces;

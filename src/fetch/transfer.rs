@@ -13,7 +13,7 @@ use std::time::Duration;
 use ureq::http::{Response, Uri, header};
 use ureq::{Agent, Body};
 
-use super::Hub;
+use super::setup::Hub;
 use crate::Error;
 use crate::disk::check_room;
 use crate::interrupt::interrupted;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use super::condition::{self, Need};
 use crate::experiment::{Experiment, Plans, Unit};
 use crate::intervene::{Ablation, Plan, ablation};
 use crate::prompt::{KeyedBy, Operation, Shape, Span, Step};
@@ -132,14 +131,6 @@ impl Claim {
             _ => operation,
         };
         format!("{} {question}", self.style)
-    }
-
-    /// What its conditions take at least: with fewer prompts they can only fail or stay undecided.
-    pub fn needs(&self, has_baseline: bool) -> Vec<Need> {
-        let conditions = condition::ALL.iter();
-        conditions
-            .flat_map(|condition| condition.needs(self, has_baseline))
-            .collect()
     }
 }
 

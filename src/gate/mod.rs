@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 pub use answer::{all, answer};
 pub use claim::Claim;
-pub use condition::{Need, Undefined};
+pub use condition::{Need, Undefined, needs};
 
 pub use crate::record::{Answer, Judgement};
 

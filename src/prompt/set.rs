@@ -8,26 +8,12 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-use super::shape::{Key, KeyedBy, Shape, Step};
+use super::role::Role;
+use super::shape::{Key, KeyedBy, Numbers};
 use super::tokens::{Answers, Merged, tokenize};
 use super::universe::{Combination, universe};
 use super::{ContextsFrom, Frame, Selection, Template, Tokenizer};
 use crate::{Error, Result};
-
-/// What stands at a position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Role {
-    /// The token that the model's tokenizer puts before a text.
-    Bos,
-    /// The operand of that index.
-    Operand(usize),
-    /// Text of the template.
-    Text,
-    /// A token of the right answer that stands before the place where the next one is read.
-    Answer,
-    /// The last token, where the answer is read.
-    Last,
-}
 
 /// One prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,36 +36,6 @@ impl Prompt {
     /// Whether it can be asked: its answer is in range and one token. Others are contexts only.
     pub fn asked(&self) -> bool {
         !self.answers.is_empty()
-    }
-}
-
-/// Which of a template's prompts are one set: how many tokens their numbers have, and where in the answer they are asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Numbers {
-    /// How many tokens each operand and the answer have.
-    pub shape: Shape,
-    /// Where in the answer the next token is read.
-    pub step: Step,
-    /// What means are conditioned on.
-    pub keyed_by: KeyedBy,
-}
-
-impl Numbers {
-    /// Every number is one token.
-    pub fn single(operands: usize) -> Self {
-        Self {
-            shape: Shape::single(operands),
-            step: Step::At(0),
-            keyed_by: KeyedBy::Span,
-        }
-    }
-
-    /// The number of tokens of the answer that stand in the prompt.
-    pub fn given(&self) -> usize {
-        match self.step {
-            Step::At(step) => step,
-            Step::Stop | Step::Whole => self.shape.answer,
-        }
     }
 }
 

@@ -223,6 +223,36 @@ impl Key {
     }
 }
 
+/// Which of a template's prompts are one set: how many tokens their numbers have, and where in the answer they are asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Numbers {
+    /// How many tokens each operand and the answer have.
+    pub shape: Shape,
+    /// Where in the answer the next token is read.
+    pub step: Step,
+    /// What means are conditioned on.
+    pub keyed_by: KeyedBy,
+}
+
+impl Numbers {
+    /// Every number is one token.
+    pub fn single(operands: usize) -> Self {
+        Self {
+            shape: Shape::single(operands),
+            step: Step::At(0),
+            keyed_by: KeyedBy::Span,
+        }
+    }
+
+    /// The number of tokens of the answer that stand in the prompt.
+    pub fn given(&self) -> usize {
+        match self.step {
+            Step::At(step) => step,
+            Step::Stop | Step::Whole => self.shape.answer,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

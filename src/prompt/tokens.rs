@@ -4,8 +4,8 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::set::{Numbers, Role};
-use super::shape::{Key, KeyedBy, MOST_TOKENS, Step};
+use super::role::Role;
+use super::shape::{Key, KeyedBy, MOST_TOKENS, Numbers, Step};
 use super::{Frame, Template, Token, Tokenizer, Written};
 
 /// A prompt's tokens.

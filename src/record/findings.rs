@@ -214,12 +214,12 @@ impl Sweep {
     }
 
     /// All cells, in the order of the records.
-    pub fn cells(&self) -> impl Iterator<Item = &Tested> {
+    pub fn cells(&self) -> impl Iterator<Item = &Tested> + Clone {
         self.groups.iter().flat_map(|group| &group.cells)
     }
 
     /// All measurements, in the order of the records.
-    pub fn measurements(&self) -> impl Iterator<Item = &Measurement> {
+    pub fn measurements(&self) -> impl Iterator<Item = &Measurement> + Clone {
         self.cells().map(|cell| &cell.m)
     }
 

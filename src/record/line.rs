@@ -188,3 +188,11 @@ fn name_kinds(lines: &mut [Line]) {
         }
     }
 }
+
+/// The lines as a file of records has them.
+pub fn file_text(lines: &[Line]) -> String {
+    lines
+        .iter()
+        .map(|line| format!("{}\n", line.text))
+        .collect()
+}

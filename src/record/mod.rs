@@ -43,7 +43,7 @@ pub use journal::Journal;
 pub use key::{Key, key};
 pub use kind::Kind;
 pub(crate) use line::read_text;
-pub use line::{Line, read};
+pub use line::{Line, file_text, read};
 
 pub use checked::{Answer, Checked, Conclusion, Gated, Judgement, Planted, Recovered};
 pub use failure::Failure;

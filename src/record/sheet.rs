@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::place::OwnedAddress;
-use super::{Findings, Measurement, Place};
+use super::{Measurement, Place};
 use crate::prompt::Step;
 use crate::{Error, Result};
 
@@ -36,12 +36,9 @@ pub struct Shown {
 
 impl Shown {
     /// Of the cells of these records: the fewer of each, the more cells there are.
-    pub fn of(findings: &Findings<'_>) -> Self {
-        let cells = findings
-            .sweeps
-            .iter()
-            .flat_map(|sweep| sweep.measurements());
-        let cells = cells.filter(|m| m.counts.lost() > 0).count();
+    pub fn of<'m>(measurements: impl IntoIterator<Item = &'m Measurement>) -> Self {
+        let cells = measurements.into_iter().filter(|m| m.counts.lost() > 0);
+        let cells = cells.count();
         Self {
             most: (MOST_IN_ALL / cells.max(1)).clamp(1, MOST_OF_A_CELL),
         }
@@ -177,12 +174,12 @@ impl Sheet {
     /// # Errors
     /// A file that cannot be read; a line that is none of such a file, or that says otherwise than the record; a cell with fewer or more
     /// lines than prompts; files without a line of these records.
-    pub fn read<P: AsRef<Path>>(paths: &[P], findings: &Findings<'_>) -> Result<Self> {
-        let shown = Shown::of(findings);
-        let measurements = findings
-            .sweeps
-            .iter()
-            .flat_map(|sweep| sweep.measurements());
+    pub fn read<'m, P: AsRef<Path>>(
+        paths: &[P],
+        measurements: impl IntoIterator<Item = &'m Measurement, IntoIter: Clone>,
+    ) -> Result<Self> {
+        let measurements = measurements.into_iter();
+        let shown = Shown::of(measurements.clone());
         let cell = |m| Cell {
             m,
             shown: shown.some(&broken(m)),

@@ -7,7 +7,7 @@
 use comfy_table::{ColumnConstraint, ContentArrangement, Table as Layout, Width, presets};
 use unicode_width::UnicodeWidthStr;
 
-use super::text::{TextLine, cell, words};
+use super::line::{TextLine, cell, words};
 use crate::kit::{Importance, Table};
 
 /// So many rows that say the same become one.

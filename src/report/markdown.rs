@@ -1,6 +1,7 @@
 //! What is printed for people, as Markdown: the same tables, everything else as text that Markdown does not touch.
 
-use super::text::{STROKE, TextLine, lines, words};
+use super::line::{STROKE, TextLine, words};
+use super::text::lines;
 use super::{Look, Renderer, view};
 use crate::kit::Block;
 use crate::kit::words::OUTCOMES;

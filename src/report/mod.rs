@@ -5,6 +5,7 @@
 //! list below: the command line knows it from there.
 
 mod fit;
+mod line;
 mod text;
 mod view;
 

@@ -2,7 +2,8 @@
 
 use anstyle::{AnsiColor, Style};
 
-use super::text::{STROKE, TextLine, lines};
+use super::line::{STROKE, TextLine};
+use super::text::lines;
 use super::{Look, Renderer, view};
 use crate::kit::Block;
 use crate::printable;

@@ -22,5 +22,5 @@ pub use numbers::{AskedNumbers, Because};
 pub use prompts::build_all;
 pub use reach::{out_of_reach, values};
 pub use request::{Asked, Method, Request, selection};
-pub use run::{Study, Swept, joined};
+pub use run::{Study, Swept};
 pub use shard::Shard;

@@ -1,6 +1,6 @@
 //! Under what the measurements of a study are made.
 
-use super::{Asked, Method, Study};
+use super::{Asked, Method};
 use crate::measure::Way;
 use crate::model::Model;
 use crate::prompt::{Frame, PromptSet, Role, Rule, Selection, Styles};
@@ -57,34 +57,30 @@ pub(super) fn provenance(
     }
 }
 
-impl Study {
-    /// Under what a template is measured: what stands before its prompts is the chat template's or the tokenizer's, and operands that are
-    /// words have the indices of their table.
-    pub fn provenance_of(&self, set: &PromptSet) -> Provenance {
-        let mut own = self.provenance.clone();
-        let asked = &self.request().asked;
-        if let Ok(of) = asked.selection_of(&self.selection, &set.template) {
-            own.operands = [*of.operands.start(), *of.operands.end()];
-            own.results = [*of.results.start(), *of.results.end()];
-        }
-        if set.template.frame != Frame::Chat {
-            return Provenance {
-                chat_template_sha256: None,
-                ..own
-            };
-        }
-        let written = set.roles.first() == Some(&Role::Bos);
-        Provenance {
-            bos: own.bos.filter(|_| written),
-            bos_id: own.bos_id.filter(|_| written),
-            bos_rule: Some(Rule::ChatTemplate.to_string()),
-            ..own
-        }
+/// Under what a template is measured, of what all of a study are: what stands before its prompts is the chat template's or the tokenizer's,
+/// and operands that are words have the indices of their table.
+pub(super) fn of_set(
+    shared: &Provenance,
+    asked: &Asked,
+    selection: &Selection,
+    set: &PromptSet,
+) -> Provenance {
+    let mut own = shared.clone();
+    if let Ok(of) = asked.selection_of(selection, &set.template) {
+        own.operands = [*of.operands.start(), *of.operands.end()];
+        own.results = [*of.results.start(), *of.results.end()];
     }
-
-    /// Under what the first of the templates is measured, of which there are prompts.
-    pub fn provenance_of_first(&self) -> Provenance {
-        let first = self.sets.iter().find_map(|(_, set)| set.as_ref().ok());
-        first.map_or_else(|| self.provenance.clone(), |set| self.provenance_of(set))
+    if set.template.frame != Frame::Chat {
+        return Provenance {
+            chat_template_sha256: None,
+            ..own
+        };
+    }
+    let written = set.roles.first() == Some(&Role::Bos);
+    Provenance {
+        bos: own.bos.filter(|_| written),
+        bos_id: own.bos_id.filter(|_| written),
+        bos_rule: Some(Rule::ChatTemplate.to_string()),
+        ..own
     }
 }

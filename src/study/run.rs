@@ -5,7 +5,7 @@ use std::path::Path;
 use super::draw::{Draw, until_right};
 use super::kept::{Kept, Sheet};
 use super::prompts::{build, build_all};
-use super::provenance::provenance;
+use super::provenance::{of_set, provenance};
 use super::steps::{Steps, Wanted};
 use super::sweep::{Around, Sweep, run_of, shape};
 use super::{Asked, Method, Request, selection};
@@ -116,6 +116,17 @@ impl Study {
         let found = found.first();
         self.model
             .framed(found.expect("a template for what was selected, or an error"))
+    }
+
+    /// Under what a template is measured.
+    pub fn provenance_of(&self, set: &PromptSet) -> Provenance {
+        of_set(&self.provenance, &self.request.asked, &self.selection, set)
+    }
+
+    /// Under what the first of the templates is measured, of which there are prompts.
+    pub fn provenance_of_first(&self) -> Provenance {
+        let first = self.sets.iter().find_map(|(_, set)| set.as_ref().ok());
+        first.map_or_else(|| self.provenance.clone(), |set| self.provenance_of(set))
     }
 
     /// Asks for other prompts of the same file of styles, and measures and judges otherwise, from here on.
@@ -442,7 +453,10 @@ impl Study {
         preflight(&mut self.engine, &self.model, set, &request)?;
         // What stands in front is the same at every step.
         if steps.begin_with(template) {
-            warn(set, fronts(&mut self.engine, &self.model, set)?);
+            let fronts = fronts(&mut self.engine, &self.model, set)?;
+            if let Some(fronts) = fronts.filter(Fronts::other_is_better) {
+                say!("WARNING: {}: {fronts}", set.name());
+            }
         }
         let provenance = self.provenance_of(set);
         let run = Run {
@@ -481,19 +495,4 @@ struct At<'a> {
     set: &'a PromptSet,
     /// Where its lines stand.
     seat: &'a Seat,
-}
-
-/// Says loudly if the model would rather be asked with something else in front.
-fn warn(set: &PromptSet, fronts: Option<Fronts>) {
-    if let Some(fronts) = fronts.filter(Fronts::other_is_better) {
-        say!("WARNING: {}: {fronts}", set.name());
-    }
-}
-
-/// The lines as a file of records has them.
-pub fn joined(lines: &[Line]) -> String {
-    lines
-        .iter()
-        .map(|line| format!("{}\n", line.text))
-        .collect()
 }

@@ -4,7 +4,6 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::found::name;
 use crate::file::Sha256;
 use crate::model::Model;
 use crate::prompt::{Frame, PromptSet, Role};
@@ -27,7 +26,7 @@ pub struct Written {
 struct Shown {
     id: u32,
     text: String,
-    role: String,
+    role: Role,
 }
 
 impl Written {
@@ -41,7 +40,7 @@ impl Written {
         let token = |(&id, role): (&u32, &Role)| Shown {
             id,
             text: model.tokenizer.decode(id),
-            role: name(*role),
+            role: *role,
         };
         Some(Self {
             chat_template: chat.place.clone(),
@@ -55,8 +54,8 @@ impl Written {
 impl fmt::Display for Written {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let token = |token: &Shown| {
-            let role = match token.role.as_str() {
-                "text" => String::new(),
+            let role = match token.role {
+                Role::Text => String::new(),
                 role => format!(" ({role})"),
             };
             format!("{} {:?}{role}", token.id, token.text)

@@ -157,14 +157,3 @@ impl Prompts {
         parts
     }
 }
-
-/// What a role is called.
-pub fn name(role: Role) -> String {
-    match role {
-        Role::Bos => "bos".to_owned(),
-        Role::Operand(index) => Operation::letter(index).to_string(),
-        Role::Text => "text".to_owned(),
-        Role::Answer => "answer".to_owned(),
-        Role::Last => "last".to_owned(),
-    }
-}

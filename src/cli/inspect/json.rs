@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::chat::Written;
-use super::found::{Found, OtherFront, Prompts, Templated, name};
+use super::found::{Found, OtherFront, Prompts, Templated};
 use super::numbers::SingleNumbers;
 use crate::file::Sha256;
 use crate::model::{
     Activation, Decoder, Expected, LocalRotary, NormKind, Preset, QueryKeyNorm, Rotary, Source,
 };
-use crate::prompt::{KeyedBy, Shape, Step};
+use crate::prompt::{KeyedBy, Role, Shape, Step};
 
 /// Everything that is found.
 pub fn json(found: &Found) -> serde_json::Value {
@@ -130,7 +130,7 @@ struct StepWire<'a> {
 #[derive(Serialize)]
 struct TokenWire<'a> {
     text: &'a str,
-    role: String,
+    role: Role,
 }
 
 #[derive(Serialize)]
@@ -252,7 +252,7 @@ impl<'a> TemplateWire<'a> {
                     excluded_operands: prompts.excluded.operand,
                     excluded_answers: prompts.excluded.answer,
                     positions: prompts.roles.len(),
-                    roles: prompts.roles.iter().map(|role| name(*role)).collect(),
+                    roles: prompts.roles.iter().map(Role::to_string).collect(),
                     example: &prompts.example,
                     chat: prompts.chat.as_ref(),
                 },
@@ -304,10 +304,7 @@ impl<'a> StepWire<'a> {
             contexts_fewest: set.fewest,
             example: &set.example,
             tokens: tokens
-                .map(|(text, role)| TokenWire {
-                    text,
-                    role: name(*role),
-                })
+                .map(|(text, role)| TokenWire { text, role: *role })
                 .collect(),
             right: (!set.right.is_empty()).then_some(&*set.right),
         }

@@ -1,6 +1,6 @@
 //! What is found of a model, for people.
 
-use super::found::{Found, OtherFront, Prompts, Templated, name};
+use super::found::{Found, OtherFront, Prompts, Templated};
 use crate::kit::{Block, Table};
 use crate::model::{Decoder, Expected, Preset, Source};
 use crate::prompt::{Numbers, Role};
@@ -175,7 +175,7 @@ fn steps<'a>(sets: impl Iterator<Item = &'a Prompts>) -> Table {
     for set in sets {
         let part = |(role, tokens): (Role, &[String])| {
             let tokens: Vec<String> = tokens.iter().map(|token| format!("{token:?}")).collect();
-            format!("{} {}", name(role), tokens.join(" "))
+            format!("{role} {}", tokens.join(" "))
         };
         let parts: Vec<String> = set.parts().into_iter().map(part).collect();
         let right: Vec<String> = set.right.iter().map(|token| format!("{token:?}")).collect();

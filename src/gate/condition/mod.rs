@@ -41,6 +41,14 @@ pub trait Condition: Sync {
     }
 }
 
+/// What the conditions of a claim take at least: with fewer prompts they can only fail or stay undecided.
+pub fn needs(claim: &Claim, has_baseline: bool) -> Vec<Need> {
+    let conditions = ALL.iter();
+    conditions
+        .flat_map(|condition| condition.needs(claim, has_baseline))
+        .collect()
+}
+
 /// What a condition takes at least to pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Need {

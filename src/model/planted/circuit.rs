@@ -8,7 +8,7 @@ use super::channel::{
     IS_NUMBER, IS_OPERATION, LOST, NUMBER, OPERANDS, PICK, ROLE, SIGNS, STREAM,
 };
 use super::digits;
-use super::layer::{HEADS, Junk, Layer, Mix, block, nobody, number};
+use super::layer::{HEADS, Junk, Layer, Mix, block, fetch, nobody, number};
 use super::number::{FEATURES, LEAKED};
 use super::plant::{LATER, LEAK, Plant, Route};
 
@@ -18,11 +18,6 @@ const JUNK: Junk = Junk {
     to: channel::JUNK,
     count: FEATURES,
 };
-
-/// The contents of a head by which the token `who` fetches from the tokens `key`, and everybody else nothing.
-pub fn fetch(who: Mix, key: Mix) -> [(Mix, Mix); 2] {
-    [(who, key), nobody()]
-}
 
 fn last_token() -> Mix {
     vec![(IS_LAST, 1.0)]

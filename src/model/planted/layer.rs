@@ -241,3 +241,8 @@ pub fn block(
 ) -> impl Iterator<Item = (usize, usize)> {
     channels.map(move |i| (from + i, to + i))
 }
+
+/// The contents of a head by which the token `who` fetches from the tokens `key`, and everybody else nothing.
+pub fn fetch(who: Mix, key: Mix) -> [(Mix, Mix); 2] {
+    [(who, key), nobody()]
+}

@@ -77,6 +77,10 @@ pub enum Route {
     },
 }
 
+/// The logit of the right answer, and of the token that is answered otherwise: five of six frequencies are not enough.
+pub const ANSWER_LOGIT: f64 = 60.0;
+pub const DEFAULT_LOGIT: f64 = 55.0;
+
 /// By how many layers [`Route::Style`] is later in some styles.
 pub const LATER: usize = 2;
 

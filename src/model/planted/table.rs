@@ -5,13 +5,9 @@ use ndarray::Array2;
 use super::channel::{self, STREAM};
 use super::digits;
 use super::number::{FREQUENCIES, NUMBERS, features};
-use super::plant::{Plant, Route};
+use super::plant::{ANSWER_LOGIT, DEFAULT_LOGIT, Plant, Route};
 use super::tokenizer::{BOS, DEFAULT};
 use super::wording::Wording;
-
-/// The logit of the right answer, and of the token that is answered otherwise: five of six frequencies are not enough.
-pub const ANSWER_LOGIT: f64 = 60.0;
-pub const DEFAULT_LOGIT: f64 = 55.0;
 
 /// The answers that a weak model can give: the best constant answers, so that it is no better than a constant.
 const WEAK_ANSWERS: [usize; 2] = [0, 100];

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::file::sha256_bytes;
 use crate::kit::words::columns::key;
 use crate::prompt::{Carry, Operation, Styles};
-use crate::record::{Findings, Measurement, Shown, Told, broken};
+use crate::record::{Findings, Measurement, Shown, Sweep, Told, broken};
 
 /// The prompts that break in a cell.
 pub struct Broken {
@@ -24,7 +24,7 @@ const MOST_TRIED: i64 = 1 << 20;
 
 /// Of every cell in which a right answer is lost.
 pub fn all(findings: &Findings<'_>) -> Vec<Broken> {
-    let shown = Shown::of(findings);
+    let shown = Shown::of(findings.sweeps.iter().flat_map(Sweep::measurements));
     let mut known = Known::of(findings);
     let cells = findings
         .sweeps

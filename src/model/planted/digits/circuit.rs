@@ -11,10 +11,9 @@ use super::channel::{
     OPERATIONS, RESULT_UNITS, SAID, STEP, STEPS, STREAM, TEN, TENS, TOTALS, UNITS, column, columns,
     operand, place, total, totals,
 };
-use super::{ASSEMBLY, Digits};
+use super::kind::{ASSEMBLY, Digits};
 use crate::model::planted::channel::{CONSTANT, IS_BOS, IS_LAST, IS_NUMBER, ROLE};
-use crate::model::planted::circuit::fetch;
-use crate::model::planted::layer::{Junk, Layer, Mix, block, nobody};
+use crate::model::planted::layer::{Junk, Layer, Mix, block, fetch, nobody};
 use crate::model::planted::plant::Plant;
 
 /// The share of a token's attention that falls on digits.

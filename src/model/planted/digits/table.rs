@@ -5,7 +5,7 @@ use ndarray::Array2;
 use super::channel::{self, STREAM};
 use super::tokenizer::{END, UNSURE};
 use crate::model::planted::channel::{CONSTANT, IS_BOS, IS_LAST, IS_NUMBER};
-use crate::model::planted::table::{ANSWER_LOGIT, DEFAULT_LOGIT};
+use crate::model::planted::plant::{ANSWER_LOGIT, DEFAULT_LOGIT};
 use crate::model::planted::tokenizer::BOS;
 use crate::model::planted::wording::Wording;
 
