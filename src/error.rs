@@ -366,14 +366,12 @@ pub enum Error {
         /// Everything that is wrong with it.
         reason: String,
     },
-    /// A claim failed or could not be decided.
-    #[error("gate: {outcome}: {reason}")]
-    Gated {
-        /// Fail or inconclusive.
-        outcome: &'static str,
-        /// Which claims.
-        reason: String,
-    },
+    /// Claims of a gate failed: which.
+    #[error("gate: fail: {0}")]
+    GateFailed(String),
+    /// Claims of a gate could not be decided: which.
+    #[error("gate: inconclusive: {0}")]
+    GateInconclusive(String),
     /// Something could not be fetched.
     #[error("cannot fetch {what}: {reason}; {remedy}")]
     Fetch {
@@ -452,10 +450,8 @@ impl Error {
             Self::Record { .. } => exit::RECORD,
             Self::Incomplete { .. } => exit::INCOMPLETE,
             Self::Gate { .. } | Self::Claims { .. } => exit::GATE,
-            Self::Gated {
-                outcome: "fail", ..
-            } => exit::GATE_FAILED,
-            Self::Gated { .. } => exit::GATE_INCONCLUSIVE,
+            Self::GateFailed(_) => exit::GATE_FAILED,
+            Self::GateInconclusive(_) => exit::GATE_INCONCLUSIVE,
             Self::Fetch { .. } => exit::FETCH,
             Self::CacheCorrupt { .. } => exit::CACHE_CORRUPT,
             Self::Write { .. } => exit::WRITE,

@@ -23,10 +23,10 @@
 //! | [`record`] | measurements with provenance, verdicts; files of them that resume and merge | `serde_json` |
 //! | [`kit`] | tables and figures as plain values, and the words and columns that several views share | |
 //! | [`experiment`] | the experiments, a file each: options, units, view | |
-//! | [`gate`] | claims in a file, and what measurements say about them | `toml` |
+//! | [`study`] | experiments on a model: recorded, resumed, shared out | |
+//! | [`gate`] | claims in a file, asked of a model, and what measurements say about them | `toml` |
 //! | [`claims`] | what papers claim, in files, and what records say about it | `toml` |
 //! | [`selfcheck`] | the experiments on planted models | |
-//! | [`study`] | experiments on a model: recorded, resumed, shared out | |
 //! | [`report`] | pages, pictures, lines: functions of records | `comfy-table`, `textwrap`, `csv`, `quick-junit`, `plotters`, `maud`, `base64` |
 //! | [`share`] | records in the forms of collections of results | |
 //! | [`cli`] | one file a verb; those of experiments come from their list | `clap`, which names the options of experiments, too |

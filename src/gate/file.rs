@@ -129,6 +129,7 @@ impl Gate {
             None => styles,
         });
         Ok(Self {
+            path: path.to_owned(),
             estimator,
             seed: wire.seed.unwrap_or(SEED),
             styles,

@@ -4,10 +4,8 @@ use serde_json::json;
 
 use super::{Beside, Look, Renderer, view};
 use crate::claims;
-use crate::gate::Answer;
 use crate::record::{
-    Comparison, Conclusion, Findings, Gated, Line, Measurement, Pair, Provenance, Row, SCHEMA,
-    Sweep,
+    Comparison, Conclusion, Findings, Line, Measurement, Pair, Provenance, Row, SCHEMA, Sweep,
 };
 use crate::{printable, selfcheck};
 
@@ -79,15 +77,6 @@ fn conclusions(findings: &Findings<'_>) -> String {
 /// The pooled measurements of these records as lines.
 pub fn pooled_lines(lines: &[Line]) -> String {
     pools(&Findings::of(lines))
-}
-
-/// The line of a record about an answer of a gate.
-pub fn gate_line(model: &str, answer: &Answer, provenance: &Provenance) -> Line {
-    Line::new(Row::Gate(Box::new(Gated {
-        model: model.to_owned(),
-        answer: answer.clone(),
-        provenance: provenance.clone(),
-    })))
 }
 
 /// What was found in planted models: a line a template.

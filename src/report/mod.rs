@@ -33,7 +33,7 @@ list! {
     html::Html,
 }
 
-pub use json::{claim_lines, diff_lines, gate_line, pooled_lines, selfcheck_lines};
+pub use json::{claim_lines, diff_lines, pooled_lines, selfcheck_lines};
 pub use junit::gate_error;
 pub use markdown::markdown;
 pub use terminal::text;
