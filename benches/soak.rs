@@ -7,8 +7,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use af1::cli::Cli;
+use af1::experiment::{self, Entry};
 use af1::fetch::Cache;
 use af1::model::{BosChoice, Model, PRESETS, Preset, Supply};
+use af1::report;
 use af1::runtime::{Device, Engine, Library, Runtime};
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -26,27 +28,31 @@ const MOST_GROWTH: u64 = 1 << 20;
 /// The arena keeps books on what it has taken: a handle of 8 bytes for every 256 of them.
 const HANDLES: u64 = 256 / 8;
 
-/// The experiments, with options that keep them small; `reproduce` measures planted models of its own.
-const EXPERIMENTS: [&str; 15] = [
-    "reproduce",
-    "run --masking abp,no-sink",
-    "run --ablation cama,resample,shuffled-key",
-    "waiting --ablation zero,global-mean,gaussian",
-    "transfer --wait 2,3 --transfer 0..=2 --ablation cama,token-resample",
-    "necessity --window 2",
-    "heads --controls 3 --held-out",
-    "alternatives",
-    "discover",
-    "contexts --numbers 1,3 --draws 2",
-    "attention",
-    "patch --change A,operator --swap once,layer,cumulative --pairs 20 --layer 0,4,8",
-    "windows --transfer-at 2..=4 --controls 2 --head-controls 2",
-    "lens --layer 0,3,8",
-    "peek --window 2,4",
+/// Options of experiments that keep them small. One that is named twice is asked for in both ways, and one that is not named without any
+/// options; `reproduce` measures planted models of its own.
+const OPTIONS: &[(&str, &str)] = &[
+    ("run", "--masking abp,no-sink"),
+    ("run", "--ablation cama,resample,shuffled-key"),
+    ("waiting", "--ablation zero,global-mean,gaussian"),
+    (
+        "transfer",
+        "--wait 2,3 --transfer 0..=2 --ablation cama,token-resample",
+    ),
+    ("necessity", "--window 2"),
+    ("heads", "--controls 3 --held-out"),
+    ("stability", "--draws 2 --heads"),
+    ("contexts", "--numbers 1,3 --draws 2"),
+    (
+        "patch",
+        "--change A,operator --swap once,layer,cumulative --pairs 20 --layer 0,4,8",
+    ),
+    (
+        "windows",
+        "--transfer-at 2..=4 --controls 2 --head-controls 2",
+    ),
+    ("lens", "--layer 0,3,8"),
+    ("peek", "--window 2,4"),
 ];
-
-/// What is shown of a record.
-const FORMATS: [&str; 6] = ["table", "markdown", "csv", "json", "junit", "html"];
 
 /// What a run leaves in use.
 #[derive(Clone, Copy, Debug)]
@@ -113,11 +119,15 @@ fn soak(long: Duration, seed: u64) -> Soaked {
     let runtime = Runtime::start(&library, 1).expect("ONNX Runtime");
     let model = Model::load("planted-af1", &BosChoice::Default, &cache).expect("a planted model");
     let engine = Engine::new(runtime, &Device::Cpu, &model).expect("sessions");
+    let experiments = experiments();
     let begin = Instant::now();
     while begin.elapsed() < long {
         let folder = tempfile::tempdir().expect("a folder");
-        let words = study(&mut draw);
-        let format = *FORMATS.choose(&mut draw).expect("there are some");
+        let words = study(&experiments, &mut draw);
+        let format = report::ALL
+            .choose(&mut draw)
+            .expect("there are some")
+            .name();
         let [first, second] = ["first", "second"].map(|name| {
             let record = folder.path().join(name);
             (
@@ -148,8 +158,27 @@ fn planted() -> impl Iterator<Item = &'static Preset> {
         .filter(|preset| matches!(preset.supply, Supply::Planted(_)))
 }
 
-/// The words of a study.
-fn study(draw: &mut ChaCha8Rng) -> String {
+/// Every experiment of the program, in each of the ways in which it is asked for.
+fn experiments() -> Vec<String> {
+    for (verb, _) in OPTIONS {
+        let known = experiment::ALL.iter().any(|entry| entry.name == *verb);
+        assert!(known, "there is no experiment {verb}");
+    }
+    let ways = |entry: &Entry| -> Vec<String> {
+        let own = OPTIONS.iter().filter(|(verb, _)| *verb == entry.name);
+        let ways: Vec<String> = own
+            .map(|(verb, options)| format!("{verb} {options}"))
+            .collect();
+        match ways.is_empty() {
+            true => vec![entry.name.to_owned()],
+            false => ways,
+        }
+    };
+    experiment::ALL.iter().flat_map(ways).collect()
+}
+
+/// The words of a study of one of the experiments.
+fn study(experiments: &[String], draw: &mut ChaCha8Rng) -> String {
     let planted: Vec<&Preset> = planted().collect();
     let preset = planted.choose(draw).expect("there are some");
     let style = preset.styles.choose(draw).expect("it has some");
@@ -160,7 +189,7 @@ fn study(draw: &mut ChaCha8Rng) -> String {
     format!(
         "{} --model {} --style {style} --operation {} --operands {first}..={last} --seed {} --limit {} --batch {} --estimator {} \
          --contexts-from {}{} --threads 1 --quiet",
-        of(&EXPERIMENTS, draw),
+        experiments.choose(draw).expect("there are some"),
         preset.name,
         of(&["A+B", "A-B", "A+B,A-B"], draw),
         draw.random_range(0..1000),

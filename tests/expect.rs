@@ -101,8 +101,8 @@ fn rows(
     static KNOWN: LazyLock<Mutex<HashMap<String, Arc<OnceLock<Rows>>>>> =
         LazyLock::new(Mutex::default);
     let mut run = Command::new(env!("CARGO_BIN_EXE_af1"));
-    run.args(["run", "--model", model, "--format", "json"]);
-    run.args(["--ablation", "cama,mean,zero"]);
+    run.args("run --model".split(' ')).arg(model);
+    run.args("--format json --ablation cama,mean,zero".split(' '));
     let alike = |other: &&Value| {
         (other.wait, other.transfer, &other.operands, &other.results)
             == (value.wait, value.transfer, &value.operands, &value.results)

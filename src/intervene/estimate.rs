@@ -294,6 +294,9 @@ mod tests {
     use super::*;
     use ndarray::{Array3, array};
 
+    /// Both sides are sums and quotients of a handful of small numbers in f64, in another order.
+    const EQUAL: f64 = 1e-12;
+
     /// The key of one token.
     fn key(token: u32) -> Key {
         Key::of(&[token]).unwrap()
@@ -313,7 +316,7 @@ mod tests {
         assert_eq!(m.count(), 3);
         assert_eq!(m.mean(), array![3.0, 0.0]);
         // Variance of 1, 2, 6 is 7; the standard error is the root of 7/3.
-        assert!((m.standard_error().unwrap() - (7.0f64 / 3.0).sqrt()).abs() < 1e-12);
+        assert!((m.standard_error().unwrap() - (7.0f64 / 3.0).sqrt()).abs() < EQUAL);
     }
 
     #[test]
@@ -324,8 +327,8 @@ mod tests {
             let mut merged = moments(&rows[..cut]);
             merged.merge(&moments(&rows[cut..]));
             assert_eq!(merged.count(), whole.count());
-            assert!((&merged.mean - &whole.mean).iter().all(|d| d.abs() < 1e-12));
-            assert!((&merged.m2 - &whole.m2).iter().all(|d| d.abs() < 1e-12));
+            assert!((&merged.mean - &whole.mean).iter().all(|d| d.abs() < EQUAL));
+            assert!((&merged.m2 - &whole.m2).iter().all(|d| d.abs() < EQUAL));
         }
     }
 
@@ -335,7 +338,7 @@ mod tests {
         let left = moments(&rows)
             .mean_without(array![2.0f32, -4.0].view())
             .unwrap();
-        assert!((left - array![3.5, 2.75]).iter().all(|d| d.abs() < 1e-12));
+        assert!((left - array![3.5, 2.75]).iter().all(|d| d.abs() < EQUAL));
         assert_eq!(
             moments(&rows[..1]).mean_without(array![1.0f32, 5.0].view()),
             None
@@ -356,7 +359,7 @@ mod tests {
             (three.deviation().unwrap() - array![7.0f64.sqrt(), 0.0])
                 .sum()
                 .abs()
-                < 1e-12
+                < EQUAL
         );
         assert_eq!(moments(&[[1.0, 5.0]]).deviation(), None);
         assert_eq!(moments(&[]).deviation(), None);
@@ -421,10 +424,10 @@ mod tests {
         assert!(means.of_key(1, key(5)).is_none() && means.of_key(3, key(9)).is_none());
         let of_position = mean(means.of_position(1));
         assert_eq!(of_position.0, 6);
-        assert!((of_position.1[0] - 22.0 / 6.0).abs() < 1e-12);
+        assert!((of_position.1[0] - 22.0 / 6.0).abs() < EQUAL);
         // Position 0 is never replaced, and is not among all.
         assert_eq!(mean(means.of_all()).0, 12);
-        assert!((mean(means.of_all()).1[0] - 33.0 / 12.0).abs() < 1e-12);
+        assert!((mean(means.of_all()).1[0] - 33.0 / 12.0).abs() < EQUAL);
         assert_eq!(means.keys(2).collect::<Vec<_>>(), [5, 6, 7].map(key));
     }
 
@@ -436,7 +439,7 @@ mod tests {
         // Of token 5 at position 2, by numpy: the root of the sum of var(ddof=1) / 3, by the norm of the mean. That of token 7, whose
         // mean is nothing, is no number.
         assert!(
-            (found.largest_relative_error - 0.738_676_623_108_495_9).abs() < 1e-12,
+            (found.largest_relative_error - 0.738_676_623_108_495_9).abs() < EQUAL,
             "{found:?}"
         );
         let nothing = Means::new(3, 2, 7).contexts();

@@ -68,6 +68,9 @@ fn entropy<T>(counts: &HashMap<T, usize>, n: f64) -> f64 {
 mod tests {
     use super::*;
 
+    /// A sum of a few logarithms rounds in the last places.
+    const ROUNDING: f64 = 1e-12;
+
     fn of(contexts: &[[i64; 2]]) -> Dependence {
         let contexts: Vec<&[i64]> = contexts.iter().map(|context| &context[..]).collect();
         Dependence::of(&contexts, false)
@@ -85,7 +88,7 @@ mod tests {
         );
         let line: Vec<[i64; 2]> = (0..4).map(|i| [i, i]).collect();
         let found = of(&line);
-        assert!((found.bits - 2.0).abs() < 1e-12, "{found:?}");
+        assert!((found.bits - 2.0).abs() < ROUNDING, "{found:?}");
         assert_eq!(found.fewest, 1);
         assert_eq!(of(&[]), Dependence::default());
     }

@@ -262,6 +262,9 @@ mod tests_of_pools {
     use crate::intervene::Plan;
     use crate::record::{Outcome, Place};
 
+    /// A power and a quotient round in the last places.
+    const ROUNDING: f64 = 1e-9;
+
     /// A style in which the model answers every sum of single digits, AF1 all but the `wrong`-th, and AF1 without transfer none.
     fn style(
         name: &str,
@@ -358,7 +361,7 @@ mod tests_of_pools {
         }
         // Nothing was seen to depend on anything: the bound is that of 55 questions all the same.
         let most = 0.025f64.powf(1.0 / 55.0);
-        assert!((pools[0].scores.faithfulness.low - most).abs() < 1e-9);
+        assert!((pools[0].scores.faithfulness.low - most).abs() < ROUNDING);
         assert!(pools[2].scores.faithfulness.low > 0.95);
     }
 
@@ -386,7 +389,7 @@ mod tests_of_pools {
             .collect();
         let pool = pooled(&cells, &[]).remove(0);
         // Ten values of each, of one to ten prompts.
-        assert!((pool.scores.design.unwrap().units - 3025.0 / 385.0).abs() < 1e-9);
+        assert!((pool.scores.design.unwrap().units - 3025.0 / 385.0).abs() < ROUNDING);
         let verdict = pool.test.verdict.unwrap();
         assert_eq!(verdict.outcome, Outcome::Inconclusive);
         assert!(

@@ -242,6 +242,9 @@ mod tests_of_whole_answers {
     use crate::intervene::Plan;
     use crate::record::{CellName, Outcome, Place, Subject};
 
+    /// A difference of two shares and a sum of probabilities round in the last places.
+    const ROUNDING: f64 = 1e-12;
+
     /// A step at which the model is right on all of 100 prompts, and the intervention on all but these.
     fn step(step: usize, wrong: &[usize]) -> Measurement {
         let operands: Vec<Vec<i64>> = (10..20)
@@ -327,9 +330,9 @@ mod tests_of_whole_answers {
         let paired = found[1].paired.as_ref().unwrap();
         // Only the mean is right on 2, only CAMA on 3 to 8.
         assert_eq!((paired.only_here, paired.only_there), (1, 6));
-        assert!((paired.accuracy_difference + 0.05).abs() < 1e-12);
+        assert!((paired.accuracy_difference + 0.05).abs() < ROUNDING);
         assert!(
-            (paired.p - 0.125).abs() < 1e-12,
+            (paired.p - 0.125).abs() < ROUNDING,
             "two-sided, of 7: {}",
             paired.p
         );

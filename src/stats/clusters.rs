@@ -264,6 +264,12 @@ pub fn numbered<T: Ord>(names: &[T]) -> Vec<i64> {
 mod tests {
     use super::*;
 
+    /// The variance is a sum over a thousand prompts in f64.
+    const ROUNDING: f64 = 1e-9;
+
+    /// A p that is smaller is no matter of level.
+    const SURE: f64 = 0.001;
+
     fn grid(a: i64, b: i64) -> Clusters {
         let pairs: Vec<(i64, i64)> = (0..a).flat_map(|i| (0..b).map(move |j| (i, j))).collect();
         let ways = [
@@ -282,7 +288,7 @@ mod tests {
         let design = evidence.design.unwrap();
         assert_eq!((evidence.successes, design.units), (900, 20.0));
         // As 50 values of B know it, less one for the mean.
-        assert!((design.effective - 49.0).abs() < 1e-9, "{design:?}");
+        assert!((design.effective - 49.0).abs() < ROUNDING, "{design:?}");
         // Nothing failed: as many as the operand with the fewest values has.
         assert_eq!(
             clusters.share(&[true; 1000]).design.unwrap().effective,
@@ -334,9 +340,9 @@ mod tests {
         let clusters = grid(10, 10);
         let nothing = [false; 100];
         let one_value: Vec<bool> = (0..100).map(|i| i % 10 == 0).collect();
-        assert!(mcnemar_greater(10, 0) < 0.001);
+        assert!(mcnemar_greater(10, 0) < SURE);
         assert_eq!(clusters.greater(&one_value, &nothing), 1.0);
-        assert!(clusters.greater(&[true; 100], &nothing) < 0.001);
+        assert!(clusters.greater(&[true; 100], &nothing) < SURE);
     }
 
     #[test]

@@ -58,8 +58,8 @@ pub fn with_tokenizer(words: &[&str], normalizer: serde_json::Value, pattern: &s
 }
 
 pub fn inspect(model: &Path) -> Command {
-    let mut command = af1("");
-    command.arg("inspect").arg("--model").arg(model);
+    let mut command = af1("inspect --model");
+    command.arg(model);
     command
 }
 
@@ -329,10 +329,8 @@ fn weights_that_are_not_numbers() {
         let at = 8 + header + begin.as_u64().unwrap() as usize;
         bytes[at..at + 4].copy_from_slice(&f32::NAN.to_le_bytes());
     });
-    let mut command = af1("");
+    let mut command = af1("run --model");
     command
-        .arg("run")
-        .arg("--model")
         .arg(model.path())
         .words("--style symbolic --operands 0..=9");
     command.words("--wait 1 --transfer 1");

@@ -246,18 +246,11 @@ fn a_graph_of_its_own_answers_the_same(
 ) {
     let folder = tempfile::tempdir().unwrap();
     let out = folder.path().to_string_lossy().into_owned();
-    let af1_arg = format!("{wait},{transfer}");
-    let args = [
-        "export",
-        "--af1",
-        &af1_arg,
-        "--model",
-        model,
-        "--style",
-        "calculate",
-    ];
+    let mut export = af1(&format!(
+        "export --af1 {wait},{transfer} --model {model} --style calculate"
+    ));
     let more = format!("--operation A-B --operands 0..=9 --out {out}");
-    let text = stdout(af1("").args(args).words(&more));
+    let text = stdout(export.words(&more));
     assert!(text.contains("checked: 55 of 55 prompts"), "{text}");
     let files: BTreeSet<_> = (folder.path().read_dir().unwrap())
         .map(|file| file.unwrap().file_name().into_string().unwrap())
@@ -330,16 +323,9 @@ fn means_that_leave_prompts_out_are_no_tables() {
 fn the_two_ways_are_beside_each_other(
     #[values("planted-af1", "planted-two-hop", "planted-late")] model: &str,
 ) {
-    let mut diff = af1("");
-    diff.args([
-        "diff",
-        "--model",
-        model,
-        "--operands",
-        "0..=6",
-        "--format",
-        "json",
-    ]);
+    let mut diff = af1(&format!(
+        "diff --model {model} --operands 0..=6 --format json"
+    ));
     let text = stdout(diff.words("--style symbolic,python --wait 2,3 --transfer 0..=2"));
     let rows: Vec<serde_json::Value> = (text.lines())
         .map(|line| serde_json::from_str(line).unwrap())

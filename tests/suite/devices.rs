@@ -74,23 +74,29 @@ fn a_plugin_that_is_none() {
 }
 
 #[rstest]
-#[case(&["--device", "webgpu", "--device-memory", "1GiB"], "--device-memory: device webgpu:0 has no such option")]
-#[case(&["--device", "cuda,webgpu"], "have different providers")]
-#[case(&["--device", "auto,cpu"], "it chooses one device")]
-#[case(&["--device", "webgpu", "--tf32"], "--tf32: device webgpu:0 has no such option")]
-#[case(&["--device", "cuda", "--engine-cache", "x"], "--engine-cache: device cuda:0 has no such option")]
-#[case(&["--device-memory", "much"], "\"much\" is no size")]
-#[case(&["--device", "gpu"], "unknown device \"gpu\"")]
-fn options_that_a_device_does_not_have(#[case] args: &[&str], #[case] message: &str) {
-    refused(af1("run").args(args), exit::USAGE, &[message]);
+#[case(
+    "--device webgpu --device-memory 1GiB",
+    "--device-memory: device webgpu:0 has no such option"
+)]
+#[case("--device cuda,webgpu", "have different providers")]
+#[case("--device auto,cpu", "it chooses one device")]
+#[case("--device webgpu --tf32", "--tf32: device webgpu:0 has no such option")]
+#[case(
+    "--device cuda --engine-cache x",
+    "--engine-cache: device cuda:0 has no such option"
+)]
+#[case("--device-memory much", "\"much\" is no size")]
+#[case("--device gpu", "unknown device \"gpu\"")]
+fn options_that_a_device_does_not_have(#[case] words: &str, #[case] message: &str) {
+    refused(af1("run").words(words), exit::USAGE, &[message]);
 }
 
 /// The processor has no products of brain floats.
 #[test]
 fn a_precision_that_a_device_does_not_have() {
-    let args = "logits --model planted-af1 --prompt 1+2= --precision bf16";
+    let asked = af1("logits --model planted-af1 --prompt 1+2= --precision bf16");
     let message = ["device cpu", "MatMul", "take another --precision"];
-    refused(af1("").args(args.split(' ')), exit::DEVICE, &message);
+    refused(asked, exit::DEVICE, &message);
 }
 
 /// Without an accelerator `auto` is the processor, and says so; the record has what ran.

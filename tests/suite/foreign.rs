@@ -20,8 +20,8 @@ use super::program::{Words, af1, stdout};
 const SAME: f64 = 5e-5;
 
 fn inspect(file: &Path) -> Command {
-    let mut command = af1("");
-    command.arg("inspect").arg(file);
+    let mut command = af1("inspect");
+    command.arg(file);
     command
 }
 
@@ -49,9 +49,8 @@ fn graphs_of_torch_equal_torch(#[values("gpt2-shaped", "counting")] name: &str) 
 /// A model as `af1 export` writes it, with the tokenizer.
 fn exported(model: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let mut export = af1("");
-    export.args(["export", "--model", model, "--out"]);
-    stdout(export.arg(folder.path()));
+    let mut export = af1("export --model");
+    stdout(export.arg(model).arg("--out").arg(folder.path()));
     let (model, _) = load(model);
     for file in ["tokenizer.json", "tokenizer_config.json"] {
         let from = model.folder().join(file);
@@ -134,8 +133,8 @@ fn every_experiment(#[case] verb: &str) {
     let folder = exported("planted-af1");
     let file = folder.path().join("model.onnx");
     let rows = |model: &str, masked: bool| -> Vec<Value> {
-        let mut command = af1("");
-        command.args(verb.split(' ')).args(["--model", model]);
+        let mut command = af1(verb);
+        command.arg("--model").arg(model);
         command.words("--style symbolic --operation A+B --operands 0..=9");
         command.words("--results 0..=99 --format json");
         if verb.starts_with("run") && !verb.contains("subgraph-of") {
@@ -201,8 +200,8 @@ fn experiments_of_graphs_of_torch(
 ) {
     let text = |name: &str| {
         let file = path("foreign").join(name);
-        let mut command = af1("");
-        command.args(verb.split(' ')).arg("--model").arg(&file);
+        let mut command = af1(verb);
+        command.arg("--model").arg(&file);
         let text = stdout(command.words("--style symbolic --operands 0..=9"));
         text.replace(name, "MODEL")
     };

@@ -11,8 +11,7 @@ use super::program::{Words, af1};
 
 /// Runs the example gate on a model; the exit code and what was printed.
 fn gate(model: &str, args: &[&str]) -> (i32, String, String) {
-    let mut run = af1("");
-    run.args(["gate", "--model", model, "--config"]);
+    let mut run = af1(&format!("gate --model {model} --config"));
     run.arg(path("gate/planted.toml")).args(args);
     let output = run.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
@@ -254,9 +253,8 @@ fn a_record_says_what_the_gate_said() {
     let output = run.arg("--record").arg(&record).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let report = |format: &str| {
-        let mut run = af1("");
-        run.arg("report").arg(&record).args(["--format", format]);
-        super::program::stdout(&mut run)
+        let mut run = af1("report");
+        super::program::stdout(run.arg(&record).args(["--format", format]))
     };
     let table = report("table");
     for part in [
@@ -324,14 +322,9 @@ fn no_answer_is_no_earlier_answer() {
         ("no/such/model", &["no/such/model"]),
     ] {
         std::fs::write(&junit, "<earlier/>").unwrap();
-        let mut run = af1("");
-        run.args(["gate", "--model", model, "--config"])
-            .arg(&config);
-        run.arg("--junit")
-            .arg(&junit)
-            .arg("--summary")
-            .arg(&summary);
-        let output = run.output().unwrap();
+        let mut run = af1(&format!("gate --model {model} --config"));
+        run.arg(&config).arg("--junit").arg(&junit);
+        let output = run.arg("--summary").arg(&summary).output().unwrap();
         assert!(
             !matches!(output.status.code(), None | Some(0..=2)),
             "{output:?}"

@@ -199,21 +199,14 @@ fn small_models_take_little(#[case] hostile: Hostile) {
 }
 
 /// Words of a command line that end where a file is named.
-const NAMING: [&[&str]; 7] = [
-    &["run", "--model", "planted-af1", "--styles"],
-    &[
-        "run",
-        "--model",
-        "planted-af1",
-        "--style",
-        "symbolic",
-        "--prompts",
-    ],
-    &["report"],
-    &["merge"],
-    &["gate", "--model", "planted-af1", "--config"],
-    &["study"],
-    &["claims"],
+const NAMING: [&str; 7] = [
+    "run --model planted-af1 --styles",
+    "run --model planted-af1 --style symbolic --prompts",
+    "report",
+    "merge",
+    "gate --model planted-af1 --config",
+    "study",
+    "claims",
 ];
 
 #[rstest]
@@ -229,7 +222,8 @@ fn files_without_an_end_are_refused(
         .spawn()
         .unwrap();
     let input = Stdio::from(endless.stdout.take().unwrap());
-    let message = refused(&[NAMING[what], &[file]].concat(), input);
+    let words: Vec<&str> = NAMING[what].split(' ').chain([file]).collect();
+    let message = refused(&words, input);
     endless.kill().unwrap();
     endless.wait().unwrap();
     assert!(message.contains(file), "{message}");

@@ -74,9 +74,8 @@ impl Hub {
 
     /// `af1 inspect` of a name, with a cache of its own.
     fn inspect(&self, home: &Path, name: &str) -> Command {
-        let mut command = af1("");
+        let mut command = af1(&format!("inspect --model {name} --style symbolic"));
         command
-            .args(["inspect", "--model", name, "--style", "symbolic"])
             .env("HF_HOME", home)
             .env("HF_ENDPOINT", &self.address)
             .env_remove("HF_TOKEN")
@@ -208,8 +207,7 @@ fn a_name_is_fetched_once_and_is_there_without_a_network() {
     assert!(text.starts_with("owner/tiny: llama, 3 layers"), "{text}");
     let of_path = path("reference/tiny-llama/f32");
     let of_path = stdout(
-        af1("inspect")
-            .arg("--model")
+        af1("inspect --model")
             .arg(of_path)
             .words("--style symbolic"),
     );

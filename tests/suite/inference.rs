@@ -134,15 +134,9 @@ fn a_gate_has_a_target(#[case] key: &str, #[case] code: i32, #[case] needs: &str
                  faithful = 0.95\nnecessity_drop = 0.5\nbetter_than = [\"mean\"]\n";
     std::fs::write(&config, format!("{key}{claim}")).unwrap();
     let gate = |format: &str| {
-        let mut run = af1("");
-        run.args([
-            "gate",
-            "--model",
-            "planted-af1",
-            "--format",
-            format,
-            "--config",
-        ]);
+        let mut run = af1(&format!(
+            "gate --model planted-af1 --format {format} --config"
+        ));
         run.arg(&config).output().unwrap()
     };
     let output = gate("json");

@@ -10,6 +10,7 @@ mod chat;
 mod choices;
 mod choosing;
 mod claims;
+mod comes_with;
 mod compiled;
 mod devices;
 mod digits;

@@ -14,6 +14,7 @@ use af1::{Error, Result};
 
 use super::fixtures::{QWEN, path};
 use super::hub;
+use super::program::Words;
 
 /// Text that lives as long as the process, as that of constants does.
 fn constant(text: impl Into<String>) -> &'static str {
@@ -191,7 +192,7 @@ fn left_after(endpoint: &str) -> (Duration, String) {
     let cache = super::fixtures::cache();
     let library = af1::runtime::Library::find_or_fetch(&cache, &af1::runtime::Device::Cpu);
     command
-        .args(["fetch", "--model", QWEN])
+        .words(&format!("fetch --model {QWEN}"))
         .env("ORT_DYLIB_PATH", library.unwrap().path)
         .env("AF1_CACHE", folder.path().join("cache"))
         .env("HF_HOME", folder.path().join("home"))

@@ -102,6 +102,9 @@ fn sights_of_qwen_are_those_of_pytorch() {
 /// Without an operand the answer can be right by chance.
 const LOST: f64 = 0.12;
 
+/// A single digit is more often right by chance: the first of a sum of 10 to 29 and 10 to 29 is one of four.
+const LOST_DIGIT: f64 = 0.5;
+
 /// At the second digit of an answer the first stands in the prompt: in a planted model of digits the operands are needed there all the
 /// same, and the digit that was given does not do instead.
 #[test]
@@ -116,7 +119,7 @@ fn every_step_has_its_sight() {
             "{step}"
         );
         for sight in ["all but A", "all but B", "answer so far", "nothing"] {
-            assert!(kept[sight] < 0.5, "{step} {sight}: {}", kept[sight]);
+            assert!(kept[sight] < LOST_DIGIT, "{step} {sight}: {}", kept[sight]);
         }
     }
 }

@@ -29,10 +29,21 @@ pub trait Words {
 
 impl Words for Command {
     fn words(&mut self, words: &str) -> &mut Self {
-        // Of a path on Windows nothing is taken away.
-        let words = words.replace('\\', r"\\");
-        self.args(shlex::split(&words).expect("quotes are closed"))
+        self.args(split(words))
     }
+}
+
+impl Words for std::process::Command {
+    fn words(&mut self, words: &str) -> &mut Self {
+        self.args(split(words))
+    }
+}
+
+/// Words of a command line, split as a shell splits them.
+fn split(words: &str) -> Vec<String> {
+    // Of a path on Windows nothing is taken away.
+    let words = words.replace('\\', r"\\");
+    shlex::split(&words).expect("quotes are closed")
 }
 
 /// What a run that succeeds prints.

@@ -120,7 +120,7 @@ fn shards_with_a_failing_template_are_the_sweep() {
     run.words(&sweep("run")).arg("--record").arg(&path);
     stdout(run.words("--shard 1/3"));
     for (verb, code) in [("merge", exit::INCOMPLETE), ("report", exit::SUCCESS)] {
-        let output = af1("").arg(verb).arg(&path).output().unwrap();
+        let output = af1(verb).arg(&path).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(code.into()));
         assert!(
@@ -302,11 +302,11 @@ fn records_of(verb: &str) {
     let printed = stdout(af1(&sweep(verb)).arg("--record").arg(&path));
     let report = |format: &str| {
         let nothing = folder.path().join("nothing");
-        let mut report = af1("");
+        let mut report = af1("report");
         report
             .env("AF1_CACHE", &nothing)
             .env("ORT_DYLIB_PATH", &nothing);
-        stdout(report.arg("report").arg(&path).args(["--format", format]))
+        stdout(report.arg(&path).args(["--format", format]))
     };
     assert_eq!(report("table"), printed);
     let json = report("json");
@@ -376,8 +376,8 @@ fn two_runs_are_compared_on_the_same_prompts() {
         path
     };
     let compare = |new: &Path, old: &Path, format: &str| {
-        let mut report = af1("");
-        report.arg("report").arg(new).arg("--against").arg(old);
+        let mut report = af1("report");
+        report.arg(new).arg("--against").arg(old);
         stdout(report.args(["--format", format]))
     };
     let (late, sound) = (run("planted-late", "0..=9"), run("planted-af1", "0..=9"));

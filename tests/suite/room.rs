@@ -133,15 +133,7 @@ const BESIDE: u64 = 160 << 20;
 /// The most memory that a run takes, files that are mapped apart.
 fn peak(model: &str) -> u64 {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_af1"));
-    command.args([
-        "logits",
-        "--prompt",
-        "1+2=",
-        "--threads",
-        "1",
-        "--model",
-        model,
-    ]);
+    command.words(&format!("logits --prompt 1+2= --threads 1 --model {model}"));
     let mut child = command.stdout(Stdio::null()).spawn().unwrap();
     let path = format!("/proc/{}/status", child.id());
     let mut most = 0;

@@ -113,6 +113,9 @@ fn a_draw_is_what_discover_finds() {
     assert_ne!(rows[0]["prompts_sha256"], rows[2]["prompts_sha256"]);
 }
 
+/// A model that loses one answer in ten keeps this share of all.
+const KEPT: f64 = 0.9;
+
 /// A model that loses one answer in ten, which ones follows from the operands: the AF1 that was planted keeps most on every half, but
 /// it holds on some only, and what it keeps is spread.
 #[test]
@@ -134,7 +137,7 @@ fn what_keeps_most_is_chosen_where_none_holds() {
     assert!((1..8).contains(&holds), "{holds}");
     let spread = kept("held-out");
     assert!(
-        spread.iter().any(|kept| *kept < 0.9) && spread.iter().any(|kept| *kept > 0.9),
+        spread.iter().any(|kept| *kept < KEPT) && spread.iter().any(|kept| *kept > KEPT),
         "{spread:?}"
     );
     let table = stdout(&mut af1(run));

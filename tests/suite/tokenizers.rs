@@ -46,8 +46,8 @@ pub fn with(kind: &str) -> TempDir {
 #[case("bytepairs")]
 fn what_a_model_can_be_asked(#[case] kind: &str) {
     let model = with(kind);
-    let mut command = af1("");
-    command.arg("inspect").arg("--model").arg(model.path());
+    let mut command = af1("inspect --model");
+    command.arg(model.path());
     command.words("--style symbolic,calculate,python --operation A+B");
     command.words("--operands 0..=19 --results 0..=39");
     let text = stdout(&mut command);

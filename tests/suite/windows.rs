@@ -79,6 +79,9 @@ fn kept(lines: &[Line], step: Step, transfer: usize) -> (BTreeMap<usize, f64>, f
     (windows, complement)
 }
 
+/// A window that keeps fewer answers is not the one that was planted, however many a plant is said to keep.
+const MOST: f64 = 0.5;
+
 /// Whichever window of as many layers is claimed, as long as tokens that wait know what they are.
 #[test]
 fn the_planted_window_has_rank_1_alone() {
@@ -99,7 +102,7 @@ fn the_planted_window_has_rank_1_alone() {
             let planted = truth.af1.map(|(wait, _)| wait);
             for (&first, &share) in &found {
                 match planted == Some(first) {
-                    true => assert!(share >= truth.faithful - CHANCE && share > 0.5, "{what}"),
+                    true => assert!(share >= truth.faithful - CHANCE && share > MOST, "{what}"),
                     false => assert!(share <= CHANCE, "{first} {what}"),
                 }
             }

@@ -123,21 +123,15 @@ mod tests {
 
     #[test]
     fn masks_are_as_their_technique() {
-        let of = |name: &str| {
-            [
-                Mask::SelfPeek(by(name)),
-                Mask::Peek(by(name)),
-                Mask::PeekWithout(by(name), vec![1]),
-            ]
-        };
-        for (name, sink, cut) in [
-            ("abp", true, Cut::Scores),
-            ("no-sink", false, Cut::Scores),
-            ("value-zero", true, Cut::Values),
-            ("attention-mean", true, Cut::Outputs),
-        ] {
-            for mask in of(name) {
-                assert_eq!((mask.keeps_sink(), mask.cut()), (sink, cut), "{mask:?}");
+        for masking in super::super::ALL {
+            let technique = Technique(*masking);
+            for mask in [
+                Mask::SelfPeek(technique),
+                Mask::Peek(technique),
+                Mask::PeekWithout(technique, vec![1]),
+            ] {
+                let due = (masking.keeps_sink(), masking.cut());
+                assert_eq!((mask.keeps_sink(), mask.cut()), due, "{mask:?}");
             }
         }
         for mask in [Mask::Causal, Mask::Knockout] {

@@ -118,6 +118,12 @@ fn an_intervention_that_does_nothing(#[case] idle: &'static Idle, #[case] words:
     assert_fails(found, "interventions", words);
 }
 
+/// The part of itself by which `little` makes every number larger.
+const LITTLE: f64 = 4e-6;
+
+/// Residuals are f32 and rounded to steps of a ten-millionth, so that preflight may say a little less or more.
+const SAID: std::ops::Range<f64> = 3.5e-6..4.5e-6;
+
 /// An ablation that makes every number larger by 4 in a million.
 struct Little;
 
@@ -132,7 +138,7 @@ impl Ablation for Little {
 
     fn value(&self, _: &Source<'_>, place: Place<'_>) -> Result<Value, String> {
         Ok(Value::Mean(
-            place.resid.mapv(|x| f64::from(x) * (1.0 + 4e-6)),
+            place.resid.mapv(|x| f64::from(x) * (1.0 + LITTLE)),
         ))
     }
 }
@@ -147,7 +153,7 @@ fn an_intervention_that_does_nearly_nothing() {
         .to_string();
     let (_, said) = error.split_once("little changes resid.0 by ").unwrap();
     let share: f64 = said.split(' ').next().unwrap().parse().unwrap();
-    assert!((3.5e-6..4.5e-6).contains(&share), "{error}");
+    assert!(SAID.contains(&share), "{error}");
 }
 
 /// An ablation that writes down which prompts it is asked about, and keeps the first one as it is.
