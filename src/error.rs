@@ -127,7 +127,7 @@ pub enum Error {
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Its type.
+        /// The type of the tensor.
         found: String,
         /// The types that can be read.
         supported: String,
@@ -139,7 +139,7 @@ pub enum Error {
         path: PathBuf,
         /// The field of the configuration.
         field: String,
-        /// Its value.
+        /// The value of the field.
         found: String,
         /// What is supported.
         supported: String,
@@ -189,11 +189,11 @@ pub enum Error {
         operation: String,
         /// The first prompt of the template.
         reference: String,
-        /// Its length in tokens, the beginning-of-sequence token included.
+        /// The length of that prompt in tokens, the beginning-of-sequence token included.
         expected: usize,
         /// The prompt that differs.
         prompt: String,
-        /// Its length.
+        /// The length of the prompt that differs, in tokens.
         found: usize,
     },
     /// A prompt differs from its template's others in more than the operands.

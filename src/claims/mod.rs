@@ -82,9 +82,9 @@ pub struct Test {
 /// What came of a test.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tested {
-    /// It was run.
+    /// The test was run, with these findings.
     Run(Vec<Finding>),
-    /// It was not, for this reason.
+    /// The test was not run, for this reason.
     NotRun(String),
 }
 
@@ -111,7 +111,7 @@ impl Outcome {
         Self::NotRun,
     ];
 
-    /// That of several findings together: contradicted if one is, confirmed if all are.
+    /// The outcome of several findings together: contradicted if one is, confirmed if all are.
     pub fn of(findings: &[Finding]) -> Self {
         let is = |outcome: Self| move |finding: &Finding| finding.outcome == outcome;
         match findings {

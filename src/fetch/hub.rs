@@ -75,7 +75,7 @@ const CONVERT: &str = "load it with transformers, call save_pretrained, and give
 /// The hub as the user has set it up, by the variables that all its clients share.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    /// Its address (`HF_ENDPOINT`).
+    /// The address of the hub (`HF_ENDPOINT`).
     pub endpoint: String,
     /// The folder in which its clients keep what they fetch (`HF_HUB_CACHE`, or `hub` in `HF_HOME`).
     pub cache: PathBuf,

@@ -31,7 +31,7 @@ impl Estimator {
         all.into_iter().find(|estimator| estimator.name() == name)
     }
 
-    /// Its name in records.
+    /// The name of the estimator in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::PlugIn => "plug-in",
@@ -98,7 +98,7 @@ impl Moments {
         self.count
     }
 
-    /// Their mean, `[d_model]`.
+    /// The mean of the vectors, `[d_model]`.
     pub fn mean(&self) -> ArrayView1<'_, f64> {
         self.mean.view()
     }

@@ -10,9 +10,9 @@ use super::{Mask, Technique};
 /// An attention head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Head {
-    /// Its layer.
+    /// The layer of the head.
     pub layer: usize,
-    /// Its index in the layer.
+    /// The index of the head in the layer.
     pub head: usize,
 }
 

@@ -114,7 +114,7 @@ pub struct Map {
 pub struct Tile {
     /// The share.
     pub share: f64,
-    /// Its text.
+    /// The text of the share.
     pub text: String,
     /// Which cell it is of, where it is of one.
     pub of: Option<Box<Origin>>,

@@ -25,9 +25,9 @@ pub enum Importance {
     /// Without it the others say nothing.
     #[default]
     Essential,
-    /// It helps to read the others.
+    /// The column helps to read the others.
     Useful,
-    /// It is for who asks for it.
+    /// The column is for who asks for it.
     Detail,
 }
 

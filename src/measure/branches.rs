@@ -198,7 +198,7 @@ impl Bias {
 }
 
 impl Lasts {
-    /// Those of the streams of all nodes, `[pair, node, d_model]`.
+    /// The streams of these nodes, `[pair, swap, d_model]`, of the streams of all nodes, `[pair, node, d_model]`.
     fn of(&self, streams: ArrayView3<'_, f32>) -> Array3<f32> {
         let swaps = self.nodes.first().map_or(0, Vec::len);
         let mut of = Array3::zeros((self.nodes.len(), swaps, streams.dim().2));

@@ -109,7 +109,7 @@ impl Evaluation {
 
 /// One of the steps of an answer that go through the first pass at once.
 pub struct Asked<'a> {
-    /// Its prompts.
+    /// The prompts of the step.
     pub set: &'a PromptSet,
     /// What is asked of them; the number of prompts in a batch is that of the first step.
     pub request: Request<'a>,

@@ -39,7 +39,7 @@ impl Spot {
         std::iter::once(Self::Last).chain(each).collect()
     }
 
-    /// Its name in records: `last`, or the letter of the operand.
+    /// The name of the spot in records: `last`, or the letter of the operand.
     pub fn name(self) -> String {
         match self {
             Self::Last => "last".to_owned(),
@@ -63,7 +63,7 @@ impl Sought {
         std::iter::once(Self::Answer).chain(each).collect()
     }
 
-    /// Its name in records: `answer`, or the letter of the operand.
+    /// The name in records: `answer`, or the letter of the operand.
     pub fn name(self) -> String {
         match self {
             Self::Answer => "answer".to_owned(),
@@ -89,7 +89,7 @@ impl Sought {
 pub struct Standing {
     /// One more than the number of tokens before it: 1 is the first choice.
     pub rank: u32,
-    /// Its probability.
+    /// The probability of the token.
     pub probability: f32,
 }
 

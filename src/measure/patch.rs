@@ -33,7 +33,7 @@ pub struct Patches {
 pub struct Interchange<'a> {
     /// The prompts that are run.
     pub evaluation: &'a Evaluation,
-    /// Those from which residuals are taken: the same ones, or those of another operation with the same roles at the same positions.
+    /// The prompts from which residuals are taken: the same ones, or those of another operation with the same roles at the same positions.
     pub others: &'a Evaluation,
     /// Which of the one and of the other belong together.
     pub pairs: &'a [Pair],

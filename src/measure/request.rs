@@ -88,7 +88,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// Its name in records.
+    /// The name of the part in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::All => "all",

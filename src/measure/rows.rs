@@ -15,11 +15,11 @@ pub struct Rows {
     pub positions: Vec<usize>,
     /// Where each of them occurs first: the prompt of the batch, the position.
     pub firsts: Vec<(usize, usize)>,
-    /// Their streams, `[row, 1, d_model]`.
+    /// The streams of these rows, `[row, 1, d_model]`.
     pub others: Rc<Tensor>,
-    /// Those of last tokens, `[row, 1, d_model]`.
+    /// The streams of the different last tokens, `[row, 1, d_model]`.
     pub last: Rc<Tensor>,
-    /// Those of the last token of every different prompt, `[prompt, 1, d_model]`.
+    /// The streams of the last token of every different prompt, `[prompt, 1, d_model]`.
     pub trunk: Rc<Tensor>,
     /// Of every different prompt, the rows of its tokens from position 1 on but for the last, `[prompt, len]`; `None` where there are
     /// none.
@@ -31,7 +31,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Those of the streams `[batch, pos, d_model]`.
+    /// The different rows of the streams `[batch, pos, d_model]`.
     pub fn new(replaced: ArrayView3<'_, f32>) -> Result<Self> {
         let pos = replaced.len_of(Axis(1));
         let columns: Vec<Vec<usize>> = (1..pos)

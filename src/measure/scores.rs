@@ -42,7 +42,7 @@ impl<'a> Logits<'a> {
         Self { tensor, rows }
     }
 
-    /// They in the host's memory, `[batch, vocab]`.
+    /// The logits in the host's memory, `[batch, vocab]`.
     ///
     /// # Errors
     /// The runtime cannot copy them.

@@ -25,7 +25,7 @@ impl Swap {
     /// All of them, in the order of tables.
     pub const ALL: [Self; 3] = [Self::Once, Self::Layer, Self::Cumulative];
 
-    /// Its name, as on the command line and in records.
+    /// The name of the swap, as on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Once => "once",

@@ -42,7 +42,7 @@ struct Node {
 /// One token of each of some prompts.
 pub struct Tokens<'a> {
     pub prompts: &'a [usize],
-    /// Its place among the tokens that are in the tree.
+    /// The place of the token among the tokens of its prompt that are in the tree.
     pub token: usize,
 }
 

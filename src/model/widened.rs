@@ -43,7 +43,7 @@ struct Quantised {
 pub enum Rows {
     /// In Hugging Face's.
     Same,
-    /// Those of each head as interleaved pairs `(0, 1), (2, 3), ...` of rotary dimensions, where Hugging Face has two halves.
+    /// The rows of each head as interleaved pairs `(0, 1), (2, 3), ...` of rotary dimensions, where Hugging Face has two halves.
     Interleaved {
         /// The number of heads.
         heads: usize,

@@ -19,9 +19,9 @@ pub(super) const MOST_BYTES: u64 = 64 << 20;
 /// A token that stands before every prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bos {
-    /// Its name.
+    /// The name of the token.
     pub token: String,
-    /// Its id.
+    /// The id of the token.
     pub id: u32,
 }
 

@@ -29,7 +29,7 @@ pub struct List {
 /// What a line asks.
 #[derive(Clone, Debug, Default)]
 struct Asked {
-    /// Its number, from 1 on.
+    /// The number of the line, from 1 on.
     line: usize,
     text: Option<String>,
     /// By the index of the operand.

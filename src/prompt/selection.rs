@@ -40,7 +40,7 @@ impl ContextsFrom {
     /// Both.
     pub const ALL: [Self; 2] = [Self::All, Self::Answerable];
 
-    /// Its name, on the command line and in records.
+    /// The name of the choice, on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::All => "all",

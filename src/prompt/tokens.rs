@@ -105,7 +105,7 @@ pub(super) fn place_of(
 pub(super) enum Behind {
     /// As tokens of its own, each with those that read the same.
     Apart(Vec<Vec<u32>>),
-    /// Its beginning and the end of the prompt are other tokens than the prompt has by itself; these tokens read as the whole answer.
+    /// The beginning of the answer and the end of the prompt are other tokens than the prompt has alone; these read as the whole answer.
     Merged(Vec<u32>),
 }
 
@@ -221,7 +221,7 @@ pub(super) struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    /// Those of a template whose numbers have so many tokens.
+    /// The answers of a template whose numbers have so many tokens.
     pub fn new(template: &'a Template, tokenizer: &'a Tokenizer, numbers: &'a Numbers) -> Self {
         let ends = match numbers.step {
             Step::Stop => (0..tokenizer.len() as u32)

@@ -67,7 +67,7 @@ impl Words {
         })
     }
 
-    /// Its name.
+    /// The name of the table.
     pub fn name(&self) -> &str {
         &self.name
     }

@@ -19,7 +19,7 @@ pub struct HeadAttention {
     pub model: String,
     /// The style of the template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// What the intervals are about.
     pub inference: Inference,

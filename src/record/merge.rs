@@ -171,7 +171,7 @@ pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
 
 /// A line of a cell.
 struct Found {
-    /// Its sweep, in the order in which these first appear.
+    /// The number of the sweep, in the order in which sweeps first appear.
     sweep: usize,
     /// The number of cells that appear before it.
     at: usize,
@@ -199,7 +199,7 @@ impl Known {
         })
     }
 
-    /// That it could not be measured.
+    /// The same cell as one that could not be measured.
     fn failure(&self) -> Self {
         Self {
             failed: true,
@@ -207,7 +207,7 @@ impl Known {
         }
     }
 
-    /// That nothing of its template could be measured.
+    /// The template of the cell as one of which nothing could be measured.
     fn failure_of_all(&self) -> Self {
         let mut failure = self.failure();
         failure.at.cell = String::new();

@@ -21,7 +21,7 @@ pub struct Patched {
     pub model: String,
     /// The style of the template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// What the intervals are about.
     pub inference: Inference,
@@ -70,7 +70,7 @@ pub struct PatchedPosition {
 pub struct Share {
     /// So many pairs.
     pub count: usize,
-    /// Their share; `None` where there are no pairs.
+    /// The share of the pairs; `None` where there are no pairs.
     pub value: Option<f64>,
     /// The lower end of the interval.
     pub low: f64,

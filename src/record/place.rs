@@ -65,7 +65,7 @@ pub struct Address<'a> {
     pub sweep: &'a str,
     /// The style of the template.
     pub style: &'a str,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: &'a str,
     /// How many tokens the numbers have.
     pub shape: Option<&'a Shape>,

@@ -21,7 +21,7 @@ pub struct Reading {
     pub model: String,
     /// The style of the template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// What the intervals are about.
     pub inference: Inference,
@@ -66,9 +66,9 @@ pub struct Under {
 pub struct Stands {
     /// Prompts in which it is the first choice.
     pub first: Share,
-    /// Its probability.
+    /// The probability of the token.
     pub probability: Weight,
-    /// Its rank, from 1 on.
+    /// The rank of the token, from 1 on.
     pub rank: Weight,
     /// The lower median of its ranks; `None` without prompts.
     pub median_rank: Option<u32>,

@@ -26,7 +26,7 @@ pub enum Row {
     Pooled(Box<Measurement>),
     /// What follows from a sweep, in a sentence.
     Conclusion(Box<Conclusion>),
-    /// That a shard has ended.
+    /// The end of a shard.
     Ended(Box<Ended>),
 }
 

@@ -14,7 +14,7 @@ use crate::prompt::{Frame, Piece, PromptSet, Tokenizer};
 pub struct Said {
     /// The token.
     pub token_id: u32,
-    /// Its text as it stands after others, white space included; empty where it has none.
+    /// The text of the token as it stands after others, white space included; empty where the token has none.
     pub text: String,
     /// On how many of the evaluated prompts it was predicted and wrong.
     pub count: usize,

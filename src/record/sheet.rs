@@ -61,7 +61,7 @@ impl Shown {
 pub struct Told {
     /// The prompt.
     pub prompt: String,
-    /// Its operands.
+    /// The operands of the prompt.
     pub operands: Vec<i64>,
     /// What is predicted under the intervention.
     pub text: String,

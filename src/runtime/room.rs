@@ -18,9 +18,9 @@ const F32: u64 = 4;
 /// What a model is made ready from, as far as its memory goes.
 #[derive(Clone, Copy)]
 pub struct Room<'a> {
-    /// Its name.
+    /// The name of the model.
     pub model: &'a str,
-    /// Its graph.
+    /// The graph of the model.
     pub graph: &'a Graph,
     /// The precision of products.
     pub precision: Precision,

@@ -19,7 +19,7 @@ impl Inference {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Prompts, Self::Operands];
 
-    /// Its name in records and on the command line.
+    /// The name of the target in records and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Prompts => "prompts",

@@ -43,7 +43,7 @@ impl Display for Shard {
 }
 
 impl Shard {
-    /// That of the number `index`, from 0 on, of `count`.
+    /// The shard of the number `index`, from 0 on, of `count`.
     pub fn new(index: usize, count: usize) -> Self {
         Self {
             index,

@@ -162,7 +162,7 @@ fn every_experiment(#[case] verb: &str) {
     }
 }
 
-/// That two results are of equal numbers, whatever the model is called.
+/// Asserts that two results are of equal numbers, whatever the model is called.
 fn same(at: &str, own: &Value, given: &Value) {
     match (own, given) {
         (Value::Object(own), Value::Object(given)) => {

@@ -5,7 +5,7 @@ use super::number::FEATURES;
 /// A residual stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
-    /// Its width.
+    /// The width of the stream.
     pub channels: usize,
     /// The large constant in [`CONSTANT`].
     pub large: f64,

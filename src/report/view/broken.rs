@@ -51,7 +51,7 @@ struct Known {
 }
 
 impl Known {
-    /// Those that records have. Equal hashes are of equal texts in one order, whichever cell has the operands.
+    /// The operands that records have. Equal hashes are of equal texts in one order, whichever cell has the operands.
     fn of(findings: &Findings<'_>) -> Self {
         let mut sets = BTreeMap::new();
         let cells = findings
