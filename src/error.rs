@@ -81,7 +81,7 @@ pub enum Error {
     NotFound {
         /// What was looked for.
         what: &'static str,
-        /// Where.
+        /// Where it was looked for.
         path: PathBuf,
         /// What to do.
         remedy: String,
@@ -226,7 +226,7 @@ pub enum Error {
     RuntimeLibrary {
         /// The library.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         reason: String,
         /// What to do.
         remedy: String,
@@ -236,7 +236,7 @@ pub enum Error {
     Device {
         /// The device as given.
         device: String,
-        /// Why.
+        /// Why the device cannot run.
         reason: String,
         /// What to do.
         remedy: String,
@@ -293,7 +293,7 @@ pub enum Error {
     NotFinite {
         /// The first place where it appears (`resid.3`, `logits`).
         at: String,
-        /// NaN or infinity.
+        /// What is there: NaN or infinity.
         found: String,
         /// What was asked: the style and the operation, or the prompt.
         of: String,
@@ -369,17 +369,17 @@ pub enum Error {
     /// A claim failed or could not be decided.
     #[error("gate: {outcome}: {reason}")]
     Gated {
-        /// Fail or inconclusive.
+        /// The outcome: fail or inconclusive.
         outcome: &'static str,
-        /// Which claims.
+        /// Which claims it is about.
         reason: String,
     },
     /// Something could not be fetched.
     #[error("cannot fetch {what}: {reason}; {remedy}")]
     Fetch {
-        /// What.
+        /// What could not be fetched.
         what: String,
-        /// Why.
+        /// Why it could not be fetched.
         reason: String,
         /// What to install or which variable to set.
         remedy: String,

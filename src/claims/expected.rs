@@ -82,7 +82,7 @@ impl Bound {
 pub struct Finding {
     /// What is expected.
     pub expected: String,
-    /// Of which record, in words.
+    /// The record that is meant, in words.
     pub of: String,
     /// What it says.
     pub found: String,

@@ -96,7 +96,7 @@ pub enum Outcome {
     Confirmed,
     /// Something was found that excludes what is expected.
     Contradicted,
-    /// Neither.
+    /// What was found leaves it open.
     Undecided,
     /// Nothing was measured.
     NotRun,

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 const SHARD: &str = "AF1_SHARD";
 /// The variable that says how many shards there are, where the scheduler does not.
 const COUNT: &str = "AF1_SHARD_COUNT";
-/// Slurm's.
+/// The variable of Slurm.
 const SLURM: &str = "SLURM_ARRAY_TASK_ID";
 /// The variable of an Indexed Job of Kubernetes, which counts from 0 on.
 const KUBERNETES: &str = "JOB_COMPLETION_INDEX";

@@ -24,14 +24,14 @@ impl Head {
 }
 
 impl Serialize for Head {
-    /// As it is printed, `L15H3`.
+    /// Writes the head as it is printed, `L15H3`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Head {
-    /// As it is printed.
+    /// Reads the head as it is printed.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for Head {
 impl std::str::FromStr for Head {
     type Err = String;
 
-    /// As it is printed.
+    /// Reads the head as it is printed.
     fn from_str(text: &str) -> Result<Self, String> {
         let numbers = text.strip_prefix('L').and_then(|rest| rest.split_once('H'));
         let head = numbers.and_then(|(layer, head)| {

@@ -77,7 +77,7 @@ impl From<f64> for Value {
 }
 
 impl Cell {
-    /// Words.
+    /// A cell of words.
     pub fn words(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),

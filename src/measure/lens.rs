@@ -98,7 +98,7 @@ pub struct Standing {
 pub struct Glimpse {
     /// The boundary.
     pub boundary: usize,
-    /// By where it is read and what is looked for, how it stands in every evaluated prompt.
+    /// How what is looked for stands in every evaluated prompt, by where it is read and what is looked for.
     pub found: BTreeMap<(Spot, Sought), Vec<Standing>>,
 }
 
@@ -293,7 +293,7 @@ fn standing(logits: ArrayView1<'_, f32>, tokens: &[u32]) -> Standing {
 mod tests {
     use super::*;
 
-    /// By the definition, in f64; of equal logits the first token stands first.
+    /// Standings follow from the definition, in f64; of equal logits the first token stands first.
     #[test]
     fn standings_are_those_of_the_definition() {
         let logits = [1.0f32, 3.0, -2.0, 3.0, 0.5];

@@ -171,7 +171,7 @@ impl Interchange<'_> {
         Branches::new(engine, reads, &of.places, &of.own, &of.other)
     }
 
-    /// As [`Branches::answers`], by whole prompts, a row for every place: the definition.
+    /// The answers of [`Branches::answers`] by whole prompts, a row for every place: the definition.
     fn whole(&self, engine: &mut Engine, of: &Batch, boundary: usize) -> Result<Vec<u32>> {
         let places = &of.places;
         let mut rows = whole_rows(places, &of.own[&boundary]);

@@ -78,7 +78,7 @@ pub struct Draw {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// All of them.
+    /// All prompts.
     #[default]
     All,
     /// The half on which something is chosen, drawn by the seed: see [`super::Disjoint`].

@@ -21,12 +21,12 @@ pub struct Rows {
     pub last: Rc<Tensor>,
     /// The streams of the last token of every different prompt, `[prompt, 1, d_model]`.
     pub trunk: Rc<Tensor>,
-    /// Of every different prompt, the rows of its tokens from position 1 on but for the last, `[prompt, len]`; `None` where there are
+    /// The rows of the tokens of every different prompt from position 1 on but for the last, `[prompt, len]`; `None` where there are
     /// none.
     pub index: Option<Tensor>,
-    /// Of every different prompt, the row of each position from 1 on, the last token's among [`Self::last`].
+    /// The row of each position from 1 on of every different prompt, the last token's among [`Self::last`].
     pub prompts: Vec<Vec<usize>>,
-    /// Of every prompt of the batch, which of the different ones it is.
+    /// Which of the different prompts every prompt of the batch is.
     pub which: Vec<usize>,
 }
 
@@ -92,7 +92,7 @@ impl Rows {
     }
 }
 
-/// For every stream, `[batch, d_model]`, the first of the batch with the same bits.
+/// The first stream of the batch with the same bits, for every stream, `[batch, d_model]`.
 fn first_alike(streams: ArrayView2<'_, f32>) -> Vec<usize> {
     let state = foldhash::fast::FixedState::default();
     let digest = |stream: ArrayView1<'_, f32>| {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// By their bits: a zero of another sign is another stream.
+    /// Streams are alike by their bits: a zero of another sign is another stream.
     #[test]
     fn what_is_alike_is_one_row() {
         let streams = array![[1.0, 0.0], [1.0, -0.0], [1.0, 0.0], [2.0, 0.0], [1.0, -0.0]];

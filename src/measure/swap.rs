@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Swap {
-    /// Before one layer; what follows is computed from it.
+    /// The residual stands before one layer; what follows is computed from it.
     #[default]
     Once,
     /// One layer reads it, and behind that layer stands the prompt's own again: only what later tokens read there is the counterfactual's.

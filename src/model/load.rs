@@ -429,7 +429,7 @@ fn front(
 }
 
 impl Tokenized {
-    /// Of `tokenizer.json` and, where there is one, `tokenizer_config.json`.
+    /// What `tokenizer.json` and, where there is one, `tokenizer_config.json` say.
     fn of_folder(folder: &Path) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         Ok(Self {

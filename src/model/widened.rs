@@ -41,7 +41,7 @@ struct Quantised {
 /// In which order a file has the rows of a matrix, or the weights of a bias, of attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// In Hugging Face's.
+    /// The order of Hugging Face.
     Same,
     /// The rows of each head as interleaved pairs `(0, 1), (2, 3), ...` of rotary dimensions, where Hugging Face has two halves.
     Interleaved {

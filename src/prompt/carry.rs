@@ -15,9 +15,9 @@ use super::Operation;
 pub enum Carry {
     /// Nothing is carried or borrowed.
     None,
-    /// From the units into the tens, and nowhere else.
+    /// Something is carried from the units into the tens, and nowhere else.
     Tens,
-    /// Elsewhere, or at several positions, each of which would carry without the others, too.
+    /// Something is carried elsewhere, or at several positions, each of which would carry without the others, too.
     Other,
     /// Some position carries, or carries more, only because of what is carried into it: 45 + 55, 100 - 1.
     Cascading,

@@ -35,9 +35,9 @@ pub enum Rule {
     Preset,
     /// The post-processor of `tokenizer.json`.
     PostProcessor,
-    /// `add_bos_token` of `tokenizer_config.json`.
+    /// The field `add_bos_token` of `tokenizer_config.json`.
     Flag,
-    /// `tokenizer.ggml.add_bos_token` of a GGUF file.
+    /// The field `tokenizer.ggml.add_bos_token` of a GGUF file.
     GgufFlag,
     /// A GGUF file without that key: what llama.cpp does with its kind of tokenizer.
     GgufKind,
@@ -89,7 +89,7 @@ struct Config {
     bos_token: Option<TokenName>,
     #[serde(default)]
     add_bos_token: Option<bool>,
-    /// Only in what this program writes of a GGUF file.
+    /// The rule, which stands only in what this program writes of a GGUF file.
     #[serde(default)]
     rule: Option<Rule>,
 }
@@ -102,7 +102,7 @@ enum TokenName {
 }
 
 impl Stated {
-    /// Of `tokenizer_config.json` in a folder; nothing where there is no such file.
+    /// What `tokenizer_config.json` in a folder says; nothing where there is no such file.
     ///
     /// # Errors
     /// A file that cannot be read or is malformed.
@@ -122,7 +122,7 @@ impl Stated {
         })
     }
 
-    /// Of the content of such a file.
+    /// What the content of such a file says.
     ///
     /// # Errors
     /// Fields of other kinds.

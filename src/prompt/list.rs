@@ -32,7 +32,7 @@ struct Asked {
     /// The number of the line, from 1 on.
     line: usize,
     text: Option<String>,
-    /// By the index of the operand.
+    /// The texts of the operands, by the index of the operand.
     operands: BTreeMap<usize, String>,
     answer: Option<String>,
 }

@@ -37,7 +37,7 @@ pub enum ContextsFrom {
 }
 
 impl ContextsFrom {
-    /// Both.
+    /// Both choices.
     pub const ALL: [Self; 2] = [Self::All, Self::Answerable];
 
     /// The name of the choice, on the command line and in records.

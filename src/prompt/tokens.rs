@@ -12,11 +12,11 @@ use super::{Frame, Template, Token, Tokenizer, Written};
 pub(super) struct Tokens {
     /// The text, without a token before it.
     pub text: String,
-    /// `[pos]`, with the token before the text.
+    /// The ids of the tokens, `[pos]`, with the token before the text.
     pub ids: Vec<u32>,
-    /// `[pos]`.
+    /// The roles of the tokens, `[pos]`.
     pub roles: Vec<Role>,
-    /// `[pos]`.
+    /// The keys of the tokens, `[pos]`.
     pub keys: Vec<Key>,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn place_of(
 
 /// How a tokenizer takes an answer that stands right behind a prompt.
 pub(super) enum Behind {
-    /// As tokens of its own, each with those that read the same.
+    /// The tokens of the answer, each with those that read the same.
     Apart(Vec<Vec<u32>>),
     /// The beginning of the answer and the end of the prompt are other tokens than the prompt has alone; these read as the whole answer.
     Merged(Vec<u32>),

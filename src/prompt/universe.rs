@@ -20,7 +20,7 @@ const MOST_COMBINATIONS: u128 = 5_000_000;
 
 /// The values of one operand.
 enum Values {
-    /// So many from the first on.
+    /// So many values from the first on.
     Range(i64, u128),
     /// The values that are listed, in ascending order.
     These(Vec<i64>),

@@ -29,7 +29,7 @@ pub struct HeadAttention {
     pub head: Head,
     /// The number of evaluated prompts.
     pub prompts: usize,
-    /// By what stands there, the mean weight on it.
+    /// The mean weight, by the name of what stands there.
     pub weights: BTreeMap<String, Weight>,
     /// Under what it was read.
     pub provenance: Provenance,

@@ -1,4 +1,4 @@
-//! From the answers of an evaluation to its measurements.
+//! The measurements that follow from the answers of an evaluation.
 
 use std::collections::BTreeMap;
 

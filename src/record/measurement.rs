@@ -120,7 +120,7 @@ pub struct Scores {
     pub logit_difference: Option<Mean>,
     /// The same of the unmodified model.
     pub base_logit_difference: Option<f64>,
-    /// From the unmodified model's distribution at the last position, in nats.
+    /// The divergence from the unmodified model's distribution at the last position, in nats.
     pub kl_divergence: Option<Mean>,
     /// The lower median of the right answer's rank, from 1 on.
     pub median_rank: Option<u32>,
@@ -152,7 +152,7 @@ pub struct Test {
 /// The answers of single prompts, in one order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {
-    /// Of the evaluated prompts' texts, joined by a zero byte.
+    /// The SHA-256 of the evaluated prompts' texts, joined by a zero byte.
     pub prompts_sha256: String,
     /// Whether the unmodified model is right.
     pub base: Vec<bool>,
@@ -204,7 +204,7 @@ pub struct ContextCounts {
     pub sampled: bool,
     /// The fewest contexts of a value of an operand; `None` in records that did not count them.
     pub fewest_of_operands: Option<usize>,
-    /// In bits, the largest between two operands over the prompts that the means are over.
+    /// The largest mutual information, in bits, between two operands over the prompts that the means are over.
     pub mutual_information: Option<f64>,
     /// The largest standard error of a mean relative to its norm.
     pub largest_relative_error: f64,

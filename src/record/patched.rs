@@ -37,7 +37,7 @@ pub struct Patched {
     pub boundary: usize,
     /// The number of pairs of prompts.
     pub pairs: usize,
-    /// By position, from the first one on at which prompts and counterfactuals differ.
+    /// What becomes of the answers, by position, from the first one on at which prompts and counterfactuals differ.
     pub positions: BTreeMap<usize, PatchedPosition>,
     /// Under what it was measured.
     pub provenance: Provenance,
@@ -68,7 +68,7 @@ pub struct PatchedPosition {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Share {
-    /// So many pairs.
+    /// The number of pairs of which it is true.
     pub count: usize,
     /// The share of the pairs; `None` where there are no pairs.
     pub value: Option<f64>,

@@ -75,7 +75,7 @@ pub struct Address<'a> {
     pub cell: &'a str,
 }
 
-/// As [`Address`], of a line that is not at hand.
+/// An [`Address`] of a line that is not at hand.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OwnedAddress {
     /// The sweep.

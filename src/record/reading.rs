@@ -33,7 +33,7 @@ pub struct Reading {
     pub boundary: usize,
     /// The number of evaluated prompts.
     pub prompts: usize,
-    /// By where it is read, and then what is looked for, how that stands there.
+    /// How what is looked for stands, by where it is read and then by what it is.
     pub lens: BTreeMap<String, BTreeMap<String, Stands>>,
     /// Under what it was read.
     pub provenance: Provenance,

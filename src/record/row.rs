@@ -43,7 +43,7 @@ impl Row {
         }
     }
 
-    /// As [`Self::place`], to be filled in.
+    /// The place of [`Self::place`], to be filled in.
     pub(super) fn place_mut(&mut self) -> Option<&mut Place> {
         match self {
             Self::Measured(m) => Some(&mut m.place),

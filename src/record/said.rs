@@ -44,7 +44,7 @@ pub struct Wrong {
 pub const MOST_SAID: usize = 5;
 
 impl Wrong {
-    /// Of the evaluated prompts of a set; `base[prompt]` is what the unmodified model predicts for every prompt of the set.
+    /// The wrong tokens of the evaluated prompts of a set; `base[prompt]` is what the unmodified model predicts for every prompt.
     ///
     /// The hint looks at all wrong tokens. Where the template ends in white space, and most of them are nothing but white space,
     /// the template has too much of it. Where it does not, and most of them are white space, it lacks a space; and likewise where most

@@ -35,7 +35,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Of the cells of these records: the fewer of each, the more cells there are.
+    /// How many prompts of the cells of these records are shown: the fewer of each, the more cells there are.
     pub fn of(findings: &Findings<'_>) -> Self {
         let cells = findings
             .sweeps

@@ -42,11 +42,11 @@ pub struct Subject {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PruningOrder {
-    /// Step by step, the head whose loss costs least first.
+    /// Heads go step by step, the head whose loss costs least first.
     Greedy,
-    /// Step by step, in an order that was drawn: the control.
+    /// Heads go step by step, in an order that was drawn: the control.
     RandomOrder,
-    /// All at once: a set that was drawn by itself.
+    /// Heads go all at once: a set that was drawn by itself.
     RandomSet,
 }
 

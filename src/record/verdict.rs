@@ -204,7 +204,7 @@ pub fn after_holm(table: &[Measurement]) -> Vec<Option<Outcome>> {
     corrected(table.iter())
 }
 
-/// As [`after_holm`], of measurements wherever they are.
+/// The outcomes of [`after_holm`], of measurements wherever they are.
 pub(super) fn corrected<'m>(table: impl Iterator<Item = &'m Measurement>) -> Vec<Option<Outcome>> {
     let judged = |m: &'m Measurement| decided(m).map(|(tests, outcome)| (m, tests, outcome));
     let all: Vec<Option<(&Measurement, Tests, Outcome)>> = table.map(judged).collect();

@@ -8,7 +8,7 @@ use crate::printable;
 
 /// A line.
 pub enum TextLine {
-    /// Words.
+    /// A line of words.
     Words(String),
     /// A part of a table.
     Table(String),
@@ -17,7 +17,7 @@ pub enum TextLine {
 }
 
 impl TextLine {
-    /// Nothing.
+    /// A blank line.
     pub fn blank() -> Self {
         Self::Words(String::new())
     }

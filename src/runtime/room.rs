@@ -59,7 +59,7 @@ impl Placement {
         })
     }
 
-    /// As [`Self::check_source`], of a model that is loaded and a graph of it.
+    /// Checks as [`Self::check_source`], of a model that is loaded and a graph of it.
     pub(super) fn check_model(&self, model: &Model, graph: &Graph) -> Result<()> {
         self.check(Room {
             model: &model.name,
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(gguf, takes("llama3.1.gguf", &mapped, Precision::F32));
     }
 
-    /// Of a graph that torch wrote, with weights in the file and beside it: three layers of four matrices, and the unembedding.
+    /// The matrices of a graph that torch wrote, with weights in the file and beside it: three layers of four, and the unembedding.
     #[test]
     fn matrices_of_a_given_graph_are_counted() {
         let matrices = 3 * (32 * 96 + 32 * 32 + 2 * 32 * 64) + 32 * 105;

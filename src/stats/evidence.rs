@@ -14,7 +14,7 @@ use super::{Inference, Proportion};
 /// What prompts that depend on each other are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Design {
-    /// As many independent prompts would know the share as well: at most the number of prompts. Where nothing failed or
+    /// The number of independent prompts that would know the share as well: at most the number of prompts. Where nothing failed or
     /// nothing succeeded no variance can be seen, and it is the number of units.
     pub effective: f64,
     /// Units that are independent of each other: the values of the operand that has the fewest. Units of different size count
@@ -307,7 +307,7 @@ mod tests {
         }
     }
 
-    /// By scipy: `t.isf(tail, freedom)`. Those with many degrees of freedom took statrs minutes, or forever.
+    /// The quantiles are scipy's: `t.isf(tail, freedom)`. Those with many degrees of freedom took statrs minutes, or forever.
     #[test]
     fn quantiles_are_found_whatever_the_degrees_of_freedom() {
         let known = [

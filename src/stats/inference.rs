@@ -16,7 +16,7 @@ pub enum Inference {
 }
 
 impl Inference {
-    /// All of them.
+    /// All targets.
     pub const ALL: [Self; 2] = [Self::Prompts, Self::Operands];
 
     /// The name of the target in records and on the command line.

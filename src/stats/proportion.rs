@@ -160,7 +160,7 @@ pub(super) fn beta_cdf(a: f64, b: f64, x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// By scipy: `beta.ppf`. With so many trials statrs took forever.
+    /// The bounds are scipy's: `beta.ppf`. With so many trials statrs took forever.
     #[test]
     fn bounds_of_many_trials_are_found() {
         let known = [

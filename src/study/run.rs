@@ -343,7 +343,7 @@ impl Study {
         }
     }
 
-    /// As [`Self::check_known`], of all templates.
+    /// Checks as [`Self::check_known`], of all templates.
     fn check_all_known(
         &self,
         sets: &[(Template, Result<PromptSet>)],

@@ -397,7 +397,7 @@ fn weights_that_are_too_short() {
     assert!(text.contains("too few for"), "{text}");
 }
 
-/// As in the hub's cache: graph and weights are links to files with other names.
+/// Graph and weights are links to files with other names, as in the hub's cache.
 #[cfg(unix)]
 #[test]
 fn graphs_behind_links() {

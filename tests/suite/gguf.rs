@@ -194,7 +194,7 @@ enum Put {
     Float(f32),
     Flag(bool),
     Word(&'static str),
-    /// Numbers, so many.
+    /// So many numbers.
     List(usize),
 }
 

@@ -83,12 +83,12 @@ impl Swapped<'_> {
         }
     }
 
-    /// Behind this layer the last token has all.
+    /// The layer behind which the last token has all.
     fn fetched(&self) -> usize {
         self.plant.wait + self.plant.transfer
     }
 
-    /// Of what is read in that layer, and nowhere else.
+    /// The fate of what is read in that layer, and nowhere else.
     fn read_in(&self, layer: usize, fate: Fate) -> Fate {
         let reads = match self.swap {
             Swap::Once | Swap::Cumulative => self.boundary <= layer,

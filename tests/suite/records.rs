@@ -49,7 +49,7 @@ fn whole(verb: &str, folder: &Path) -> (PathBuf, String) {
     (path, text)
 }
 
-/// Of every experiment that the program has.
+/// The shards of every experiment that the program has are its sweep.
 #[test]
 fn shards_are_the_sweep() {
     for words in experiments() {

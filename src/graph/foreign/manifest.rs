@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// By the contract's name without a layer; `{l}` stands for the layer.
+    /// The other names, by the contract's name without a layer; `{l}` stands for the layer.
     #[serde(default)]
     pub names: BTreeMap<String, String>,
     /// The number of heads of a layer, where no value with a name has it as an axis.
