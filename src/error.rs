@@ -465,7 +465,7 @@ impl Error {
         }
     }
 
-    /// An error for a file that cannot be opened or read: not found where it is not there, unreadable otherwise.
+    /// An error for a file that fails to be opened or read: not found where it is missing, unreadable otherwise.
     pub fn reading(path: &Path, what: &'static str, source: std::io::Error) -> Self {
         match source.kind() {
             std::io::ErrorKind::NotFound => Self::NotFound {

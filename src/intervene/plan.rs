@@ -127,7 +127,7 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// Nothing waits and nothing transfers: the model itself, if nothing is replaced.
+    /// A plan of waiting to boundary 0: the model itself, as long as its streams are kept.
     fn default() -> Self {
         Self::waiting(0)
     }

@@ -85,7 +85,7 @@ fn empty(plan: &Plan) -> Option<Plan> {
 }
 
 /// The plans with what they are compared with: for every AF1 the subgraph that never transfers, because `AF1(W, 0)` is what
-/// an answer without transfer is worth, and for one without ABP the same with it.
+/// an answer without transfer is worth, and for one of another masking the same plan with ABP.
 pub fn with_references(plans: &[Plan]) -> Vec<Plan> {
     let mut all = plans.to_vec();
     for plan in plans {

@@ -404,7 +404,7 @@ mod tests {
         assert_eq!(first(&[-3.0, -2.0, -9.0]), 1);
     }
 
-    /// What a device measured are the scores, and nothing if of one prompt a logit was not finite, or a measure is not.
+    /// What a device measured are the scores, as long as every logit and every measure of the batch is finite.
     #[test]
     fn what_a_device_measured_is_read() {
         let fine = [[7.0, 1.5, 1.0, 0.25, 1.0], [3.0, -2.0, 5.0, -0.0, 1.0]];

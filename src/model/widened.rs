@@ -1,5 +1,5 @@
-//! The weights of a GGUF file as f32: not a file, but made in memory when a session takes them, so that neither the disk nor the memory
-//! holds a model twice.
+//! The weights of a GGUF file as f32, made in memory when a session takes them, so that the disk and the memory hold a model
+//! once at most.
 
 use std::collections::BTreeMap;
 use std::fs::File;

@@ -1,8 +1,8 @@
 //! What stands in front of a prompt: the token that a model's own tokenizer puts before a text, and which rule says so.
 //!
 //! A model is asked what its tokenizer would feed it. Of `tokenizer.json` the post-processor decides, as in transformers 5;
-//! where there is none, `add_bos_token` of `tokenizer_config.json` does. `bos_token_id` of `config.json` alone decides nothing:
-//! Qwen's names a token that Qwen was never shown before a text, and with it in front the model cannot add.
+//! where there is none, `add_bos_token` of `tokenizer_config.json` does. `bos_token_id` of `config.json` alone is passed over:
+//! Qwen's names a token that Qwen was trained without, and with it in front the model fails to add.
 
 use std::fmt;
 use std::path::Path;

@@ -81,8 +81,8 @@ impl<'l> Extent<'l> {
     }
 }
 
-/// The sweeps of which something is missing, each with what is: a shard that is not there or has not ended, or cells of a run that has not
-/// ended. Pruning ends where nothing is left to prune, and a template that could not be evaluated has no cells, so that there only shards tell.
+/// The sweeps of which something is missing, each with what is: a shard that is absent or still open, or cells of a run that is still open.
+/// The cells of a pruning, which ends where all is pruned, and of a template that failed cannot be counted: there only shards tell.
 fn unfinished(lines: &[Line]) -> BTreeMap<&str, String> {
     let mut sweeps: BTreeMap<&str, Extent<'_>> = BTreeMap::new();
     for line in lines {

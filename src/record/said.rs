@@ -46,9 +46,9 @@ pub const MOST_SAID: usize = 5;
 impl Wrong {
     /// The wrong tokens of the evaluated prompts of a set; `base[prompt]` is what the unmodified model predicts for every prompt.
     ///
-    /// The hint looks at all wrong tokens. Where the template ends in white space, and most of them are nothing but white space,
-    /// the template has too much of it. Where it does not, and most of them are white space, it lacks a space; and likewise where most
-    /// begin with white space, and none of the right answers does, because such an answer can only stand behind a space.
+    /// The hint looks at all wrong tokens. Where the template ends in white space, and most of them are white space alone, the template
+    /// has too much of it. Where it ends in something else, and most of them are white space, it lacks a space; and likewise where most
+    /// begin with white space and all right answers with something else, because such answers can only stand behind a space.
     pub fn of(set: &PromptSet, evaluated: &[usize], base: &[u32], tokenizer: &Tokenizer) -> Self {
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
         for &prompt in evaluated {

@@ -1,7 +1,7 @@
 //! Whether a model has room, before its files are read to the end: what it takes of memory at least, and what there is.
 //!
-//! What it takes is counted low, and what there is high, so that no model is refused that would run: weights that stay mapped from their files
-//! are not counted, and neither are batches, which are halved where there is little room.
+//! What it takes is counted low, and what there is high, so that a model that would run is let through: weights that stay mapped from their
+//! files are left out of the count, and so are batches, which are halved where there is little room.
 
 use std::collections::BTreeSet;
 

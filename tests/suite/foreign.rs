@@ -99,7 +99,7 @@ fn graph_of_this_program(family: &str) {
         "{family}: logits differ by {apart}"
     );
 
-    // Without its weights it does not keep the contract, and nothing runs.
+    // Without its weights it breaks the contract, and is refused before it runs.
     std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let (text, message) = violations(&mut inspect(&file));
     let part = "\"model.safetensors\", is not there";

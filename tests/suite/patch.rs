@@ -219,7 +219,7 @@ fn maps_are_those_that_were_planted(
     }
 }
 
-/// What a template does not have cannot be changed, and where nothing reads nothing is swapped.
+/// Only what a template has can be changed, and a swap takes a layer that is read.
 #[rstest]
 #[case(
     "--change C",

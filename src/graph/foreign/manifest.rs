@@ -29,7 +29,7 @@ impl Manifest {
         "logits",
     ];
 
-    /// The first entry that cannot be: of what is no value of the contract, or of a value of every layer without `{l}`.
+    /// The first entry that is wrong: of a value outside the contract, or of a value of every layer that lacks `{l}`.
     pub fn fault(&self) -> Option<String> {
         let wrong = |(value, name): &(&String, &String)| {
             let of_layer = value.starts_with("attn_") || *value == "resid";
