@@ -146,7 +146,7 @@ struct Choice<'m> {
     times: usize,
     /// The number of these halves on which it holds.
     holds: usize,
-    /// What it keeps on the other halves.
+    /// The measurements on the other halves.
     held_out: Vec<&'m Measurement>,
 }
 
