@@ -72,7 +72,7 @@ struct Used {
 #[derive(Default)]
 struct Soaked {
     studies: usize,
-    /// Those of them that ended with an error, such as no prompts; it must be the same twice, too.
+    /// The number of studies that ended with an error, such as no prompts; the second measurement must end with the same one.
     refused: usize,
     used: Vec<(Duration, Used)>,
     differing: Vec<String>,

@@ -81,7 +81,7 @@ pub enum Error {
     NotFound {
         /// What was looked for.
         what: &'static str,
-        /// Where.
+        /// Where it was looked for.
         path: PathBuf,
         /// What to do.
         remedy: String,
@@ -127,7 +127,7 @@ pub enum Error {
         path: PathBuf,
         /// The tensor.
         tensor: String,
-        /// Its type.
+        /// The type of the tensor.
         found: String,
         /// The types that can be read.
         supported: String,
@@ -139,7 +139,7 @@ pub enum Error {
         path: PathBuf,
         /// The field of the configuration.
         field: String,
-        /// Its value.
+        /// The value of the field.
         found: String,
         /// What is supported.
         supported: String,
@@ -189,11 +189,11 @@ pub enum Error {
         operation: String,
         /// The first prompt of the template.
         reference: String,
-        /// Its length in tokens, the beginning-of-sequence token included.
+        /// The length of that prompt in tokens, the beginning-of-sequence token included.
         expected: usize,
         /// The prompt that differs.
         prompt: String,
-        /// Its length.
+        /// The length of the prompt that differs, in tokens.
         found: usize,
     },
     /// A prompt differs from its template's others in more than the operands.
@@ -226,7 +226,7 @@ pub enum Error {
     RuntimeLibrary {
         /// The library.
         path: PathBuf,
-        /// Why.
+        /// Why it cannot be used.
         reason: String,
         /// What to do.
         remedy: String,
@@ -236,7 +236,7 @@ pub enum Error {
     Device {
         /// The device as given.
         device: String,
-        /// Why.
+        /// Why the device cannot run.
         reason: String,
         /// What to do.
         remedy: String,
@@ -293,7 +293,7 @@ pub enum Error {
     NotFinite {
         /// The first place where it appears (`resid.3`, `logits`).
         at: String,
-        /// NaN or infinity.
+        /// What is there: NaN or infinity.
         found: String,
         /// What was asked: the style and the operation, or the prompt.
         of: String,
@@ -375,9 +375,9 @@ pub enum Error {
     /// Something could not be fetched.
     #[error("cannot fetch {what}: {reason}; {remedy}")]
     Fetch {
-        /// What.
+        /// What could not be fetched.
         what: String,
-        /// Why.
+        /// Why it could not be fetched.
         reason: String,
         /// What to install or which variable to set.
         remedy: String,
@@ -461,7 +461,7 @@ impl Error {
         }
     }
 
-    /// An error for a file that cannot be opened or read: not found where it is not there, unreadable otherwise.
+    /// An error for a file that fails to be opened or read: not found where it is missing, unreadable otherwise.
     pub fn reading(path: &Path, what: &'static str, source: std::io::Error) -> Self {
         match source.kind() {
             std::io::ErrorKind::NotFound => Self::NotFound {

@@ -277,7 +277,7 @@ pub fn temporary_file(target: &Path) -> io::Result<NamedTempFile> {
 #[derive(Debug)]
 pub struct TemporaryFolder {
     folder: tempfile::TempDir,
-    /// Open and locked.
+    /// The folder, open and locked.
     #[cfg(unix)]
     _mark: File,
 }

@@ -20,7 +20,7 @@ const EVERY: Duration = Duration::from_secs(10);
 /// How much is said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loudness {
-    /// Nothing of progress.
+    /// Nothing is said of progress.
     Quiet,
     /// How far a step is that takes long.
     Normal,

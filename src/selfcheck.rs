@@ -150,7 +150,7 @@ impl Row {
             }
         };
         compare("verdict", self.due.to_string(), self.verdict.to_string());
-        // A model that cannot do the task has nothing to find; that it cannot is the verdict.
+        // In a model that fails at the task there is nothing to find: that it fails is the verdict.
         if let Some(truth) = &self.planted {
             if let Some(planted) = self.kept_planted {
                 compare("answers kept", planted.to_string(), self.kept.to_string());

@@ -309,7 +309,7 @@ fn right(found: &Evaluation, said: &[u32]) -> usize {
     drawn(said.len()).filter(is_right).count()
 }
 
-/// Of so many prompts those that the other tools are asked, `--drawn` of them (0: all): as far from each other as can be.
+/// The prompts, of so many, that the other tools are asked, `--drawn` of them (0: all): as far from each other as can be.
 fn drawn(prompts: usize) -> impl Iterator<Item = usize> {
     let most = super::option("--drawn").map_or(DRAWN, |n| n.parse().expect("a number"));
     let step = match most {

@@ -14,7 +14,7 @@ const BATCH: usize = 64;
 struct Text {
     /// `resid` at the boundary that is captured, `[1, len, d_model]`.
     stream: Array3<f32>,
-    /// By layer, of a batch of 1.
+    /// The keys and values of the text by layer, of a batch of 1.
     caches: Vec<KeysValues>,
 }
 

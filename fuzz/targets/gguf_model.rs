@@ -13,7 +13,7 @@ thread_local! {
     static FOLDER: LazyCell<Scratch> = LazyCell::new(|| Scratch::new("gguf-model"));
 }
 
-/// As many bytes as the files have of which the seeds are the heads.
+/// The number of bytes of the files of which the seeds are the heads.
 const WHOLE: u64 = 96 << 10;
 
 fuzz_target!(|head: &[u8]| {

@@ -34,20 +34,20 @@ pub enum Is {
 pub enum Verdict {
     /// AF1 keeps the claim.
     Pass,
-    /// It does not.
+    /// AF1 does not keep the claim.
     Fail,
 }
 
 /// A bound of a number.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
-    /// It is as large, or larger.
+    /// The number is as large as the bound, or larger.
     AtLeast(f64),
-    /// It is as small, or smaller.
+    /// The number is as small as the bound, or smaller.
     AtMost(f64),
-    /// It is larger.
+    /// The number is larger than the bound.
     Above(f64),
-    /// It is smaller.
+    /// The number is smaller than the bound.
     Below(f64),
 }
 
@@ -82,7 +82,7 @@ impl Bound {
 pub struct Finding {
     /// What is expected.
     pub expected: String,
-    /// Of which record, in words.
+    /// The record that is meant, in words.
     pub of: String,
     /// What it says.
     pub found: String,
@@ -226,7 +226,7 @@ struct Interval {
 }
 
 impl Interval {
-    /// That of a field.
+    /// The number of a field with its interval; `None` where the record lacks one of them.
     fn of(row: &Value, field: &str) -> Option<Self> {
         let number = |path: &str| at(row, path).and_then(Value::as_f64);
         let ends = |value: &str, low: &str, high: &str| {

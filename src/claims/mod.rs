@@ -82,9 +82,9 @@ pub struct Test {
 /// What came of a test.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tested {
-    /// It was run.
+    /// The test was run, with these findings.
     Run(Vec<Finding>),
-    /// It was not, for this reason.
+    /// The test was not run, for this reason.
     NotRun(String),
 }
 
@@ -96,7 +96,7 @@ pub enum Outcome {
     Confirmed,
     /// Something was found that excludes what is expected.
     Contradicted,
-    /// Neither.
+    /// What was found leaves it open.
     Undecided,
     /// Nothing was measured.
     NotRun,
@@ -111,7 +111,7 @@ impl Outcome {
         Self::NotRun,
     ];
 
-    /// That of several findings together: contradicted if one is, confirmed if all are.
+    /// The outcome of several findings together: contradicted if one is, confirmed if all are.
     pub fn of(findings: &[Finding]) -> Self {
         let is = |outcome: Self| move |finding: &Finding| finding.outcome == outcome;
         match findings {

@@ -12,7 +12,7 @@ use crate::stats::Proportion;
 pub struct Rows(Vec<Value>);
 
 impl Rows {
-    /// Those of some lines.
+    /// The records of some lines.
     pub fn of(lines: &[Line]) -> Self {
         let measured = lines.iter().map(|line| line.text.clone());
         let findings = Findings::of(lines);
@@ -27,7 +27,7 @@ impl Rows {
         Self(all.into_iter().chain(strata).collect())
     }
 
-    /// Those of which these fields have these values.
+    /// The records of which these fields have these values.
     pub fn that<'a>(&'a self, fields: &'a toml::Table) -> impl Iterator<Item = &'a Value> {
         let fits = |row: &&Value| {
             fields

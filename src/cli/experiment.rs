@@ -34,7 +34,7 @@ pub struct On<'a> {
 }
 
 impl Experiment {
-    /// That which words ask for: a verb and its options.
+    /// The experiment that words ask for: a verb and its options.
     pub fn asked(words: &str) -> Result<Self, clap::Error> {
         let program = Self::augment_subcommands(Command::new("af1").no_binary_name(true));
         Self::from_arg_matches(&program.try_get_matches_from(words.split_whitespace())?)

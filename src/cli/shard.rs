@@ -14,9 +14,9 @@ use crate::{Error, Result};
 const SHARD: &str = "AF1_SHARD";
 /// The variable that says how many shards there are, where the scheduler does not.
 const COUNT: &str = "AF1_SHARD_COUNT";
-/// Slurm's.
+/// The variable of Slurm.
 const SLURM: &str = "SLURM_ARRAY_TASK_ID";
-/// That of an Indexed Job of Kubernetes, and from 0 on.
+/// The variable of an Indexed Job of Kubernetes, which counts from 0 on.
 const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
 
 /// What stands for the shard in the name of a file.
@@ -25,9 +25,9 @@ const PLACE: &str = "{shard}";
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AskedShard {
-    /// This one.
+    /// The shard that the option names.
     Given(Shard),
-    /// That of the scheduler.
+    /// The shard that the scheduler says.
     Auto,
 }
 

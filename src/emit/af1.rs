@@ -145,9 +145,9 @@ fn look_up(b: &mut Builder, ids: &str, vocab: usize, of: &Af1) -> Found {
 
 /// How often what is the same in every prompt is repeated, as the shapes that `Expand` takes.
 struct Repeats {
-    /// `[batch, 1, 1]`.
+    /// The shape for streams, `[batch, 1, 1]`.
     streams: String,
-    /// `[batch, 1, 1, 1]`.
+    /// The shape for keys, `[batch, 1, 1, 1]`.
     keys: String,
 }
 

@@ -99,12 +99,12 @@ impl Experiment for Alternatives {
 struct OtherKey(Plans);
 
 impl OtherKey {
-    /// Its only plan.
+    /// The only plan of the unit.
     fn plan(&self) -> &Plan {
         &self.0.plans[0]
     }
 
-    /// Its only cell: it stands behind CAMA under the key that is asked for.
+    /// The only cell of the unit: it stands behind CAMA under the key that is asked for.
     fn cell(&self) -> CellName {
         let mut order = self.plan().order().to_vec();
         order.extend([0, 1]);

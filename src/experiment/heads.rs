@@ -94,7 +94,7 @@ pub struct HeadPruning {
     pub ablation: &'static dyn Ablation,
     /// In which order heads go.
     pub order: Order,
-    /// Random sets.
+    /// The number of random sets.
     pub controls: usize,
     /// The seed of their draw.
     pub seed: u64,

@@ -247,9 +247,9 @@ impl View for Shown {
 /// What becomes of an answer.
 #[derive(Clone, Copy)]
 enum Fate {
-    /// It becomes the counterfactual's.
+    /// The answer becomes the counterfactual's.
     Moved,
-    /// It stays.
+    /// The answer stays.
     Stayed,
 }
 

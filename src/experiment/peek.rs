@@ -157,7 +157,7 @@ impl Sight {
         }
     }
 
-    /// Its cell.
+    /// The cell of what is seen.
     fn cell(self) -> CellName {
         CellName::new(self.order(), self.words())
     }

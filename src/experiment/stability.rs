@@ -142,17 +142,17 @@ impl Unit for Half {
 /// An AF1 that was chosen.
 #[derive(Default)]
 struct Choice<'m> {
-    /// On how many halves.
+    /// The number of halves on which it was chosen.
     times: usize,
-    /// On how many of them it holds.
+    /// The number of these halves on which it holds.
     holds: usize,
-    /// The same on the other halves.
+    /// The measurements on the other halves.
     held_out: Vec<&'m Measurement>,
 }
 
 /// What was chosen how often.
 struct Choices<'m> {
-    /// By `(W, K)`.
+    /// The AF1s that were chosen, by `(W, K)`.
     by_subgraph: BTreeMap<(usize, usize), Choice<'m>>,
     /// How many halves there are.
     halves: usize,
@@ -255,7 +255,7 @@ impl<'m> Choice<'m> {
 
 /// The heads that were left where the fewest were chosen.
 struct Needed<'m> {
-    /// On how many halves each of them was left.
+    /// The number of halves on which each of the heads was left.
     times: BTreeMap<Head, usize>,
     /// The heads that were left on each half, in the order of the draws.
     sizes: Vec<usize>,

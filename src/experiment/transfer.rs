@@ -166,7 +166,7 @@ impl View for Shown {
     }
 }
 
-/// By how long tokens wait, and then by how few layers transfer.
+/// The order of cells: by how long tokens wait, and then by how few layers transfer.
 fn order(m: &Measurement) -> (usize, std::cmp::Reverse<Option<usize>>) {
     (m.subject.wait(), std::cmp::Reverse(m.subject.transfer()))
 }

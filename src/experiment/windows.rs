@@ -237,7 +237,7 @@ fn seen(m: &Measurement) -> Option<Seen> {
     })
 }
 
-/// These layers in words: `16`, `3–4`, `0, 5–6`; `16–23 without 98 heads`.
+/// The layers of a cell in words: `16`, `3–4`, `0, 5–6`; `16–23 without 98 heads`.
 fn layers(m: &Measurement) -> Option<String> {
     let layers = words::layers(&m.subject.transfer_layers()?);
     Some(match m.subject.pruned_heads() {

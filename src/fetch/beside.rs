@@ -10,7 +10,7 @@ pub struct PythonEnvironment {
 }
 
 impl PythonEnvironment {
-    /// That of this program: it lies in the folder of an environment's programs, and packages lie where that environment has them.
+    /// The environment in whose folder of programs this program lies; packages lie where the environment has them.
     pub fn of_program() -> Option<Self> {
         let program = std::env::current_exe().ok()?;
         // Where the program was started by a link, as from the folder of `uv tool`, its own folder counts.
@@ -47,7 +47,7 @@ impl PythonEnvironment {
         found
     }
 
-    /// Its Python.
+    /// The Python of the environment.
     pub fn python(&self) -> Option<PathBuf> {
         let places = [
             "bin/python3",

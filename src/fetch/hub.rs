@@ -40,19 +40,19 @@ struct Info {
 struct Sibling {
     rfilename: String,
     size: Option<u64>,
-    /// Of a file that lies in git itself.
+    /// The hash of a file that lies in git itself.
     #[serde(rename = "blobId")]
     blob_id: Option<String>,
     lfs: Option<Lfs>,
 }
 
-/// Of a file that lies beside git.
+/// What the hub says of a file that lies beside git.
 #[derive(Clone, Deserialize)]
 struct Lfs {
     sha256: String,
 }
 
-/// `model.safetensors.index.json`.
+/// The file `model.safetensors.index.json`.
 #[derive(Deserialize)]
 struct Index {
     weight_map: std::collections::BTreeMap<String, String>,
@@ -82,7 +82,7 @@ struct Fetching<'a> {
 }
 
 impl HubModel {
-    /// `owner/name`, or `owner/name@revision`; `None` for what cannot be one.
+    /// The model of `owner/name` or `owner/name@revision`; `None` for what cannot be one.
     pub fn named(reference: &str) -> Option<Self> {
         let (id, revision) = reference.split_once('@').unwrap_or((reference, "main"));
         let (owner, name) = id.split_once('/')?;
@@ -109,7 +109,7 @@ impl HubModel {
         }
     }
 
-    /// `owner/name`.
+    /// The name of the model, `owner/name`.
     pub fn id(&self) -> &str {
         &self.id
     }

@@ -156,7 +156,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// So many bytes are there.
+    /// Says that so many bytes are there.
     fn at(&self, bytes: u64) {
         // It takes no more of the network away from the origin that was asked next.
         while self.left.load(Ordering::SeqCst) {

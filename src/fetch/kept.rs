@@ -11,11 +11,11 @@ use crate::{Error, Result};
 /// Something that the cache holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kept {
-    /// Its name in the folder.
+    /// The name in the folder.
     pub name: String,
     /// What it is.
     pub state: State,
-    /// Its size in bytes.
+    /// The size in bytes.
     pub bytes: u64,
     /// When it was used last, as far as that is known.
     pub used: Option<SystemTime>,
@@ -35,7 +35,7 @@ pub enum State {
 /// How removing something ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Removal {
-    /// It is gone.
+    /// What was to be removed is gone.
     Removed,
     /// Another process uses or makes it: it stays.
     InUse,

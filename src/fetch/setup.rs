@@ -10,7 +10,7 @@ use crate::{Error, Result};
 /// The hub as the user has set it up, by the variables that all its clients share.
 #[derive(Clone, Debug)]
 pub struct Hub {
-    /// Its address (`HF_ENDPOINT`).
+    /// The address of the hub (`HF_ENDPOINT`).
     pub endpoint: String,
     /// The folder in which its clients keep what they fetch (`HF_HUB_CACHE`, or `hub` in `HF_HOME`).
     pub cache: PathBuf,
@@ -25,7 +25,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 impl Hub {
-    /// The user's.
+    /// The hub of the user.
     ///
     /// # Errors
     /// There is no home folder, and no variable names another one.

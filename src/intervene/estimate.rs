@@ -31,7 +31,7 @@ impl Estimator {
         all.into_iter().find(|estimator| estimator.name() == name)
     }
 
-    /// Its name in records.
+    /// The name of the estimator in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::PlugIn => "plug-in",
@@ -50,7 +50,7 @@ pub struct Moments {
 }
 
 impl Moments {
-    /// No vectors yet.
+    /// The moments of no vectors yet.
     pub fn new(d_model: usize) -> Self {
         Self {
             count: 0,
@@ -98,7 +98,7 @@ impl Moments {
         self.count
     }
 
-    /// Their mean, `[d_model]`.
+    /// The mean of the vectors, `[d_model]`.
     pub fn mean(&self) -> ArrayView1<'_, f64> {
         self.mean.view()
     }
@@ -140,11 +140,11 @@ impl Moments {
 /// Means of `resid[W]` of one template: by position and key (the token, or the first tokens of a number), by position alone, and over all positions from 1 on.
 #[derive(Clone, Debug)]
 pub struct Means {
-    /// `[pos]`, by key.
+    /// Moments by position, `[pos]`, and by key.
     by_key: Vec<BTreeMap<Key, Moments>>,
-    /// `[pos]`, by key: two of the residuals, drawn by the seed.
+    /// Two of the residuals by position, `[pos]`, and by key, drawn by the seed.
     drawn: Vec<BTreeMap<Key, Drawn>>,
-    /// `[pos]`, over all tokens.
+    /// Moments by position, `[pos]`, over all tokens.
     by_position: Vec<Moments>,
     overall: Moments,
     d_model: usize,
@@ -182,7 +182,7 @@ pub struct Contexts {
 }
 
 impl Means {
-    /// No prompts yet; `seed` draws the residuals that stand for a key's others.
+    /// The means of no prompts yet; `seed` draws the residuals that stand for a key's others.
     pub fn new(positions: usize, d_model: usize, seed: u64) -> Self {
         Self {
             by_key: vec![BTreeMap::new(); positions],
@@ -385,7 +385,7 @@ mod tests {
         &[9, 1, 7],
     ];
 
-    /// Of the last two prompts the residuals at position 2 have a mean of zero.
+    /// The example: the residuals of the last two prompts at position 2 have a mean of zero.
     fn of_the_example() -> (PromptSet, Array3<f32>) {
         let numbers = [
             [1.0, 1.0, 1.0],
@@ -447,7 +447,7 @@ mod tests {
         assert_eq!(nothing.largest_relative_error, 0.0);
     }
 
-    /// Of all prompts with a key the two whose numbers are the smallest, in whatever order and parts they come.
+    /// Of all prompts with a key the two are drawn whose numbers are the smallest, in whatever order and parts the prompts come.
     #[test]
     fn what_is_drawn_follows_the_seed_alone() {
         let (_, residuals) = of_the_example();

@@ -10,9 +10,9 @@ use super::{Mask, Technique};
 /// An attention head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Head {
-    /// Its layer.
+    /// The layer of the head.
     pub layer: usize,
-    /// Its index in the layer.
+    /// The index of the head in the layer.
     pub head: usize,
 }
 
@@ -24,14 +24,14 @@ impl Head {
 }
 
 impl Serialize for Head {
-    /// As it is printed, `L15H3`.
+    /// Writes the head as it is printed, `L15H3`.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Head {
-    /// As it is printed.
+    /// Reads the head as it is printed.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)
@@ -41,7 +41,7 @@ impl<'de> Deserialize<'de> for Head {
 impl std::str::FromStr for Head {
     type Err = String;
 
-    /// As it is printed.
+    /// Reads the head as it is printed.
     fn from_str(text: &str) -> Result<Self, String> {
         let numbers = text.strip_prefix('L').and_then(|rest| rest.split_once('H'));
         let head = numbers.and_then(|(layer, head)| {
@@ -127,7 +127,7 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// Nothing waits and nothing transfers: the model itself, if nothing is replaced.
+    /// A plan of waiting to boundary 0: the model itself, as long as its streams are kept.
     fn default() -> Self {
         Self::waiting(0)
     }

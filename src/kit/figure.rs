@@ -103,7 +103,7 @@ pub struct Map {
     pub y: String,
     /// The rows' names, from below to above.
     pub rows: Vec<String>,
-    /// Row by row; `None` where there is none.
+    /// The tiles, row by row; `None` where there is none.
     pub cells: Vec<Vec<Option<Tile>>>,
     /// The tile that an answer names, where there is one.
     pub marked: Option<Marked>,
@@ -114,7 +114,7 @@ pub struct Map {
 pub struct Tile {
     /// The share.
     pub share: f64,
-    /// Its text.
+    /// The text of the share.
     pub text: String,
     /// Which cell it is of, where it is of one.
     pub of: Option<Box<Origin>>,
@@ -162,7 +162,7 @@ impl Estimate {
 }
 
 impl Curves {
-    /// Over whole numbers: a place for each from the smallest to the largest.
+    /// Curves over whole numbers: a place for each from the smallest to the largest.
     pub fn over_numbers(x: &str, y: &str, series: Vec<Series>) -> Self {
         let all = || series.iter().flat_map(|s| s.points.iter().map(|p| p.0));
         let (first, last) = (all().min().unwrap_or(0), all().max().unwrap_or(0));
@@ -177,7 +177,7 @@ impl Curves {
         }
     }
 
-    /// Over places with these names, which series count from 0.
+    /// Curves over places with these names, which series count from 0.
     pub fn over_places(x: &str, y: &str, places: Vec<String>, series: Vec<Series>) -> Self {
         Self {
             x: x.to_owned(),

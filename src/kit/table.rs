@@ -25,9 +25,9 @@ pub enum Importance {
     /// Without it the others say nothing.
     #[default]
     Essential,
-    /// It helps to read the others.
+    /// The column helps to read the others.
     Useful,
-    /// It is for who asks for it.
+    /// The column is for who asks for it.
     Detail,
 }
 
@@ -77,7 +77,7 @@ impl From<f64> for Value {
 }
 
 impl Cell {
-    /// Words.
+    /// A cell of words.
     pub fn words(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),

@@ -20,7 +20,7 @@ pub struct Difference {
     pub position: usize,
     /// The prompt's text.
     pub prompt: String,
-    /// By how much of the largest value there.
+    /// How far they come apart, as a share of the largest value there.
     pub apart: f32,
 }
 

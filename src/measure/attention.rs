@@ -15,9 +15,9 @@ use crate::runtime::Engine;
 
 /// The attention of one head.
 pub struct Attended {
-    /// Its layer.
+    /// The layer of the head.
     pub layer: usize,
-    /// Its index in the layer.
+    /// The index of the head in the layer.
     pub head: usize,
     /// By what stands there, the sum of the last query's weights on it, for every evaluated prompt: `bos`, the operands `A`, `B`
     /// and so on, `text`, and `last` for the last token itself.

@@ -15,7 +15,7 @@ use crate::runtime::{Engine, Tensor};
 pub struct Biases {
     pos: usize,
     tensors: HashMap<Mask, Tensor>,
-    /// By layer, what stands in for the outputs of heads under [`Cut::Outputs`], `[batch, head, pos, d_head]`, for the
+    /// What stands in for the outputs of heads under [`Cut::Outputs`], by layer, `[batch, head, pos, d_head]`, for the
     /// batch that runs.
     pub(super) outputs: BTreeMap<usize, Array4<f32>>,
     /// The tokens that all prompts begin with, if they are run once.
@@ -66,7 +66,7 @@ impl Biases {
         self.prefix.as_deref()
     }
 
-    /// As [`Self::share`] with the tokens that another one shares, which must begin these prompts, too.
+    /// Shares the tokens that another one shares, which must begin these prompts, too.
     pub(super) fn share_those_of(&mut self, other: &Self) {
         self.prefix.clone_from(&other.prefix);
     }

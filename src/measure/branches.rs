@@ -16,9 +16,9 @@ use crate::runtime::{Engine, KeysValues, Tensor};
 /// Which residuals tokens behind a swap read.
 #[derive(Clone, Copy)]
 pub struct Reads {
-    /// Pairs of prompts.
+    /// The number of pairs of prompts.
     pub pairs: usize,
-    /// Tokens of a prompt.
+    /// The number of tokens of a prompt.
     pub pos: usize,
     /// In which layers the swapped one is read.
     pub swap: Swap,
@@ -37,12 +37,12 @@ struct Node {
 /// branch.
 pub struct Branches {
     reads: Reads,
-    /// By pair.
+    /// The nodes of each pair.
     nodes: Vec<Vec<Node>>,
     /// Nodes of the longest row: the others are filled up.
     width: usize,
     positions: Tensor,
-    /// By layer, the keys and values of the prompts, `[pair, kv, pos, d_head]`, and behind them, where a swapped residual is only read, of
+    /// The keys and values of the prompts by layer, `[pair, kv, pos, d_head]`, and behind them, where a swapped residual is only read, of
     /// their counterfactuals.
     past: BTreeMap<usize, KeysValues>,
     /// What nodes see where the swapped residual is read, `[pair, 1, node, past + node]`.
@@ -64,7 +64,7 @@ struct Lasts {
     /// The nodes of each row, `[pair][swap]`, all of one length.
     nodes: Vec<Vec<usize>>,
     positions: Tensor,
-    /// Of every place, its row and which of the nodes there.
+    /// The row of every place, and which of the nodes there.
     of_places: Vec<(usize, usize)>,
 }
 
@@ -198,7 +198,7 @@ impl Bias {
 }
 
 impl Lasts {
-    /// Those of the streams of all nodes, `[pair, node, d_model]`.
+    /// The streams of these nodes, `[pair, swap, d_model]`, of the streams of all nodes, `[pair, node, d_model]`.
     fn of(&self, streams: ArrayView3<'_, f32>) -> Array3<f32> {
         let swaps = self.nodes.first().map_or(0, Vec::len);
         let mut of = Array3::zeros((self.nodes.len(), swaps, streams.dim().2));
@@ -212,7 +212,7 @@ impl Lasts {
     }
 }
 
-/// By layer, the keys and values of whole prompts, and of their counterfactuals where those are read.
+/// The keys and values of whole prompts by layer, and of their counterfactuals where those are read.
 fn past(
     engine: &mut Engine,
     reads: Reads,

@@ -7,7 +7,7 @@ use crate::intervene::ablation::Ablation;
 pub struct Cell {
     /// What replaced the residual stream.
     pub ablation: &'static dyn Ablation,
-    /// Where, and what followed.
+    /// Where the residual stream was replaced, and what followed.
     pub plan: Plan,
     /// The token with the largest logit, for every evaluated prompt.
     pub predicted: Vec<u32>,

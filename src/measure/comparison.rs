@@ -10,7 +10,7 @@ use crate::runtime::Engine;
 pub struct Compared<'a> {
     /// The cell.
     pub cell: &'a Cell,
-    /// For an AF1 the subgraph that never transfers, AF1(W, 0), with the same ablation and masking.
+    /// The subgraph that never transfers, AF1(W, 0), with the same ablation and masking, where the cell is an AF1.
     pub empty: Option<&'a Cell>,
     /// The same plan with the first ablation and attention-based peeking, if that is another cell.
     pub reference: Option<&'a Cell>,
@@ -49,7 +49,7 @@ impl Comparison {
 }
 
 impl Evaluation {
-    /// As [`Self::sweep`], with what the plans are compared with.
+    /// What [`Self::sweep`] measures, with what the plans are compared with.
     ///
     /// # Errors
     /// As [`Self::sweep`].
@@ -85,7 +85,7 @@ fn empty(plan: &Plan) -> Option<Plan> {
 }
 
 /// The plans with what they are compared with: for every AF1 the subgraph that never transfers, because `AF1(W, 0)` is what
-/// an answer without transfer is worth, and for one without ABP the same with it.
+/// an answer without transfer is worth, and for one of another masking the same plan with ABP.
 pub fn with_references(plans: &[Plan]) -> Vec<Plan> {
     let mut all = plans.to_vec();
     for plan in plans {

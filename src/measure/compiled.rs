@@ -163,9 +163,9 @@ pub struct Compiled<'a> {
 
 /// What the transfer layers leave.
 pub struct Transferred {
-    /// By layer, the keys and values of the rows that the last tokens look at, if there are any.
+    /// The keys and values of the rows that the last tokens look at, by layer, if there are any.
     pub tables: Vec<Option<KeysValues>>,
-    /// By boundary, the streams of the last tokens, `[prompt, 1, d_model]`, if every layer up to there transfers.
+    /// The streams of the last tokens by boundary, `[prompt, 1, d_model]`, if every layer up to there transfers.
     pub trunk: Vec<Rc<Tensor>>,
     /// The same if none does, as far as that was needed.
     alone: Vec<Rc<Tensor>>,

@@ -24,7 +24,7 @@ const KEPT_BYTES: usize = 1 << 30;
 /// What the first pass finds.
 pub struct Estimated {
     pub base: Vec<u32>,
-    /// Of every prompt.
+    /// The logit difference of every prompt.
     pub logit_difference: Vec<f32>,
     pub last: Array2<f32>,
     pub means: BTreeMap<usize, Means>,
@@ -44,9 +44,9 @@ pub struct Sheet<'a> {
 pub struct Run<'a> {
     /// The boundaries at which means are asked for.
     pub waits: &'a [usize],
-    /// Of the draws.
+    /// The seed of the draws.
     pub seed: u64,
-    /// As in [`super::Request::boundaries`].
+    /// The number of boundaries, as in [`super::Request::boundaries`].
     pub boundaries: usize,
     /// Prompts in a batch; halved until the memory of the device is enough.
     pub batch: usize,
@@ -201,7 +201,7 @@ fn in_trees(
 struct Said {
     /// The streams of the last tokens at its end, `[batch, 1, d_model]`.
     last: Array3<f32>,
-    /// `[batch, vocab]`.
+    /// The logits of the batch, `[batch, vocab]`.
     logits: Tensor,
 }
 

@@ -33,31 +33,31 @@ pub struct Evaluation {
     pub base_logit_difference: Vec<f32>,
     /// Which of the prompts are evaluated.
     pub part: Part,
-    /// Prompts that are in neither half, because they have operands of both; `None` where there are no split.
+    /// Prompts that are in neither half, because they have operands of both; `None` where there is no split.
     pub mixed: Option<usize>,
-    /// If means are over fewer contexts than there are, which.
+    /// Which contexts the means are over, if these are fewer than there are.
     pub draw: Option<Draw>,
     /// How well the means are known, by boundary.
     pub contexts: BTreeMap<usize, Contexts>,
     /// What one operand says of another in the prompts that the means are over.
     pub dependence: Dependence,
     pub(super) means: BTreeMap<usize, Means>,
-    /// By boundary, the means of other operations.
+    /// The means of other operations, by boundary.
     pub(super) operations: BTreeMap<usize, Vec<Means>>,
     /// `resid[L]` of the evaluated prompts at the last position, `[evaluated, d_model]`: from it come the unmodified model's
     /// logits.
     pub(super) last: Array2<f32>,
-    /// By the first prompt of a batch, what the unmodified model says to it, if that is little enough to keep.
+    /// What the unmodified model says, by the first prompt of a batch, if that is little enough to keep.
     pub(super) references: BTreeMap<usize, References>,
     /// Whether each prompt of the set is one of the estimation prompts.
     pub(super) estimation: Vec<bool>,
-    /// By layer, the mean of what its heads read, `[head, pos, d_head]`, and over how many prompts; made when it is needed.
+    /// The mean of what the heads read, by layer, `[head, pos, d_head]`, and over how many prompts; made when it is needed.
     pub(super) head_means: Option<(Vec<Array3<f64>>, usize)>,
     pub(super) seed: u64,
     /// Residuals of the evaluated prompts as they were captured, `[evaluated, pos, d_model]` by boundary, if they are few enough
     /// to keep.
     pub(super) kept: Option<Captured>,
-    /// For every prompt of the set another one; itself where it is the only one.
+    /// Another prompt for every prompt of the set; the prompt itself where it is the only one.
     pub(super) others: Vec<usize>,
     pub(super) estimator: Estimator,
     pub(super) batch: usize,
@@ -109,7 +109,7 @@ impl Evaluation {
 
 /// One of the steps of an answer that go through the first pass at once.
 pub struct Asked<'a> {
-    /// Its prompts.
+    /// The prompts of the step.
     pub set: &'a PromptSet,
     /// What is asked of them; the number of prompts in a batch is that of the first step.
     pub request: Request<'a>,
@@ -292,7 +292,7 @@ impl Evaluation {
     }
 }
 
-/// By boundary, the means of other operations, if an ablation needs them.
+/// The means of other operations by boundary, if an ablation needs them.
 fn of_operations(
     engine: &mut Engine,
     waits: &[usize],

@@ -27,7 +27,7 @@ pub fn base_forward(
     Ok((captured, logits.view::<Ix2>()?.to_owned()))
 }
 
-/// As [`base_forward`]; the logits stay where they are.
+/// What [`base_forward`] computes; the logits stay where they are.
 pub(super) fn captured_forward(
     engine: &mut Engine,
     ids: Array2<i64>,

@@ -69,9 +69,9 @@ impl std::fmt::Display for Fronts {
     }
 }
 
-/// Asks a handful of a template's prompts with the token that stands in front of them and without, or, where there is none,
-/// without it and with the model's beginning-of-sequence token; `None` where there is no such token, and where a chat template writes
-/// what stands in front, as the model was trained.
+/// Asks a handful of a template's prompts with and without a token in front: the token that stands there, or else the model's
+/// beginning-of-sequence token. `None` where a model has neither, and where a chat template writes what stands in front, as the
+/// model was trained.
 ///
 /// # Errors
 /// The runtime's reason; an interrupt.

@@ -39,7 +39,7 @@ impl Spot {
         std::iter::once(Self::Last).chain(each).collect()
     }
 
-    /// Its name in records: `last`, or the letter of the operand.
+    /// The name of the spot in records: `last`, or the letter of the operand.
     pub fn name(self) -> String {
         match self {
             Self::Last => "last".to_owned(),
@@ -63,7 +63,7 @@ impl Sought {
         std::iter::once(Self::Answer).chain(each).collect()
     }
 
-    /// Its name in records: `answer`, or the letter of the operand.
+    /// The name in records: `answer`, or the letter of the operand.
     pub fn name(self) -> String {
         match self {
             Self::Answer => "answer".to_owned(),
@@ -89,7 +89,7 @@ impl Sought {
 pub struct Standing {
     /// One more than the number of tokens before it: 1 is the first choice.
     pub rank: u32,
-    /// Its probability.
+    /// The probability of the token.
     pub probability: f32,
 }
 
@@ -98,7 +98,7 @@ pub struct Standing {
 pub struct Glimpse {
     /// The boundary.
     pub boundary: usize,
-    /// By where it is read and what is looked for, how it stands in every evaluated prompt.
+    /// How what is looked for stands in every evaluated prompt, by where it is read and what is looked for.
     pub found: BTreeMap<(Spot, Sought), Vec<Standing>>,
 }
 
@@ -296,7 +296,7 @@ mod tests {
     /// Exponentials of logits are taken in f32, and so is the probability, whose last place is 6e-8.
     const SINGLE: f64 = 1e-6;
 
-    /// By the definition, in f64; of equal logits the first token stands first.
+    /// Standings follow from the definition, in f64; of equal logits the first token stands first.
     #[test]
     fn standings_are_those_of_the_definition() {
         let logits = [1.0f32, 3.0, -2.0, 3.0, 0.5];

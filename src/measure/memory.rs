@@ -6,7 +6,7 @@ use crate::{Error, Result};
 /// size, down to single prompts.
 ///
 /// # Errors
-/// What `run` fails with; that memory is not enough where it is not for a single prompt.
+/// What `run` fails with; too little memory for even a single prompt.
 pub fn in_batches_that_fit<T>(
     batch: usize,
     prompts: usize,

@@ -6,12 +6,12 @@ use crate::prompt::PromptSet;
 
 /// Which prompts of several sets are beginnings of each other.
 pub struct Nest {
-    /// By set, by prompt of the first set, the prompt that goes on there; `None` where the set has none.
+    /// The prompt that goes on from one of the first set, by set and by prompt of the first; `None` where the set has none.
     of: Vec<Vec<Option<usize>>>,
 }
 
 impl Nest {
-    /// Of sets in the order of their steps; `None` where a set has a prompt that goes on none of the first.
+    /// The nest of sets in the order of their steps; `None` where a set has a prompt that goes on none of the first.
     pub fn of(sets: &[&PromptSet]) -> Option<Self> {
         let first = sets.first()?;
         let places: HashMap<&[i64], usize> = (first.prompts.iter().enumerate())

@@ -12,7 +12,7 @@ use crate::intervene::Estimator;
 use crate::runtime::Engine;
 
 impl Evaluation {
-    /// By layer, the mean of what its heads read over the estimation prompts.
+    /// The mean by layer of what the heads read over the estimation prompts, `[head, pos, d_head]`, and the number of these prompts.
     pub(super) fn estimate_heads(&self, engine: &mut Engine) -> Result<(Vec<Array3<f64>>, usize)> {
         let prompts = (0..self.set.len()).filter(|&p| self.estimation[p]);
         let prompts: Vec<usize> = prompts.collect();
@@ -32,7 +32,7 @@ impl Evaluation {
         Ok((means.collect(), count))
     }
 
-    /// By layer, what stands in for what the heads read, `[batch, head, pos, d_head]`, of some of the evaluated prompts.
+    /// What stands in for what the heads read of some of the evaluated prompts, by layer, `[batch, head, pos, d_head]`.
     pub(super) fn head_outputs(
         &self,
         engine: &mut Engine,

@@ -89,14 +89,14 @@ impl FromStr for Change {
 }
 
 impl Serialize for Change {
-    /// As it is printed.
+    /// Writes the change as it is printed.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Change {
-    /// As it is printed.
+    /// Reads the change as it is printed.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)

@@ -33,7 +33,7 @@ pub struct Patches {
 pub struct Interchange<'a> {
     /// The prompts that are run.
     pub evaluation: &'a Evaluation,
-    /// Those from which residuals are taken: the same ones, or those of another operation with the same roles at the same positions.
+    /// The prompts from which residuals are taken: the same ones, or those of another operation with the same roles at the same positions.
     pub others: &'a Evaluation,
     /// Which of the one and of the other belong together.
     pub pairs: &'a [Pair],
@@ -171,7 +171,7 @@ impl Interchange<'_> {
         Branches::new(engine, reads, &of.places, &of.own, &of.other)
     }
 
-    /// As [`Branches::answers`], by whole prompts, a row for every place: the definition.
+    /// The answers of [`Branches::answers`] by whole prompts, a row for every place: the definition.
     fn whole(&self, engine: &mut Engine, of: &Batch, boundary: usize) -> Result<Vec<u32>> {
         let places = &of.places;
         let mut rows = whole_rows(places, &of.own[&boundary]);

@@ -11,11 +11,11 @@ use crate::runtime::{Engine, KeysValues, Tensor};
 
 /// The tokens that all prompts of a template begin with, run once in the unmodified model.
 pub struct Prefix {
-    /// By boundary, `[len, d_model]`.
+    /// The residual streams of the tokens by boundary, `[len, d_model]`.
     streams: Vec<Array2<f32>>,
-    /// By layer, of a batch of 1.
+    /// The keys and values of the tokens by layer, of a batch of 1.
     caches: Vec<KeysValues>,
-    /// By layer, of position 0 alone.
+    /// The keys and values of position 0 alone, by layer.
     pub sinks: Vec<KeysValues>,
 }
 

@@ -78,7 +78,7 @@ pub struct Draw {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
-    /// All of them.
+    /// All prompts.
     #[default]
     All,
     /// The half on which something is chosen, drawn by the seed: see [`super::Disjoint`].
@@ -88,7 +88,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// Its name in records.
+    /// The name of the part in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::All => "all",

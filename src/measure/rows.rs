@@ -15,23 +15,23 @@ pub struct Rows {
     pub positions: Vec<usize>,
     /// Where each of them occurs first: the prompt of the batch, the position.
     pub firsts: Vec<(usize, usize)>,
-    /// Their streams, `[row, 1, d_model]`.
+    /// The streams of these rows, `[row, 1, d_model]`.
     pub others: Rc<Tensor>,
-    /// Those of last tokens, `[row, 1, d_model]`.
+    /// The streams of the different last tokens, `[row, 1, d_model]`.
     pub last: Rc<Tensor>,
-    /// Those of the last token of every different prompt, `[prompt, 1, d_model]`.
+    /// The streams of the last token of every different prompt, `[prompt, 1, d_model]`.
     pub trunk: Rc<Tensor>,
-    /// Of every different prompt, the rows of its tokens from position 1 on but for the last, `[prompt, len]`; `None` where there are
+    /// The rows of the tokens of every different prompt from position 1 on but for the last, `[prompt, len]`; `None` where there are
     /// none.
     pub index: Option<Tensor>,
-    /// Of every different prompt, the row of each position from 1 on, the last token's among [`Self::last`].
+    /// The row of each position from 1 on of every different prompt, the last token's among [`Self::last`].
     pub prompts: Vec<Vec<usize>>,
-    /// Of every prompt of the batch, which of the different ones it is.
+    /// Which of the different prompts every prompt of the batch is.
     pub which: Vec<usize>,
 }
 
 impl Rows {
-    /// Those of the streams `[batch, pos, d_model]`.
+    /// The different rows of the streams `[batch, pos, d_model]`.
     pub fn new(replaced: ArrayView3<'_, f32>) -> Result<Self> {
         let pos = replaced.len_of(Axis(1));
         let columns: Vec<Vec<usize>> = (1..pos)
@@ -92,7 +92,7 @@ impl Rows {
     }
 }
 
-/// For every stream, `[batch, d_model]`, the first of the batch with the same bits.
+/// The first stream of the batch with the same bits, for every stream, `[batch, d_model]`.
 fn first_alike(streams: ArrayView2<'_, f32>) -> Vec<usize> {
     let state = foldhash::fast::FixedState::default();
     let digest = |stream: ArrayView1<'_, f32>| {
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
     use ndarray::array;
 
-    /// By their bits: a zero of another sign is another stream.
+    /// Streams are alike by their bits: a zero of another sign is another stream.
     #[test]
     fn what_is_alike_is_one_row() {
         let streams = array![[1.0, 0.0], [1.0, -0.0], [1.0, 0.0], [2.0, 0.0], [1.0, -0.0]];

@@ -24,25 +24,25 @@ pub struct Logits<'a> {
 /// What was found in logits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seen {
-    /// Numbers.
+    /// Numbers alone.
     Finite,
-    /// NaN or infinity among them.
+    /// Numbers, NaN or infinity among them.
     NotFinite,
 }
 
 impl<'a> Logits<'a> {
-    /// Some rows.
+    /// The logits of some rows of a tensor.
     pub fn rows(tensor: &'a Tensor, rows: Vec<usize>) -> Self {
         Self { tensor, rows }
     }
 
-    /// All rows.
+    /// The logits of all rows of a tensor.
     pub fn all(tensor: &'a Tensor) -> Self {
         let rows = (0..tensor.shape()[0]).collect();
         Self { tensor, rows }
     }
 
-    /// They in the host's memory, `[batch, vocab]`.
+    /// The logits in the host's memory, `[batch, vocab]`.
     ///
     /// # Errors
     /// The runtime cannot copy them.
@@ -130,14 +130,14 @@ pub struct Score {
 
 /// What the unmodified model says to the prompts of a batch, where its logits are.
 pub enum References {
-    /// In the host's memory, made ready.
+    /// What was read of logits in the host's memory, made ready.
     Host(Vec<Reference>),
-    /// The logits, `[batch, vocab]`.
+    /// Logits that stay on a device, `[batch, vocab]`.
     Device(Tensor),
 }
 
 impl References {
-    /// From its logits, `[batch, vocab]`.
+    /// The references of logits, `[batch, vocab]`.
     ///
     /// # Errors
     /// The runtime's reason.
@@ -205,7 +205,7 @@ pub fn scores(
     }
 }
 
-/// From logits in the host's memory, `[batch, vocab]`.
+/// The scores of logits in the host's memory, `[batch, vocab]`.
 fn of_host(
     logits: ArrayView2<'_, f32>,
     answers: &[&[u32]],
@@ -217,7 +217,7 @@ fn of_host(
     })
 }
 
-/// From what a device has measured, `[batch, 5]`.
+/// The scores of what a device has measured, `[batch, 5]`; `None` where a measure is not finite.
 fn of_device(measured: &Array2<f32>) -> Option<Vec<Score>> {
     let of_row = |row: ArrayView1<'_, f32>| {
         let finite = row[4] == 1.0 && row.iter().all(|measure| measure.is_finite());
@@ -407,7 +407,7 @@ mod tests {
         assert_eq!(first(&[-3.0, -2.0, -9.0]), 1);
     }
 
-    /// What a device measured are the scores, and nothing if of one prompt a logit was not finite, or a measure is not.
+    /// What a device measured are the scores, as long as every logit and every measure of the batch is finite.
     #[test]
     fn what_a_device_measured_is_read() {
         let fine = [[7.0, 1.5, 1.0, 0.25, 1.0], [3.0, -2.0, 5.0, -0.0, 1.0]];
@@ -443,7 +443,7 @@ mod tests {
         assert_eq!(on_device(&[&[], &[]]), (vec![2, 1], vec![0, 0]));
     }
 
-    /// By their definitions, in f64, one token after another.
+    /// Scores follow from their definitions, in f64, one token after another.
     #[test]
     fn scores_are_those_of_the_definitions() {
         let vocab = 1003;

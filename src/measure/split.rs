@@ -131,7 +131,7 @@ pub fn keys(of_prompt: &[Key]) -> impl Iterator<Item = (usize, Key)> + '_ {
     of_prompt.iter().copied().enumerate().skip(1)
 }
 
-/// For every prompt another one, of the estimation prompts: in a shuffled order the next one.
+/// Another one of the estimation prompts for every prompt: in a shuffled order the next one.
 pub fn others(estimation: &[bool], seed: u64) -> Vec<usize> {
     let mut pool: Vec<usize> = (0..estimation.len()).filter(|&p| estimation[p]).collect();
     pool.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));

@@ -129,7 +129,7 @@ impl Evaluation {
         self.replace(ablation, wait, &self.evaluated[part], own.view(), stream)
     }
 
-    /// As [`Self::replaced`], of any prompts, from their own stream and the one that the ablation starts from.
+    /// The streams of [`Self::replaced`] for any prompts, from their own stream and the one that the ablation starts from.
     pub(super) fn replace(
         &self,
         ablation: &dyn Ablation,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Swap {
-    /// Before one layer; what follows is computed from it.
+    /// The residual stands before one layer; what follows is computed from it.
     #[default]
     Once,
     /// One layer reads it, and behind that layer stands the prompt's own again: only what later tokens read there is the counterfactual's.
@@ -25,7 +25,7 @@ impl Swap {
     /// All of them, in the order of tables.
     pub const ALL: [Self; 3] = [Self::Once, Self::Layer, Self::Cumulative];
 
-    /// Its name, as on the command line and in records.
+    /// The name of the swap, as on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::Once => "once",

@@ -19,9 +19,9 @@ use crate::{Error, Result};
 pub struct Tables {
     /// What they are of: rows are named by the prompt and the position where they occur first.
     pub rows: Vec<(usize, usize)>,
-    /// By transfer layer, the keys and the values of the rows, `[row, kv, 1, d_head]`.
+    /// The keys and the values of the rows by transfer layer, `[row, kv, 1, d_head]`.
     pub transfer: Vec<[Array4<f32>; 2]>,
-    /// By layer from `wait` on, the key and the value of position 0, `[1, kv, 1, d_head]`.
+    /// The key and the value of position 0 by layer from `wait` on, `[1, kv, 1, d_head]`.
     pub sinks: Vec<[Array4<f32>; 2]>,
     /// `resid[wait]` of the different last tokens, `[row, 1, d_model]`.
     pub last: Array3<f32>,

@@ -23,7 +23,7 @@ pub struct Trees {
     pos: usize,
     /// The nodes of each tree, a parent before its children.
     trees: Vec<Vec<Node>>,
-    /// Of each prompt, its tree and the nodes of its tokens.
+    /// The tree of each prompt, and the nodes of its tokens.
     paths: Vec<Path>,
     /// Nodes of the largest tree: the others are filled up.
     width: usize,
@@ -42,7 +42,7 @@ struct Node {
 /// One token of each of some prompts.
 pub struct Tokens<'a> {
     pub prompts: &'a [usize],
-    /// Its place among the tokens that are in the tree.
+    /// The place of the token among the tokens of its prompt that are in the tree.
     pub token: usize,
 }
 
@@ -117,7 +117,7 @@ impl Trees {
         out
     }
 
-    /// Of the prompts that end at different nodes the first of each, and for every prompt which of these it ends with.
+    /// The first of the prompts that end at each node, and for every prompt which of these it ends with.
     pub fn lasts(&self) -> (Vec<usize>, Vec<usize>) {
         let mut known: HashMap<(usize, Option<usize>), usize> = HashMap::new();
         let mut firsts = Vec::new();

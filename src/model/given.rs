@@ -77,7 +77,7 @@ impl GraphFile {
         })
     }
 
-    /// The SHA-256 of the list of hashes of graph, weights and manifest.
+    /// The SHA-256 of the list of the hashes of the graph, the weights and the manifest.
     pub(super) fn hash(&self, cache: &Cache) -> Result<Sha256> {
         let mut paths = vec![self.path.clone()];
         let weights = self.foreign.files().into_iter();

@@ -45,8 +45,8 @@ impl std::str::FromStr for BosChoice {
 pub struct Model {
     /// The preset's name, or the name of the folder or file.
     pub name: String,
-    /// The SHA-256 of the model: of the GGUF file, or of the list of hashes of configuration and weights, or of graph, weights and
-    /// manifest.
+    /// The SHA-256 of the model: of the GGUF file, or of the list of the hashes of the configuration and the weights, or of the
+    /// graph, the weights and the manifest.
     pub hash: Sha256,
     /// The sizes.
     pub sizes: Sizes,
@@ -429,7 +429,7 @@ fn front(
 }
 
 impl Tokenized {
-    /// Of `tokenizer.json` and, where there is one, `tokenizer_config.json`.
+    /// What `tokenizer.json` and, where there is one, `tokenizer_config.json` say.
     fn of_folder(folder: &Path) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         Ok(Self {

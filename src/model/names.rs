@@ -3,9 +3,9 @@
 /// A norm's weights.
 #[derive(Clone, Debug)]
 pub struct Norm {
-    /// `[len]`.
+    /// The name of the weights, `[len]`.
     pub weight: String,
-    /// `[len]`, where it has one.
+    /// The name of the bias, `[len]`, where the norm has one.
     pub bias: Option<String>,
 }
 
@@ -65,20 +65,20 @@ impl Linear {
 /// Which outputs of a stored matrix, and of its bias, are a map's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outputs {
-    /// All.
+    /// All outputs.
     All,
-    /// So many, from one on, of the outputs of several maps that are stored one after another.
+    /// So many outputs, from one on, of several maps that are stored one after another.
     From {
         /// The first.
         first: usize,
         /// The outputs of all maps.
         of: usize,
     },
-    /// Of every head one part: heads are stored one after another, each with the parts of several maps.
+    /// One part of every head: heads are stored one after another, each with the parts of several maps.
     OfEveryHead {
         /// Which part.
         part: usize,
-        /// Of how many.
+        /// The number of parts of a head.
         parts: usize,
         /// The number of heads.
         heads: usize,
@@ -99,31 +99,31 @@ impl Outputs {
 /// The names of one layer's weights.
 #[derive(Clone, Debug)]
 pub struct LayerNames {
-    /// Of the stream before attention, `[d_model]`.
+    /// The norm of the stream before attention, `[d_model]`.
     pub attn_norm: Option<Norm>,
-    /// `d_model` to `heads * d_head`.
+    /// The map of queries, `d_model` to `heads * d_head`.
     pub query: Linear,
-    /// `d_model` to `kv_heads * d_head`.
+    /// The map of keys, `d_model` to `kv_heads * d_head`.
     pub key: Linear,
-    /// `d_model` to `kv_heads * d_head`.
+    /// The map of values, `d_model` to `kv_heads * d_head`.
     pub value: Linear,
-    /// `heads * d_head` to `d_model`.
+    /// The map of what heads read, `heads * d_head` to `d_model`.
     pub output: Linear,
-    /// Where queries are normed, `[d_head]` or `[heads * d_head]`.
+    /// The norm of queries, where they are normed, `[d_head]` or `[heads * d_head]`.
     pub query_norm: Option<String>,
-    /// Where keys are normed, `[d_head]` or `[kv_heads * d_head]`.
+    /// The norm of keys, where they are normed, `[d_head]` or `[kv_heads * d_head]`.
     pub key_norm: Option<String>,
-    /// Of what attention adds, `[d_model]`.
+    /// The norm of what attention adds, `[d_model]`.
     pub attn_post_norm: Option<Norm>,
-    /// Of the stream before the MLP, `[d_model]`.
+    /// The norm of the stream before the MLP, `[d_model]`.
     pub mlp_norm: Option<Norm>,
-    /// `d_model` to `d_mlp`, of a gated MLP.
+    /// The gate of a gated MLP, `d_model` to `d_mlp`.
     pub gate: Option<Linear>,
-    /// `d_model` to `d_mlp`.
+    /// The map up, `d_model` to `d_mlp`.
     pub up: Linear,
-    /// `d_mlp` to `d_model`.
+    /// The map down, `d_mlp` to `d_model`.
     pub down: Linear,
-    /// Of what the MLP adds, `[d_model]`.
+    /// The norm of what the MLP adds, `[d_model]`.
     pub mlp_post_norm: Option<Norm>,
 }
 

@@ -18,9 +18,9 @@ pub enum NormKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum QueryKeyNorm {
-    /// Of every head by itself.
+    /// A norm of every head by itself.
     Head,
-    /// Of all heads together.
+    /// A norm of all heads together.
     Whole,
 }
 
@@ -30,9 +30,9 @@ pub enum QueryKeyNorm {
 pub enum Activation {
     /// `x * sigmoid(x)`.
     Silu,
-    /// By the error function.
+    /// GELU by the error function.
     Gelu,
-    /// By the hyperbolic tangent.
+    /// GELU by the hyperbolic tangent.
     GeluTanh,
 }
 

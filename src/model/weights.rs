@@ -41,9 +41,9 @@ struct Stored {
 /// Where a session finds the bytes that a graph's weights refer to.
 #[derive(Clone, Debug)]
 pub enum Store {
-    /// In the files of a folder.
+    /// The files of a folder.
     Folder(PathBuf),
-    /// In a GGUF file, by the names of the weights.
+    /// A GGUF file, by the names of the weights.
     Widened(Arc<Widened>),
 }
 

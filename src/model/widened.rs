@@ -1,5 +1,5 @@
-//! The weights of a GGUF file as f32: not a file, but made in memory when a session takes them, so that neither the disk nor the memory
-//! holds a model twice.
+//! The weights of a GGUF file as f32, made in memory when a session takes them, so that the disk and the memory hold a model
+//! once at most.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -41,9 +41,9 @@ struct Quantised {
 /// In which order a file has the rows of a matrix, or the weights of a bias, of attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rows {
-    /// In Hugging Face's.
+    /// The order of Hugging Face.
     Same,
-    /// Those of each head as interleaved pairs `(0, 1), (2, 3), ...` of rotary dimensions, where Hugging Face has two halves.
+    /// The rows of each head as interleaved pairs `(0, 1), (2, 3), ...` of rotary dimensions, where Hugging Face has two halves.
     Interleaved {
         /// The number of heads.
         heads: usize,

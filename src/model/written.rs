@@ -15,7 +15,7 @@ pub enum Content<'a> {
     Mapped(&'a [u8]),
     /// A GGUF file, by its name; where it cannot be read, the reason goes into the cell.
     Widened(&'a Widened, &'a str, &'a OnceCell<Error>),
-    /// Memory.
+    /// An array in memory.
     New(&'a ndarray::ArrayD<f32>),
 }
 

@@ -15,9 +15,9 @@ use super::Operation;
 pub enum Carry {
     /// Nothing is carried or borrowed.
     None,
-    /// From the units into the tens, and nowhere else.
+    /// Something is carried from the units into the tens, and nowhere else.
     Tens,
-    /// Elsewhere, or at several positions, each of which would carry without the others, too.
+    /// Something is carried elsewhere, or at several positions, each of which would carry without the others, too.
     Other,
     /// Some position carries, or carries more, only because of what is carried into it: 45 + 55, 100 - 1.
     Cascading,
@@ -27,7 +27,7 @@ impl Carry {
     /// All classes, in the order of tables.
     pub const ALL: [Self; 4] = [Self::None, Self::Tens, Self::Other, Self::Cascading];
 
-    /// Its name, as records have it.
+    /// The name of the class, as records have it.
     pub fn name(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -81,7 +81,7 @@ impl Carry {
 /// What is carried out of a position.
 struct Position {
     carries: bool,
-    /// It would not be without what is carried in.
+    /// Whether the position carries, or carries more, only because of what is carried in.
     is_caused: bool,
 }
 

@@ -14,8 +14,8 @@ pub struct Dependence {
 }
 
 impl Dependence {
-    /// Of contexts by their operands, `[context][operand]`. Where they are a `sample` of a larger number, pairs that were not
-    /// drawn look like dependence: the expectation of that is taken off (Miller 1955, Madow's correction).
+    /// The dependence of contexts by their operands, `[context][operand]`. Where they are a `sample` of a larger number, pairs that were
+    /// not drawn look like dependence: the expectation of that is taken off (Miller 1955, Madow's correction).
     pub fn of(contexts: &[&[i64]], sample: bool) -> Self {
         let operands = contexts.first().map_or(0, |context| context.len());
         let mut found = Self::default();

@@ -1,8 +1,8 @@
 //! What stands in front of a prompt: the token that a model's own tokenizer puts before a text, and which rule says so.
 //!
 //! A model is asked what its tokenizer would feed it. Of `tokenizer.json` the post-processor decides, as in transformers 5;
-//! where there is none, `add_bos_token` of `tokenizer_config.json` does. `bos_token_id` of `config.json` alone decides nothing:
-//! Qwen's names a token that Qwen was never shown before a text, and with it in front the model cannot add.
+//! where there is none, `add_bos_token` of `tokenizer_config.json` does. `bos_token_id` of `config.json` alone is passed over:
+//! Qwen's names a token that Qwen was trained without, and with it in front the model fails to add.
 
 use std::fmt;
 use std::path::Path;
@@ -19,9 +19,9 @@ pub(super) const MOST_BYTES: u64 = 64 << 20;
 /// A token that stands before every prompt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bos {
-    /// Its name.
+    /// The name of the token.
     pub token: String,
-    /// Its id.
+    /// The id of the token.
     pub id: u32,
 }
 
@@ -35,9 +35,9 @@ pub enum Rule {
     Preset,
     /// The post-processor of `tokenizer.json`.
     PostProcessor,
-    /// `add_bos_token` of `tokenizer_config.json`.
+    /// The field `add_bos_token` of `tokenizer_config.json`.
     Flag,
-    /// `tokenizer.ggml.add_bos_token` of a GGUF file.
+    /// The field `tokenizer.ggml.add_bos_token` of a GGUF file.
     GgufFlag,
     /// A GGUF file without that key: what llama.cpp does with its kind of tokenizer.
     GgufKind,
@@ -89,7 +89,7 @@ struct Config {
     bos_token: Option<TokenName>,
     #[serde(default)]
     add_bos_token: Option<bool>,
-    /// Only in what this program writes of a GGUF file.
+    /// The rule, which stands only in what this program writes of a GGUF file.
     #[serde(default)]
     rule: Option<Rule>,
 }
@@ -102,7 +102,7 @@ enum TokenName {
 }
 
 impl Stated {
-    /// Of `tokenizer_config.json` in a folder; nothing where there is no such file.
+    /// What `tokenizer_config.json` in a folder says; nothing where there is no such file.
     ///
     /// # Errors
     /// A file that cannot be read or is malformed.
@@ -122,7 +122,7 @@ impl Stated {
         })
     }
 
-    /// Of the content of such a file.
+    /// What the content of such a file says.
     ///
     /// # Errors
     /// Fields of other kinds.

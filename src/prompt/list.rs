@@ -29,10 +29,10 @@ pub struct List {
 /// What a line asks.
 #[derive(Clone, Debug, Default)]
 struct Asked {
-    /// Its number, from 1 on.
+    /// The number of the line, from 1 on.
     line: usize,
     text: Option<String>,
-    /// By the index of the operand.
+    /// The texts of the operands, by the index of the operand.
     operands: BTreeMap<usize, String>,
     answer: Option<String>,
 }

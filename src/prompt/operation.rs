@@ -10,7 +10,7 @@ use super::written::is_name;
 /// `months[(A+B)%12]` is the word of a table whose index is the value of the expression.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Operation {
-    /// As it is written, without spaces.
+    /// The operation as it is written, without spaces.
     text: String,
     expression: Expression,
     operands: usize,

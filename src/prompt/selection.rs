@@ -37,10 +37,10 @@ pub enum ContextsFrom {
 }
 
 impl ContextsFrom {
-    /// Both.
+    /// Both choices.
     pub const ALL: [Self; 2] = [Self::All, Self::Answerable];
 
-    /// Its name, on the command line and in records.
+    /// The name of the choice, on the command line and in records.
     pub fn name(self) -> &'static str {
         match self {
             Self::All => "all",

@@ -71,7 +71,7 @@ impl Shape {
 /// What stands between the numbers of tokens, where an operation has it between its operands.
 const OPERATORS: [char; 5] = ['+', '-', '*', '/', '%'];
 
-/// As it is asked for: the numbers of tokens with any operators or colons between them, `2+2=2`.
+/// The shape as it is asked for: the numbers of tokens with any operators or colons between them, `2+2=2`.
 impl FromStr for Shape {
     type Err = String;
 
@@ -101,9 +101,9 @@ pub const MOST_TOKENS: usize = 6;
 /// Where in an answer the next token is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Step {
-    /// Behind so many tokens of the right answer: the next one of it is right.
+    /// The place behind so many tokens of the right answer: the next token of it is right.
     At(usize),
-    /// Behind the whole answer: what does not begin with a digit is right.
+    /// The place behind the whole answer: what does not begin with a digit is right.
     Stop,
     /// Every token of the answer, one after the other: nothing is read of itself, it follows from the steps.
     Whole,
@@ -141,14 +141,14 @@ impl FromStr for Step {
 }
 
 impl Serialize for Step {
-    /// As it is printed.
+    /// Writes the step as it is printed.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
 impl<'de> Deserialize<'de> for Step {
-    /// As it is printed.
+    /// Reads the step as it is printed.
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         text.parse().map_err(serde::de::Error::custom)

@@ -87,9 +87,9 @@ pub fn shapes(template: &Template, tokenizer: &Tokenizer, selection: &Selection)
 
 /// What is found of one prompt.
 enum Found {
-    /// Its numbers have so many tokens.
+    /// The numbers of the prompt have so many tokens.
     Of(Shape),
-    /// Its answer begins in one token with the end of the prompt.
+    /// The answer of the prompt begins in one token with the end of the prompt.
     Merged,
     /// An operand shares a token with the text around it, or a number has too many.
     None,

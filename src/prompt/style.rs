@@ -22,9 +22,9 @@ pub struct Styles {
 /// One style: how operations are asked.
 #[derive(Clone, Debug)]
 pub struct Style {
-    /// Its name.
+    /// The name of the style.
     pub id: String,
-    /// Its templates, in the order of the file.
+    /// The templates of the style, in the order of the file.
     pub templates: Vec<Template>,
     any: Option<Any>,
 }

@@ -51,7 +51,7 @@ pub enum Piece {
 pub struct Rendered {
     /// The text.
     pub text: String,
-    /// For every place of an operand its index and its bytes in `text`, in the order of the text.
+    /// The index and the bytes in `text` of every place of an operand, in the order of the text.
     pub places: Vec<(usize, Range<usize>)>,
 }
 

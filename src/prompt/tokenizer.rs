@@ -32,9 +32,9 @@ fn is_space(c: char) -> bool {
 /// A token of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Its id.
+    /// The id of the token.
     pub id: u32,
-    /// Its bytes in the text.
+    /// The bytes of the token in the text.
     pub bytes: Range<usize>,
 }
 

@@ -12,11 +12,11 @@ use super::{Frame, Template, Token, Tokenizer, Written};
 pub(super) struct Tokens {
     /// The text, without a token before it.
     pub text: String,
-    /// `[pos]`, with the token before the text.
+    /// The ids of the tokens, `[pos]`, with the token before the text.
     pub ids: Vec<u32>,
-    /// `[pos]`.
+    /// The roles of the tokens, `[pos]`.
     pub roles: Vec<Role>,
-    /// `[pos]`.
+    /// The keys of the tokens, `[pos]`.
     pub keys: Vec<Key>,
 }
 
@@ -103,9 +103,9 @@ pub(super) fn place_of(
 
 /// How a tokenizer takes an answer that stands right behind a prompt.
 pub(super) enum Behind {
-    /// As tokens of its own, each with those that read the same.
+    /// The tokens of the answer, each with those that read the same.
     Apart(Vec<Vec<u32>>),
-    /// Its beginning and the end of the prompt are other tokens than the prompt has by itself; these tokens read as the whole answer.
+    /// The beginning of the answer and the end of the prompt are other tokens than the prompt has alone; these read as the whole answer.
     Merged(Vec<u32>),
 }
 
@@ -221,7 +221,7 @@ pub(super) struct Answers<'a> {
 }
 
 impl<'a> Answers<'a> {
-    /// Those of a template whose numbers have so many tokens.
+    /// The answers of a template whose numbers have so many tokens.
     pub fn new(template: &'a Template, tokenizer: &'a Tokenizer, numbers: &'a Numbers) -> Self {
         let ends = match numbers.step {
             Step::Stop => (0..tokenizer.len() as u32)

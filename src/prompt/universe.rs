@@ -20,9 +20,9 @@ const MOST_COMBINATIONS: u128 = 5_000_000;
 
 /// The values of one operand.
 enum Values {
-    /// So many from the first on.
+    /// So many values from the first on.
     Range(i64, u128),
-    /// These, in ascending order.
+    /// The values that are listed, in ascending order.
     These(Vec<i64>),
 }
 
@@ -42,7 +42,7 @@ impl Values {
         }
     }
 
-    /// Those of them that can be written.
+    /// The values that can be written.
     fn written(self, written: &Written) -> Self {
         match (self, written.range()) {
             (Self::Range(first, len), Some(range)) => {
@@ -87,7 +87,7 @@ impl Selection {
             .unwrap_or(usize::MAX)
     }
 
-    /// These operands with their result.
+    /// Operands with their result.
     ///
     /// # Errors
     /// An index that the table of the answers lacks.

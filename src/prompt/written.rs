@@ -67,7 +67,7 @@ impl Words {
         })
     }
 
-    /// Its name.
+    /// The name of the table.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -143,10 +143,10 @@ impl Tables {
 /// How an operand or an answer is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Written {
-    /// As a number.
+    /// The number itself.
     #[default]
     Numeral,
-    /// As the word of a table whose index it is.
+    /// The word of a table whose index the number is.
     Word(Arc<Words>),
 }
 

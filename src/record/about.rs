@@ -9,7 +9,7 @@ use crate::stats::{
 /// The evaluated prompts of a template, and what their numbers are about.
 pub(super) struct About {
     inference: Inference,
-    /// `[operand][prompt]`.
+    /// The values of the operands, `[operand][prompt]`.
     by_operand: Vec<Vec<i64>>,
     clusters: Clusters,
 }

@@ -112,7 +112,7 @@ pub struct Planted {
 pub struct Recovered {
     /// Evaluated prompts.
     pub prompts: usize,
-    /// Those that the unmodified model answers correctly.
+    /// Evaluated prompts that the unmodified model answers correctly.
     pub base_correct: usize,
     /// The last boundary up to which CAMA holds at every boundary; `None` where the model answers nothing correctly.
     pub waits: Option<usize>,
@@ -130,7 +130,7 @@ pub struct Recovered {
 pub struct Conclusion {
     /// The sweep.
     pub sweep: String,
-    /// Its model.
+    /// The model of the sweep.
     pub model: String,
     /// The sentence.
     pub conclusion: String,

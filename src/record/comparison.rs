@@ -39,7 +39,7 @@ pub struct Pair<'l> {
     pub only_now: usize,
     /// Prompts that only the earlier run answers correctly.
     pub only_before: usize,
-    /// Of the accuracies, with its bounds.
+    /// The difference of the accuracies, with its bounds.
     pub difference: Mean,
     /// The two-sided p of the answers.
     pub p: f64,
@@ -58,9 +58,9 @@ pub enum Change {
     Worse,
     /// More right answers of a knock-out or of an ablation to compare with.
     Higher,
-    /// Fewer of these.
+    /// Fewer right answers of one of these.
     Lower,
-    /// Nothing that could not be chance.
+    /// A difference that could be chance.
     Insignificant,
 }
 

@@ -15,7 +15,7 @@ pub struct OverDraws {
     pub faithfulness: f64,
     /// Lower end of the 95% interval over draws and prompts; 0 where nothing is known.
     pub low: f64,
-    /// Its upper end; 1 where nothing is known.
+    /// Upper end of that interval; 1 where nothing is known.
     pub high: f64,
     /// A lower bound over contexts: see [`crate::stats::lower_over_contexts`].
     pub least: Option<f64>,

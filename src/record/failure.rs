@@ -15,7 +15,7 @@ pub struct Failure {
     pub model: String,
     /// The style of the template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// The ablation that is not defined on it; `None` where the whole template could not be evaluated.
     pub ablation: Option<String>,

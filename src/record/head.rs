@@ -19,7 +19,7 @@ pub struct HeadAttention {
     pub model: String,
     /// The style of the template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// What the intervals are about.
     pub inference: Inference,
@@ -29,7 +29,7 @@ pub struct HeadAttention {
     pub head: Head,
     /// The number of evaluated prompts.
     pub prompts: usize,
-    /// By what stands there, the mean weight on it.
+    /// The mean weight, by the name of what stands there.
     pub weights: BTreeMap<String, Weight>,
     /// Under what it was read.
     pub provenance: Provenance,

@@ -26,8 +26,8 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens or makes the file and reads what is there. A line that a killed run left half-written is cut off; one that lacks nothing but
-    /// its end gets it.
+    /// Opens or makes the file and reads what is there. A line that a killed run left half-written is cut off; one that lacks only its end
+    /// gets it.
     ///
     /// # Errors
     /// A file that cannot be read or written, that another program has open, or that holds something else than records.

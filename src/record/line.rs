@@ -15,7 +15,7 @@ const MOST_PIPED: u64 = 32 << 20;
 /// A line: what it says, and its text, which is never written anew.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// Without the end of the line, and with the numbers of what is not printed.
+    /// The text of the line without its end, and with the numbers of what is not printed.
     pub text: String,
     /// What it says.
     pub row: Row,

@@ -1,4 +1,4 @@
-//! From the answers of an evaluation to its measurements.
+//! The measurements that follow from the answers of an evaluation.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ pub struct Run<'a> {
     pub estimator: Estimator,
     /// The model's name.
     pub model: &'a str,
-    /// Its tokenizer, for the text of what it says.
+    /// The tokenizer of the model, for the text of what the model says.
     pub tokenizer: &'a Tokenizer,
-    /// Its number of layers.
+    /// The number of layers of the model.
     pub layers: usize,
-    /// Its number of heads a layer.
+    /// The number of heads a layer.
     pub heads: usize,
     /// The subgraph `(W, K)` that is only a guess of the model's preset, if it is one.
     pub guess: Option<(usize, usize)>,
@@ -310,9 +310,9 @@ fn each(evaluation: &Evaluation, run: &Run<'_>, cell: &Cell) -> Vec<PromptAnswer
 /// A right answer that could be given to every prompt.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Constant {
-    /// It reads as a number.
+    /// An answer that reads as a number.
     Number(i64),
-    /// It does not, as a sign does not, or what ends an answer.
+    /// A token that does not read as a number, such as a sign or what ends an answer.
     Token(u32),
 }
 

@@ -59,18 +59,18 @@ pub struct Counts {
     pub base_correct: usize,
     /// Evaluated prompts answered correctly under the intervention.
     pub correct: usize,
-    /// Those of them that the unmodified model answers correctly, too.
+    /// Evaluated prompts answered correctly both under the intervention and by the unmodified model.
     pub correct_given_base: usize,
     /// Evaluated prompts that the best constant answer gets right.
     pub constant_correct: usize,
-    /// That answer, where it reads as a number: of numbers of several tokens the best constant token of the step. Of words of a table the
-    /// index, where they are one token.
+    /// The best constant answer, where it reads as a number: of numbers of several tokens the best constant token of the step. Of words of
+    /// a table the index, where they are one token.
     pub constant_answer: Option<i64>,
     /// `correct` of AF1(W, 0); `None` where nothing is an AF1.
     pub empty_correct: Option<usize>,
     /// Prompts of the template that can be asked.
     pub all_prompts: usize,
-    /// Those of them that the unmodified model answers correctly.
+    /// Prompts of the template that can be asked and that the unmodified model answers correctly.
     pub all_base_correct: usize,
 }
 
@@ -120,7 +120,7 @@ pub struct Scores {
     pub logit_difference: Option<Mean>,
     /// The same of the unmodified model.
     pub base_logit_difference: Option<f64>,
-    /// From the unmodified model's distribution at the last position, in nats.
+    /// The divergence from the unmodified model's distribution at the last position, in nats.
     pub kl_divergence: Option<Mean>,
     /// The lower median of the right answer's rank, from 1 on.
     pub median_rank: Option<u32>,
@@ -152,7 +152,7 @@ pub struct Test {
 /// The answers of single prompts, in one order.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Answers {
-    /// Of the evaluated prompts' texts, joined by a zero byte.
+    /// The SHA-256 of the evaluated prompts' texts, joined by a zero byte.
     pub prompts_sha256: String,
     /// Whether the unmodified model is right.
     pub base: Vec<bool>,
@@ -175,13 +175,13 @@ pub struct PromptAnswer {
     pub given: String,
     /// What the unmodified model predicts.
     pub base: u32,
-    /// Its text.
+    /// The text of the unmodified model's prediction.
     pub base_text: String,
-    /// Its logit of the right answer less the largest of another token.
+    /// The unmodified model's logit of the right answer less its largest logit of another token.
     pub base_logit_difference: f32,
     /// What is predicted under the intervention.
     pub predicted: u32,
-    /// Its text.
+    /// The text of the prediction under the intervention.
     pub text: String,
     /// The logit of the right answer less the largest of another token.
     pub logit_difference: f32,
@@ -198,13 +198,13 @@ pub struct ContextCounts {
     pub keys: usize,
     /// The fewest contexts of a key.
     pub fewest: usize,
-    /// Their lower median.
+    /// The lower median of the contexts of a key.
     pub median: usize,
     /// Whether contexts were drawn from more than there are.
     pub sampled: bool,
     /// The fewest contexts of a value of an operand; `None` in records that did not count them.
     pub fewest_of_operands: Option<usize>,
-    /// In bits, the largest between two operands over the prompts that the means are over.
+    /// The largest mutual information, in bits, between two operands over the prompts that the means are over.
     pub mutual_information: Option<f64>,
     /// The largest standard error of a mean relative to its norm.
     pub largest_relative_error: f64,

@@ -81,8 +81,8 @@ impl<'l> Extent<'l> {
     }
 }
 
-/// The sweeps of which something is missing, each with what is: a shard that is not there or has not ended, or cells of a run that has not
-/// ended. Pruning ends where nothing is left to prune, and a template that could not be evaluated has no cells, so that there only shards tell.
+/// The sweeps of which something is missing, each with what is: a shard that is absent or still open, or cells of a run that is still open.
+/// The cells of a pruning, which ends where all is pruned, and of a template that failed cannot be counted: there only shards tell.
 fn unfinished(lines: &[Line]) -> BTreeMap<&str, String> {
     let mut sweeps: BTreeMap<&str, Extent<'_>> = BTreeMap::new();
     for line in lines {
@@ -171,7 +171,7 @@ pub fn merge(paths: &[PathBuf]) -> Result<Vec<Line>> {
 
 /// A line of a cell.
 struct Found {
-    /// Its sweep, in the order in which these first appear.
+    /// The number of the sweep, in the order in which sweeps first appear.
     sweep: usize,
     /// The number of cells that appear before it.
     at: usize,
@@ -199,7 +199,7 @@ impl Known {
         })
     }
 
-    /// That it could not be measured.
+    /// The same cell as one that could not be measured.
     fn failure(&self) -> Self {
         Self {
             failed: true,
@@ -207,7 +207,7 @@ impl Known {
         }
     }
 
-    /// That nothing of its template could be measured.
+    /// The template of the cell as one of which nothing could be measured.
     fn failure_of_all(&self) -> Self {
         let mut failure = self.failure();
         failure.at.cell = String::new();

@@ -11,7 +11,7 @@ pub enum Outcome {
     Pass,
     /// The claim does not hold: the interval lies below it.
     Fail,
-    /// These prompts cannot tell.
+    /// The prompts cannot tell.
     Inconclusive,
 }
 
@@ -26,7 +26,7 @@ impl std::fmt::Display for Outcome {
 }
 
 impl Outcome {
-    /// This outcome with a reason.
+    /// The outcome with a reason.
     pub(super) fn because(self, reason: String) -> Verdict {
         Verdict {
             outcome: self,

@@ -21,7 +21,7 @@ pub struct Patched {
     pub model: String,
     /// The style of the template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// What the intervals are about.
     pub inference: Inference,
@@ -37,7 +37,7 @@ pub struct Patched {
     pub boundary: usize,
     /// The number of pairs of prompts.
     pub pairs: usize,
-    /// By position, from the first one on at which prompts and counterfactuals differ.
+    /// What becomes of the answers, by position, from the first one on at which prompts and counterfactuals differ.
     pub positions: BTreeMap<usize, PatchedPosition>,
     /// Under what it was measured.
     pub provenance: Provenance,
@@ -68,9 +68,9 @@ pub struct PatchedPosition {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Share {
-    /// So many pairs.
+    /// The number of pairs of which it is true.
     pub count: usize,
-    /// Their share; `None` where there are no pairs.
+    /// The share of the pairs; `None` where there are no pairs.
     pub value: Option<f64>,
     /// The lower end of the interval.
     pub low: f64,

@@ -65,7 +65,7 @@ pub struct Address<'a> {
     pub sweep: &'a str,
     /// The style of the template.
     pub style: &'a str,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: &'a str,
     /// How many tokens the numbers have.
     pub shape: Option<&'a Shape>,
@@ -75,7 +75,7 @@ pub struct Address<'a> {
     pub cell: &'a str,
 }
 
-/// As [`Address`], of a line that is not at hand.
+/// An [`Address`] of a line that is not at hand.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct OwnedAddress {
     /// The sweep.

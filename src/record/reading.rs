@@ -21,7 +21,7 @@ pub struct Reading {
     pub model: String,
     /// The style of the template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// What the intervals are about.
     pub inference: Inference,
@@ -33,7 +33,7 @@ pub struct Reading {
     pub boundary: usize,
     /// The number of evaluated prompts.
     pub prompts: usize,
-    /// By where it is read, and then what is looked for, how that stands there.
+    /// How what is looked for stands, by where it is read and then by what it is.
     pub lens: BTreeMap<String, BTreeMap<String, Stands>>,
     /// Under what it was read.
     pub provenance: Provenance,
@@ -66,9 +66,9 @@ pub struct Under {
 pub struct Stands {
     /// Prompts in which it is the first choice.
     pub first: Share,
-    /// Its probability.
+    /// The probability of the token.
     pub probability: Weight,
-    /// Its rank, from 1 on.
+    /// The rank of the token, from 1 on.
     pub rank: Weight,
     /// The lower median of its ranks; `None` without prompts.
     pub median_rank: Option<u32>,

@@ -26,7 +26,7 @@ pub enum Row {
     Pooled(Box<Measurement>),
     /// What follows from a sweep, in a sentence.
     Conclusion(Box<Conclusion>),
-    /// That a shard has ended.
+    /// The end of a shard.
     Ended(Box<Ended>),
 }
 
@@ -43,7 +43,7 @@ impl Row {
         }
     }
 
-    /// As [`Self::place`], to be filled in.
+    /// The place of [`Self::place`], to be filled in.
     pub(super) fn place_mut(&mut self) -> Option<&mut Place> {
         match self {
             Self::Measured(m) => Some(&mut m.place),

@@ -14,7 +14,7 @@ use crate::prompt::{Frame, Piece, PromptSet, Tokenizer};
 pub struct Said {
     /// The token.
     pub token_id: u32,
-    /// Its text as it stands after others, white space included; empty where it has none.
+    /// The text of the token as it stands after others, white space included; empty where the token has none.
     pub text: String,
     /// On how many of the evaluated prompts it was predicted and wrong.
     pub count: usize,
@@ -44,11 +44,11 @@ pub struct Wrong {
 pub const MOST_SAID: usize = 5;
 
 impl Wrong {
-    /// Of the evaluated prompts of a set; `base[prompt]` is what the unmodified model predicts for every prompt of the set.
+    /// The wrong tokens of the evaluated prompts of a set; `base[prompt]` is what the unmodified model predicts for every prompt.
     ///
-    /// The hint looks at all wrong tokens. Where the template ends in white space, and most of them are nothing but white space,
-    /// the template has too much of it. Where it does not, and most of them are white space, it lacks a space; and likewise where most
-    /// begin with white space, and none of the right answers does, because such an answer can only stand behind a space.
+    /// The hint looks at all wrong tokens. Where the template ends in white space, and most of them are white space alone, the template
+    /// has too much of it. Where it ends in something else, and most of them are white space, it lacks a space; and likewise where most
+    /// begin with white space and all right answers with something else, because such answers can only stand behind a space.
     pub fn of(set: &PromptSet, evaluated: &[usize], base: &[u32], tokenizer: &Tokenizer) -> Self {
         let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
         for &prompt in evaluated {

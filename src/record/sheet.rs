@@ -35,7 +35,7 @@ pub struct Shown {
 }
 
 impl Shown {
-    /// Of the cells of these records: the fewer of each, the more cells there are.
+    /// How many prompts of the cells of these records are shown: the fewer of each, the more cells there are.
     pub fn of<'m>(measurements: impl IntoIterator<Item = &'m Measurement>) -> Self {
         let cells = measurements.into_iter().filter(|m| m.counts.lost() > 0);
         let cells = cells.count();
@@ -58,7 +58,7 @@ impl Shown {
 pub struct Told {
     /// The prompt.
     pub prompt: String,
-    /// Its operands.
+    /// The operands of the prompt.
     pub operands: Vec<i64>,
     /// What is predicted under the intervention.
     pub text: String,

@@ -15,7 +15,7 @@ pub enum Class {
     Digit(char),
     /// The word of a table that answers.
     Word {
-        /// Its index, by which words are in the order of the table.
+        /// The index of the word, by which words are in the order of the table.
         index: i64,
         /// The word.
         word: String,
@@ -29,11 +29,11 @@ pub struct Stratum {
     pub class: Class,
     /// Evaluated prompts.
     pub prompts: usize,
-    /// Those that the unmodified model answers correctly.
+    /// Prompts that the unmodified model answers correctly.
     pub base_correct: usize,
-    /// Those answered correctly under the intervention.
+    /// Prompts answered correctly under the intervention.
     pub correct: usize,
-    /// Those answered correctly by both.
+    /// Prompts answered correctly by both.
     pub correct_given_base: usize,
 }
 
@@ -59,7 +59,7 @@ impl Stratum {
 pub(super) struct Classes(Vec<Vec<Class>>);
 
 impl Classes {
-    /// Those of the evaluated prompts at their step; none where every number is one token and answers.
+    /// The classes of the evaluated prompts at their step; none where every number is one token and answers.
     pub fn of(evaluation: &Evaluation, tokenizer: &Tokenizer) -> Self {
         let set = &evaluation.set;
         let operation = &set.template.operation;
@@ -85,7 +85,7 @@ impl Classes {
         Self(evaluated.map(of).collect())
     }
 
-    /// Those of whole answers, which are these words by their index, or numbers where there are none.
+    /// The classes of whole answers, which are these words by their index, or numbers where there are none.
     pub fn of_whole<'a>(
         operation: &Operation,
         prompts: impl Iterator<Item = &'a [i64]>,

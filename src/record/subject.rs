@@ -15,13 +15,13 @@ const MOST_HEADS: usize = 1 << 20;
 pub struct Subject {
     /// The model's name.
     pub model: String,
-    /// Its number of layers.
+    /// The number of layers of the model.
     pub layers: usize,
-    /// Its number of heads a layer, where heads are taken out; 0 where a record of an earlier af1 does not say it.
+    /// The number of heads a layer, where heads are taken out; 0 where a record of an earlier af1 does not say it.
     pub heads: usize,
     /// The style of the template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// What replaces the residual stream at the boundary, by its name.
     pub ablation: String,
@@ -42,11 +42,11 @@ pub struct Subject {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum PruningOrder {
-    /// Step by step, the head whose loss costs least first.
+    /// Heads go step by step, the head whose loss costs least first.
     Greedy,
-    /// Step by step, in an order that was drawn: the control.
+    /// Heads go step by step, in an order that was drawn: the control.
     RandomOrder,
-    /// All at once: a set that was drawn by itself.
+    /// Heads go all at once: a set that was drawn by itself.
     RandomSet,
 }
 

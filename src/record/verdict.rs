@@ -8,9 +8,9 @@ use crate::stats::{Evidence, holm, mcnemar_greater};
 /// measurements that make no such claim: the waiting sweep, knock-outs, AF1 without transfer, and AF1 with pruned heads or on
 /// development prompts, which was chosen on the same prompts; and of means over drawn contexts, one draw of several.
 ///
-/// In this order: inconclusive where the model cannot do the task; fail where even the upper end of the interval lies
-/// below the claim; inconclusive where AF1 without transfer does as well, because then nothing shows that transfer
-/// matters; pass where the lower end reaches the claim (see [`Evidence::passes`]), even if no degenerate prompt counted;
+/// In this order: inconclusive where the model fails at the task; fail where even the upper end of the interval lies
+/// below the claim; inconclusive where AF1 without transfer does as well, because then it stays open whether transfer
+/// matters; pass where the lower end reaches the claim (see [`Evidence::passes`]), with the degenerate prompts and without;
 /// inconclusive otherwise.
 ///
 /// A subgraph that loses the answers with transfer and without has failed: that AF1(W, 0) scores as well keeps a claim
@@ -204,7 +204,7 @@ pub fn after_holm(table: &[Measurement]) -> Vec<Option<Outcome>> {
     corrected(table.iter())
 }
 
-/// As [`after_holm`], of measurements wherever they are.
+/// The outcomes of [`after_holm`], of measurements wherever they are.
 pub(super) fn corrected<'m>(table: impl Iterator<Item = &'m Measurement>) -> Vec<Option<Outcome>> {
     let judged = |m: &'m Measurement| decided(m).map(|(tests, outcome)| (m, tests, outcome));
     let all: Vec<Option<(&Measurement, Tests, Outcome)>> = table.map(judged).collect();

@@ -10,7 +10,7 @@ use super::{Answers, Counts, Kind, Measurement, Paired, Scores, Test, judge, tes
 use crate::prompt::{Operation, Shape, Step};
 use crate::stats::discordant;
 
-/// For every cell that was measured at every step of the answers, one for the whole answers; none where an answer is one token. Only
+/// A cell of whole answers for every cell that was measured at every step of the answers; none where an answer is one token. Only
 /// prompts count that were evaluated at every step, and whose operands the records have. The cells are those of one sweep.
 pub fn whole(cells: &[Measurement]) -> Vec<Measurement> {
     let first = |m: &&Measurement| m.place.step == Step::At(0) && several(m).is_some();

@@ -172,7 +172,7 @@ impl Grid {
         }
     }
 
-    /// Shares alone; whether there were intervals.
+    /// Takes the intervals away from shares, and says whether there were any.
     fn remove_intervals(&mut self) -> bool {
         let mut found = false;
         for text in self.rows.iter_mut().flat_map(|row| &mut row[1..]) {

@@ -21,8 +21,8 @@ impl Renderer for Junit {
     }
 
     /// A suite a claim of a gate, with a test a condition; and of other sweeps a suite a sweep that makes claims (maps and curves
-    /// make none), a test a claim. A claim that could not be decided and what could not be evaluated are errors: no test that is
-    /// not a pass looks like one.
+    /// make none), a test a claim. A claim that stays undecided and what could not be evaluated are errors: only a pass looks
+    /// like one.
     fn records(&self, findings: &Findings<'_>, _: Look) -> String {
         let mut report = Report::new("af1");
         let answers = gate::answers(findings.lines);

@@ -6,7 +6,7 @@ use crate::printable;
 
 /// A line.
 pub enum TextLine {
-    /// Words.
+    /// A line of words.
     Words(String),
     /// A part of a table.
     Table(String),
@@ -15,7 +15,7 @@ pub enum TextLine {
 }
 
 impl TextLine {
-    /// Nothing.
+    /// A blank line.
     pub fn blank() -> Self {
         Self::Words(String::new())
     }

@@ -88,8 +88,8 @@ pub fn markdown(document: &[Vec<Block>]) -> String {
     out
 }
 
-/// Text in which nothing is a mark: `<bos>` is no tag, `A*B` and `__` no emphasis, `\n` what a token is shown as, `[a](b)` no link, and
-/// nobody is told of it who is called `@a`: GitHub would, were the name not taken apart by a comment.
+/// Text that Markdown shows as it is: `<bos>`, `A*B`, `__` and `[a](b)` stay signs, and `\n` stays what a token is shown as. A comment
+/// takes the name `@a` apart, because GitHub would tell whoever is called so.
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     for c in text.chars() {

@@ -28,7 +28,7 @@ impl Loading {
     /// The largest block that is kept afterwards: the most that the allocator would come to by itself.
     const LARGE: i32 = 1 << 25;
 
-    /// Begins.
+    /// Begins to give blocks back one by one.
     pub fn begin() -> Self {
         give_back_from(Self::SMALL);
         Self(())

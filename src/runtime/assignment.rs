@@ -11,7 +11,7 @@ use ort::session::Session;
 /// The session option that makes the runtime keep the information.
 pub const RECORD: &str = "session.record_ep_graph_assignment_info";
 
-/// By provider, the nodes that it executes: operator and name.
+/// The nodes that each provider executes, by provider: operator and name.
 pub fn nodes_by_provider(session: &Session) -> ort::Result<BTreeMap<String, Vec<[String; 2]>>> {
     let mut all: BTreeMap<String, Vec<[String; 2]>> = BTreeMap::new();
     // SAFETY (all calls): the session is alive and was made with [`RECORD`]; the pointers that are passed are valid for writing,

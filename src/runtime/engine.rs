@@ -42,7 +42,7 @@ pub struct Engine {
     attention: BTreeMap<usize, [Part; 3]>,
     /// What reads measures off logits, those that were needed so far.
     scorers: BTreeMap<Right, Part>,
-    /// Those of the last batch of whole prompts.
+    /// The positions of the last batch of whole prompts, `[batch, pos]`.
     positions: Option<Tensor>,
     graph: Graph,
     weights: Store,

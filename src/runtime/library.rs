@@ -20,7 +20,7 @@ const OLDEST_MINOR: u32 = 24;
 pub enum Source {
     /// `ORT_DYLIB_PATH` names it.
     Variable,
-    /// It belongs to a Python package in the environment into which the program was installed.
+    /// The library belongs to a Python package in the environment into which the program was installed.
     Beside,
     /// Fetched into the cache earlier or just now.
     Cache,

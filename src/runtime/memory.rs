@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// What is left, counted high, and where that is said.
 pub struct Left {
-    /// So many bytes.
+    /// The number of bytes that are left.
     pub bytes: u64,
     /// The control group whose limit it is; `None` for the whole machine.
     group: Option<PathBuf>,
@@ -33,7 +33,7 @@ pub fn left() -> Option<Left> {
     left_by(Path::new("/proc"), Path::new(GROUPS))
 }
 
-/// As [`left`], by files in other folders.
+/// What is left, as [`left`] says it, by files in other folders.
 fn left_by(proc: &Path, groups: &Path) -> Option<Left> {
     let machine = read_to_string(proc.join("meminfo")).ok()?;
     let of = |key: &str| Some(field(&machine, key)? << 10);

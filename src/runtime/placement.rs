@@ -19,7 +19,7 @@ pub struct Placement {
     pub allow_cpu_fallback: bool,
     /// The provider's library, where it comes as a plugin and not in the runtime's library.
     pub provider_library: Option<PathBuf>,
-    /// At most so many bytes of the device's memory for the runtime's arena (processor, CUDA, ROCm, MIGraphX) or workspace (TensorRT).
+    /// The limit of the device's memory, in bytes, for the runtime's arena (processor, CUDA, ROCm, MIGraphX) or workspace (TensorRT).
     pub memory: Option<u64>,
     /// The folder in which compiled engines are kept from run to run (TensorRT, OpenVINO, Core ML).
     pub engine_cache: Option<PathBuf>,

@@ -83,7 +83,7 @@ pub enum Limit {
 pub struct Settings<'a> {
     /// The device.
     pub choice: &'a Choice,
-    /// At most so many bytes of the device's memory.
+    /// The limit of the device's memory, in bytes.
     pub memory: Option<usize>,
     /// The folder in which compiled engines are kept.
     pub engine_cache: Option<String>,
@@ -144,7 +144,7 @@ const NVIDIA: &str = "install NVIDIA's driver, CUDA and cuDNN (TensorRT too for 
 /// Where NVIDIA's providers come from.
 const FROM_NVIDIA: &str = "the Python package onnxruntime-gpu (with its cuda and cudnn extras)";
 
-/// No option.
+/// The options of a provider that has none.
 const NONE: Options = Options {
     memory: None,
     engine_cache: false,

@@ -1,7 +1,7 @@
 //! Whether a model has room, before its files are read to the end: what it takes of memory at least, and what there is.
 //!
-//! What it takes is counted low, and what there is high, so that no model is refused that would run: weights that stay mapped from their files
-//! are not counted, and neither are batches, which are halved where there is little room.
+//! What it takes is counted low, and what there is high, so that a model that would run is let through: weights that stay mapped from their
+//! files are left out of the count, and so are batches, which are halved where there is little room.
 
 use std::collections::BTreeSet;
 
@@ -18,9 +18,9 @@ const F32: u64 = 4;
 /// What a model is made ready from, as far as its memory goes.
 #[derive(Clone, Copy)]
 pub struct Room<'a> {
-    /// Its name.
+    /// The name of the model.
     pub model: &'a str,
-    /// Its graph.
+    /// The graph of the model.
     pub graph: &'a Graph,
     /// The precision of products.
     pub precision: Precision,
@@ -59,7 +59,7 @@ impl Placement {
         })
     }
 
-    /// As [`Self::check_source`], of a model that is loaded and a graph of it.
+    /// Checks as [`Self::check_source`], of a model that is loaded and a graph of it.
     pub(super) fn check_model(&self, model: &Model, graph: &Graph) -> Result<()> {
         self.check(Room {
             model: &model.name,
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(gguf, takes("llama3.1.gguf", &mapped, Precision::F32));
     }
 
-    /// Of a graph that torch wrote, with weights in the file and beside it: three layers of four matrices, and the unembedding.
+    /// The matrices of a graph that torch wrote, with weights in the file and beside it: three layers of four, and the unembedding.
     #[test]
     fn matrices_of_a_given_graph_are_counted() {
         let matrices = 3 * (32 * 96 + 32 * 32 + 2 * 32 * 64) + 32 * 105;

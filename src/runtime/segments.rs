@@ -50,7 +50,7 @@ impl Maker<'_> {
         Part::new(self.runtime, place, &segment, self.weights)
     }
 
-    /// As [`Self::part`], unless the user has given up; `done` is told when it is made.
+    /// The part of [`Self::part`], unless the user has given up; `done` is told when it is made.
     fn step(
         &self,
         layer: usize,

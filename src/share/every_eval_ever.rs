@@ -139,7 +139,7 @@ enum Metric {
 }
 
 impl Metric {
-    /// Its identifier and its name.
+    /// The identifier of the metric, which stands for its kind, too.
     fn id(self) -> &'static str {
         match self {
             Self::BaseAccuracy | Self::Accuracy => "accuracy",

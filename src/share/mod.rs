@@ -22,7 +22,7 @@ list! {
 
 /// The form of a collection.
 pub trait Form: Sync {
-    /// Its name on the command line.
+    /// The name of the form on the command line.
     fn name(&self) -> &'static str;
 
     /// What it is, in a line.

@@ -10,12 +10,12 @@ use super::evidence::{Design, Evidence, t_quantile};
 use super::paired::mcnemar_greater;
 use super::{Inference, Mean};
 
-/// For every prompt the unit that it belongs to, in one way or several: the values of its operands, or the question that it
+/// The unit that every prompt belongs to, in one way or several: the values of its operands, or the question that it
 /// asks where the same is asked in several styles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clusters {
     inference: Inference,
-    /// By way, then by prompt; numbered from 0 on.
+    /// The units by way and then by prompt, numbered from 0 on.
     ways: Vec<Vec<i64>>,
 }
 

@@ -8,7 +8,7 @@ use statrs::distribution::{ChiSquared, ContinuousCDF, Normal, StudentsT};
 ///
 /// Shares near 1 are skewed: most contexts keep nearly all, some much less, and a few draws often have none of these, so that what is
 /// resampled from them is too narrow. So the bound does not take the spread that was seen, but the one that there may be in truth.
-/// (What no draw shows at all it cannot see: a rare context that loses everything takes many draws.)
+/// (It sees only what some draw shows: a rare context that loses everything takes many draws.)
 ///
 /// Let the share of a context be `Phi(z)` with `z` of mean `m` and variance `s^2`: the share over contexts is then
 /// `Phi(m / sqrt(1 + s^2))`. For `m` it takes the lower end of Student's 95% interval, for `s^2` the upper end of the 95% interval

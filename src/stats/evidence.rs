@@ -14,8 +14,8 @@ use super::{Inference, Proportion};
 /// What prompts that depend on each other are worth.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Design {
-    /// As many independent prompts would know the share as well: at most the number of prompts. Where nothing failed or
-    /// nothing succeeded no variance can be seen, and it is the number of units.
+    /// The number of independent prompts that would know the share as well: at most the number of prompts. Where all prompts failed
+    /// or all succeeded the variance stays unseen, and it is the number of units.
     pub effective: f64,
     /// Units that are independent of each other: the values of the operand that has the fewest. Units of different size count
     /// as fewer of equal size, `(sum of sizes)^2 / (sum of squared sizes)` (Kish 1965).
@@ -141,8 +141,8 @@ impl Evidence {
 
     /// A lower bound of the share that is wrong with probability `tail` at most.
     ///
-    /// It is Clopper and Pearson's at the effective number of prompts, but never above `tail^(1 / units)`, the bound where all
-    /// units succeed: what one or two failures show of the variance must not show more than none. About other operands it is
+    /// It is Clopper and Pearson's at the effective number of prompts, but at most `tail^(1 / units)`, the bound where all
+    /// units succeed: the bound with one or two failures must stay at or below the bound with none. About other operands it is
     /// that bound times the share that was seen: values whose prompts all fail may be among those that were not drawn, however
     /// the prompts of the drawn ones fail.
     pub fn low(&self, tail: f64) -> f64 {
@@ -325,7 +325,7 @@ mod tests {
         }
     }
 
-    /// By scipy: `t.isf(tail, freedom)`. Those with many degrees of freedom took statrs minutes, or forever.
+    /// The quantiles are scipy's: `t.isf(tail, freedom)`. Those with many degrees of freedom took statrs minutes, or forever.
     #[test]
     fn quantiles_are_found_whatever_the_degrees_of_freedom() {
         let known = [

@@ -16,10 +16,10 @@ pub enum Inference {
 }
 
 impl Inference {
-    /// All of them.
+    /// All targets.
     pub const ALL: [Self; 2] = [Self::Prompts, Self::Operands];
 
-    /// Its name in records and on the command line.
+    /// The name of the target in records and on the command line.
     pub fn name(self) -> &'static str {
         match self {
             Self::Prompts => "prompts",

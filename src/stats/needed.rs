@@ -26,9 +26,9 @@ impl std::fmt::Display for Needed {
 /// What one independent prompt takes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Worth {
-    /// So many prompts that depend on each other.
+    /// The number of prompts that depend on each other.
     pub prompts: f64,
-    /// So many units: where prompts of a unit succeed or fail together, more of them over as many units say nothing more.
+    /// The number of units: where prompts of a unit succeed or fail together, more of them over as many units say nothing more.
     pub values: f64,
 }
 
@@ -39,7 +39,7 @@ impl Worth {
         values: 0.0,
     };
 
-    /// As they are here.
+    /// What one independent prompt takes where prompts depend on each other as here.
     fn of(evidence: &Evidence) -> Self {
         evidence.design.map_or(Self::INDEPENDENT, |design| Self {
             prompts: evidence.trials as f64 / design.effective,

@@ -164,7 +164,7 @@ mod tests {
     /// printed with fewer.
     const SAME: f64 = 1e-6;
 
-    /// By scipy: `beta.ppf`. With so many trials statrs took forever.
+    /// The bounds are scipy's: `beta.ppf`. With so many trials statrs took forever.
     #[test]
     fn bounds_of_many_trials_are_found() {
         let known = [

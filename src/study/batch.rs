@@ -8,7 +8,7 @@ use crate::runtime::{Device, Placement};
 /// How many prompts run together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum BatchSize {
-    /// So many.
+    /// So many prompts.
     Prompts(usize),
     /// As many as the device works well with and a gigabyte of activations has room for. It follows from the kind of the device and from the prompts,
     /// and not from a measured time, because the size of a batch can change the last digits of logits: equal runs give equal numbers.

@@ -28,7 +28,7 @@ pub struct Cost {
 /// What a template will take.
 #[derive(Clone, Debug)]
 pub struct TemplateCost {
-    /// Its name, with its shape and step.
+    /// The name of the template, with its shape and step.
     pub name: String,
     /// Prompts that are evaluated, or why there are none.
     pub prompts: Result<usize, String>,

@@ -15,7 +15,7 @@ use crate::{Error, Result};
 /// How prompts are drawn.
 #[derive(Clone, Copy)]
 pub(super) struct Draw {
-    /// So many are to be answered correctly.
+    /// The number of prompts that are to be answered correctly.
     pub right: usize,
     /// The seed of their order.
     pub seed: u64,

@@ -13,7 +13,7 @@ pub const VERSION: u32 = 2;
 /// written in words of their own, never as the program's types print themselves.
 #[derive(Serialize)]
 pub struct Identity<'a> {
-    /// [`VERSION`].
+    /// The version of the identity, [`VERSION`].
     pub version: u32,
     /// The kind of experiment.
     pub kind: &'a str,

@@ -83,7 +83,7 @@ pub enum Because {
     Listed,
     /// The template has prompts whose numbers are one token each.
     Single,
-    /// It has none, and no other shape has more prompts.
+    /// The shape has at least as many prompts as any other, in a template without prompts whose numbers are one token each.
     MostFrequent,
 }
 

@@ -23,7 +23,7 @@ use crate::{Error, Result};
 pub struct Study {
     /// The model.
     pub model: Model,
-    /// Its sessions.
+    /// The sessions of the model.
     pub engine: Engine,
     /// The templates that are asked for, with their prompts, or why there are none.
     pub sets: Vec<(Template, Result<PromptSet>)>,
@@ -354,7 +354,7 @@ impl Study {
         }
     }
 
-    /// As [`Self::check_known`], of all templates.
+    /// Checks as [`Self::check_known`], of all templates.
     fn check_all_known(
         &self,
         sets: &[(Template, Result<PromptSet>)],
@@ -489,9 +489,9 @@ impl Study {
 struct At<'a> {
     /// All of them, with their prompts.
     sets: &'a [(Template, Result<PromptSet>)],
-    /// Its index.
+    /// The index of the template among all of them.
     template: usize,
-    /// Its prompts.
+    /// The prompts of the template.
     set: &'a PromptSet,
     /// Where its lines stand.
     seat: &'a Seat,

@@ -6,9 +6,9 @@ use std::str::FromStr;
 /// A part of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
-    /// From 0 on.
+    /// The number of the shard, from 0 on.
     pub index: usize,
-    /// How many there are.
+    /// How many shards there are.
     pub count: usize,
     /// Which shard has the first part of the sweep, from 0 on; the next shard has the next one.
     first: usize,
@@ -30,7 +30,7 @@ impl FromStr for Shard {
 }
 
 impl Default for Shard {
-    /// All of it.
+    /// The whole sweep.
     fn default() -> Self {
         Self::new(0, 1)
     }
@@ -43,7 +43,7 @@ impl Display for Shard {
 }
 
 impl Shard {
-    /// That of the number `index`, from 0 on, of `count`.
+    /// The shard of the number `index`, from 0 on, of `count`.
     pub fn new(index: usize, count: usize) -> Self {
         Self {
             index,

@@ -79,7 +79,7 @@ pub(super) struct Steps {
 }
 
 impl Steps {
-    /// Those of which the template is one; what is wanted of each `of` says.
+    /// The steps of which the template is one; what is wanted of each `of` says.
     pub(super) fn of(
         sets: &[(Template, Result<PromptSet>)],
         template: usize,

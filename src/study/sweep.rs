@@ -19,7 +19,7 @@ use crate::{Error, Result};
 pub(super) struct Around<'s> {
     /// The model.
     pub model: &'s Model,
-    /// Its sessions.
+    /// The sessions of the model.
     pub engine: &'s Engine,
     /// How prompts are measured and judged.
     pub method: &'s Method,

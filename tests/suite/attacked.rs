@@ -27,7 +27,7 @@ fn ends(words: &[&str], code: u8) -> String {
 
 const CLAIM: &str = "[[claim]]\nstyle = \"symbolic\"\noperation = \"A+B\"\nwait = 3\ntransfer = 2\nfaithful = 0.9\n";
 
-/// A gate whose file or baseline cannot be read has no answer, and leaves none of an earlier one behind.
+/// A gate whose file or baseline is unreadable has no answer, and replaces an earlier one.
 #[rstest]
 #[case("faithful = 0.9", "faithful = 2", &[])]
 #[case("wait = 3", "wait = [", &[])]

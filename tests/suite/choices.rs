@@ -37,8 +37,8 @@ fn truth(model: &str) -> (Plant, Truth) {
     (plant, truth)
 }
 
-/// W and K are those that were planted, and they hold on prompts on which they were not chosen; where none holds, what is
-/// reported does not pass.
+/// W and K are those that were planted, and they hold on other prompts than those on which they were chosen; where none holds, what is
+/// reported fails to pass.
 #[rstest]
 fn what_is_chosen_is_what_was_planted(
     #[values(
@@ -102,7 +102,7 @@ fn what_is_chosen_is_what_was_planted(
     }
 }
 
-/// Without two prompts that share no operand there are no halves, and that is said.
+/// Where all pairs of prompts share an operand, halves cannot be made, and that is said.
 #[test]
 fn what_cannot_be_split_is_refused() {
     let output = planted("discover").operands("4").run().output().unwrap();

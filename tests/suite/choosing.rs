@@ -34,7 +34,7 @@ fn kept(random: &mut ChaCha8Rng, right: usize, share: f64) -> usize {
         .count()
 }
 
-/// Of many runs: how often something is chosen, how often that is confirmed on another half of as many prompts, and both where its
+/// Shares of many runs: how often something is chosen, how often that is confirmed on another half of as many prompts, and both where its
 /// true share is above the claim by a margin.
 struct Runs {
     chosen: f64,
@@ -239,7 +239,7 @@ fn a_verdict_over_draws_is_found(#[case] truth: f64, #[case] expected: Outcome) 
 /// Far below the claim there are no passes.
 const NEVER: f64 = 0.001;
 
-/// Of the sample sizes that are documented.
+/// The power of the sample sizes that are documented.
 const POWER: f64 = 0.8;
 
 /// A share of simulated experiments, give or take.

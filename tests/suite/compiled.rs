@@ -121,7 +121,7 @@ pub fn prompts(model: &Model, style: &str, operation: &str) -> PromptSet {
     build(model, &template(style, operation), 0..=9, 0..=198)
 }
 
-/// In templates of the real model, with each estimator.
+/// Templates of the real model answer the same compiled, with each estimator.
 #[rstest]
 #[case("calculate", "A+B", Estimator::LeaveOneOut)]
 #[case("calculate", "A-B", Estimator::PlugIn)]

@@ -45,7 +45,7 @@ impl Tolerance {
     }
 }
 
-/// Of one program on two processors: sums of the same products in another order. A distribution's divergence from itself is rounding.
+/// One program on two processors: sums of the same products in another order. A distribution's divergence from itself is rounding.
 pub const CLOSE: Tolerance = Tolerance {
     relative: 1e-5,
     absolute: 1e-6,

@@ -98,7 +98,7 @@ fn graph_of_this_program(family: &str) {
         "{family}: logits differ by {apart}"
     );
 
-    // Without its weights it does not keep the contract, and nothing runs.
+    // Without its weights it breaks the contract, and is refused before it runs.
     std::fs::remove_file(folder.path().join("model.safetensors")).unwrap();
     let (text, message) = violations(&mut inspect(&file));
     let part = "\"model.safetensors\", is not there";
@@ -161,7 +161,7 @@ fn every_experiment(#[case] verb: &str) {
     }
 }
 
-/// That two results are of equal numbers, whatever the model is called.
+/// Asserts that two results are of equal numbers, whatever the model is called.
 fn same(at: &str, own: &Value, given: &Value) {
     match (own, given) {
         (Value::Object(own), Value::Object(given)) => {
@@ -396,7 +396,7 @@ fn weights_that_are_too_short() {
     assert!(text.contains("too few for"), "{text}");
 }
 
-/// As in the hub's cache: graph and weights are links to files with other names.
+/// Graph and weights are links to files with other names, as in the hub's cache.
 #[cfg(unix)]
 #[test]
 fn graphs_behind_links() {

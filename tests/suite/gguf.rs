@@ -12,8 +12,8 @@ use rstest::rstest;
 use super::fixtures::{PARITY, distance, floats, ints, json, known_families, load, path};
 use super::parity::{equals, forward, ids};
 
-/// Families whose GGUF files are not read: llama.cpp's converter does not know `GPTJForCausalLM`, nor does llama.cpp, and OLMo 3 goes by
-/// the name of OLMo 2 there.
+/// Families whose GGUF files are left out: llama.cpp and its converter lack `GPTJForCausalLM`, and OLMo 3 goes by the name of OLMo 2
+/// there.
 const WITHOUT: [&str; 2] = ["gptj", "olmo3"];
 
 /// llama.cpp looks GELU up in a table of 16-bit floats, and takes its approximation for the function itself.
@@ -194,7 +194,7 @@ enum Put {
     Float(f32),
     Flag(bool),
     Word(&'static str),
-    /// Numbers, so many.
+    /// So many numbers.
     List(usize),
 }
 

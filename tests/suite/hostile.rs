@@ -1,4 +1,4 @@
-//! Files that promise what they do not hold, and files without an end: one clear error, soon, and no memory taken for a promise.
+//! Files that promise more than they hold, and files without an end: one clear error, soon, and a promise takes no memory.
 
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
@@ -214,7 +214,7 @@ fn files_without_an_end_are_refused(
     #[values(0, 1, 2, 3, 4, 5, 6)] what: usize,
     #[values("/dev/zero", "/dev/stdin")] file: &str,
 ) {
-    // `yes` writes without an end: a comment of TOML, which is no record and no prompt either.
+    // `yes` writes for ever: a comment of TOML, which is neither a record nor a prompt.
     let mut endless = Command::new("yes");
     let mut endless = endless
         .arg("# and so on")

@@ -239,7 +239,7 @@ fn a_name_is_fetched_once_and_is_there_without_a_network() {
     );
 }
 
-/// As the tasks of an array do on an empty cache: one fetches, the others wait for it, longer than the hub's own client would.
+/// Processes begin together on an empty cache, as an array's tasks do: one fetches, the others wait, longer than the hub's client would.
 #[test]
 fn processes_that_begin_together_fetch_once() {
     let (hub, home) = tiny("f32");

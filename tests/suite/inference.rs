@@ -20,7 +20,7 @@ fn records(text: &str) -> Vec<Value> {
         .collect()
 }
 
-/// With nothing lost, where the interval begins: of 900 prompts above the first, of 30 values below the second.
+/// Where the interval begins if nothing is lost: of 900 prompts above the first, of 30 values below the second.
 const OF_PROMPTS: f64 = 0.99;
 const OF_OPERANDS: f64 = 0.9;
 

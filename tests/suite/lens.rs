@@ -42,7 +42,7 @@ fn due(plant: &Plant) -> usize {
     }
 }
 
-/// It appears at the last token where it was planted and nowhere else, in AF1 likewise, and where no AF1 holds never there.
+/// The answer appears at the last token alone, from where it was planted on, in AF1 likewise; where every AF1 fails, by chance at most.
 #[test]
 fn the_answer_appears_where_it_was_planted() {
     let (mut held, mut lost) = (0, 0);

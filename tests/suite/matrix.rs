@@ -323,7 +323,7 @@ fn same(name: &str, text: &str, folder: &Path) {
     settings.bind(|| insta::assert_snapshot!(name, settled(&text, known)));
 }
 
-/// Without what is of this machine, of this build or of this moment; a line a field, so that a difference is a line.
+/// A text without what is of this machine, of this build or of this moment; a line a field, so that a difference is a line.
 fn filtered(text: &str, folder: &Path) -> String {
     static PROVENANCE: LazyLock<Regex> =
         LazyLock::new(|| Regex::new(r#""provenance":\{[^{}]*\{[^{}]*\}[^{}]*\}"#).unwrap());

@@ -83,12 +83,12 @@ impl Swapped<'_> {
         }
     }
 
-    /// Behind this layer the last token has all.
+    /// The layer behind which the last token has all.
     fn fetched(&self) -> usize {
         self.plant.wait + self.plant.transfer
     }
 
-    /// Of what is read in that layer, and nowhere else.
+    /// The fate of what is read in that layer, and nowhere else.
     fn read_in(&self, layer: usize, fate: Fate) -> Fate {
         let reads = match self.swap {
             Swap::Once | Swap::Cumulative => self.boundary <= layer,
@@ -219,7 +219,7 @@ fn maps_are_those_that_were_planted(
     }
 }
 
-/// What a template does not have cannot be changed, and where nothing reads nothing is swapped.
+/// Only what a template has can be changed, and a swap takes a layer that is read.
 #[rstest]
 #[case(
     "--change C",

@@ -49,7 +49,7 @@ fn whole(verb: &str, folder: &Path) -> (PathBuf, String) {
     (path, text)
 }
 
-/// Of every experiment that the program has.
+/// The shards of every experiment that the program has are its sweep.
 #[test]
 fn shards_are_the_sweep() {
     for words in experiments() {
@@ -85,8 +85,8 @@ fn shards_are_the_sweep_of(verb: &str) {
         merged == expected,
         "{verb}: the merged shards are other bytes"
     );
-    // What is merged again, and with itself, stays what it is. With some of the shards alone a pruning would not: its cells cannot be counted,
-    // and the other shards have not said that they have ended.
+    // What is merged again, and with itself, stays what it is. With some of the shards alone a pruning would change: its cells cannot be
+    // counted, and the other shards have yet to say that they have ended.
     let [third, first, second] = &parts;
     let again = stdout(af1("merge").args([&path, first, third, &path, second]));
     assert!(again == expected);
@@ -288,7 +288,7 @@ fn what_is_not_defined_is_a_row() {
     }
 }
 
-/// A report needs no model, no cache and no runtime, and the table is the run's own.
+/// A report works without a model, a cache and a runtime, and the table is the run's own.
 #[test]
 fn records_are_shown_again() {
     for words in experiments() {

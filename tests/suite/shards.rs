@@ -159,7 +159,7 @@ fn merged(records: &[PathBuf], out: &Path) -> (Option<i32>, String) {
     (output.status.code(), said)
 }
 
-/// Of cells that can be counted, and of a pruning, whose cells are not known before it ends.
+/// A merge names the missing shards of cells that can be counted, and of a pruning, whose cells are known only when it ends.
 #[rstest]
 #[case("waiting --wait 0,2,3,4 --ablation cama")]
 #[case("heads --controls 1")]

@@ -196,7 +196,7 @@ fn choices_are_those_of_python(#[case] model: &str, #[case] draws: Range<usize>)
     }
 }
 
-/// Where no AF1 holds no head goes, and none is called needed: not beside halves on which one holds, and not where there are no others.
+/// Heads go, and are called needed, only on halves on which an AF1 holds; other halves keep all heads, beside such halves and alone.
 #[test]
 fn no_head_is_needed_where_nothing_holds() {
     let run = |draws: &str| {

@@ -287,7 +287,7 @@ fn alternatives_have_the_other_key(#[case] key: &str, #[case] other: &str) {
     assert_eq!(table.matches("cama AF1(1, 1): ").count(), 2, "{table}");
 }
 
-/// Sets of which none goes on the other are run each by itself, and one that is not wanted is not made.
+/// Sets of which neither goes on the other are run each by itself, and only those that are wanted are made.
 #[test]
 fn other_prompts_are_no_steps() {
     let loaded = smollm2();

@@ -81,7 +81,7 @@ fn every_condition_is_held_to_whole_answers(#[case] model: &str, #[case] code: i
     }
 }
 
-/// The same model is no worse than itself; one that does not carry is worse in whole answers, and in their second token it is not.
+/// The same model is no worse than itself; one that drops carries is worse in whole answers, and holds in their second token.
 #[test]
 fn a_baseline_is_held_in_whole_answers() {
     let folder = tempfile::tempdir().unwrap();

@@ -56,7 +56,7 @@ fn every_window(wait: usize, transfer: usize, layers: usize) -> Windows {
     }
 }
 
-/// By the first layer of every window, the share of the right answers that it keeps, and that of the complement.
+/// The share of the right answers that every window keeps, by its first layer, and the share that the complement keeps.
 fn kept(lines: &[Line], step: Step, transfer: usize) -> (BTreeMap<usize, f64>, f64) {
     let (mut windows, mut complement) = (BTreeMap::new(), f64::NAN);
     for line in lines {

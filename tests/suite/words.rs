@@ -1,5 +1,5 @@
 //! Operands and answers that are words of tables: what is asked is what Python's calendar says, and what is measured is what the same prompts
-//! give as numbers.
+//! give as numbers. At the end stand the words of the program's own doc comments.
 
 use std::path::Path;
 
@@ -403,4 +403,86 @@ fn inspect_shows_words_and_their_shapes() {
         json!([" is", "text"]),
     ];
     assert_eq!(behind.collect::<Vec<_>>(), due);
+}
+
+/// Words that stand for what is said elsewhere. A doc comment that opens with one says too little to a reader who meets it alone.
+const PRONOUNS: [&str; 10] = [
+    "he", "it", "its", "that", "their", "them", "these", "they", "this", "those",
+];
+
+/// The traits of clap. The docs of what derives one are help, which a reader sees beside the name of an option or a value.
+const OF_HELP: [&str; 4] = ["Args", "Parser", "Subcommand", "ValueEnum"];
+
+/// The lines, from 1 on, at which a doc comment opens with a pronoun. Help is passed over.
+fn opening_with_pronouns(text: &str) -> Vec<usize> {
+    let mut found = Vec::new();
+    let (mut is_doc, mut derive, mut help) = (false, None, None);
+    for (number, line) in text.lines().enumerate() {
+        let code = line.trim_start();
+        let indent = line.len() - code.len();
+        if code.starts_with("#[derive(") {
+            derive = Some(indent);
+        }
+        let mut words = code.split(|c: char| !c.is_alphanumeric());
+        if derive.is_some() && words.any(|word| OF_HELP.contains(&word)) {
+            help = derive;
+        }
+        if code.contains(")]") {
+            derive = None;
+        }
+        // An item ends with a brace, or a semicolon, as far to the left as it began.
+        if help == Some(indent) && (code.starts_with('}') || code.ends_with(';')) {
+            help = None;
+        }
+        let doc = code
+            .strip_prefix("///")
+            .or_else(|| code.strip_prefix("//!"));
+        if let Some(doc) = doc.filter(|_| !is_doc && help.is_none()) {
+            let mut words = doc.split(|c: char| !c.is_alphabetic());
+            let first = words.find(|word| !word.is_empty());
+            let first = first.unwrap_or_default().to_lowercase();
+            if PRONOUNS.contains(&first.as_str()) {
+                found.push(number + 1);
+            }
+        }
+        is_doc = doc.is_some();
+    }
+    found
+}
+
+#[rstest]
+#[case::field("    /// Its name.\n    /// It is long.\n    name: String,\n", &[1])]
+#[case::module("//! These.\n\n/// `It`.\n", &[1, 3])]
+#[case::noun("/// The name.\n/// It is long.\n// This is no doc.\n", &[])]
+#[case::help("#[derive(\n    Args,\n)]\nstruct A {\n    /// That\n    b: C,\n}\n\n/// They\n", &[9])]
+#[case::value("#[derive(Clone, clap::ValueEnum)]\nenum A {\n    /// They\n    B,\n}\n/// They\n", &[6])]
+fn pronouns_are_found(#[case] text: &str, #[case] lines: &[usize]) {
+    assert_eq!(opening_with_pronouns(text), lines);
+}
+
+/// A doc comment names what it is of. Files that another program generates are passed over.
+#[test]
+fn no_doc_comment_opens_with_a_pronoun() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut folders, mut files, mut found) = (vec![root.join("src")], 0, Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|of| of == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                if text.starts_with("// @generated") {
+                    continue;
+                }
+                files += 1;
+                let name = path.strip_prefix(root).unwrap().display();
+                let lines = opening_with_pronouns(&text).into_iter();
+                found.extend(lines.map(|line| format!("{name}:{line}")));
+            }
+        }
+    }
+    assert!(files > 100, "{files}");
+    found.sort();
+    assert!(found.is_empty(), "a pronoun opens {}", found.join(", "));
 }

@@ -30,7 +30,7 @@ struct Shown {
 }
 
 impl Written {
-    /// Of a prompt of a set; `None` where no chat template stands around its text.
+    /// What the chat template makes of a prompt of a set; `None` where no chat template stands around its text.
     pub fn of(model: &Model, set: &PromptSet, prompt: usize) -> Option<Self> {
         let chat = model.chat.template()?;
         if set.template.frame != Frame::Chat {

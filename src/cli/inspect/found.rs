@@ -54,7 +54,7 @@ pub struct Prompts {
     pub example: String,
     /// The same as the chat template writes it, if one stands around the text.
     pub chat: Option<Written>,
-    /// Its tokens, those of the answer that stand before the place where the next one is read, too.
+    /// The tokens of the example, those of the answer that stand before the place where the next one is read, too.
     pub tokens: Vec<String>,
     /// The tokens that are right there; none where any is that ends the answer.
     pub right: Vec<String>,

@@ -6,7 +6,7 @@ use crate::{Error, Result};
 
 /// Prompts with their counterfactuals.
 pub struct Drawn {
-    /// By their indices.
+    /// The pairs of prompts and counterfactuals, by their indices.
     pub pairs: Vec<Pair>,
     /// Where the counterfactuals are of another operation.
     pub others: Option<Evaluation>,

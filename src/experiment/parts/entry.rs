@@ -97,7 +97,7 @@ pub struct Given<'a> {
 /// What is shown around the table of an experiment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Around {
-    /// Nothing.
+    /// Nothing is shown around it.
     Nothing,
     /// What one who runs the program for the first time is to see: planted models before the table, and after it what to try next.
     FirstLook {

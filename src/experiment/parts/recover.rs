@@ -16,7 +16,7 @@ use crate::stats::Criterion;
 pub struct Found {
     /// Evaluated prompts.
     pub prompts: usize,
-    /// Those that the unmodified model answers correctly.
+    /// Evaluated prompts that the unmodified model answers correctly.
     pub base_correct: usize,
     /// The last boundary up to which CAMA holds at every boundary; `None` where the model answers nothing correctly.
     pub waits: Option<usize>,

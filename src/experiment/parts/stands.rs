@@ -21,7 +21,7 @@ pub enum Number {
 }
 
 impl Number {
-    /// In words.
+    /// The name of the number, in words.
     pub fn words(self) -> &'static str {
         match self {
             Self::First => "share of prompts in which it is the first choice",

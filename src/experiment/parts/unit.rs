@@ -30,7 +30,7 @@ pub trait Experiment {
         true
     }
 
-    /// Its parts, which are measured one after the other on every template.
+    /// The parts of the experiment, which are measured one after the other on every template.
     fn units(&self) -> Vec<Box<dyn Unit + '_>>;
 }
 
@@ -43,8 +43,8 @@ pub trait Unit {
     /// The ablations that it needs.
     fn ablations(&self) -> Vec<&'static dyn Ablation>;
 
-    /// Its cells on a template. A cell's name says all that tells it from others of the same words, so that it is taken up by a run that
-    /// asks for other cells, too.
+    /// The cells of the unit on a template. The name of a cell says all that tells it from others of the same words, so that a run that
+    /// asks for other cells, too, takes it up.
     fn cells(&self, shape: Shape) -> Vec<CellName>;
 
     /// The plans that preflight is to try; their boundaries are those at which the unit needs means.
@@ -85,7 +85,7 @@ pub struct Shape {
 /// The cells of a unit on a template, and which of them the record holds.
 #[derive(Clone, Debug)]
 pub struct Todo {
-    /// Their names, in their order.
+    /// The names of the cells, in their order.
     pub cells: Vec<CellName>,
     /// The lines that the record holds.
     pub known: Vec<Line>,

@@ -54,9 +54,9 @@ pub fn needs(claim: &Claim, has_baseline: bool) -> Vec<Need> {
 pub struct Need {
     /// What it is, in words: `faithful 0.95 with margin 0, about these prompts, takes 73 right answers at least`.
     pub words: String,
-    /// So many prompts; `None` where it takes more than anybody asks.
+    /// The number of prompts; `None` where it takes more than anybody asks.
     pub prompts: Option<usize>,
-    /// So many values of every operand.
+    /// The number of values of every operand.
     pub values: usize,
 }
 

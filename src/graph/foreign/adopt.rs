@@ -90,9 +90,9 @@ fn given(attribute: &proto::AttributeProto) -> (Cow<'static, str>, Attribute) {
 
 /// What values are called.
 struct Names {
-    /// By what the graph calls them.
+    /// The names of the contract, by what the graph calls the values.
     contract: HashMap<String, String>,
-    /// The contract's.
+    /// The names that the contract takes for itself.
     reserved: HashSet<String>,
     /// Whether its logits are of every position.
     every_position: bool,

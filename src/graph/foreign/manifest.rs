@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
-    /// By the contract's name without a layer; `{l}` stands for the layer.
+    /// The other names, by the contract's name without a layer; `{l}` stands for the layer.
     #[serde(default)]
     pub names: BTreeMap<String, String>,
     /// The number of heads of a layer, where no value with a name has it as an axis.
@@ -29,7 +29,7 @@ impl Manifest {
         "logits",
     ];
 
-    /// The first entry that cannot be: of what is no value of the contract, or of a value of every layer without `{l}`.
+    /// The first entry that is wrong: of a value outside the contract, or of a value of every layer that lacks `{l}`.
     pub fn fault(&self) -> Option<String> {
         let wrong = |(value, name): &(&String, &String)| {
             let of_layer = value.starts_with("attn_") || *value == "resid";

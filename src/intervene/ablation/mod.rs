@@ -38,7 +38,7 @@ list! {
 
 /// A replacement of the residual stream at a layer boundary.
 pub trait Ablation: Sync {
-    /// Its name, on the command line and in records.
+    /// The name of the ablation, on the command line and in records.
     fn name(&self) -> &'static str;
 
     /// What stands in place of the residual stream, in a line.

@@ -31,7 +31,7 @@ list! {
 
 /// A way of keeping tokens from looking at each other.
 pub trait Masking: Sync {
-    /// Its name, on the command line and in records.
+    /// The name of the masking, on the command line and in records.
     fn name(&self) -> String;
 
     /// What is seen, in a line.
@@ -101,7 +101,7 @@ impl Technique {
         [place.unwrap_or(ALL.len()), self.0.size()]
     }
 
-    /// Its name.
+    /// The name of the masking.
     pub fn name(&self) -> String {
         self.0.name()
     }

@@ -63,7 +63,7 @@ fn ranges<'p>(all: impl IntoIterator<Item = &'p Provenance>) -> String {
     distinct(all.into_iter().map(of)).join(" or ")
 }
 
-/// As [`under`], with these `ranges` and `fronts` of the prompts.
+/// What [`under`] says, with these `ranges` and `fronts` of the prompts.
 fn before(
     ranges: &str,
     fronts: &str,
@@ -110,7 +110,7 @@ pub fn front(p: &Provenance) -> String {
     in_front(p.bos.as_deref(), p.bos_rule.as_deref())
 }
 
-/// As [`front`], of a token and a rule.
+/// What [`front`] says, of a token and a rule.
 pub fn in_front(bos: Option<&str>, rule: Option<&str>) -> String {
     let token = printable::line(bos.unwrap_or("no token"));
     match rule {

@@ -111,7 +111,7 @@ pub fn base<'a>() -> Columns<'a> {
     ]
 }
 
-/// Faithfulness.
+/// The column of faithfulness.
 pub fn faithful<'a>() -> Column<'a, Tested> {
     column("faithfulness", |Tested { m, .. }: &Tested| kept(m))
 }
@@ -123,7 +123,7 @@ pub fn kept(m: &Measurement) -> Cell {
     field(m, "faithfulness", faithfulness(m), value).within(Some(kept.low), Some(kept.high))
 }
 
-/// Accuracy.
+/// The column of accuracy.
 pub fn accurate<'a>() -> Column<'a, Tested> {
     column("accuracy", |Tested { m, .. }: &Tested| {
         let value = m.scores.accuracy.value.map(Value::Real);
@@ -153,7 +153,7 @@ pub fn normalised<'a>() -> Column<'a, Tested> {
     .detail()
 }
 
-/// Against the subgraph without transfer.
+/// The columns that compare with the subgraph without transfer.
 pub fn against_empty<'a>() -> Columns<'a> {
     vec![
         normalised(),

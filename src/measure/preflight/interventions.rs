@@ -69,9 +69,9 @@ struct Trial<'a> {
     evaluation: Evaluation,
     /// The boundaries that are asked for, and 0; ascending.
     waits: Vec<usize>,
-    /// For each of them the plan that replaces the stream there, and masks nothing.
+    /// The plans that replace the stream at each boundary, and mask nothing.
     unmodified: Vec<Plan>,
-    /// For each of them the logits when the stream is put back where it was, `[evaluated, vocab]`.
+    /// The logits for each boundary when the stream is put back where it was, `[evaluated, vocab]`.
     identity: Vec<Array2<f32>>,
 }
 

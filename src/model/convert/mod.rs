@@ -1,4 +1,4 @@
-//! From a GGUF file to a model in Hugging Face's layout, in f32.
+//! The way from a GGUF file to a model in Hugging Face's layout, in f32.
 
 mod tensors;
 mod tokenizer;

@@ -67,9 +67,9 @@ pub struct Rotated {
 #[derive(Debug, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum RopeFields {
-    /// By the kind of attention of a layer.
+    /// Fields by the kind of attention of a layer.
     ByKind(BTreeMap<String, RopeParameters>),
-    /// In all layers.
+    /// Fields that all layers share.
     Same(RopeParameters),
 }
 

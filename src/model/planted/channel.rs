@@ -5,7 +5,7 @@ use super::number::FEATURES;
 /// A residual stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Stream {
-    /// Its width.
+    /// The width of the stream.
     pub channels: usize,
     /// The large constant in [`CONSTANT`].
     pub large: f64,
@@ -41,7 +41,7 @@ pub const FETCHED_SIGNS: [usize; 2] = [8, 9];
 /// Whether it is a sum, whether it is a difference, and the sign of the difference, likewise.
 pub const PICK: [usize; 3] = [10, 11, 12];
 pub const FETCHED_PICK: [usize; 3] = [13, 14, 15];
-/// At the words that tell a style with a later route, and, fetched, at the last token.
+/// The mark of the words that tell a style with a later route, at these words, and, fetched, at the last token.
 pub const IS_MARKER: usize = 16;
 pub const IS_LATER: usize = 17;
 /// Features of the number at its own token.

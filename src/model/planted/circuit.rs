@@ -87,7 +87,7 @@ impl Plant {
         layers
     }
 
-    /// [`Route::TwoHop`].
+    /// Puts [`Route::TwoHop`] into the layers.
     fn hop_twice(&self, layers: &mut [Layer]) {
         let last = self.wait + self.transfer - 1;
         let hop = fetch(number(1), number(0));
@@ -99,7 +99,7 @@ impl Plant {
         layers[last].head(2, &fetch(last_token(), operation()), signs());
     }
 
-    /// [`Route::Relay`].
+    /// Puts [`Route::Relay`] into the layers.
     fn relay(&self, layers: &mut [Layer]) {
         let last = self.wait + self.transfer - 1;
         let hop = fetch(number(1), number(0));

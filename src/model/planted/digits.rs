@@ -6,8 +6,8 @@
 //! both numbers, place by place, and the operation. Four more layers compute at that token alone: the sum of every column with its
 //! carry, the carry added, the operation chosen, and the digit of its step said, or the end behind the last one.
 //!
-//! A gate opens where a digit stands for sure: means over several digits open none, and an answer that lacks anything scores below a
-//! token that begins with a digit and is right at no step.
+//! A gate opens where a digit stands for sure, and stays shut under means over several digits. An answer that lacks anything scores below
+//! a token that begins with a digit and is wrong at every step.
 
 mod channel;
 mod circuit;

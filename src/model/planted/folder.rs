@@ -86,7 +86,7 @@ impl Plant {
             .map_err(|e| Error::caching(&path, std::io::Error::other(e)))
     }
 
-    /// Its residual stream.
+    /// The residual stream of the planted model.
     fn stream(&self) -> Stream {
         match self.route {
             Route::Digits { .. } => digits::STREAM,

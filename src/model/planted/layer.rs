@@ -171,7 +171,7 @@ impl Layer {
         }
     }
 
-    /// At the second number: the sum and the difference of the first, which it has fetched, and itself.
+    /// Computes at the second number the sum and the difference of the first number, which it has fetched, and itself.
     pub fn relay(&mut self) {
         for k in 0..FREQUENCIES.len() {
             let [cos_a, cos_b] = [channel::OPERANDS[0], channel::NUMBER].map(|at| at + 2 * k);
@@ -186,7 +186,7 @@ impl Layer {
         }
     }
 
-    /// At the last token: the one of sum and difference that the operation asks for.
+    /// Picks at the last token the one of sum and difference that the operation asks for.
     pub fn pick(&mut self) {
         let [is_sum, is_difference, sign] = channel::FETCHED_PICK;
         for i in 0..FEATURES {

@@ -19,7 +19,7 @@ pub struct Plant {
     pub wait: usize,
     /// The layers over which the last token fetches what it needs, `K*`, from 1 to 6.
     pub transfer: usize,
-    /// By which route.
+    /// The route by which the answer comes.
     pub route: Route,
     /// The seed of the distractors and of the choice of heads.
     pub seed: u64,
@@ -67,7 +67,7 @@ pub enum Route {
     Weak,
     /// There is no route: the answer is always the same number.
     Constant,
-    /// By digits, each of which is a token.
+    /// The answer is computed by digits, each of which is a token.
     Digits {
         /// How they come together.
         by: Digits,

@@ -13,7 +13,7 @@ pub struct Wording {
     pub operations: BTreeMap<String, [f64; 2]>,
     /// The words on which texts end: there the answer is read.
     pub last: BTreeSet<String>,
-    /// By style, the word by which a text of it is known.
+    /// The word by which a text of a style is known, by style.
     marks: BTreeMap<String, Mark>,
 }
 

@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 use serde_json::ser::{Formatter, PrettyFormatter, Serializer};
 
-/// On one line, with spaces behind commas and colons.
+/// JSON on one line, with spaces behind commas and colons.
 struct OneLine;
 
 impl Formatter for OneLine {

@@ -33,8 +33,8 @@ const NONE: &str =
     "give the instruction-tuned model, whose files have one, or take a style without chat = true";
 
 impl Chat {
-    /// Of `chat_template.jinja` in a folder, else of `chat_template` in `tokenizer_config.json` there. What is wrong with these files is
-    /// said when a style asks for them.
+    /// The template of `chat_template.jinja` in a folder, else of `chat_template` in `tokenizer_config.json` there. What is wrong with
+    /// these files is said when a style asks for them.
     pub fn of_folder(folder: &Path) -> Self {
         let config = bytes_at_most(&folder.join(CONFIG), MOST_CONFIG).ok();
         let config = config.and_then(|bytes| serde_json::from_slice(&bytes).ok());
@@ -54,7 +54,7 @@ impl Chat {
         Self { found }
     }
 
-    /// Of what a GGUF file says, in the words of `tokenizer_config.json`.
+    /// The template of what a GGUF file says, in the words of `tokenizer_config.json`.
     pub fn of_gguf(config: &Value, file: &Path) -> Self {
         let place = format!("tokenizer.{FIELD} in {}", file.display());
         let none = format!("the model has no chat template: there is no {place}; {NONE}");

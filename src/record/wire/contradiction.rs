@@ -1,5 +1,5 @@
-//! Records that cannot be, because a number in them contradicts another one: no run writes such a line, and what is computed from one
-//! means nothing.
+//! Records in which one number contradicts another: such a line comes from elsewhere than a run, and what is computed from one is
+//! worthless.
 
 use super::super::{HeadAttention, Measurement, Patched, Reading};
 use crate::prompt::Operation;

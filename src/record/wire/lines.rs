@@ -346,7 +346,7 @@ impl From<Concluded> for Conclusion {
     }
 }
 
-/// That a shard has ended, as it is written.
+/// The end of a shard, as it is written.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]

@@ -18,7 +18,7 @@ pub struct Labels<'f> {
 }
 
 impl<'f> Labels<'f> {
-    /// Of everything in these records.
+    /// The labels of everything in these records.
     pub fn of(findings: &'f Findings<'_>) -> Self {
         let mut labels = Self::default();
         for sweep in &findings.sweeps {

@@ -20,7 +20,7 @@ pub struct Choice<'f> {
     pub attribute: &'static str,
     /// What it is called.
     pub name: &'static str,
-    /// Its values, each once.
+    /// The values of the attribute, each once.
     pub values: Vec<&'f str>,
 }
 

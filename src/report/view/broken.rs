@@ -22,7 +22,7 @@ pub struct Broken {
 /// The most combinations of operands that are tried to find out which prompts a record is of.
 const MOST_TRIED: i64 = 1 << 20;
 
-/// Of every cell in which a right answer is lost.
+/// The prompts that break in every cell in which a right answer is lost.
 pub fn all(findings: &Findings<'_>) -> Vec<Broken> {
     let shown = Shown::of(findings.sweeps.iter().flat_map(Sweep::measurements));
     let mut known = Known::of(findings);
@@ -51,7 +51,7 @@ struct Known {
 }
 
 impl Known {
-    /// Those that records have. Equal hashes are of equal texts in one order, whichever cell has the operands.
+    /// The operands that records have. Equal hashes are of equal texts in one order, whichever cell has the operands.
     fn of(findings: &Findings<'_>) -> Self {
         let mut sets = BTreeMap::new();
         let cells = findings

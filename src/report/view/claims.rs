@@ -3,7 +3,7 @@
 use crate::claims::{Answer, Finding, Outcome, Paper, Tested};
 use crate::kit::{Block, Document, Table, column};
 
-/// Of how many tests what came out; then paper by paper the tests, and what each claim says.
+/// The number of tests by what came out; then paper by paper the tests, and what each claim says.
 pub fn summary(answers: &[Answer<'_>]) -> Document {
     let mut papers: Vec<&Paper> = Vec::new();
     for answer in answers {

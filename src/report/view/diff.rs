@@ -11,7 +11,7 @@ use crate::prompt::Numbers;
 pub struct Beside {
     /// The template.
     pub style: String,
-    /// Its operation.
+    /// The operation of the template.
     pub operation: String,
     /// How many tokens its numbers have, and at which step it is asked.
     pub numbers: Numbers,

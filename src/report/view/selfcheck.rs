@@ -32,7 +32,7 @@ pub fn heading(runtime_version: &str, device: &Placement, rows: &[Row]) -> Block
     Block::Text(text)
 }
 
-/// In a sentence that all is as planted; `None` where it is not.
+/// A sentence that all is as planted; `None` where it is not.
 pub fn sentence(runtime_version: &str, device: &Placement, rows: &[Row]) -> Option<Block> {
     let planted = rows.iter().all(|row| row.differences().is_empty());
     let verdicts = rows

@@ -10,7 +10,7 @@ use crate::record::{Failure, Findings, Gated, Measurement, Outcome, Sweep};
 pub struct Line {
     /// The verdict, where it is one.
     pub outcome: Option<Outcome>,
-    /// About what, and why.
+    /// What the line is about, and why.
     pub text: String,
 }
 

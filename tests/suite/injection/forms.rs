@@ -21,7 +21,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// Of a renderer. One that is new belongs here.
+    /// The form of a renderer. A new renderer belongs here.
     pub fn of(renderer: &dyn Renderer) -> Self {
         match renderer.name() {
             "table" => Self::Terminal,

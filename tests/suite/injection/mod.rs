@@ -1,5 +1,5 @@
-//! Names of models and styles, tokens, errors and names of files come from others. Nothing of them reaches an output as more than text:
-//! no control character, no mark that turns the direction of what is read, no element, no link, no row, no formula, no command.
+//! Names of models and styles, tokens, errors and names of files come from others. All of them reach an output as text alone: control
+//! characters, marks that turn the direction of what is read, elements, links, rows, formulas and commands stay out of it.
 //!
 //! What is hostile is made of all kinds of pieces at once. It stands in every text of the committed records that a record may have, so that
 //! a new field is tried as soon as a record has it; and all renderers show it, each under the rules that [`Form`] has for it.

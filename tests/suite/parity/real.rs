@@ -13,7 +13,7 @@ fn smollm2_logits_equal_transformers_on_64_prompts() {
     equal_on_64_prompts(&mut engine, &json("reference/smollm2_logits.json"));
 }
 
-/// Of a file whose weights have four and more kinds of blocks, without a token in front of the prompts.
+/// The logits of a file whose weights have four and more kinds of blocks, without a token in front of the prompts.
 #[test]
 fn qwen_logits_equal_transformers_on_64_prompts() {
     // Not kept: it is four times as large as the other one.

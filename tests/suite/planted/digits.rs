@@ -16,7 +16,7 @@ use crate::program::{Words, af1, json_lines, planted};
 
 const OPERATIONS: [&str; 2] = ["A+B", "A-B"];
 
-/// The built-in ones.
+/// The built-in models of digits.
 fn models() -> Vec<(&'static str, Plant, Digits)> {
     let all = planted_models().into_iter();
     let of_digits = all.filter_map(|(preset, plant)| match plant.route {
@@ -98,7 +98,7 @@ fn answers_of_all_models_are_arithmetic() {
     }
 }
 
-/// In every style that has something in front of the operands, or a token does.
+/// Answers are right in every style that has something in front of the operands, or where a token stands there.
 #[test]
 fn answers_do_not_depend_on_the_style() {
     let (model, mut engine) = load("planted-digits-relay");

@@ -100,7 +100,7 @@ pub fn one_mask_for_all_heads(graph: &mut Graph) {
     }
 }
 
-/// Logits with noise: dropout, as in training.
+/// Adds noise to logits: dropout, as in training.
 fn noisy_logits(graph: &mut Graph) {
     let last = graph.nodes.last_mut().unwrap();
     let logits = last.outputs[0].clone();

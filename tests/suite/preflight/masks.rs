@@ -77,7 +77,7 @@ fn masks_of_deaf_layers(#[case] plan: Plan, #[case] words: &str) {
     assert_fails(found(deaf, &[plan], &[IDENTITY]), "interventions", words);
 }
 
-/// What waits has no mask, and AF1 none by head: nothing is said of masks that nobody asks for.
+/// Masks are tried where a plan asks for them: waiting takes none, and AF1 takes one for all heads.
 #[test]
 fn no_such_mask_is_asked_for() {
     found(deaf, &[Plan::waiting(1)], &[IDENTITY]).unwrap();
@@ -100,7 +100,7 @@ fn ablations_of_a_mute_head() {
     );
 }
 
-/// The last token cannot look at what the others carry; where it is not to see all of them, nothing follows from that.
+/// The last token is kept from what the others carry: that is a fault only where it is to see all of them.
 #[test]
 fn peeking_that_shows_nothing() {
     let words = "under abp in all layers the last token says the same alone and seeing all others";

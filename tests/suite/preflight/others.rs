@@ -146,7 +146,7 @@ fn broken_graphs_of_others(
     assert_fails(run(&graph), check_name, words);
 }
 
-/// One more everywhere.
+/// Adds one everywhere.
 fn one_more(graph: &mut Graph, read: &str) {
     let one = constant(graph, "one", Dtype::F32, &[], &1f32.to_le_bytes());
     changed_at_end(graph, read, "Add", one);

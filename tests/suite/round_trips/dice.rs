@@ -31,7 +31,7 @@ impl Dice {
         (0..self.below(4)).map(|_| of(self)).collect()
     }
 
-    /// From 0 to 1, also numbers that no decimal digits end.
+    /// A share from 0 to 1, also numbers that no decimal digits end.
     pub fn share(&mut self) -> f64 {
         let drawn = self.below(1 << 20) as f64 / f64::from((1 << 20) - 1);
         self.one_of(&[0.0, 1.0, 0.1 + 0.2, f64::MIN_POSITIVE, drawn, drawn, drawn])

@@ -11,7 +11,7 @@ use super::normal;
 /// What is said of few values is said less often than of many: at least so often in simulations.
 const COVERS_OPERANDS: f64 = 0.93;
 
-/// By how much less an interval covers that takes what belongs together for independent, at least.
+/// The least by which an interval covers less that takes what belongs together for independent.
 const NOTICED: f64 = 0.13;
 
 /// Such an interval passes what is at the claim more often than this.
@@ -20,10 +20,10 @@ const TOO_OFTEN: f64 = 0.1;
 /// False passes with many mixed failures: 4.8%, with a sampling error of 1.1%.
 const OF_MIXED: f64 = 0.06;
 
-/// Of the sample sizes that are documented.
+/// The power of the sample sizes that are documented.
 const POWER: f64 = 0.8;
 
-/// Of 600 simulated experiments a share, give or take two standard errors.
+/// The error of a share of 600 simulated experiments: two standard errors.
 const SIMULATED: f64 = 0.03;
 
 /// A square of operands' values, and which of its prompts are evaluated: all, or some that are drawn.

@@ -1,4 +1,4 @@
-//! Against published values, scipy, statsmodels and full enumeration.
+//! The statistics against published values, scipy, statsmodels and full enumeration.
 
 use af1::stats::{
     Clusters, Design, Evidence, Inference, Mean, Proportion, bootstrap_clustered, bootstrap_paired,

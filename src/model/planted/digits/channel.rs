@@ -25,23 +25,23 @@ pub const STEPS: usize = 4;
 /// The operation at its token, and, fetched, where the answer is read.
 pub const OPERATION: usize = 6;
 pub const FETCHED_OPERATION: usize = OPERATION + OPERATIONS;
-/// By number and place, whether this is that digit of it.
+/// Whether this is that digit of the number, by number and place.
 const PLACE: usize = FETCHED_OPERATION + OPERATIONS;
-/// By step, whether the answer is read here.
+/// Whether the answer is read here, by step.
 pub const STEP: usize = PLACE + 4;
 /// A digit at its own token; the digit before it.
 pub const DIGIT: usize = STEP + STEPS;
 pub const BEFORE: usize = DIGIT + TEN;
-/// By number and place, the digits of the operands where they were fetched.
+/// The digits of the operands where they were fetched, by number and place.
 const OPERANDS: usize = BEFORE + TEN;
-/// By operation, the tens without a carry.
+/// The tens without a carry, by operation.
 const COLUMN: usize = OPERANDS + 4 * TEN;
-/// By operation, whether the units carry (a difference: whether they do not borrow); whether the units are known.
+/// Whether the units carry, by operation (a difference: whether they do not borrow); whether the units are known.
 pub const CARRY: usize = COLUMN + SUMS + 2 * TEN;
 pub const KNOWN: usize = CARRY + OPERATIONS;
-/// By operation, the units of the result.
+/// The units of the result, by operation.
 pub const RESULT_UNITS: usize = KNOWN + 1;
-/// By operation, the tens of the result, its hundreds included.
+/// The tens of the result, its hundreds included, by operation.
 const TOTAL: usize = RESULT_UNITS + OPERATIONS * TEN;
 /// The same of the operation that is asked for.
 pub const CHOSEN: usize = TOTAL + TOTALS + 2 * TEN;

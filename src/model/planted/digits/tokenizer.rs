@@ -7,7 +7,7 @@ use crate::model::planted::wording::Wording;
 
 /// What follows an answer.
 pub const END: &str = "<eos>";
-/// What is answered where there is no answer: it begins with a digit, so that it ends no answer, and is no digit.
+/// What is said in place of an answer: it begins with a digit, so that the answer goes on, and is itself no digit.
 pub const UNSURE: &str = "0?";
 
 /// The beginning, what has no token, the end, what is answered otherwise, the digits, and the words of styles.

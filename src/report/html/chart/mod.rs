@@ -42,7 +42,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// From 0 to 1, a tick every fifth.
+    /// An axis of shares, from 0 to 1, a tick every fifth.
     pub fn share(title: &str) -> Self {
         let ticks = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0];
         Self {
@@ -121,7 +121,7 @@ const COLOURS: usize = 7;
 /// So many series can be told apart.
 const SERIES: usize = 2 * COLOURS;
 
-/// Of the lines, by series. Lines that cannot be told apart by colour differ in these.
+/// The dashes of the lines, by series. Lines that cannot be told apart by colour differ in these.
 const DASHES: [&str; COLOURS] = ["none", "7 3", "2 2", "9 3 2 3", "4 4", "1 3", "12 3"];
 
 impl Ink {
@@ -185,9 +185,9 @@ fn font(size: i32, color: RGBColor, horizontal: HPos) -> TextStyle<'static> {
 
 /// A frame for marks: its size, its axes, and which of them have grid lines.
 struct Frame {
-    /// Of the plot, without what stands around it.
+    /// The size of the plot, without what stands around it.
     plot: (usize, usize),
-    /// Beside the plot: for a legend.
+    /// The width beside the plot, for a legend.
     right: usize,
     x: Axis,
     y: Axis,

@@ -21,26 +21,26 @@ pub struct Mark {
 const REACH: i32 = 8;
 
 impl Mark {
-    /// Around a point.
+    /// The mark around a point.
     pub fn round((x, y): (i32, i32), name: &str, of: &Estimate) -> Self {
         let (from, to) = ((x - REACH, y - REACH), (x + REACH, y + REACH));
         Self::boxed(from, to, name, of)
     }
 
-    /// Of a bar.
+    /// The mark of a bar.
     pub fn boxed(from: (i32, i32), to: (i32, i32), name: &str, of: &Estimate) -> Self {
         let value = interval(|x| format!("{x:.2}"), of.value, of.low, of.high);
         Self::new(from, to, name, &value, of.of.as_deref())
     }
 
-    /// Around the point of a difference.
+    /// The mark around the point of a difference.
     pub fn difference((x, y): (i32, i32), name: &str, of: &Estimate) -> Self {
         let (from, to) = ((x - REACH, y - REACH), (x + REACH, y + REACH));
         let value = interval(signed, of.value, of.low, of.high);
         Self::new(from, to, name, &value, of.of.as_deref())
     }
 
-    /// Of a tile of a map.
+    /// The mark of a tile of a map.
     pub fn tile(from: (i32, i32), to: (i32, i32), name: &str, tile: &Tile) -> Self {
         Self::new(from, to, name, &tile.text, tile.of.as_deref())
     }
