@@ -149,7 +149,7 @@ impl Claims {
         if let Some(reason) = self.left_out(&test.model) {
             return Ok(Tested::NotRun(reason));
         }
-        let asked = Experiment::asked(&test.command).map_err(|e| Error::Usage(e.to_string()))?;
+        let asked = asked(&test.command).map_err(Error::Usage)?;
         let swept = match asked.measured(On {
             model: &test.model,
             runtime: &self.runtime,
@@ -197,14 +197,7 @@ fn check_commands(papers: &[Paper]) -> Result<(), String> {
     let mut problems = Vec::new();
     for claim in papers.iter().flat_map(|paper| &paper.claims) {
         for Test { command, .. } in &claim.tests {
-            let mut words = command.split_whitespace();
-            let named =
-                |word: &&str| NOT_IN_COMMANDS.contains(&word.split('=').next().unwrap_or(word));
-            let problem = match words.find(named) {
-                Some(word) => Some(format!("{word} is not for a claim to say; leave it out")),
-                None => Experiment::asked(command).err().map(|e| e.to_string()),
-            };
-            if let Some(problem) = problem {
+            if let Err(problem) = asked(command) {
                 let first = problem.lines().next().unwrap_or_default();
                 problems.push(format!("claim {:?}: {command:?}: {first}", claim.id));
             }
@@ -216,23 +209,10 @@ fn check_commands(papers: &[Paper]) -> Result<(), String> {
     }
 }
 
-/// What the test itself or the user says: the model, where it runs, and where results go.
-const NOT_IN_COMMANDS: [&str; 14] = [
-    "--model",
-    "--device",
-    "--threads",
-    "--provider-library",
-    "--allow-cpu-fallback",
-    "--device-memory",
-    "--engine-cache",
-    "--tf32",
-    "--weights",
-    "--format",
-    "--out",
-    "--record",
-    "--answers",
-    "--shard",
-];
+/// The experiment of a test's command.
+fn asked(command: &str) -> Result<Experiment, String> {
+    Experiment::asked(command.split_whitespace(), "a claim")
+}
 
 /// The command that asks a claim of a model.
 fn command(claim: &Claim, test: &Test) -> String {

@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Args, Command, FromArgMatches, Subcommand};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand};
 
-use super::args::RuntimeArgs;
+use super::args::{ModelArgs, OutputArgs, RuntimeArgs};
 use super::first_look;
-use super::lab::{Common, Lab};
+use super::lab::{Common, Lab, RecordArgs};
 use super::shard::AskedShard;
 use crate::Result;
 use crate::experiment::{ALL, Around, Ask, Entry};
@@ -34,10 +35,35 @@ pub struct On<'a> {
 }
 
 impl Experiment {
-    /// The experiment that words ask for: a verb and its options.
-    pub fn asked(words: &str) -> Result<Self, clap::Error> {
+    /// The experiment that words in a file ask for: a verb and its options. On which model it runs, where, and what becomes of its results
+    /// the words cannot say: `who` reads them says that.
+    ///
+    /// # Errors
+    /// What is wrong with the words; the first option that is not for them to say.
+    pub fn asked<'w>(words: impl IntoIterator<Item = &'w str>, who: &str) -> Result<Self, String> {
         let program = Self::augment_subcommands(Command::new("af1").no_binary_name(true));
-        Self::from_arg_matches(&program.try_get_matches_from(words.split_whitespace())?)
+        let matches = program
+            .try_get_matches_from(words)
+            .map_err(|e| e.to_string())?;
+        let of_others = Self::of_others();
+        let said = matches.subcommand().and_then(|(_, options)| {
+            let is_said = |option: &&Arg| {
+                options.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)
+            };
+            of_others.get_arguments().find(is_said)
+        });
+        match said.and_then(Arg::get_long) {
+            Some(option) => Err(format!("--{option} is not for {who} to say; leave it out")),
+            None => Self::from_arg_matches(&matches).map_err(|e| e.to_string()),
+        }
+    }
+
+    /// The options of the model, of where it runs, and of what becomes of results.
+    fn of_others() -> Command {
+        let model = ModelArgs::augment_args(Command::new("model"));
+        let model = model.get_arguments().find(|arg| arg.get_id() == "model");
+        let others = RuntimeArgs::augment_args(Command::new("others").args(model));
+        OutputArgs::augment_args(RecordArgs::augment_args(others))
     }
 
     /// Measures on a model what the record does not hold, and appends it there; all cells.
@@ -79,7 +105,7 @@ impl Experiment {
 /// The first of all experiments with the default of every option.
 impl Default for Experiment {
     fn default() -> Self {
-        Self::asked(ALL[0].name).expect("every argument has a default")
+        Self::asked([ALL[0].name], "a default").expect("every argument has a default")
     }
 }
 

@@ -68,7 +68,8 @@ struct ExperimentWire {
 /// An experiment of a study on one of its models.
 struct Part {
     model: String,
-    words: String,
+    /// A verb and its options.
+    words: Vec<String>,
     shard: Option<Shard>,
 }
 
@@ -97,7 +98,7 @@ impl StudyVerb {
         }
         let mut failed = Vec::new();
         for part in &parts {
-            say!("{}: {}", part.model, part.words);
+            say!("{}: {}", part.model, part.shown());
             let asked = part.asked(file)?;
             match asked.measured(part.on(&self.runtime, &record)) {
                 Ok(swept) => failed.extend(swept.failures),
@@ -106,7 +107,7 @@ impl StudyVerb {
                     return Err(error);
                 }
                 Err(error) => {
-                    say!("{}: {}: {error}", part.model, part.words);
+                    say!("{}: {}: {error}", part.model, part.shown());
                     failed.push(error);
                 }
             }
@@ -142,7 +143,8 @@ impl StudyVerb {
             let cost = part.cost(file, &self.runtime, record)?;
             blocks.push(Block::Text(format!(
                 "{}: {}: {cost}",
-                part.model, part.words
+                part.model,
+                part.shown()
             )));
         }
         let look = self.screen.look(None);
@@ -158,8 +160,13 @@ impl StudyVerb {
 
 impl Part {
     fn asked(&self, file: &Path) -> Result<Experiment> {
-        Experiment::asked(&self.words)
-            .map_err(|error| bad(file, format!("{}: {error}", self.words)))
+        Experiment::asked(self.words.iter().map(String::as_str), "a study")
+            .map_err(|reason| bad(file, format!("{}: {reason}", self.shown())))
+    }
+
+    /// What it asks for, as a command line has it.
+    fn shown(&self) -> String {
+        self.words.join(" ")
     }
 
     fn on<'a>(&'a self, runtime: &'a RuntimeArgs, record: &'a Path) -> On<'a> {
@@ -203,23 +210,22 @@ pub fn checked(text: &str) -> Result<usize> {
 
 /// Every experiment on every model, each as the words of a command line; what is wrong with any of them is said now.
 fn parts(file: &Path, wire: &Wire, shard: Option<Shard>) -> Result<Vec<Part>> {
-    let mut options = String::new();
-    for (name, value) in &wire.options {
-        options += &format!(
-            " --{name}{}",
-            words_of(value).map_err(|reason| bad(file, format!("{name}: {reason}")))?
-        );
-    }
+    let option = |(name, value): (&String, &toml::Value)| match said(value) {
+        Ok(said) => Ok(format!("--{name}{said}")),
+        Err(reason) => Err(bad(file, format!("{name}: {reason}"))),
+    };
+    let options: Vec<String> = wire.options.iter().map(option).collect::<Result<_>>()?;
     if wire.models.is_empty() || wire.experiment.is_empty() {
         let reason = "it asks nothing: expected at least one of `models` and one [[experiment]]";
         return Err(bad(file, reason.to_owned()));
     }
     let mut parts = Vec::new();
     for experiment in &wire.experiment {
+        let own = experiment.run.split_whitespace().map(str::to_owned);
         for model in experiment.models.as_ref().unwrap_or(&wire.models) {
             let part = Part {
                 model: model.clone(),
-                words: format!("{}{options}", experiment.run),
+                words: own.clone().chain(options.iter().cloned()).collect(),
                 // Small sweeps do not all fall to the first shard.
                 shard: shard.map(|shard| shard.beginning_at(parts.len())),
             };
@@ -230,12 +236,9 @@ fn parts(file: &Path, wire: &Wire, shard: Option<Shard>) -> Result<Vec<Part>> {
     Ok(parts)
 }
 
-/// The value of an option as a command line has it; nothing of one that is on.
-fn words_of(value: &toml::Value) -> Result<String, String> {
+/// What stands behind an option's name on a command line; nothing where it is on.
+fn said(value: &toml::Value) -> Result<String, String> {
     let one = |value: &toml::Value| match value {
-        toml::Value::String(text) if text.contains(char::is_whitespace) => {
-            Err(format!("{text:?} has white space, which no option takes"))
-        }
         toml::Value::String(text) => Ok(text.clone()),
         toml::Value::Integer(number) => Ok(number.to_string()),
         toml::Value::Float(number) => Ok(number.to_string()),

@@ -218,11 +218,12 @@ fn a_wrong_file(#[case] text: &str, #[case] part: &str) {
 #[case("run --stile symbolic", "unexpected argument '--stile'")]
 #[case("", "\"\": ")]
 #[case("run --model planted-late", "--model is not for a claim to say")]
-#[case(
-    "run --answers=precious.txt",
-    "--answers=precious.txt is not for a claim to say"
-)]
+#[case("run --answers=precious.txt", "--answers is not for a claim to say")]
 #[case("waiting --shard 1/2", "--shard is not for a claim to say")]
+#[case("run -m planted-late", "--model is not for a claim to say")]
+#[case("run -d cpu", "--device is not for a claim to say")]
+#[case("run --dry-run", "--dry-run is not for a claim to say")]
+#[case("run --wide", "--wide is not for a claim to say")]
 fn a_wrong_command(#[case] command: &str, #[case] part: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = file(folder.path(), command, "verdict = \"pass\"");

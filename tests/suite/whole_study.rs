@@ -109,8 +109,12 @@ fn a_study_of_no_model_says_why() {
     "turbo"
 )]
 #[case(
-    "record = \"a\"\npage = \"b\"\nmodels = [\"planted-af1\"]\n[options]\noperands = \"0 ..= 9\"\n[[experiment]]\nrun = \"run\"",
-    "white space"
+    "record = \"a\"\npage = \"b\"\nmodels = [\"planted-af1\"]\n[options]\noperands = \"0 to 9\"\n[[experiment]]\nrun = \"run\"",
+    "'0 to 9' for '--operands"
+)]
+#[case(
+    "record = \"a\"\npage = \"b\"\nmodels = [\"planted-af1\"]\n[[experiment]]\nrun = \"run --record c\"",
+    "--record is not for a study to say"
 )]
 #[case(
     "record = \"a\"\npage = \"b\"\nmodels = [\"planted-af1\"]\n[options]\nno-such-option = 1\n[[experiment]]\nrun = \"run\"",
