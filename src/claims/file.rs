@@ -10,8 +10,9 @@ use serde_json::Value;
 
 use super::expected::{Bound, Expected, Is, Verdict};
 use super::rows::STRATUM;
-use super::{Claim, Confidence, Paper, Test};
+use super::{Claim, Paper, Test};
 use crate::file::text_at_most;
+use crate::model::Confidence;
 use crate::{Error, Result};
 
 /// The file format.

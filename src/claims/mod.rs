@@ -12,7 +12,9 @@ pub use rows::Rows;
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+
+use crate::model::Confidence;
 
 /// A paper, or another source, with what it claims.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,31 +43,6 @@ pub struct Claim {
     pub tests: Vec<Test>,
     /// Why the claim is not tested, where there is no test.
     pub not_run: Option<String>,
-}
-
-/// How sure it is that a source says what it is said to say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Confidence {
-    /// True of a planted model, because it was made so.
-    Construction,
-    /// Read in the authors' code.
-    Code,
-    /// Read in the paper.
-    Paper,
-    /// Read in a report about the paper.
-    Report,
-}
-
-impl fmt::Display for Confidence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Construction => "true by construction",
-            Self::Code => "read in the authors' code",
-            Self::Paper => "read in the paper",
-            Self::Report => "read in a report about the paper",
-        })
-    }
 }
 
 /// An experiment on a model, and what its records are expected to say.

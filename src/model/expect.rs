@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Confidence;
+
 /// What is expected of a model.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -47,8 +49,8 @@ pub struct ExpectedValue {
     pub tolerance: f64,
     /// Where it is from.
     pub source: String,
-    /// How sure it is: `construction`, `computed`, `paper`, `report` or `guess`.
-    pub confidence: String,
+    /// How sure it is.
+    pub confidence: Confidence,
 }
 
 /// The files, by their names without an ending.

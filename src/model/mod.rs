@@ -6,6 +6,7 @@
 //! its own description.
 
 mod check;
+mod confidence;
 mod convert;
 pub mod dequantise;
 mod expect;
@@ -26,6 +27,7 @@ mod weights;
 mod widened;
 mod written;
 
+pub use confidence::Confidence;
 pub use expect::{Expected, ExpectedValue};
 pub use fetched::entry_name;
 pub use given::GraphFile;

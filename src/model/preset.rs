@@ -2,7 +2,7 @@
 
 use super::planted::{Digits, Plant, Route};
 use super::supply::{QWEN, SMOLLM2};
-use super::{Expected, Supply};
+use super::{Confidence, Expected, Supply};
 
 /// A model that is known by name.
 #[derive(Debug)]
@@ -17,8 +17,8 @@ pub struct Preset {
     pub af1: (usize, usize),
     /// Where that is from.
     pub source: &'static str,
-    /// How sure that is: `construction`, `computed`, `code`, `report` or `guess`.
-    pub confidence: &'static str,
+    /// How sure that is.
+    pub confidence: Confidence,
     /// The styles that are tried by default.
     pub styles: &'static [&'static str],
     /// The default range of operands, both ends included.
@@ -41,7 +41,7 @@ pub const PRESETS: [Preset; 27] = [
         bos: None,
         af1: (16, 1),
         source: "a PyTorch script of this project, sums of one digit",
-        confidence: "computed",
+        confidence: Confidence::Computed,
         styles: &["calculate"],
         // Its tokenizer splits every number into digits, too.
         operands: (0, 9),
@@ -53,7 +53,7 @@ pub const PRESETS: [Preset; 27] = [
         bos: Some("<|endoftext|>"),
         af1: (20, 6),
         source: "a PyTorch script of this project, sums of one digit",
-        confidence: "computed",
+        confidence: Confidence::Computed,
         styles: &["calculate", "python"],
         // Its tokenizer splits every number into digits, so only single digits are single tokens.
         operands: (0, 9),
@@ -93,7 +93,9 @@ pub const PRESETS: [Preset; 27] = [
             "meta-llama-3-8b",
             "meta-llama/Meta-Llama-3-8B",
             "<|begin_of_text|>",
-            ((15, 2), "the authors' published demo", "code"),
+            (15, 2),
+            "the authors' published demo",
+            Confidence::Code,
         )
     },
     Preset {
@@ -104,24 +106,26 @@ pub const PRESETS: [Preset; 27] = [
             "meta-llama-3.1-8b",
             "meta-llama/Llama-3.1-8B",
             "<|begin_of_text|>",
-            (
-                (15, 2),
-                "Llama-3-8B's: AF1 is reported to hold as there",
-                "report",
-            ),
+            (15, 2),
+            "Llama-3-8B's: AF1 is reported to hold as there",
+            Confidence::Report,
         )
     },
     of_the_paper(
         "pythia-6.9b",
         "EleutherAI/pythia-6.9b",
         "<|endoftext|>",
-        ((12, 8), SHORTER, "guess"),
+        (12, 8),
+        SHORTER,
+        Confidence::Guess,
     ),
     of_the_paper(
         "gpt-j-6b",
         "EleutherAI/gpt-j-6b",
         "<|endoftext|>",
-        ((10, 8), SHORTER, "guess"),
+        (10, 8),
+        SHORTER,
+        Confidence::Guess,
     ),
 ];
 
@@ -145,7 +149,9 @@ const fn of_the_paper(
     name: &'static str,
     id: &'static str,
     bos: &'static str,
-    (af1, source, confidence): ((usize, usize), &'static str, &'static str),
+    af1: (usize, usize),
+    source: &'static str,
+    confidence: Confidence,
 ) -> Preset {
     Preset {
         name,
@@ -180,7 +186,7 @@ const fn planted(
         bos: Some("<bos>"),
         af1: (3, 2),
         source: "it was built so",
-        confidence: "construction",
+        confidence: Confidence::Construction,
         styles: &["symbolic", "python"],
         operands: (0, 99),
         results: (0, 198),

@@ -2,8 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use crate::model::Preset;
 use crate::model::planted::{Digits, Plant, Route};
+use crate::model::{Preset, Supply};
 use crate::prompt::{KeyedBy, Numbers, Operation, Shape, Step};
 
 /// The values of the operands; few, so that the check is quick and every token still has many contexts.
@@ -16,9 +16,9 @@ const DIFFERING_WRONGLY: RangeInclusive<i64> = 10..=49;
 
 /// The styles in which a planted model is checked: those of which its preset says something of its own.
 pub fn styles(preset: &Preset) -> &'static [&'static str] {
-    match preset.name {
+    match &preset.supply {
         // The only one in which the route depends on the style.
-        "planted-style" => &["symbolic", "python"],
+        Supply::Planted(plant) if plant.route == Route::Style => &["symbolic", "python"],
         // No style whose first operand is the first token can be asked.
         _ if preset.bos.is_none() => &["calculate"],
         _ => &["symbolic"],

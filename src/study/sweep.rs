@@ -8,7 +8,7 @@ use super::numbers::shape_or_single;
 use crate::experiment::{Experiment, Seat, Shape, Todo, Unit};
 use crate::intervene::Plan;
 use crate::measure;
-use crate::model::Model;
+use crate::model::{Confidence, Model};
 use crate::prompt::{PromptSet, Step, Template};
 use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
 use crate::runtime::Engine;
@@ -158,7 +158,7 @@ pub(super) fn run_of<'a>(
     experiment: &dyn Experiment,
     provenance: &'a Provenance,
 ) -> Run<'a> {
-    let guessed = model.preset.filter(|preset| preset.confidence == "guess");
+    let guessed = model.preset.filter(|preset| preset.confidence == Confidence::Guess);
     Run {
         experiment: experiment.kind_of_af1(),
         estimator: method.estimator,

@@ -9,7 +9,8 @@ use super::found::{Found, OtherFront, Prompts, Templated};
 use super::numbers::SingleNumbers;
 use crate::file::Sha256;
 use crate::model::{
-    Activation, Decoder, Expected, LocalRotary, NormKind, Preset, QueryKeyNorm, Rotary, Source,
+    Activation, Confidence, Decoder, Expected, LocalRotary, NormKind, Preset, QueryKeyNorm, Rotary,
+    Source,
 };
 use crate::prompt::{KeyedBy, Role, Shape, Step};
 
@@ -65,7 +66,7 @@ struct PresetWire {
     wait: usize,
     transfer: usize,
     source: &'static str,
-    confidence: &'static str,
+    confidence: Confidence,
     styles: &'static [&'static str],
     operands: (i64, i64),
     results: (i64, i64),
