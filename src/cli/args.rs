@@ -14,7 +14,7 @@ use crate::model::{BosChoice, Model, PRESETS, Source};
 use crate::progress::say;
 use crate::prompt::{ContextsFrom, KeyedBy, Operation, Shape, Span, Step};
 use crate::report::Look;
-use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, start};
+use crate::runtime::{Device, Engine, Placement, Runtime, default_threads, start, with_option};
 use crate::stats::{Inference, LEVEL};
 use crate::study::{Asked, AskedNumbers, BatchSize, Method};
 use crate::{Error, Result};
@@ -43,9 +43,12 @@ pub struct ModelArgs {
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Device")]
 pub struct RuntimeArgs {
-    /// cpu, cuda[:id], tensorrt[:id], rocm[:id], migraphx[:id], directml[:id], coreml, openvino[:type], webgpu[:id], or auto: the
-    /// first accelerator whose library is there and that runs, else cpu; several, such as cuda:0,cuda:1, share the layers of a model
-    #[arg(short, long, default_value = "cpu", value_delimiter = ',')]
+    /// The devices that share the layers of a model; `auto` is the first accelerator that runs.
+    #[arg(short, long, default_value = "cpu", value_delimiter = ',', help = format!(
+        "{}, or auto: the first accelerator whose library is there and that runs, else cpu; several, such as cuda:0,cuda:1, share the \
+         layers of a model",
+        Device::usage()
+    ))]
     device: Vec<DeviceChoice>,
     /// Threads of one operation [default: one a core]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -56,14 +59,23 @@ pub struct RuntimeArgs {
     /// Let nodes that the device's provider does not implement run on the processor, and say so in the records
     #[arg(long)]
     allow_cpu_fallback: bool,
-    /// Most memory of the device for the runtime, such as 8GiB (cpu, cuda, tensorrt, rocm, migraphx)
-    #[arg(long, value_name = "SIZE", value_parser = bytes)]
+    /// The most memory of the device for the runtime, in bytes.
+    #[arg(long, value_name = "SIZE", value_parser = bytes, help = format!(
+        "Most memory of the device for the runtime, such as 8GiB ({})",
+        with_option(|of| of.memory.is_some()).join(", ")
+    ))]
     device_memory: Option<u64>,
-    /// Keep compiled engines in this folder (tensorrt, openvino, coreml)
-    #[arg(long, value_name = "DIR")]
+    /// The folder in which compiled engines are kept.
+    #[arg(long, value_name = "DIR", help = format!(
+        "Keep compiled engines in this folder ({})",
+        with_option(|of| of.engine_cache).join(", ")
+    ))]
     engine_cache: Option<PathBuf>,
-    /// Round products of f32 matrices to TF32: faster, and other numbers (cuda)
-    #[arg(long)]
+    /// Whether products of f32 matrices are rounded to TF32.
+    #[arg(long, help = format!(
+        "Round products of f32 matrices to TF32: faster, and other numbers ({})",
+        with_option(|of| of.tf32).join(", ")
+    ))]
     tf32: bool,
     /// Weights of 16 bits are widened once, or in every run, where they stay mapped from their files: that takes hardly any memory and
     /// no time to load, and more time a run [default: mapped from 8 GiB of f32 on]

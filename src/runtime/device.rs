@@ -26,13 +26,7 @@ impl FromStr for Device {
         };
         let provider = TABLE.iter().find(|of| of.word == word);
         let found = provider.and_then(|of| Some(Self::new(of, of.choice(option)?)));
-        found.ok_or_else(|| {
-            let known: Vec<String> = TABLE.iter().map(Provider::usage).collect();
-            format!(
-                "unknown device {text:?}; expected one of {}",
-                known.join(", ")
-            )
-        })
+        found.ok_or_else(|| format!("unknown device {text:?}; expected one of {}", Self::usage()))
     }
 }
 
@@ -59,6 +53,12 @@ impl Device {
     pub fn all() -> Vec<Self> {
         let all = TABLE.iter().map(|of| Self::new(of, of.first()));
         all.collect()
+    }
+
+    /// How devices are called, in the order of the table: `cpu, cuda[:id], ...`.
+    pub fn usage() -> String {
+        let known: Vec<String> = TABLE.iter().map(Provider::usage).collect();
+        known.join(", ")
     }
 
     /// The devices that `auto` tries before the processor, the fastest first.

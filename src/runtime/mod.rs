@@ -40,7 +40,7 @@ pub use packaged::{Packaged, packaged};
 pub use part::Part;
 pub use placement::Placement;
 pub use probe::probe;
-pub use provider::{Choice, Provider};
+pub use provider::{Choice, Provider, with_option};
 pub use start::start;
 pub use tensor::Tensor;
 pub use work::Work;

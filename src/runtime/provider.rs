@@ -413,12 +413,16 @@ impl Provider {
     }
 }
 
-/// Whose devices have an option, in words: first the processor, then those of which a machine can have several.
-pub fn who_has(option: impl Fn(&Options) -> bool) -> String {
+/// Whose devices have an option: first the processor, then those of which a machine can have several.
+pub fn with_option(option: impl Fn(&Options) -> bool) -> Vec<&'static str> {
     let mut have: Vec<&Provider> = TABLE.iter().filter(|of| option(&of.options)).collect();
     have.sort_by_key(|of| (of.built_in.is_some(), of.which));
-    let words: Vec<&str> = have.iter().map(|of| of.word).collect();
-    match words.split_last() {
+    have.iter().map(|of| of.word).collect()
+}
+
+/// The same in words.
+pub fn who_has(option: impl Fn(&Options) -> bool) -> String {
+    match with_option(option).split_last() {
         Some((last, [])) => (*last).to_owned(),
         Some((last, others)) => format!("{} and {last}", others.join(", ")),
         None => "none".to_owned(),
