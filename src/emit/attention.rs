@@ -23,16 +23,17 @@ fn heads_of(
     b: &mut Builder,
     x: &str,
     of: Source<'_>,
-    names: (&Linear, Option<&String>),
+    projection: &Linear,
+    norm: Option<&String>,
     heads: usize,
 ) -> Result<String> {
     let (spec, width) = (of.spec, heads * of.spec.d_head);
-    let mut x = linear(b, x, of, names.0, [width, spec.d_model])?;
-    if let (Some(QueryKeyNorm::Whole), Some(norm)) = (spec.qk_norm, names.1) {
+    let mut x = linear(b, x, of, projection, [width, spec.d_model])?;
+    if let (Some(QueryKeyNorm::Whole), Some(norm)) = (spec.qk_norm, norm) {
         x = rms_norm(b, &x, of, norm, width)?;
     }
     x = split_heads(b, &x, heads, spec.d_head);
-    if let (Some(QueryKeyNorm::Head), Some(norm)) = (spec.qk_norm, names.1) {
+    if let (Some(QueryKeyNorm::Head), Some(norm)) = (spec.qk_norm, norm) {
         x = rms_norm(b, &x, of, norm, spec.d_head)?;
     }
     Ok(x)
@@ -77,16 +78,16 @@ pub fn attention(
         let [batch, pos] = symbols;
         vec![batch, Dim::Fixed(kv), pos, Dim::Fixed(d_head)]
     };
-    let key = heads_of(b, x, of, (&names.key, names.key_norm.as_ref()), kv)?;
+    let key = heads_of(b, x, of, &names.key, names.key_norm.as_ref(), kv)?;
     let key = wires.angles.rotate(b, key, layer, spec);
     let key = b.boundary(&key, &attn_key(layer), Dtype::F32, axes());
-    let value = heads_of(b, x, of, (&names.value, None), kv)?;
+    let value = heads_of(b, x, of, &names.value, None, kv)?;
     let value = b.boundary(&value, &attn_value(layer), Dtype::F32, axes());
     let (key, value) = match wires.past {
         None => (key, value),
         Some((keys, values)) => (concat(b, &[keys, &key], 2), concat(b, &[values, &value], 2)),
     };
-    let query = heads_of(b, x, of, (&names.query, names.query_norm.as_ref()), heads)?;
+    let query = heads_of(b, x, of, &names.query, names.query_norm.as_ref(), heads)?;
     let query = wires.angles.rotate(b, query, layer, spec);
 
     // The query heads of one group stand one below the other, so that keys and values are never repeated.

@@ -4,10 +4,10 @@ use clap::Args;
 
 use super::parts::options::OneSubgraph;
 use super::parts::{
-    Ask, Emit, Entry, Experiment, Given, Plans, Shape, Todo, Unit, View, Workbench,
+    Ask, Emit, Entry, Experiment, Given, Plans, Sizes, Todo, Unit, View, Workbench,
 };
 use crate::Result;
-use crate::intervene::{Ablation, Plan, Technique, ablation, masking};
+use crate::intervene::{Ablation, MaskedBy, Plan, ablation, masking};
 use crate::kit::words::about::{
     NOTHING_TO_KEEP, af1, baseline, faithfulness, heading, notes, template,
 };
@@ -49,7 +49,7 @@ impl Ask for Options {
     fn experiment(&self, given: &Given<'_>) -> Result<Box<dyn Experiment>> {
         let (wait, transfer) = self.subgraph.resolve(given.model)?;
         let all = masking::ALL.iter().skip(1);
-        let all = all.map(|&masking| masking::Technique(masking));
+        let all = all.map(|&masking| masking::MaskedBy(masking));
         let (maskings, left_out): (Vec<_>, Vec<_>) =
             all.partition(|masking| given.engine.names_attention() || !masking.cuts_attention());
         if !left_out.is_empty() {
@@ -67,7 +67,7 @@ pub struct Alternatives {
     /// The subgraph.
     pub af1: Plan,
     /// What stands in for attention-based peeking.
-    pub maskings: Vec<Technique>,
+    pub maskings: Vec<MaskedBy>,
 }
 
 impl Experiment for Alternatives {
@@ -124,12 +124,12 @@ impl Unit for OtherKey {
         self.0.ablations()
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
+    fn cells(&self, _: Sizes) -> Vec<CellName> {
         vec![self.cell()]
     }
 
-    fn plans(&self, shape: Shape) -> Vec<Plan> {
-        self.0.plans(shape)
+    fn plans(&self, sizes: Sizes) -> Vec<Plan> {
+        self.0.plans(sizes)
     }
 
     fn applies(&self, shape: &prompt::Shape) -> bool {

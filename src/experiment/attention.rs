@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::parts::{Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench};
+use super::parts::{Ask, Emit, Entry, Experiment, Given, Sizes, Todo, Unit, View, Workbench};
 use crate::Result;
 use crate::intervene::{Ablation, Head, Plan};
 use crate::kit::words::SEE_TABLE;
@@ -63,14 +63,14 @@ impl Unit for Attention {
         Vec::new()
     }
 
-    fn cells(&self, shape: Shape) -> Vec<CellName> {
-        let heads = Head::all(0..shape.layers, shape.heads);
+    fn cells(&self, sizes: Sizes) -> Vec<CellName> {
+        let heads = Head::all(0..sizes.layers, sizes.heads);
         heads
             .map(|head| CellName::new([head.layer, head.head], head.to_string()))
             .collect()
     }
 
-    fn plans(&self, _: Shape) -> Vec<Plan> {
+    fn plans(&self, _: Sizes) -> Vec<Plan> {
         vec![Plan::waiting(0)]
     }
 

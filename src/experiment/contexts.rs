@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::parts::options::{AblationName, OneSubgraph};
-use super::parts::{Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench};
+use super::parts::{Ask, Emit, Entry, Experiment, Given, Sizes, Todo, Unit, View, Workbench};
 use crate::Result;
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::about::{NOTHING_TO_KEEP, af1, baseline, heading, outcome, template};
@@ -102,11 +102,11 @@ impl Unit for ContextNumbers {
         vec![self.ablation]
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
+    fn cells(&self, _: Sizes) -> Vec<CellName> {
         self.draws.iter().map(|draw| self.cell(*draw)).collect()
     }
 
-    fn plans(&self, _: Shape) -> Vec<Plan> {
+    fn plans(&self, _: Sizes) -> Vec<Plan> {
         with_references(std::slice::from_ref(&self.af1))
     }
 

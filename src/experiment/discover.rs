@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::parts::options::AblationName;
 use super::parts::{
-    Ask, Emit, Entry, Experiment, Given, OnAHalf, Shape, Todo, Unit, View, Workbench,
+    Ask, Emit, Entry, Experiment, Given, OnAHalf, Sizes, Todo, Unit, View, Workbench,
     plans_of_a_choice,
 };
 use crate::Result;
@@ -78,14 +78,14 @@ impl Unit for Choice {
         vec![self.ablation]
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
+    fn cells(&self, _: Sizes) -> Vec<CellName> {
         let parts = [Part::Development, Part::HeldOut].into_iter().enumerate();
         let cell = |(i, part): (usize, Part)| CellName::new([i], part.name());
         parts.map(cell).collect()
     }
 
-    fn plans(&self, shape: Shape) -> Vec<Plan> {
-        plans_of_a_choice(shape.layers)
+    fn plans(&self, sizes: Sizes) -> Vec<Plan> {
+        plans_of_a_choice(sizes.layers)
     }
 
     fn measure(&self, bench: &mut Workbench<'_>, todo: &Todo, emit: &mut Emit<'_>) -> Result<()> {

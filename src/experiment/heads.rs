@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::parts::options::{AblationName, OneSubgraph};
 use super::parts::{
-    Ask, Emit, Entry, Experiment, Given, Order, Pruning, Shape, Todo, Unit, View, Workbench,
+    Ask, Emit, Entry, Experiment, Given, Order, Pruning, Sizes, Todo, Unit, View, Workbench,
     fairness, fewest, names, pruned, random_heads, share_under,
 };
 use crate::Result;
@@ -133,14 +133,14 @@ impl Unit for HeadPruning {
         vec![self.ablation]
     }
 
-    fn cells(&self, shape: Shape) -> Vec<CellName> {
-        let steps = (0..=shape.heads * self.transfer).map(step);
+    fn cells(&self, sizes: Sizes) -> Vec<CellName> {
+        let steps = (0..=sizes.heads * self.transfer).map(step);
         steps.chain((0..self.controls).map(random_set)).collect()
     }
 
-    fn plans(&self, shape: Shape) -> Vec<Plan> {
+    fn plans(&self, sizes: Sizes) -> Vec<Plan> {
         let layers = self.wait..self.wait + self.transfer;
-        let heads = Head::all(layers, shape.heads).collect();
+        let heads = Head::all(layers, sizes.heads).collect();
         vec![
             Plan::af1(self.wait, 0),
             Plan::pruned(self.wait, self.transfer, heads),

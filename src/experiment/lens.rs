@@ -10,7 +10,7 @@ use clap::Args;
 
 use super::parts::options::{AblationName, Layers, OneSubgraph, check_layers};
 use super::parts::{
-    Ask, Emit, Entry, Experiment, Given, Number, Shape, Todo, Unit, View, Workbench, counted,
+    Ask, Emit, Entry, Experiment, Given, Number, Sizes, Todo, Unit, View, Workbench, counted,
     median, stands,
 };
 use crate::Result;
@@ -121,7 +121,7 @@ impl Unit for Read {
         self.af1.iter().map(|(_, ablation)| *ablation).collect()
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
+    fn cells(&self, _: Sizes) -> Vec<CellName> {
         let of = match &self.af1 {
             None => "the model".to_owned(),
             Some((plan, ablation)) => format!("{} by {}", plan.words(), ablation.name()),
@@ -132,7 +132,7 @@ impl Unit for Read {
         self.boundaries.iter().map(cell).collect()
     }
 
-    fn plans(&self, _: Shape) -> Vec<Plan> {
+    fn plans(&self, _: Sizes) -> Vec<Plan> {
         match &self.af1 {
             None => vec![Plan::waiting(0)],
             Some((plan, _)) => vec![plan.clone()],

@@ -9,7 +9,7 @@ mod parts;
 pub(crate) use parts::options;
 pub use parts::{
     Around, Ask, Discovered, Emit, Entry, Experiment, Found, Given, Order, Plans, Pruning, Seat,
-    Shape, Todo, Unit, View, Workbench, choose, discover, keeps_most, kinds, knockout_windows,
+    Sizes, Todo, Unit, View, Workbench, choose, discover, keeps_most, kinds, knockout_windows,
     knockouts_upward, needed_layers, random_heads, recover, recover_on, share_under, subgraphs,
     waiting,
 };

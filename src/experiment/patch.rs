@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::parts::options::{Layers, check_layers};
 use super::parts::{
-    Ask, Drawn, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench,
+    Ask, Drawn, Emit, Entry, Experiment, Given, Sizes, Todo, Unit, View, Workbench,
 };
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::SEE_TABLE;
@@ -160,7 +160,7 @@ impl Unit for Changed<'_> {
         self.change == Change::Operator
     }
 
-    fn cells(&self, shape: Shape) -> Vec<CellName> {
+    fn cells(&self, sizes: Sizes) -> Vec<CellName> {
         // Those that are swapped once stand where they stood when there were no others.
         let order = self.swap as usize * Change::COUNT + self.change.order();
         let cell = |boundary: usize| {
@@ -174,13 +174,13 @@ impl Unit for Changed<'_> {
                 format!("{} of another prompt {layers}", self.change),
             )
         };
-        self.boundaries(shape.layers)
+        self.boundaries(sizes.layers)
             .into_iter()
             .map(cell)
             .collect()
     }
 
-    fn plans(&self, _: Shape) -> Vec<Plan> {
+    fn plans(&self, _: Sizes) -> Vec<Plan> {
         vec![Plan::waiting(0)]
     }
 

@@ -8,8 +8,8 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use super::parts::options::{AblationName, Layers, OneSubgraph};
-use super::parts::{Ask, Emit, Entry, Experiment, Given, Shape, Todo, Unit, View, Workbench};
-use crate::intervene::{Ablation, Plan, Technique, sees};
+use super::parts::{Ask, Emit, Entry, Experiment, Given, Sizes, Todo, Unit, View, Workbench};
+use crate::intervene::{Ablation, MaskedBy, Plan, sees};
 use crate::kit::words::about::{
     NOTHING_TO_KEEP, all_counts, baseline, faithfulness, heading, template,
 };
@@ -163,7 +163,7 @@ impl Sight {
     }
 
     /// The technique that lets the last token see just this in these prompts.
-    fn technique(self, set: &PromptSet) -> Technique {
+    fn technique(self, set: &PromptSet) -> MaskedBy {
         let seen = |role: &Role| match self {
             Self::Everything | Self::Nothing | Self::Window(_) => false,
             Self::Operands => matches!(role, Role::Operand(_)),
@@ -175,12 +175,12 @@ impl Sight {
         let positions = set.roles.iter().enumerate();
         let positions = positions.filter_map(|(at, role)| seen(role).then_some(at));
         let name = match self {
-            Self::Everything => return Technique::ABP,
+            Self::Everything => return MaskedBy::ABP,
             Self::Window(n) => format!("window-{n}"),
             // The last token sees itself without being told to.
             _ => sees(positions.filter(|at| at + 1 < set.positions())),
         };
-        Technique::named(&name).expect("a technique by the name that it has")
+        MaskedBy::named(&name).expect("a technique by the name that it has")
     }
 }
 
@@ -205,11 +205,11 @@ impl Unit for Sights<'_> {
         self.operand.is_none_or(|i| i < shape.operands.len())
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
+    fn cells(&self, _: Sizes) -> Vec<CellName> {
         self.sights.iter().map(|sight| sight.cell()).collect()
     }
 
-    fn plans(&self, _: Shape) -> Vec<Plan> {
+    fn plans(&self, _: Sizes) -> Vec<Plan> {
         with_references(std::slice::from_ref(&self.peek.plan))
     }
 

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::parts::options::AblationName;
 use super::parts::{
-    Ask, Emit, Entry, Experiment, Given, OnAHalf, Shape, Todo, Unit, View, Workbench,
+    Ask, Emit, Entry, Experiment, Given, OnAHalf, Sizes, Todo, Unit, View, Workbench,
     plans_of_a_choice,
 };
 use crate::Result;
@@ -106,7 +106,7 @@ impl Unit for Half {
         vec![self.ablation]
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
+    fn cells(&self, _: Sizes) -> Vec<CellName> {
         let parts = [Part::Development, Part::HeldOut].map(Part::name);
         let of_heads = parts.map(|part| format!("fewest heads, {part}"));
         let of_heads = of_heads.into_iter().filter(|_| self.heads);
@@ -117,10 +117,10 @@ impl Unit for Half {
         all.enumerate().map(cell).collect()
     }
 
-    fn plans(&self, shape: Shape) -> Vec<Plan> {
-        let mut plans = plans_of_a_choice(shape.layers);
-        let wait = shape.layers / 2;
-        let heads = Head::all(wait..wait + 1, shape.heads).collect();
+    fn plans(&self, sizes: Sizes) -> Vec<Plan> {
+        let mut plans = plans_of_a_choice(sizes.layers);
+        let wait = sizes.layers / 2;
+        let heads = Head::all(wait..wait + 1, sizes.heads).collect();
         plans.extend(self.heads.then(|| Plan::pruned(wait, 1, heads)));
         plans
     }

@@ -30,7 +30,7 @@ pub struct Wheel {
 
 /// The CPython whose wheels are taken where a package has compiled code. Only its libraries are used, so it need not be
 /// the version that runs pip.
-pub const PYTHON_VERSION: &str = "3.12";
+const PYTHON_VERSION: &str = "3.12";
 
 /// The environment variable that names the Python to use.
 const PYTHON: &str = "AF1_PYTHON";

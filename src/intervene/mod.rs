@@ -11,5 +11,5 @@ mod plan;
 
 pub use ablation::Ablation;
 pub use estimate::{Contexts, Estimator, Means, Moments};
-pub use masking::{BLOCKED, Cut, Mask, Masking, Technique, sees};
+pub use masking::{BLOCKED, Cut, Mask, MaskedBy, Masking, sees};
 pub use plan::{Head, Plan, Tail, layer_range, layer_ranges};

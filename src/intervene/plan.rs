@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::{Mask, Technique};
+use super::{Mask, MaskedBy};
 
 /// An attention head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -123,7 +123,7 @@ pub struct Plan {
     /// What follows.
     pub tail: Tail,
     /// What keeps tokens from looking at each other in an AF1.
-    pub masking: Technique,
+    pub masking: MaskedBy,
 }
 
 impl Default for Plan {
@@ -167,12 +167,12 @@ impl Plan {
         Self {
             wait,
             tail,
-            masking: Technique::ABP,
+            masking: MaskedBy::ABP,
         }
     }
 
     /// The same with another technique in place of ABP.
-    pub fn with(self, masking: Technique) -> Self {
+    pub fn with(self, masking: MaskedBy) -> Self {
         Self { masking, ..self }
     }
 
@@ -285,7 +285,7 @@ pub fn layer_range(first: usize, count: usize) -> String {
 mod tests {
     use super::*;
 
-    const ABP: Technique = Technique::ABP;
+    const ABP: MaskedBy = MaskedBy::ABP;
 
     #[test]
     fn the_papers_subgraph_peeks_in_layers_15_and_16() {
@@ -317,7 +317,7 @@ mod tests {
     /// The words are parts of identities: two plans have the same ones only if they are the same.
     #[test]
     fn plans_have_words() {
-        let window = Technique::named("window-2").unwrap();
+        let window = MaskedBy::named("window-2").unwrap();
         let without = [(3, 1), (4, 0)].map(|(layer, head)| Head { layer, head });
         let pruned = Plan::pruned(3, 2, without.into()).with(window);
         let plans = [
@@ -339,7 +339,7 @@ mod tests {
 
     #[test]
     fn masks_are_of_the_technique() {
-        let window = Technique::named("window-2").unwrap();
+        let window = MaskedBy::named("window-2").unwrap();
         let plan = Plan::af1(1, 1).with(window);
         assert_eq!(plan.mask(1), Mask::Peek(window));
         assert_eq!(plan.mask(2), Mask::SelfPeek(window));

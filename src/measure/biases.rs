@@ -7,7 +7,7 @@ use ndarray::{Array4, ArrayView3, Axis, CowArray, Ix3};
 
 use super::prefix::Prefix;
 use crate::Result;
-use crate::intervene::{Cut, Mask, Plan, Technique};
+use crate::intervene::{Cut, Mask, MaskedBy, Plan};
 use crate::prompt::PromptSet;
 use crate::runtime::{Engine, Tensor};
 
@@ -34,7 +34,7 @@ impl Biases {
             outputs: BTreeMap::new(),
             prefix: None,
         };
-        let abp = Technique::ABP;
+        let abp = MaskedBy::ABP;
         for mask in [
             Mask::Causal,
             Mask::SelfPeek(abp),

@@ -2,7 +2,7 @@
 
 use super::{Cell, Evaluation};
 use crate::Result;
-use crate::intervene::{Ablation, Plan, Tail, Technique};
+use crate::intervene::{Ablation, MaskedBy, Plan, Tail};
 use crate::runtime::Engine;
 
 /// A cell and what it is compared with, on the same prompts.
@@ -63,7 +63,7 @@ impl Evaluation {
         let at = |wanted: &Plan| all.iter().position(|plan| plan == wanted);
         let link = |(i, plan): (usize, &Plan)| Links {
             empty: empty(plan).and_then(|empty| at(&empty)),
-            reference: at(&plan.clone().with(Technique::ABP)).unwrap_or(i),
+            reference: at(&plan.clone().with(MaskedBy::ABP)).unwrap_or(i),
         };
         let links = plans.iter().enumerate().map(link).collect();
         let cells = self.sweep(engine, &all, ablations)?;
@@ -90,7 +90,7 @@ pub fn with_references(plans: &[Plan]) -> Vec<Plan> {
     let mut all = plans.to_vec();
     for plan in plans {
         let Some(empty) = empty(plan) else { continue };
-        for reference in [empty, plan.clone().with(Technique::ABP)] {
+        for reference in [empty, plan.clone().with(MaskedBy::ABP)] {
             if !all.contains(&reference) {
                 all.push(reference);
             }

@@ -19,7 +19,7 @@ use super::scores::{Logits, Seen};
 use crate::Result;
 use crate::graph::Precision;
 use crate::interrupt::interrupted;
-use crate::intervene::{Cut, Mask, Plan, Tail, Technique};
+use crate::intervene::{Cut, Mask, MaskedBy, Plan, Tail};
 use crate::runtime::{Engine, KeysValues, TableRows, Tensor};
 
 /// The largest difference between the two ways, relative to the largest value: they multiply the same numbers in batches of other
@@ -64,7 +64,7 @@ pub fn run_plans(
     mut done: impl FnMut(&mut Engine, usize, &Logits<'_>) -> Result<Seen>,
 ) -> Result<Option<usize>> {
     let rows = Rows::new(replaced)?;
-    let mut techniques: Vec<Technique> = plans.iter().map(|plan| plan.masking).collect();
+    let mut techniques: Vec<MaskedBy> = plans.iter().map(|plan| plan.masking).collect();
     techniques.dedup();
     techniques.sort_by_key(|by| by.0.name());
     techniques.dedup();
@@ -158,7 +158,7 @@ pub struct Compiled<'a> {
     /// Tokens in a prompt.
     pub pos: usize,
     /// What keeps tokens from looking at each other.
-    pub by: Technique,
+    pub by: MaskedBy,
 }
 
 /// What the transfer layers leave.

@@ -9,7 +9,7 @@ use super::Evaluation;
 use super::captured::Captured;
 use super::forward::streams;
 use crate::intervene::ablation::{Ablation, Source, Stream, replace};
-use crate::intervene::{Mask, Technique};
+use crate::intervene::{Mask, MaskedBy};
 use crate::runtime::Engine;
 use crate::{Error, Result};
 
@@ -69,7 +69,7 @@ impl Evaluation {
                     engine,
                     set,
                     prompts,
-                    &Mask::SelfPeek(Technique::ABP),
+                    &Mask::SelfPeek(MaskedBy::ABP),
                     biases,
                     waits,
                 )?,

@@ -216,7 +216,7 @@ impl Evaluation {
 
     /// Runs plans at one boundary from what replaces it, `[batch, pos, d_model]`, each in the way in which it can be run; calls `done`
     /// with the index of a plan and its logits. Returns the first plan whose logits are not finite; with it the run ends.
-    pub(super) fn run_here(
+    fn run_here(
         &self,
         engine: &mut Engine,
         replaced: Array3<f32>,

@@ -11,7 +11,7 @@ use super::forward::streams;
 use super::rows::Rows;
 use crate::emit::af1::Af1;
 use crate::intervene::ablation::CAMA;
-use crate::intervene::{Estimator, Mask, Plan, Technique};
+use crate::intervene::{Estimator, Mask, MaskedBy, Plan};
 use crate::runtime::{Engine, KeysValues};
 use crate::{Error, Result};
 
@@ -45,7 +45,7 @@ pub fn tables(
         rows: &rows,
         prefix,
         pos: biases.positions(),
-        by: Technique::ABP,
+        by: MaskedBy::ABP,
     };
     let made = run.transfer(wait, transfer)?.tables;
     let (kv, d_head) = {

@@ -20,7 +20,7 @@ use crate::interrupt::interrupted;
 use crate::{Error, Result};
 
 /// Types of stored weights that a graph can refer to.
-pub const READABLE: &str = "F32, F16, BF16";
+const READABLE: &str = "F32, F16, BF16";
 
 /// The file of weights that are not sharded.
 const WHOLE: &str = "model.safetensors";

@@ -1,7 +1,7 @@
 //! What a measurement is of, whatever the model and the run.
 
 use super::Measurement;
-use crate::intervene::{Tail, Technique};
+use crate::intervene::{MaskedBy, Tail};
 use crate::measure::Part;
 
 /// What makes two cells the same in two runs, whatever the model.
@@ -40,7 +40,7 @@ impl std::fmt::Display for Key<'_> {
             }
             (None, _) => write!(f, " waiting to {wait}")?,
         }
-        if subject.plan.masking != Technique::ABP {
+        if subject.plan.masking != MaskedBy::ABP {
             write!(f, " by {}", subject.plan.masking.name())?;
         }
         if let Some(pruned) = subject.pruned_heads().filter(|pruned| !pruned.is_empty()) {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::intervene::{Estimator, Head, Plan, Tail, Technique, layer_range, layer_ranges};
+use crate::intervene::{Estimator, Head, MaskedBy, Plan, Tail, layer_range, layer_ranges};
 use crate::measure::{Draw, Part};
 
 /// The most heads that are listed.
@@ -96,7 +96,7 @@ impl Subject {
     }
 
     /// What keeps tokens from looking at each other; `None` where nothing is an AF1.
-    pub fn masking(&self) -> Option<Technique> {
+    pub fn masking(&self) -> Option<MaskedBy> {
         self.transfer().map(|_| self.plan.masking)
     }
 

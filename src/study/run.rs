@@ -7,7 +7,7 @@ use super::kept::{Kept, Sheet};
 use super::prompts::{build, build_all};
 use super::provenance::{of_set, provenance};
 use super::steps::{Steps, Wanted};
-use super::sweep::{Around, Sweep, run_of, shape};
+use super::sweep::{Around, Sweep, run_of, sizes};
 use super::{Asked, Method, Request, selection};
 use crate::experiment::{Emit, Experiment, Seat, Todo, Unit, Workbench};
 use crate::intervene::ablation;
@@ -260,11 +260,11 @@ impl Study {
                 continue;
             }
             if !steps.holds(t) {
-                let shape = shape(&self.engine);
+                let sizes = sizes(&self.engine);
                 steps = Steps::of(sets, t, |t| {
                     let set = sets[t].1.as_ref();
                     let other = || set.map_or(Vec::new(), |set| self.other_operations(set));
-                    Wanted::of(&todos[t], shape, other)
+                    Wanted::of(&todos[t], sizes, other)
                 });
             }
             let mut take = |lines: &[Line], new: bool| -> Result<()> {

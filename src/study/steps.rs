@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 
 use crate::Result;
-use crate::experiment::{Shape, Todo, Unit};
+use crate::experiment::{Sizes, Todo, Unit};
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{self, Asked, Evaluation, prepare_steps};
 use crate::prompt::{PromptSet, Template};
@@ -24,7 +24,7 @@ impl Wanted {
     /// What some units need on a template of a model of that shape; `None` where the record holds all of it.
     pub(super) fn of(
         todo: &[(&dyn Unit, Todo)],
-        shape: Shape,
+        sizes: Sizes,
         operations: impl FnOnce() -> Vec<PromptSet>,
     ) -> Option<Self> {
         let pending: Vec<&dyn Unit> = (todo.iter())
@@ -47,7 +47,7 @@ impl Wanted {
             false => Vec::new(),
         };
         ablations.retain(|ablation| !ablation.needs_operations() || !operations.is_empty());
-        let plans: Vec<Plan> = pending.iter().flat_map(|unit| unit.plans(shape)).collect();
+        let plans: Vec<Plan> = pending.iter().flat_map(|unit| unit.plans(sizes)).collect();
         Some(Self {
             waits: measure::boundaries(&plans),
             plans,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Method;
 use super::identity::{Identity, VERSION};
 use super::numbers::shape_or_single;
-use crate::experiment::{Experiment, Seat, Shape, Todo, Unit};
+use crate::experiment::{Experiment, Seat, Sizes, Todo, Unit};
 use crate::intervene::Plan;
 use crate::measure;
 use crate::model::{Confidence, Model};
@@ -44,7 +44,7 @@ impl<'a> Sweep<'a> {
         experiment: &'a dyn Experiment,
         units: &'a [Box<dyn Unit + 'a>],
     ) -> Self {
-        let shape = shape(around.engine);
+        let sizes = sizes(around.engine);
         let words: BTreeSet<String> = units.iter().map(|unit| unit.words()).collect();
         let method = around.method;
         let kind = experiment.kind();
@@ -62,9 +62,9 @@ impl<'a> Sweep<'a> {
         };
         Self {
             identity: identity.digest(),
-            cells: units.iter().map(|unit| unit.cells(shape)).collect(),
+            cells: units.iter().map(|unit| unit.cells(sizes)).collect(),
             boundaries: {
-                let plans: Vec<Plan> = units.iter().flat_map(|unit| unit.plans(shape)).collect();
+                let plans: Vec<Plan> = units.iter().flat_map(|unit| unit.plans(sizes)).collect();
                 measure::boundaries(&plans).len()
             },
             experiment,
@@ -144,8 +144,8 @@ impl<'a> Sweep<'a> {
 }
 
 /// The sizes of a model that decide how many cells an experiment has.
-pub(super) fn shape(engine: &Engine) -> Shape {
-    Shape {
+pub(super) fn sizes(engine: &Engine) -> Sizes {
+    Sizes {
         layers: engine.layers(),
         heads: engine.heads(),
     }
@@ -158,7 +158,9 @@ pub(super) fn run_of<'a>(
     experiment: &dyn Experiment,
     provenance: &'a Provenance,
 ) -> Run<'a> {
-    let guessed = model.preset.filter(|preset| preset.confidence == Confidence::Guess);
+    let guessed = model
+        .preset
+        .filter(|preset| preset.confidence == Confidence::Guess);
     Run {
         experiment: experiment.kind_of_af1(),
         estimator: method.estimator,

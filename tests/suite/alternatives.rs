@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use af1::intervene::masking::{self, Technique};
+use af1::intervene::masking::{self, MaskedBy};
 use af1::intervene::{Ablation, Plan, ablation};
 use af1::measure::{Evaluated, Request, evaluate, prepare};
 use af1::model::Model;
@@ -64,7 +64,7 @@ fn logits_equal_numpys() {
     let operations = [set("A-B")];
     for (condition, expected) in conditions {
         let (ablation, technique) = condition.split_once(' ').unwrap();
-        let plans = [Plan::af1(1, 1).with(Technique::named(technique).unwrap())];
+        let plans = [Plan::af1(1, 1).with(MaskedBy::named(technique).unwrap())];
         let ablations = [named(ablation)];
         let request = request(&plans, &ablations, &operations);
         let mut evaluation = prepare(&mut engine, set("A+B"), &request, &[1]).unwrap();
@@ -101,7 +101,7 @@ fn accuracies(model: &Model, engine: &mut Engine, operation: &str) -> BTreeMap<S
     let plans = [af1.clone()];
     let all = request(&plans, ablation::ALL, &operations);
     add(&evaluate(engine, set(operation), &all).unwrap());
-    let with = |masking: &&'static dyn masking::Masking| af1.clone().with(Technique(*masking));
+    let with = |masking: &&'static dyn masking::Masking| af1.clone().with(MaskedBy(*masking));
     let plans: Vec<Plan> = masking::ALL.iter().map(with).collect();
     let cama = [named("cama")];
     add(&evaluate(engine, set(operation), &request(&plans, &cama, &[])).unwrap());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use af1::emit;
 use af1::graph::{self, Graph};
-use af1::intervene::{Estimator, Head, Plan, Technique, ablation};
+use af1::intervene::{Estimator, Head, MaskedBy, Plan, ablation};
 use af1::measure::{Request, Way, first_maximum, prepare};
 use af1::model::planted::Route;
 use af1::model::{BosChoice, Model, Weights};
@@ -44,7 +44,7 @@ fn plans(wait: usize, transfer: usize, layers: usize) -> Vec<Plan> {
     plans.extend([0, wait, layers].map(Plan::waiting));
     plans.extend([0, wait].map(|from| Plan::knockout(from, 2)));
     for name in ["no-sink", "value-zero"] {
-        plans.push(Plan::af1(wait, transfer).with(Technique::named(name).unwrap()));
+        plans.push(Plan::af1(wait, transfer).with(MaskedBy::named(name).unwrap()));
     }
     plans
 }
@@ -155,7 +155,7 @@ fn family_answers_the_same_compiled(family: &str) {
     plans.push(Plan::knockout(0, 1));
     plans.push(Plan::transferring(0, [1].into()));
     for name in ["no-sink", "value-zero"] {
-        plans.push(of(0, 1).with(Technique::named(name).unwrap()));
+        plans.push(of(0, 1).with(MaskedBy::named(name).unwrap()));
     }
     same(&mut engine, &set, &plans, Estimator::LeaveOneOut, 12);
 }

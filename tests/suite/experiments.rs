@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use af1::experiment::waiting;
 use af1::intervene::ablation::{self, Ablation};
-use af1::intervene::masking::Technique;
+use af1::intervene::masking::MaskedBy;
 use af1::intervene::{Estimator, Plan, Tail};
 use af1::measure::{Draw, Evaluated, Request, evaluate, prepare};
 use af1::model::Model;
@@ -306,7 +306,7 @@ fn batches_do_not_matter(#[values(1, 7, 64)] batch: usize) {
     let (model, mut engine) = tiny("f32");
     let ablations = all();
     // Means of what heads read are taken batch by batch, too.
-    let attention_mean = Technique::named("attention-mean").unwrap();
+    let attention_mean = MaskedBy::named("attention-mean").unwrap();
     let plans = [
         waiting(&[1, 2, 3]),
         vec![af1(1, 0), af1(1, 1), af1(1, 2), af1(0, 3)],
@@ -329,7 +329,7 @@ fn batches_do_not_matter(#[values(1, 7, 64)] batch: usize) {
 #[test]
 fn what_was_not_drawn_is_not_left_out() {
     let (model, mut engine) = tiny("f32");
-    let attention_mean = Technique::named("attention-mean").unwrap();
+    let attention_mean = MaskedBy::named("attention-mean").unwrap();
     let plans = [af1(1, 1).with(attention_mean)];
     let ablations = [ablation::IDENTITY];
     let mut logits = |estimator, contexts| {

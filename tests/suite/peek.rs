@@ -172,12 +172,12 @@ fn an_experiment_of_the_library() {
         ablation: af1::intervene::ablation::CAMA,
     };
     let units = af1::experiment::Experiment::units(&peek);
-    let shape = af1::experiment::Shape {
+    let sizes = af1::experiment::Sizes {
         layers: 8,
         heads: 4,
     };
-    assert_eq!(units[0].cells(shape).len(), 5);
-    assert_eq!(units.last().unwrap().cells(shape).len(), 2);
+    assert_eq!(units[0].cells(sizes).len(), 5);
+    assert_eq!(units.last().unwrap().cells(sizes).len(), 2);
     let two = "1+1=1".parse().unwrap();
     assert_eq!(units.iter().filter(|unit| unit.applies(&two)).count(), 4);
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use af1::intervene::ablation::{self, Ablation};
-use af1::intervene::masking::Technique;
+use af1::intervene::masking::MaskedBy;
 use af1::intervene::{Estimator, Plan};
 use af1::measure::{Cell, Evaluated, Evaluation, Request, evaluate};
 use af1::model::Model;
@@ -52,7 +52,7 @@ impl Condition {
             "wait" => Plan::waiting(wait),
             _ => Plan::af1(wait, number()),
         };
-        let masking = words.next().map(|name| Technique::named(name).unwrap());
+        let masking = words.next().map(|name| MaskedBy::named(name).unwrap());
         let plan = masking.into_iter().fold(plan, Plan::with);
         assert_eq!(words.next(), None, "{name}");
         Self {

@@ -1,7 +1,7 @@
 //! The library runs studies: what the command line does can be asked without it.
 
 use af1::Result;
-use af1::experiment::{Emit, Experiment, Shape, Todo, Unit, View, Workbench, waiting};
+use af1::experiment::{Emit, Experiment, Sizes, Todo, Unit, View, Workbench, waiting};
 use af1::intervene::{Ablation, Plan, ablation};
 use af1::kit::{Block, Table, column};
 use af1::measure::with_references;
@@ -53,12 +53,12 @@ impl Unit for Toy {
         vec![ablation::CAMA]
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
+    fn cells(&self, _: Sizes) -> Vec<CellName> {
         let names = ["without peeking", "with peeking"].into_iter().enumerate();
         names.map(|(i, name)| CellName::new([i], name)).collect()
     }
 
-    fn plans(&self, _: Shape) -> Vec<Plan> {
+    fn plans(&self, _: Sizes) -> Vec<Plan> {
         with_references(&[Plan::waiting(3), Plan::af1(3, 2)])
     }
 

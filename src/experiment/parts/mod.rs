@@ -25,5 +25,5 @@ pub use pruning::{Order, Pruning, fairness};
 pub use random::{in_a_row, random_heads, random_layers};
 pub use recover::{Found, recover, recover_on};
 pub use stands::{Number, counted, median, stands};
-pub use unit::{Emit, Experiment, Seat, Shape, Todo, Unit, Workbench};
+pub use unit::{Emit, Experiment, Seat, Sizes, Todo, Unit, Workbench};
 pub use view::{View, kinds};

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::intervene::Plan;
 use crate::intervene::ablation::{self, Ablation};
-use crate::intervene::masking::{self, Technique};
+use crate::intervene::masking::{self, MaskedBy};
 use crate::model::Model;
 use crate::prompt::Span;
 use crate::suggest::did_you_mean;
@@ -58,13 +58,13 @@ impl FromStr for AblationName {
 
 /// A masking on the command line.
 #[derive(Clone, Copy, Debug)]
-pub struct MaskingName(pub Technique);
+pub struct MaskingName(pub MaskedBy);
 
 impl FromStr for MaskingName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Technique::named(text).map(Self).ok_or_else(|| {
+        MaskedBy::named(text).map(Self).ok_or_else(|| {
             format!(
                 "unknown masking {text:?}{}; expected {}, another size of window, or what the last token sees, such as sees-1+3",
                 did_you_mean(text, masking::names().iter().map(String::as_str)),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::unit::{Emit, Shape, Todo, Unit, Workbench};
+use super::unit::{Emit, Sizes, Todo, Unit, Workbench};
 use crate::Result;
 use crate::intervene::{Ablation, Plan, ablation};
 use crate::measure::with_references;
@@ -63,7 +63,7 @@ impl Unit for Plans {
         self.ablations.clone()
     }
 
-    fn cells(&self, _: Shape) -> Vec<CellName> {
+    fn cells(&self, _: Sizes) -> Vec<CellName> {
         let of = |plan: &Plan| -> Vec<CellName> {
             let ablations = self.ablations.iter();
             ablations
@@ -76,7 +76,7 @@ impl Unit for Plans {
         cells
     }
 
-    fn plans(&self, _: Shape) -> Vec<Plan> {
+    fn plans(&self, _: Sizes) -> Vec<Plan> {
         with_references(&self.plans)
     }
 

@@ -45,10 +45,10 @@ pub trait Unit {
 
     /// The cells of the unit on a template. The name of a cell says all that tells it from others of the same words, so that a run that
     /// asks for other cells, too, takes it up.
-    fn cells(&self, shape: Shape) -> Vec<CellName>;
+    fn cells(&self, sizes: Sizes) -> Vec<CellName>;
 
     /// The plans that preflight is to try; their boundaries are those at which the unit needs means.
-    fn plans(&self, shape: Shape) -> Vec<Plan>;
+    fn plans(&self, sizes: Sizes) -> Vec<Plan>;
 
     /// Whether there is something to measure on prompts whose numbers have so many tokens; if not, a template has none of its cells.
     fn applies(&self, _: &prompt::Shape) -> bool {
@@ -75,7 +75,7 @@ pub trait Unit {
 
 /// The sizes of a model that decide how many cells an experiment has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct Sizes {
     /// Layers.
     pub layers: usize,
     /// Query heads of a layer.

@@ -76,9 +76,9 @@ pub enum Cut {
 
 /// A [`Masking`] as a value: equal to those of its name.
 #[derive(Clone, Copy)]
-pub struct Technique(pub &'static dyn Masking);
+pub struct MaskedBy(pub &'static dyn Masking);
 
-impl Technique {
+impl MaskedBy {
     /// Attention-based peeking.
     pub const ABP: Self = Self(&abp::Abp);
 
@@ -112,27 +112,27 @@ impl Technique {
     }
 }
 
-impl Default for Technique {
+impl Default for MaskedBy {
     fn default() -> Self {
         Self::ABP
     }
 }
 
-impl std::fmt::Debug for Technique {
+impl std::fmt::Debug for MaskedBy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.name())
     }
 }
 
-impl PartialEq for Technique {
+impl PartialEq for MaskedBy {
     fn eq(&self, other: &Self) -> bool {
         self.name() == other.name()
     }
 }
 
-impl Eq for Technique {}
+impl Eq for MaskedBy {}
 
-impl Hash for Technique {
+impl Hash for MaskedBy {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.name().hash(state);
     }
@@ -160,7 +160,7 @@ mod tests {
         ];
         let found: Vec<(String, bool, Cut, bool)> = (ALL.iter())
             .map(|of| {
-                let cuts = Technique(*of).cuts_attention();
+                let cuts = MaskedBy(*of).cuts_attention();
                 (of.name(), of.keeps_sink(), of.cut(), cuts)
             })
             .collect();
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_window_is_the_last_tokens_and_the_first() {
-        let window = Technique::named("window-3").unwrap();
+        let window = MaskedBy::named("window-3").unwrap();
         let seen: Vec<usize> = (0..8).filter(|&k| window.0.peek(k, 8)).collect();
         assert_eq!(seen, [0, 5, 6, 7]);
     }
@@ -179,14 +179,14 @@ mod tests {
     #[test]
     fn chosen_positions_are_seen_and_nothing_else() {
         let seen = |name: &str| -> Vec<usize> {
-            let by = Technique::named(name).unwrap();
+            let by = MaskedBy::named(name).unwrap();
             assert_eq!(by.name(), name);
             (0..6).filter(|&k| by.0.peek(k, 6)).collect()
         };
         assert_eq!(seen(&sees([3, 1])), [0, 1, 3, 5]);
         assert_eq!(seen(&sees([])), [0, 5]);
         assert_eq!(sees([0, 2]), "sees-2");
-        let order = |name: &str| Technique::named(name).unwrap().order();
+        let order = |name: &str| MaskedBy::named(name).unwrap().order();
         assert!(order("sees-1") < order("sees-2") && order("sees-2") < order("sees-1+2"));
         assert!(order("window-2") < order("window-10") && order("window-10") < order("sees-0"));
     }
@@ -194,10 +194,10 @@ mod tests {
     /// Two techniques are the same if they have the same name, wherever they come from.
     #[test]
     fn a_technique_is_its_name() {
-        let [one, again, other] = ["window-7", "window-7", "window-8"].map(Technique::named);
+        let [one, again, other] = ["window-7", "window-7", "window-8"].map(MaskedBy::named);
         assert_eq!(one, again);
         assert_ne!(one, other);
-        let hash = |technique: Option<Technique>| {
+        let hash = |technique: Option<MaskedBy>| {
             let mut state = std::hash::DefaultHasher::new();
             technique.hash(&mut state);
             state.finish()
@@ -205,16 +205,16 @@ mod tests {
         assert_eq!(hash(one), hash(again));
         assert_ne!(hash(one), hash(other));
         assert_eq!(format!("{:?}", one.unwrap()), "window-7");
-        assert_eq!(Technique::default(), Technique::ABP);
-        assert_eq!(Technique::ABP.name(), "abp");
+        assert_eq!(MaskedBy::default(), MaskedBy::ABP);
+        assert_eq!(MaskedBy::ABP.name(), "abp");
     }
 
     #[test]
     fn names_find_their_own() {
         for name in names() {
-            assert_eq!(Technique::named(&name).unwrap().name(), name);
+            assert_eq!(MaskedBy::named(&name).unwrap().name(), name);
         }
-        assert_eq!(Technique::named("window-7").unwrap().name(), "window-7");
+        assert_eq!(MaskedBy::named("window-7").unwrap().name(), "window-7");
         for unknown in [
             "window",
             "window-x",
@@ -227,7 +227,7 @@ mod tests {
             "sees-x",
             "",
         ] {
-            assert!(Technique::named(unknown).is_none(), "{unknown}");
+            assert!(MaskedBy::named(unknown).is_none(), "{unknown}");
         }
     }
 }

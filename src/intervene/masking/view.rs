@@ -2,7 +2,7 @@
 
 use ndarray::Array4;
 
-use super::{Cut, Technique};
+use super::{Cut, MaskedBy};
 
 /// What is added to the scores of positions that may not be seen. Finite, so that a row can never become NaN, and far
 /// below any score, so that its weight after softmax is exactly zero.
@@ -14,11 +14,11 @@ pub enum Mask {
     /// The model's own: every query sees itself and everything before it.
     Causal,
     /// Every query is alone: under ABP it sees itself and position 0, nothing else.
-    SelfPeek(Technique),
+    SelfPeek(MaskedBy),
     /// The last query sees what it may in a transfer layer, under ABP everything; every other query is alone.
-    Peek(Technique),
+    Peek(MaskedBy),
     /// As [`Mask::Peek`], but in the heads with these indices, in ascending order, the last query is alone, too.
-    PeekWithout(Technique, Vec<usize>),
+    PeekWithout(MaskedBy, Vec<usize>),
     /// The last query sees itself and position 0; every other query is as in [`Mask::Causal`].
     Knockout,
 }
@@ -27,7 +27,7 @@ impl Mask {
     /// Whether the query at position `q` of a head sees the key at position `k` in a prompt of `pos` tokens.
     pub fn allows(&self, head: usize, q: usize, k: usize, pos: usize) -> bool {
         let last = q + 1 == pos;
-        let alone = |by: &Technique| by.0.alone(q, k);
+        let alone = |by: &MaskedBy| by.0.alone(q, k);
         let sees = match self {
             Self::Causal => true,
             Self::SelfPeek(by) => alone(by),
@@ -93,10 +93,10 @@ mod tests {
     use super::*;
     use rstest::rstest;
 
-    const ABP: Technique = Technique::ABP;
+    const ABP: MaskedBy = MaskedBy::ABP;
 
-    fn by(name: &str) -> Technique {
-        Technique::named(name).unwrap()
+    fn by(name: &str) -> MaskedBy {
+        MaskedBy::named(name).unwrap()
     }
 
     #[rstest]
@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn masks_are_as_their_technique() {
         for masking in super::super::ALL {
-            let technique = Technique(*masking);
+            let technique = MaskedBy(*masking);
             for mask in [
                 Mask::SelfPeek(technique),
                 Mask::Peek(technique),

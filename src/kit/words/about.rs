@@ -3,7 +3,7 @@
 use super::number::{proportion, share};
 use super::said::said;
 use crate::file::Sha256;
-use crate::intervene::Technique;
+use crate::intervene::MaskedBy;
 use crate::kit::Block;
 use crate::measure::Part;
 use crate::printable;
@@ -127,7 +127,7 @@ pub fn template(m: &Measurement) -> String {
 /// The name of a subgraph.
 pub fn af1(m: &Measurement) -> String {
     let by = match m.subject.masking() {
-        Some(by) if by != Technique::ABP => format!(" under {}", by.name()),
+        Some(by) if by != MaskedBy::ABP => format!(" under {}", by.name()),
         _ => String::new(),
     };
     format!(

@@ -5,7 +5,7 @@ use super::about::{
     outcome, verdict as word,
 };
 use super::number::{interval, p_value, share};
-use crate::intervene::Technique;
+use crate::intervene::MaskedBy;
 use crate::kit::{Cell, Column, Estimate, Origin, Tile, Value, column};
 use crate::record::{Corrected, Measurement, Tested};
 use crate::stats::Mean;
@@ -69,7 +69,7 @@ pub fn technique<'a>() -> Columns<'a> {
 /// What kept tokens from looking, where there are several: rows could not be told apart without it.
 pub fn masking_of_several<'a>(cells: &[&Tested]) -> Option<Column<'a, Tested>> {
     let all = distinct(cells.iter().map(|cell| cell.m.subject.masking()));
-    let several = all.len() > 1 || all.iter().flatten().any(|by| *by != Technique::ABP);
+    let several = all.len() > 1 || all.iter().flatten().any(|by| *by != MaskedBy::ABP);
     let masking = |m: &Measurement| m.subject.masked_by().unwrap_or_default();
     several.then(|| said("masked by", masking))
 }

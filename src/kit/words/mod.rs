@@ -10,7 +10,7 @@ pub mod strata;
 pub use said::said;
 
 use super::Block;
-use crate::intervene::Technique;
+use crate::intervene::MaskedBy;
 use crate::prompt::KeyedBy;
 use crate::record::{Group, Measurement, Outcome, Sweep};
 
@@ -31,7 +31,7 @@ pub fn claimed(sweep: &Sweep, is_claim: impl Fn(&Measurement) -> bool) -> Vec<&M
 }
 
 /// How a measurement was made, as far as claims are told apart from what they are compared with.
-fn technique(m: &Measurement) -> (&str, Option<Technique>, KeyedBy) {
+fn technique(m: &Measurement) -> (&str, Option<MaskedBy>, KeyedBy) {
     (&m.subject.ablation, m.subject.masking(), m.provenance.key)
 }
 

@@ -7,7 +7,7 @@ use super::sample::Sample;
 use crate::Result;
 use crate::graph::{attn_out, resid};
 use crate::interrupt::interrupted;
-use crate::intervene::{Mask, Technique};
+use crate::intervene::{Mask, MaskedBy};
 use crate::measure::apart;
 use crate::runtime::{Attention, Engine, Tensor};
 
@@ -62,7 +62,7 @@ fn keeps_masks(engine: &mut Engine, sample: &Sample, layer: usize) -> Result<()>
         let next = engine.layer(layer, &Tensor::from_f32(stream)?, sample.biases.of(mask))?;
         Ok(next.view::<Ix3>()?.to_owned())
     };
-    let alone = Mask::SelfPeek(Technique::ABP);
+    let alone = Mask::SelfPeek(MaskedBy::ABP);
     let own = run(stream.clone(), &alone)?;
     for parity in [0, 1] {
         let other = run(moved(stream.view(), parity), &alone)?;

@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3, Array4, Axis, Ix3};
 
 use super::sample::Sample;
 use crate::intervene::ablation::{IDENTITY, ZERO};
-use crate::intervene::{Ablation, Estimator, Mask, Plan, Tail, Technique};
+use crate::intervene::{Ablation, Estimator, Mask, MaskedBy, Plan, Tail};
 use crate::measure::captured::Captured;
 use crate::measure::{Evaluation, Part, Request, apart, boundaries, prepare};
 use crate::runtime::{Engine, Tensor};
@@ -150,7 +150,7 @@ impl Trial<'_> {
     /// The masks of every technique change the logits, those of transfer layers otherwise than the others.
     fn restrict(&mut self) -> Result<()> {
         let restricted = (self.request.plans.iter()).filter(|plan| plan.tail.transfer().is_some());
-        let techniques: HashSet<Technique> = restricted.map(|plan| plan.masking).collect();
+        let techniques: HashSet<MaskedBy> = restricted.map(|plan| plan.masking).collect();
         for by in techniques {
             let alone = self.logits(Plan::af1(0, 0).with(by))?;
             let peeking = self.logits(Plan::af1(0, self.engine.layers()).with(by))?;
@@ -214,7 +214,7 @@ fn by_head(engine: &mut Engine, captured: &Captured) -> Result<bool> {
         let stream = Tensor::from_f32(stream.to_owned())?;
         let mut with = |alone: &dyn Fn(usize) -> bool| -> Result<Array3<f32>> {
             let [causal, masked] =
-                [Mask::Causal, Mask::SelfPeek(Technique::ABP)].map(|mask| mask.bias(1, pos));
+                [Mask::Causal, Mask::SelfPeek(MaskedBy::ABP)].map(|mask| mask.bias(1, pos));
             let bias = Array4::from_shape_fn((1, heads, pos, pos), |(_, head, q, k)| {
                 let mask = if alone(head) { &masked } else { &causal };
                 mask[[0, 0, q, k]]

@@ -15,7 +15,7 @@ use super::attention::check_weights;
 use super::forward::{failed, last_attention};
 use crate::Result;
 use crate::intervene::ablation::{CAMA, Source, replace};
-use crate::intervene::{Estimator, Mask, Means, Plan, Technique};
+use crate::intervene::{Estimator, Mask, MaskedBy, Means, Plan};
 use crate::model::Model;
 use crate::prompt::{Frame, PromptSet, Role};
 use crate::runtime::Engine;
@@ -160,7 +160,7 @@ fn operands(roles: &[Role]) -> Vec<(usize, Range<usize>)> {
 /// Every mask that is used lets every query see itself and, unless it is there to hide it, position 0, and nothing after
 /// itself.
 fn masks(layers: usize, heads: usize, pos: usize, plans: &[Plan]) -> Result<(), String> {
-    let mut used: Vec<Mask> = vec![Mask::Causal, Mask::SelfPeek(Technique::ABP)];
+    let mut used: Vec<Mask> = vec![Mask::Causal, Mask::SelfPeek(MaskedBy::ABP)];
     for plan in plans {
         used.extend((plan.wait..layers).map(|layer| plan.mask(layer)));
     }
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn masks_that_hide_too_much_are_found() {
         let found = |by: &'static Hides| {
-            let plans = [Plan::af1(1, 1).with(Technique(by))];
+            let plans = [Plan::af1(1, 1).with(MaskedBy(by))];
             masks(3, 2, 4, &plans)
         };
         assert_eq!(

@@ -15,7 +15,7 @@ const FILE: &str = "chat_template.jinja";
 const CONFIG: &str = "tokenizer_config.json";
 
 /// The field of the configuration, and of GGUF behind `tokenizer.`.
-pub const FIELD: &str = "chat_template";
+const FIELD: &str = "chat_template";
 
 /// The tokens that a template may know by name.
 const TOKENS: [&str; 7] = [

@@ -73,7 +73,12 @@ fn of_paper(paper: &Paper, answers: &[&Answer<'_>]) -> Vec<Block> {
             let asks = claim.base_accuracy.map_or(String::new(), |least| {
                 format!("; of models that are right on at least {least} of the prompts")
             });
-            let line = format!("{}: {} ({}{asks})", claim.id, claim.says, claim.confidence.words());
+            let line = format!(
+                "{}: {} ({}{asks})",
+                claim.id,
+                claim.says,
+                claim.confidence.words()
+            );
             table.notes.push(line);
         }
     }

@@ -1,7 +1,7 @@
 //! Graphs with a mistake, each found by its check.
 
 use af1::graph::{Attribute, Constant, Dtype, Graph, LOGITS, Node, attn_bias, resid};
-use af1::intervene::masking::Technique;
+use af1::intervene::masking::MaskedBy;
 use af1::intervene::{Estimator, Plan, ablation};
 use af1::measure::{Request, Way, attention, preflight, prepare};
 use af1::runtime::{Device, Engine};
@@ -217,7 +217,7 @@ fn weights_that_are_none() {
     let set = prompts(&model);
     let ablations = [ablation::ALL[0]];
     let words = "attn_pattern.1 has numbers from";
-    let value_zero = Technique::named("value-zero").unwrap();
+    let value_zero = MaskedBy::named("value-zero").unwrap();
     let plans = [Plan::af1(1, 1).with(value_zero)];
     let request = Request::new(&plans, &ablations);
     let found = preflight(&mut engine, &model, &set, &request);

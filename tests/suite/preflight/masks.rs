@@ -2,7 +2,7 @@
 
 use af1::graph::{Dtype, Graph, LOGITS, attn_bias, attn_out};
 use af1::intervene::ablation::IDENTITY;
-use af1::intervene::masking::Technique;
+use af1::intervene::masking::MaskedBy;
 use af1::intervene::{Ablation, Plan, ablation};
 use af1::measure::{Request, Way, preflight};
 use af1::runtime::{Device, Engine};
@@ -114,6 +114,6 @@ fn peeking_that_shows_nothing() {
         "interventions",
         words,
     );
-    let sees_itself = Technique::named("sees-0").unwrap();
+    let sees_itself = MaskedBy::named("sees-0").unwrap();
     found(|_| {}, &[plan.with(sees_itself)], &[IDENTITY]).unwrap();
 }

@@ -1,7 +1,7 @@
 //! Graphs as another program may write them, which have no keys and values: what they get wrong although they keep the contract.
 
 use af1::graph::{Attribute, Constant, Dtype, Graph, Node, attn_bias, attn_out, resid};
-use af1::intervene::masking::Technique;
+use af1::intervene::masking::MaskedBy;
 use af1::intervene::{Plan, ablation};
 use af1::measure::{Request, preflight};
 use af1::runtime::{Device, Engine};
@@ -205,7 +205,7 @@ fn outputs_that_are_none(#[values(one_more, second_for_the_first)] break_it: fn(
     let keys = |name: &str| name.starts_with("attn_key.") || name.starts_with("attn_value.");
     graph.boundaries.retain(|port| !keys(&port.name));
     let set = prompts(&model);
-    let value_zero = Technique::named("value-zero").unwrap();
+    let value_zero = MaskedBy::named("value-zero").unwrap();
     let plans = [Plan::af1(1, 1).with(value_zero)];
     let ablations = [ablation::ALL[0]];
     let run = |graph: &Graph| {

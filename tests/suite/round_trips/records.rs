@@ -1,7 +1,7 @@
 //! Lines of every kind.
 
 use af1::intervene::Head;
-use af1::intervene::{Estimator, Plan, Technique, masking};
+use af1::intervene::{Estimator, MaskedBy, Plan, masking};
 use af1::measure::{Change, Draw, Part, Swap};
 use af1::prompt::{Carry, KeyedBy};
 use af1::record::{
@@ -58,7 +58,7 @@ impl Dice {
         let (wait, transfer) = (self.below(8), self.below(4));
         match self.below(5) {
             0 => Plan::waiting(wait),
-            1 => Plan::af1(wait, transfer).with(Technique(self.one_of(masking::ALL))),
+            1 => Plan::af1(wait, transfer).with(MaskedBy(self.one_of(masking::ALL))),
             2 => Plan::pruned(
                 wait,
                 transfer,

@@ -1,7 +1,7 @@
 //! What a cell is of, and the plan of which a line has the parts.
 
 use super::Cell;
-use crate::intervene::{Head, Plan, Tail, Technique};
+use crate::intervene::{Head, MaskedBy, Plan, Tail};
 use crate::measure::Draw;
 use crate::record::Subject;
 
@@ -57,8 +57,8 @@ impl Cell {
         };
         let plan = Plan::waiting(self.wait);
         let masking = match &self.masking {
-            None => Technique::ABP,
-            Some(name) => Technique::named(name)
+            None => MaskedBy::ABP,
+            Some(name) => MaskedBy::named(name)
                 .ok_or_else(|| format!("masking {name:?} is none that this program has"))?,
         };
         Ok(Plan {
