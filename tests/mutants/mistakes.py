@@ -227,7 +227,7 @@ MUTANTS = [
     ),
     Mutant(
         "a stroke in a cell",
-        "src/report/text.rs",
+        "src/report/line.rs",
         "lines.join(\" \").replace('|', &STROKE.to_string())",
         "lines.join(\" \")",
         "injection::nothing_is_more_than_text",
