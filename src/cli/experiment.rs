@@ -58,7 +58,7 @@ impl Experiment {
         }
     }
 
-    /// The options of the model, of where it runs, and of what becomes of results.
+    /// `--model`, the options of where it runs, and those of what becomes of results.
     fn of_others() -> Command {
         let model = ModelArgs::augment_args(Command::new("model"));
         let model = model.get_arguments().find(|arg| arg.get_id() == "model");

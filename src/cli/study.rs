@@ -164,7 +164,7 @@ impl Part {
             .map_err(|reason| bad(file, format!("{}: {reason}", self.shown())))
     }
 
-    /// What it asks for, as a command line has it.
+    /// What it asks for, for people: words with spaces between them.
     fn shown(&self) -> String {
         self.words.join(" ")
     }

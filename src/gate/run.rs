@@ -25,7 +25,7 @@ pub struct How {
 pub struct Found {
     /// The name of the model.
     pub model: String,
-    /// Under what the first claim that has prompts was measured.
+    /// Under what the last claim was measured.
     pub provenance: Provenance,
     /// The answers, in the order of the claims.
     pub answers: Vec<Answer>,

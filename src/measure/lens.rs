@@ -87,9 +87,9 @@ impl Sought {
 /// How a token stands in what is read from a stream.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Standing {
-    /// One more than the number of tokens before it: 1 is the first choice.
+    /// One more than the number of tokens before the token, or before the best right one: 1 is the first choice.
     pub rank: u32,
-    /// The probability of the token.
+    /// The probability of the token, or of all right tokens together.
     pub probability: f32,
 }
 

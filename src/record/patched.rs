@@ -68,9 +68,9 @@ pub struct PatchedPosition {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Share {
-    /// The number of pairs of which it is true.
+    /// The number of pairs, or of prompts, of which it is true.
     pub count: usize,
-    /// The share of the pairs; `None` where there are no pairs.
+    /// The share of all; `None` where there are none.
     pub value: Option<f64>,
     /// The lower end of the interval.
     pub low: f64,

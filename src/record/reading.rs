@@ -66,9 +66,9 @@ pub struct Under {
 pub struct Stands {
     /// Prompts in which it is the first choice.
     pub first: Share,
-    /// The probability of the token.
+    /// The probability of the token, or of all right tokens together.
     pub probability: Weight,
-    /// The rank of the token, from 1 on.
+    /// The rank of the token, or of the best right one, from 1 on.
     pub rank: Weight,
     /// The lower median of its ranks; `None` without prompts.
     pub median_rank: Option<u32>,

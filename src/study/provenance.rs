@@ -57,7 +57,7 @@ pub(super) fn provenance(
     }
 }
 
-/// Under what a template is measured, of what all of a study are: what stands before its prompts is the chat template's or the tokenizer's,
+/// Under what a template is measured, from what all templates of a study share: what stands before its prompts is the chat template's or the tokenizer's,
 /// and operands that are words have the indices of their table.
 pub(super) fn of_set(
     shared: &Provenance,

@@ -157,7 +157,8 @@ fn a_claim_is_answered_from_its_record() {
     assert!(found.starts_with(&counts), "{found}");
 }
 
-/// Models that would have to be fetched are measured only where they are asked for, and so is everything else; `--list` measures nothing.
+/// Models that would have to be fetched are measured only where they are asked for. Where something is asked for, nothing else is measured;
+/// `--list` measures nothing.
 #[test]
 fn what_is_not_run_says_why() {
     let all = answers("--list");

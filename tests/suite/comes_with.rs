@@ -73,9 +73,14 @@ fn every_experiment_finds_what_was_planted() {
     assert_eq!(named, all);
     for (verb, file, test) in PLANTED {
         let text = read(&format!("tests/suite/{file}"));
+        let (before, _) = text
+            .split_once(&format!("\nfn {test}("))
+            .unwrap_or_else(|| panic!("{verb}: there is no {test} in {file}"));
+        let above = before.rsplit("\n\n").next().unwrap_or(before);
+        let is_test = above.contains("#[test]") || above.contains("#[rstest]");
         assert!(
-            text.contains(&format!("\nfn {test}(")),
-            "{verb}: there is no test {test} in {file}"
+            is_test && !above.contains("#[ignore"),
+            "{verb}: {test} in {file} is no test"
         );
     }
 }

@@ -254,7 +254,8 @@ fn keys_are_shuffled_in_a_cycle() {
     assert_eq!(found, Ok(3.5));
 }
 
-/// The noise at many prompts and positions is normal, with the mean and the variance that there are, and independent of each other.
+/// The values of the noise at many prompts and positions are normal, with the mean and the variance that there are, and independent of
+/// each other.
 #[test]
 fn noise_is_normal() {
     const COUNT: usize = 4000;

@@ -184,7 +184,7 @@ impl Ablation for Asked {
     }
 }
 
-/// A handful is tried as a whole and at once, however many of a template's prompts are asked about. The draw would leave out one of it.
+/// A handful is tried as a whole and at once, however many of a template's prompts are asked about. The draw would leave out one of its prompts.
 #[rstest]
 #[case::all(|_: &mut Request<'_>| ())]
 #[case::leave_one_out(|request: &mut Request<'_>| request.estimator = Estimator::LeaveOneOut)]

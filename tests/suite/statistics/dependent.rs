@@ -11,7 +11,7 @@ use super::normal;
 /// What is said of few values is said less often than of many: at least so often in simulations.
 const COVERS_OPERANDS: f64 = 0.93;
 
-/// The least by which an interval covers less that takes what belongs together for independent.
+/// How much less, at least, an interval covers that takes what belongs together for independent.
 const NOTICED: f64 = 0.13;
 
 /// Such an interval passes what is at the claim more often than this.
