@@ -94,6 +94,7 @@ const CODE: &[&str] = &[
     include_str!("digits.rs"),
     include_str!("digits/channel.rs"),
     include_str!("digits/circuit.rs"),
+    include_str!("digits/kind.rs"),
     include_str!("digits/table.rs"),
     include_str!("digits/tokenizer.rs"),
     include_str!("folder.rs"),
