@@ -129,6 +129,12 @@ impl ClaimWire {
         if words.flat_map(|word| word.chars()).any(char::is_control) {
             problems.push("expected no control characters in models and commands".to_owned());
         }
+        if let Confidence::Computed | Confidence::Guess = self.confidence {
+            problems.push(format!(
+                "its confidence is {}; expected construction, code, paper or report, because somebody else says it",
+                self.confidence
+            ));
+        }
         if self.test.is_empty() != self.not_run.is_some() {
             problems.push("expected either tests, or not_run with the reason".to_owned());
         }

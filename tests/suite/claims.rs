@@ -186,7 +186,7 @@ fn what_is_not_run_says_why() {
 )]
 #[case(
     "[[paper]]\nabout = \"x\"\nsource = \"x\"\n[[paper.claim]]\nid = \"a\"\nsays = \"x\"\nconfidence = \"guess\"\n",
-    "unknown variant `guess`"
+    "claim \"a\": its confidence is guess; expected construction, code, paper or report"
 )]
 #[case(
     "[[paper]]\nabout = \"x\"\nsource = \"x\"\n[[paper.claim]]\nid = \"a\"\nsays = \"x\"\nconfidence = \"paper\"\nnot_run = \"x\"\n\
