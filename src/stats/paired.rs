@@ -60,6 +60,18 @@ mod tests {
         assert_eq!(discordant(pairs), (2, 1));
     }
 
+    /// The p values of scipy are written with nine digits: `binom.sf(wins - 1, wins + losses, 0.5)`.
+    const PRINTED: f64 = 1e-8;
+
+    #[test]
+    fn many_pairs_have_the_p_of_scipy() {
+        for (wins, losses, p) in [(5100, 4950, 0.0685993896), (10000, 9900, 0.241404787)] {
+            assert!(wins + losses > MANY);
+            let found = mcnemar_greater(wins, losses);
+            assert!((found / p - 1.0).abs() < PRINTED, "{found}, not {p}");
+        }
+    }
+
     /// Over every outcome of 20 pairs, for shares from rare to common: neither bound is wrong more often than promised.
     #[test]
     fn bounds_of_a_difference_hold() {
