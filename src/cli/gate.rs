@@ -10,7 +10,7 @@ use super::args::{Format, ModelArgs, OutputArgs};
 use super::output::{Named, check_files, deliver, show};
 use crate::file::write_atomically;
 use crate::gate::{self, Found, How};
-use crate::record::{self, Journal, Measurement, Outcome, file_text};
+use crate::record::{self, Measurement, Outcome, file_text};
 use crate::study::BatchSize;
 use crate::{Error, Result, report};
 
@@ -107,9 +107,6 @@ impl Gate {
             batch: self.batch,
         };
         let found = gate.run(&how, baseline, || self.model.engine())?;
-        if let Some(record) = &self.record {
-            Journal::open(record)?.append(&found.lines)?;
-        }
         self.show(&found)?;
         let outcome = found.outcome();
         let claims = found.with(outcome).collect::<Vec<_>>().join("; ");

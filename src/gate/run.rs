@@ -7,7 +7,9 @@ use super::{Claim, Gate, Undefined, all, answer, needs};
 use crate::model::Model;
 use crate::progress::say;
 use crate::prompt::{PromptSet, Shape, Template};
-use crate::record::{self, Answer, Gated, Judgement, Line, Measurement, Outcome, Provenance, Row};
+use crate::record::{
+    self, Answer, Gated, Journal, Judgement, Line, Measurement, Outcome, Provenance, Row,
+};
 use crate::runtime::Engine;
 use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, values};
 use crate::{Error, Result};
@@ -15,7 +17,8 @@ use crate::{Error, Result};
 /// How a gate is run.
 #[derive(Clone, Debug, Default)]
 pub struct How {
-    /// The file to which every cell is appended as it is measured; cells that it holds already are not measured again.
+    /// The file to which every cell is appended as it is measured, and at last the answers; cells that it holds already are not measured
+    /// again.
     pub record: Option<PathBuf>,
     /// Prompts in a batch.
     pub batch: BatchSize,
@@ -67,21 +70,24 @@ impl Gate {
     /// not fall behind. All that is wrong with the claims about this model is said before any of them is measured.
     ///
     /// # Errors
-    /// What `load` fails with; claims that do not fit the model; what a study fails with. What cannot be evaluated is no error here: see
-    /// [`Found::errors`].
+    /// Nothing is claimed; what `load` fails with; claims that do not fit the model; what a study fails with; a record that cannot be
+    /// written. What cannot be evaluated is no error here: see [`Found::errors`].
     pub fn run(
         &self,
         how: &How,
         baseline: Option<&[Measurement]>,
         load: impl FnOnce() -> Result<(Model, Engine)>,
     ) -> Result<Found> {
+        let first = self.claims.first().ok_or_else(|| Error::Gate {
+            path: self.path.clone(),
+            reason: "it claims nothing: expected at least one claim".to_owned(),
+        })?;
         // What a claim takes is known before anything is measured.
         for (i, claim) in self.claims.iter().enumerate() {
             for need in needs(claim, baseline.is_some()) {
                 say!("claim {}: {}", i + 1, need.words);
             }
         }
-        let first = &self.claims[0];
         let request = Request {
             asked: Asked {
                 // The prompts of every claim are made when it is known to fit the model.
@@ -100,7 +106,11 @@ impl Gate {
         for (i, ready) in ready.iter().enumerate() {
             ready.say(i + 1, baseline.is_some());
         }
-        self.ask_all(how, study, ready, baseline)
+        let found = self.ask_all(how, study, ready, baseline)?;
+        if let Some(record) = &how.record {
+            Journal::open(record)?.append(&found.lines)?;
+        }
+        Ok(found)
     }
 
     /// The claims with their prompts, or all that is wrong with them about this model, before any of them is measured.
