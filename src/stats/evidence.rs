@@ -371,6 +371,7 @@ mod tests {
     fn one_value_says_nothing_about_others() {
         let one = of(500, 1.0, 1.0).interval();
         assert_eq!((one.low, one.high), (0.0, 1.0));
+        assert_eq!(of(1000, 1.0, 1.0).interval().low, 0.0);
         assert_eq!(of(500, 1.0, 1.0).p_above(0.1), 1.0);
         assert!(!of(1000, 1.0, 1.0).passes(0.1, 0.05) && !of(0, 1.0, 1.0).fails(0.9, 0.05));
     }
