@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::expected::{Bound, Expected, Is, Verdict};
 use super::rows::STRATUM;
-use super::{Claim, Paper, Test};
+use super::{Paper, PaperClaim, Test};
 use crate::file::text_at_most;
 use crate::model::Confidence;
 use crate::{Error, Result};
@@ -116,7 +116,7 @@ impl ExpectWire {
 }
 
 impl ClaimWire {
-    fn checked(self) -> Result<Claim, Vec<String>> {
+    fn checked(self) -> Result<PaperClaim, Vec<String>> {
         let mut problems = Vec::new();
         let is_name = |c: char| c.is_ascii_alphanumeric() || c == '-';
         if self.id.is_empty() || !self.id.chars().all(is_name) {
@@ -165,7 +165,7 @@ impl ClaimWire {
             }));
         }
         match problems.is_empty() {
-            true => Ok(Claim {
+            true => Ok(PaperClaim {
                 id: self.id,
                 says: self.says,
                 confidence: self.confidence,
@@ -244,7 +244,7 @@ pub(crate) fn parse(path: &Path, text: &str) -> Result<Vec<Paper>> {
     let file: FileWire = toml::from_str(text).map_err(|e| fail(e.to_string()))?;
     let (mut papers, mut problems) = (Vec::<Paper>::new(), Vec::new());
     for wire in file.paper {
-        let mut claims = Vec::<Claim>::new();
+        let mut claims = Vec::<PaperClaim>::new();
         for wire in wire.claim {
             let id = wire.id.clone();
             let before = papers.iter().flat_map(|paper| &paper.claims);

@@ -24,12 +24,12 @@ pub struct Paper {
     /// Where it is to be found, such as `arXiv:2509.09650`.
     pub source: String,
     /// What it claims, in the order of the file.
-    pub claims: Vec<Claim>,
+    pub claims: Vec<PaperClaim>,
 }
 
 /// What a paper says, and how it is tested.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Claim {
+pub struct PaperClaim {
     /// A short name, which no other claim of the paper has.
     pub id: String,
     /// What the paper says, in our words.
@@ -117,7 +117,7 @@ pub struct Answer<'a> {
     /// The paper.
     pub paper: &'a Paper,
     /// The claim.
-    pub claim: &'a Claim,
+    pub claim: &'a PaperClaim,
     /// The test; `None` where the claim has none.
     pub test: Option<&'a Test>,
     /// What came of it.

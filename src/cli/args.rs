@@ -80,12 +80,12 @@ pub struct RuntimeArgs {
     /// Weights of 16 bits are widened once, or in every run, where they stay mapped from their files: that takes hardly any memory and
     /// no time to load, and more time a run [default: mapped from 8 GiB of f32 on]
     #[arg(long, value_enum, value_name = "KEPT")]
-    weights: Option<Kept>,
+    weights: Option<WeightStorage>,
 }
 
 /// How weights are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kept {
+enum WeightStorage {
     /// Widened once.
     Widened,
     /// Mapped from their files.
@@ -168,7 +168,7 @@ impl RuntimeArgs {
             memory: self.device_memory,
             engine_cache: self.engine_cache.clone(),
             tf32: self.tf32,
-            mapped: self.weights.map(|kept| kept == Kept::Mapped),
+            mapped: self.weights.map(|kept| kept == WeightStorage::Mapped),
         }
     }
 

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::args::{Format, OutputArgs};
 use super::output::deliver;
-use crate::fetch::{Cache, Kept, Removal, State, VARIABLE};
+use crate::fetch::{Cache, CacheItem, Removal, State, VARIABLE};
 use crate::kit::{Block, Table};
 use crate::model::{PRESETS, Preset, Supply, entry_name};
 use crate::runtime::{Packaged, packaged};
@@ -26,7 +26,7 @@ pub struct CacheVerb {
 
 /// An entry, and what it is to this version of the program.
 struct Row {
-    kept: Kept,
+    item: CacheItem,
     what: String,
     unused: bool,
 }
@@ -49,25 +49,25 @@ impl CacheVerb {
         };
         let (mut gone, mut stay) = (Vec::new(), Vec::new());
         for row in removed {
-            match cache.remove(&row.kept.name)? {
-                Removal::Removed => gone.push(&row.kept),
-                Removal::InUse => stay.push(row.kept.name.as_str()),
+            match cache.remove(&row.item.name)? {
+                Removal::Removed => gone.push(&row.item),
+                Removal::InUse => stay.push(row.item.name.as_str()),
                 // Another process was faster.
                 Removal::Absent => {}
             }
         }
         cache.remove_locks();
-        let bytes: u64 = gone.iter().map(|kept| kept.bytes).sum();
+        let bytes: u64 = gone.iter().map(|item| item.bytes).sum();
         let text = match self.output.format {
             Format::Table => {
                 let lines = gone
                     .iter()
-                    .map(|kept| format!("removed {}\n", printable::line(&kept.name)));
+                    .map(|item| format!("removed {}\n", printable::line(&item.name)));
                 let lines: String = lines.collect();
                 format!("{lines}{}: {} freed\n", counted(gone.len()), size(bytes))
             }
             Format::Json => {
-                let names: Vec<&str> = gone.iter().map(|kept| kept.name.as_str()).collect();
+                let names: Vec<&str> = gone.iter().map(|item| item.name.as_str()).collect();
                 let json = serde_json::json!({
                     "folder": cache.root(), "removed": names, "in_use": stay, "bytes": bytes,
                 });
@@ -87,9 +87,9 @@ impl CacheVerb {
 
 /// The entry of a name.
 fn named<'r>(name: &str, rows: &'r [Row], cache: &Cache) -> Result<&'r Row> {
-    let found = rows.iter().find(|row| row.kept.name == name);
+    let found = rows.iter().find(|row| row.item.name == name);
     found.ok_or_else(|| {
-        let names: Vec<&str> = rows.iter().map(|row| row.kept.name.as_str()).collect();
+        let names: Vec<&str> = rows.iter().map(|row| row.item.name.as_str()).collect();
         let names = match names.is_empty() {
             true => "nothing".to_owned(),
             false => names.join(", "),
@@ -102,15 +102,15 @@ fn named<'r>(name: &str, rows: &'r [Row], cache: &Cache) -> Result<&'r Row> {
 }
 
 fn rows(cache: &Cache) -> Result<Vec<Row>> {
-    let all = cache.kept()?;
+    let all = cache.items()?;
     let complete = |name: &str| {
         let mut all = all.iter();
-        all.any(|kept| kept.name == name && kept.state == State::Complete)
+        all.any(|item| item.name == name && item.state == State::Complete)
     };
-    let rows = all.iter().map(|kept| {
-        let (what, unused) = described(kept, complete);
+    let rows = all.iter().map(|item| {
+        let (what, unused) = described(item, complete);
         Row {
-            kept: kept.clone(),
+            item: item.clone(),
             what,
             unused,
         }
@@ -119,9 +119,9 @@ fn rows(cache: &Cache) -> Result<Vec<Row>> {
 }
 
 /// What an entry is, and whether it is of no more use.
-fn described(kept: &Kept, complete: impl Fn(&str) -> bool) -> (String, bool) {
-    let name = &kept.name;
-    match kept.state {
+fn described(item: &CacheItem, complete: impl Fn(&str) -> bool) -> (String, bool) {
+    let name = &item.name;
+    match item.state {
         State::Notes => {
             return ("hashes of large files outside the cache".to_owned(), false);
         }
@@ -171,17 +171,17 @@ fn blocks(rows: &[Row], cache: &Cache) -> Vec<Block> {
     let folder = cache.root().display();
     let total = |of: &dyn Fn(&&Row) -> bool| -> u64 {
         let rows = rows.iter().filter(of);
-        rows.map(|row| row.kept.bytes).sum()
+        rows.map(|row| row.item.bytes).sum()
     };
     let mut blocks = Vec::new();
     if !rows.is_empty() {
         let mut table = Table::headed(&["name", "what it is", "size", "last used", "still used"]);
         for row in rows {
             table.push([
-                row.kept.name.clone(),
+                row.item.name.clone(),
                 row.what.clone(),
-                size(row.kept.bytes),
-                row.kept.used.map_or("not known".to_owned(), ago),
+                size(row.item.bytes),
+                row.item.used.map_or("not known".to_owned(), ago),
                 if row.unused { "no" } else { "yes" }.to_owned(),
             ]);
         }
@@ -203,16 +203,16 @@ fn blocks(rows: &[Row], cache: &Cache) -> Vec<Block> {
 
 fn listed(rows: &[Row], cache: &Cache) -> String {
     let entries = rows.iter().map(|row| {
-        let used = row.kept.used.and_then(|used| {
+        let used = row.item.used.and_then(|used| {
             let since = used.duration_since(SystemTime::UNIX_EPOCH).ok()?;
             Some(since.as_secs())
         });
         serde_json::json!({
-            "name": row.kept.name, "what": row.what, "bytes": row.kept.bytes, "last_used_unix": used, "unused": row.unused,
+            "name": row.item.name, "what": row.what, "bytes": row.item.bytes, "last_used_unix": used, "unused": row.unused,
         })
     });
     let entries: Vec<serde_json::Value> = entries.collect();
-    let bytes: u64 = rows.iter().map(|row| row.kept.bytes).sum();
+    let bytes: u64 = rows.iter().map(|row| row.item.bytes).sum();
     let json = serde_json::json!({ "folder": cache.root(), "bytes": bytes, "entries": entries });
     printable::object(&json)
 }

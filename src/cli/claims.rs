@@ -8,7 +8,7 @@ use super::args::RuntimeArgs;
 use super::experiment::{Experiment, On};
 use super::output::{Named, check_files, deliver};
 use super::screen::Screen;
-use crate::claims::{self, Answer, Claim, Paper, Rows, Test, Tested};
+use crate::claims::{self, Answer, Paper, PaperClaim, Rows, Test, Tested};
 use crate::model::{Preset, Supply};
 use crate::progress::say;
 use crate::{Error, Result, interrupt, report};
@@ -70,7 +70,7 @@ impl Claims {
         let scratch = tempfile::tempdir().map_err(|e| Error::writing(&std::env::temp_dir(), e))?;
         let scratch = scratch.path().join("claims.jsonl");
         let record = self.record.as_ref().unwrap_or(&scratch);
-        let asked: Vec<(&Paper, &Claim)> = (papers.iter())
+        let asked: Vec<(&Paper, &PaperClaim)> = (papers.iter())
             .flat_map(|paper| paper.claims.iter().map(move |claim| (paper, claim)))
             .filter(|(_, claim)| self.claim.is_empty() || self.claim.contains(&claim.id))
             .collect();
@@ -142,7 +142,7 @@ impl Claims {
     }
 
     /// What comes of a test. That a model cannot be asked is an answer; that this run cannot go on is an error.
-    fn tested(&self, claim: &Claim, test: &Test, record: &Path) -> Result<Tested> {
+    fn tested(&self, claim: &PaperClaim, test: &Test, record: &Path) -> Result<Tested> {
         if self.list {
             return Ok(Tested::NotRun("--list: nothing is measured".to_owned()));
         }
@@ -215,6 +215,6 @@ fn asked(command: &str) -> Result<Experiment, String> {
 }
 
 /// The command that asks a claim of a model.
-fn command(claim: &Claim, test: &Test) -> String {
+fn command(claim: &PaperClaim, test: &Test) -> String {
     format!("{}: af1 {} --model {}", claim.id, test.command, test.model)
 }

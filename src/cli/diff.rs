@@ -54,8 +54,8 @@ impl Diff {
         }
         let mut rows = Vec::new();
         let provenance = study.provenance_of_first();
-        for (_, set) in std::mem::take(&mut study.sets) {
-            self.template(&mut study, set?, &mut rows)?;
+        for of in std::mem::take(&mut study.sets) {
+            self.template(&mut study, of.set?, &mut rows)?;
         }
         let text = match format {
             super::args::Format::Table => {

@@ -94,8 +94,8 @@ fn next(lab: &Lab) -> String {
     if let Some(styles) = &lab.study.request().asked.styles {
         same += &format!(" --styles {}", styles.display());
     }
-    if let Some((template, _)) = lab.study.sets.first() {
-        same += &format!(" --style {}", template.style);
+    if let Some(first) = lab.study.sets.first() {
+        same += &format!(" --style {}", first.template.style);
     }
     format!(
         "\nnext: {program} waiting{same}    (how long can every token wait?)\n      \

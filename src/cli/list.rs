@@ -53,7 +53,7 @@ impl List {
 
 /// An object a row, with the names of the columns.
 fn lines(table: &Table) -> String {
-    let object = |row: &Vec<crate::kit::Cell>| {
+    let object = |row: &Vec<crate::kit::TableCell>| {
         let fields = table.columns.iter().zip(row);
         let fields = fields.map(|(name, cell)| (name.replace(' ', "_"), cell.text.clone().into()));
         let object = serde_json::Value::Object(fields.collect());

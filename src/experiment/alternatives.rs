@@ -17,7 +17,7 @@ use crate::kit::words::columns::{
 };
 use crate::kit::words::number::{interval, p_value, signed};
 use crate::kit::words::{SEE_TABLE, each_group, each_template};
-use crate::kit::{Block, Cell, Column, Drawing, Estimate, Figure, Table, Value, column};
+use crate::kit::{Block, Column, Drawing, Estimate, Figure, Table, TableCell, Value, column};
 use crate::measure::{Compared, Request, prepare};
 use crate::progress::say;
 use crate::prompt;
@@ -284,7 +284,7 @@ fn table(group: &Group) -> Table {
 fn columns(group: &Group) -> Columns<'_> {
     let known = |m: &Measurement, name: &str, p: Option<f64>| match p {
         Some(p) => field(m, name, p_value(p), Some(Value::Real(p))),
-        None => Cell::words(""),
+        None => TableCell::words(""),
     };
     let keyed: Columns<'_> = keyed_of_several(group).into_iter().collect();
     let mut columns = joined([technique(), keyed, shares(), against_base()]);
@@ -295,7 +295,7 @@ fn columns(group: &Group) -> Columns<'_> {
                 true => "the reference",
                 false => "of other prompts",
             };
-            difference(&cell.m).unwrap_or_else(|| Cell::words(word))
+            difference(&cell.m).unwrap_or_else(|| TableCell::words(word))
         }),
         column("p", move |Tested { m, .. }: &Tested| {
             known(m, "paired.p", m.paired.as_ref().map(|paired| paired.p))
@@ -332,7 +332,7 @@ fn row_in_words(m: &Measurement, first: &Measurement) -> String {
 }
 
 /// The difference of accuracies from the reference; `None` of the reference itself.
-fn difference(m: &Measurement) -> Option<Cell> {
+fn difference(m: &Measurement) -> Option<TableCell> {
     let paired = m.paired.as_ref()?;
     let value = paired.accuracy_difference;
     let (low, high) = (

@@ -11,7 +11,7 @@ use crate::intervene::{Ablation, Head, Plan};
 use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::under;
 use crate::kit::words::number::{interval, share};
-use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Tile, Value, column};
+use crate::kit::{Block, Column, Drawing, Figure, Map, Table, TableCell, Tile, Value, column};
 use crate::measure::attention;
 use crate::record::{CellName, HeadAttention, Kind, Sweep, Weight, attended};
 
@@ -186,10 +186,11 @@ fn columns(heads: &[HeadAttention]) -> Vec<Column<'_, HeadAttention>> {
     columns.extend(heads[0].weights.keys().map(|token| {
         column(token, move |head: &HeadAttention| {
             let Some(found) = head.weights.get(token) else {
-                return Cell::words("");
+                return TableCell::words("");
             };
             let (field, value) = (format!("weights.{token}"), Some(Value::Real(found.mean)));
-            Cell::number(weight(found), head.address(), &field, value).within(found.low, found.high)
+            TableCell::number(weight(found), head.address(), &field, value)
+                .within(found.low, found.high)
         })
     }));
     columns

@@ -17,7 +17,7 @@ use crate::Result;
 use crate::intervene::{Ablation, Plan};
 use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::{distinct, under};
-use crate::kit::{Block, Cell, Column, Curves, Drawing, Figure, Series, Table, column};
+use crate::kit::{Block, Column, Curves, Drawing, Figure, Series, Table, TableCell, column};
 use crate::record::{CellName, Kind, Reading, Sweep, Under, readings};
 use crate::stats::Proportion;
 
@@ -286,7 +286,7 @@ fn grid(of: &[Reading]) -> Table {
         let number = |title: String, sought: &str, number: Number| {
             let sought = sought.to_owned();
             column(format!("{run}: {title}"), move |row: &(usize, Row<'_>)| {
-                row.1[i].map_or(Cell::words(""), |r| number.cell(r, LAST, &sought))
+                row.1[i].map_or(TableCell::words(""), |r| number.cell(r, LAST, &sought))
             })
         };
         let first = |sought: &str| format!("{sought} is the first choice");
@@ -295,7 +295,7 @@ fn grid(of: &[Reading]) -> Table {
         let rank = column(
             format!("{run}: its median rank"),
             move |row: &(usize, Row<'_>)| {
-                row.1[i].map_or(Cell::words(""), |r| median(r, LAST, ANSWER))
+                row.1[i].map_or(TableCell::words(""), |r| median(r, LAST, ANSWER))
             },
         );
         columns.push(rank.detail());

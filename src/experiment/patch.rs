@@ -12,7 +12,7 @@ use crate::kit::words::SEE_TABLE;
 use crate::kit::words::about::{distinct, under};
 use crate::kit::words::number::{proportion, share};
 use crate::kit::words::strata::UNCARRIED;
-use crate::kit::{Block, Cell, Column, Drawing, Figure, Map, Table, Tile, Value, column};
+use crate::kit::{Block, Column, Drawing, Figure, Map, Table, TableCell, Tile, Value, column};
 use crate::measure::{Change, Interchange, Swap};
 use crate::prompt::{Carry, Operation};
 use crate::record::{CellName, Kind, Patched, PatchedPosition, Share, Sweep, patched};
@@ -347,12 +347,12 @@ fn grid(of: &[Patched]) -> Table {
     columns.extend(of[0].positions.iter().map(|(&position, found)| {
         column(place(position, found), move |p: &Patched| {
             let Some(found) = p.positions.get(&position) else {
-                return Cell::words("");
+                return TableCell::words("");
             };
             let field = format!("patched.{position}.moved.value");
             let value = found.moved.value.map(Value::Real);
             let text = shown(found.moved, p.pairs);
-            Cell::number(text, p.address(), &field, value)
+            TableCell::number(text, p.address(), &field, value)
                 .within(Some(found.moved.low), Some(found.moved.high))
         })
     }));
@@ -383,7 +383,7 @@ fn everything(of: &[Patched]) -> Table {
             let share = fate.of(at.found);
             let field = format!("patched.{}.{field}.value", at.position);
             let value = share.value.map(Value::Real);
-            Cell::number(
+            TableCell::number(
                 counted(share, at.patched),
                 at.patched.address(),
                 &field,

@@ -6,12 +6,14 @@ use std::path::PathBuf;
 use super::{Claim, Gate, Undefined, all, answer, needs};
 use crate::model::Model;
 use crate::progress::say;
-use crate::prompt::{PromptSet, Shape, Template};
+use crate::prompt::Shape;
 use crate::record::{
     self, Answer, Gated, Journal, Judgement, Line, Measurement, Outcome, Provenance, Row,
 };
 use crate::runtime::Engine;
-use crate::study::{Asked, AskedNumbers, BatchSize, Method, Request, Study, values};
+use crate::study::{
+    Asked, AskedNumbers, BatchSize, Method, Request, Study, TemplatePrompts, values,
+};
 use crate::{Error, Result};
 
 /// How a gate is run.
@@ -49,7 +51,7 @@ struct Asking {
 /// A claim whose shape and step are known, with its prompts.
 struct Ready {
     claim: Claim,
-    sets: Vec<(Template, Result<PromptSet>)>,
+    sets: Vec<TemplatePrompts>,
 }
 
 impl Found {
@@ -135,7 +137,7 @@ impl Gate {
             };
             study.ask_for(self.asked(claim), self.method(claim, how));
             let sets = study.prompts(template);
-            let usage = sets.iter().find_map(|(_, set)| match set {
+            let usage = sets.iter().find_map(|of| match &of.set {
                 Err(error @ Error::Usage(_)) => Some(error.to_string()),
                 _ => None,
             });
@@ -217,10 +219,10 @@ impl Gate {
 
 impl Ready {
     /// A claim with these prompts; where there are none it stays as the file has it.
-    fn of(claim: &Claim, sets: Vec<(Template, Result<PromptSet>)>) -> Self {
+    fn of(claim: &Claim, sets: Vec<TemplatePrompts>) -> Self {
         let mut shapes = sets
             .iter()
-            .filter_map(|(_, set)| Some(&set.as_ref().ok()?.numbers.shape));
+            .filter_map(|of| Some(&of.prompts()?.numbers.shape));
         let claim = match shapes.next() {
             Some(shape) => claim.clone().about(shape),
             None => claim.clone(),
@@ -230,7 +232,7 @@ impl Ready {
 
     /// Says how many prompts there are, and which conditions cannot pass with so few.
     fn say(&self, number: usize, has_baseline: bool) {
-        let Some(set) = self.sets.iter().find_map(|(_, set)| set.as_ref().ok()) else {
+        let Some(set) = self.sets.iter().find_map(TemplatePrompts::prompts) else {
             return;
         };
         let asked = set.asked().len();

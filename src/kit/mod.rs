@@ -6,7 +6,7 @@ mod table;
 pub(crate) mod words;
 
 pub use figure::{Curves, Drawing, Estimate, Figure, Map, Marked, Origin, Series, Tile};
-pub use table::{Cell, Column, Importance, Number, Table, Value, column};
+pub use table::{Column, Importance, Number, Table, TableCell, Value, column};
 
 /// A short answer about a template, as it stands on a card: `waits to`, `layer 16 of 24`, and with which numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ pub struct Table {
     /// How much of the answer every column is; essential where nothing is said.
     pub importance: Vec<Importance>,
     /// Row by row as many cells as there are columns. The first cell names the row.
-    pub rows: Vec<Vec<Cell>>,
+    pub rows: Vec<Vec<TableCell>>,
     /// What stands below it: a line each, or several.
     pub notes: Vec<String>,
     /// Whether it is a map, whose cells are read beside each other: their intervals stay where there is room for them.
@@ -33,7 +33,7 @@ pub enum Importance {
 
 /// A cell of a table: what is read, and the number of the record that it shows.
 #[derive(Clone, Debug, Default)]
-pub struct Cell {
+pub struct TableCell {
     /// What is read.
     pub text: String,
     /// Which number of a record it shows, if it shows one.
@@ -76,7 +76,7 @@ impl From<f64> for Value {
     }
 }
 
-impl Cell {
+impl TableCell {
     /// A cell of words.
     pub fn words(text: impl Into<String>) -> Self {
         Self {
@@ -112,13 +112,13 @@ impl Cell {
     }
 }
 
-impl From<String> for Cell {
+impl From<String> for TableCell {
     fn from(text: String) -> Self {
         Self::words(text)
     }
 }
 
-impl From<&str> for Cell {
+impl From<&str> for TableCell {
     fn from(text: &str) -> Self {
         Self::words(text)
     }
@@ -128,11 +128,11 @@ impl From<&str> for Cell {
 pub struct Column<'a, T> {
     name: String,
     importance: Importance,
-    cell: Box<dyn Fn(&T) -> Cell + 'a>,
+    cell: Box<dyn Fn(&T) -> TableCell + 'a>,
 }
 
 /// A column of this name.
-pub fn column<'a, T, C: Into<Cell>>(
+pub fn column<'a, T, C: Into<TableCell>>(
     name: impl Into<String>,
     cell: impl Fn(&T) -> C + 'a,
 ) -> Column<'a, T> {
@@ -192,7 +192,7 @@ impl Table {
     }
 
     /// Adds a row.
-    pub fn push<C: Into<Cell>>(&mut self, row: impl IntoIterator<Item = C>) {
+    pub fn push<C: Into<TableCell>>(&mut self, row: impl IntoIterator<Item = C>) {
         self.rows.push(row.into_iter().map(Into::into).collect());
     }
 

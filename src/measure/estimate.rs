@@ -32,7 +32,7 @@ pub struct Estimated {
 }
 
 /// One of the sets of prompts that are run at once.
-pub struct Sheet<'a> {
+pub struct Member<'a> {
     pub set: &'a PromptSet,
     pub split: &'a Split,
     pub biases: &'a Biases,
@@ -59,35 +59,35 @@ pub struct Run<'a> {
 /// The runtime's reason; an interrupt.
 pub fn estimate(
     engine: &mut Engine,
-    sheets: &[Sheet<'_>],
+    members: &[Member<'_>],
     run: &mut Run<'_>,
 ) -> Result<Vec<Option<Result<Estimated>>>> {
-    let most = sheets.iter().map(|sheet| sheet.set.len()).max();
+    let most = members.iter().map(|member| member.set.len()).max();
     let most = most.unwrap_or(0);
     in_batches_that_fit(run.batch, most, |batch| {
         run.batch = batch;
-        estimate_in_batches(engine, sheets, run)
+        estimate_in_batches(engine, members, run)
     })
 }
 
 /// Runs every prompt once.
 fn estimate_in_batches(
     engine: &mut Engine,
-    sheets: &[Sheet<'_>],
+    members: &[Member<'_>],
     run: &Run<'_>,
 ) -> Result<Vec<Option<Result<Estimated>>>> {
-    let pass = |sheet| Pass {
-        sheet,
-        found: Estimated::nothing(engine, sheet, sheets.len(), run),
+    let pass = |member| Pass {
+        member,
+        found: Estimated::nothing(engine, member, members.len(), run),
         broken: None,
     };
-    let mut passes: Vec<Pass<'_>> = sheets.iter().map(pass).collect();
-    let sets: Vec<&PromptSet> = sheets.iter().map(|sheet| sheet.set).collect();
-    let prefix = sheets.first().and_then(|sheet| sheet.biases.prefix());
+    let mut passes: Vec<Pass<'_>> = members.iter().map(pass).collect();
+    let sets: Vec<&PromptSet> = members.iter().map(|member| member.set).collect();
+    let prefix = members.first().and_then(|member| member.biases.prefix());
     match (prefix, Nest::of(&sets)) {
         (Some(prefix), Some(nest)) => in_trees(engine, &mut passes, prefix, &nest, run)?,
         _ => {
-            for pass in passes.iter_mut().filter(|pass| pass.sheet.wanted) {
+            for pass in passes.iter_mut().filter(|pass| pass.member.wanted) {
                 let ran = one_by_one(engine, pass, run);
                 pass.unless_broken(ran)?;
             }
@@ -95,7 +95,7 @@ fn estimate_in_batches(
     }
     let found = |pass: Pass<'_>| {
         let found = pass.broken.map_or(Ok(pass.found), Err);
-        pass.sheet.wanted.then_some(found)
+        pass.member.wanted.then_some(found)
     };
     Ok(passes.into_iter().map(found).collect())
 }
@@ -107,7 +107,7 @@ fn label(set: &PromptSet) -> String {
 
 /// Runs a set by itself.
 fn one_by_one(engine: &mut Engine, pass: &mut Pass<'_>, run: &Run<'_>) -> Result<()> {
-    let (set, biases) = (pass.sheet.set, pass.sheet.biases);
+    let (set, biases) = (pass.member.set, pass.member.biases);
     let bar = progress::steps(
         &label(set),
         set.len().div_ceil(run.batch) as u64,
@@ -137,11 +137,11 @@ fn in_trees(
     nest: &Nest,
     run: &Run<'_>,
 ) -> Result<()> {
-    let first = passes[0].sheet.set;
+    let first = passes[0].member.set;
     let len = prefix.len();
     let own = |p: usize| -> &[u32] {
         let (set, prompt) = nest.longest(p);
-        &passes[set].sheet.set.prompts[prompt].ids[len..]
+        &passes[set].member.set.prompts[prompt].ids[len..]
     };
     let rows: Vec<&[u32]> = (0..first.len()).map(own).collect();
     let order = side_by_side(&rows);
@@ -167,10 +167,10 @@ fn in_trees(
             let in_set = chunk.iter().enumerate();
             let in_set = in_set.filter_map(|(row, &p)| Some((row, nest.prompt(set, p)?)));
             let (rows, prompts): (Vec<usize>, Vec<usize>) = in_set.unzip();
-            if !pass.sheet.wanted || pass.broken.is_some() || prompts.is_empty() {
+            if !pass.member.wanted || pass.broken.is_some() || prompts.is_empty() {
                 continue;
             }
-            let tokens = pass.sheet.set.positions() - len;
+            let tokens = pass.member.set.positions() - len;
             let lasts = Tokens {
                 prompts: &rows,
                 token: tokens - 1,
@@ -207,16 +207,16 @@ struct Said {
 
 impl Estimated {
     /// What is known before any prompt was run, with room for all of it; so many sets share the memory.
-    fn nothing(engine: &Engine, sheet: &Sheet<'_>, sets: usize, run: &Run<'_>) -> Self {
-        let Sheet {
+    fn nothing(engine: &Engine, member: &Member<'_>, sets: usize, run: &Run<'_>) -> Self {
+        let Member {
             set, split, biases, ..
-        } = *sheet;
+        } = *member;
         let shared = biases.prefix().map_or(0, Prefix::len);
         let own = set.positions() - shared;
         let shape = (split.evaluated.len(), own, engine.d_model());
         // As if every boundary of the sweep were asked for: a part of it must not sum in another order than the whole.
         let boundaries = run.waits.len().max(run.boundaries);
-        let keep = sheet.wanted && are_kept(shape, boundaries * sets);
+        let keep = member.wanted && are_kept(shape, boundaries * sets);
         let empty = |&wait: &usize| (wait, Array3::zeros(shape));
         let new = |&wait: &usize| {
             let means = Means::new(set.positions(), engine.d_model(), run.seed);
@@ -242,7 +242,7 @@ fn are_kept(shape: (usize, usize, usize), captures: usize) -> bool {
 
 /// A run over all prompts of a set.
 struct Pass<'a> {
-    sheet: &'a Sheet<'a>,
+    member: &'a Member<'a>,
     found: Estimated,
     /// NaN or infinity, if there was any.
     broken: Option<Error>,
@@ -268,7 +268,7 @@ impl Pass<'_> {
         captured: Captured,
         Said { last, logits }: &Said,
     ) -> Result<()> {
-        let (set, biases) = (self.sheet.set, self.sheet.biases);
+        let (set, biases) = (self.member.set, self.member.biases);
         let answers = prompts.iter().map(|&p| &*set.prompts[p].answers);
         let answers: Vec<&[u32]> = answers.collect();
         let said = unmodified(engine, logits, &answers)?;
@@ -287,7 +287,7 @@ impl Pass<'_> {
 
     /// Adds the captured streams of a batch to the means, and keeps those of the evaluated prompts.
     fn keep(&mut self, prompts: &[usize], captured: Captured, last: &Array3<f32>) {
-        let (split, found) = (self.sheet.split, &mut self.found);
+        let (split, found) = (self.member.split, &mut self.found);
         let rows: Vec<usize> = (0..prompts.len())
             .filter(|&row| split.estimation[prompts[row]])
             .collect();
@@ -302,12 +302,14 @@ impl Pass<'_> {
         // Boundary by boundary, each given back before the next is kept.
         for (boundary, resid) in captured {
             if let Some(means) = found.means.get_mut(&boundary) {
-                let whole = self.sheet.biases.whole(boundary, resid.view());
+                let whole = self.member.biases.whole(boundary, resid.view());
                 match rows.len() == prompts.len() {
-                    true => means.push(self.sheet.set, &chosen, whole.view()),
-                    false => {
-                        means.push(self.sheet.set, &chosen, whole.select(Axis(0), &rows).view())
-                    }
+                    true => means.push(self.member.set, &chosen, whole.view()),
+                    false => means.push(
+                        self.member.set,
+                        &chosen,
+                        whole.select(Axis(0), &rows).view(),
+                    ),
                 }
             }
             if let Some(kept) = (found.kept.as_mut()).and_then(|kept| kept.get_mut(&boundary)) {

@@ -7,7 +7,7 @@ use ndarray::{Array2, Array3};
 use super::biases::Biases;
 use super::captured::Captured;
 use super::cell::Cell;
-use super::estimate::{Estimated, Run, Sheet, estimate};
+use super::estimate::{Estimated, Member, Run, estimate};
 use super::nest::Nest;
 use super::request::{Draw, Part, Request, Way};
 use super::scores::References;
@@ -161,15 +161,15 @@ pub fn prepare_steps(
         biases.push(own);
     }
     let of_steps = steps.iter().zip(&splits).zip(&biases);
-    let sheets = of_steps.filter_map(|((step, split), biases)| {
-        Some(Sheet {
+    let members = of_steps.filter_map(|((step, split), biases)| {
+        Some(Member {
             set: step.set,
             split: split.as_ref().ok()?,
             biases,
             wanted: step.wanted,
         })
     });
-    let sheets: Vec<Sheet<'_>> = sheets.collect();
+    let members: Vec<Member<'_>> = members.collect();
     let first = steps.first().map(|step| step.request);
     let mut run = Run {
         waits,
@@ -177,9 +177,9 @@ pub fn prepare_steps(
         boundaries: first.map_or(0, |request| request.boundaries),
         batch: first.map_or(1, |request| request.batch),
     };
-    let estimated = match sheets.iter().any(|sheet| sheet.wanted) {
-        true => estimate(engine, &sheets, &mut run)?,
-        false => sheets.iter().map(|_| None).collect(),
+    let estimated = match members.iter().any(|member| member.wanted) {
+        true => estimate(engine, &members, &mut run)?,
+        false => members.iter().map(|_| None).collect(),
     };
     let batch = run.batch;
     let mut estimated = estimated.into_iter();
@@ -309,7 +309,7 @@ fn of_operations(
         if request.way == Way::Compiled {
             biases.share(engine, other)?;
         }
-        let sheet = Sheet {
+        let member = Member {
             set: other,
             split: &every,
             biases: &biases,
@@ -321,7 +321,7 @@ fn of_operations(
             boundaries: request.boundaries,
             batch: request.batch,
         };
-        let estimated = estimate(engine, &[sheet], &mut run)?;
+        let estimated = estimate(engine, &[member], &mut run)?;
         request.batch = run.batch;
         for found in estimated.into_iter().flatten() {
             for (wait, means) in found?.means {

@@ -162,7 +162,7 @@ pub struct Sheet {
 }
 
 /// A cell while a file is read.
-struct Cell<'m> {
+struct CellRead<'m> {
     m: &'m Measurement,
     shown: Vec<usize>,
     lines: usize,
@@ -180,12 +180,12 @@ impl Sheet {
     ) -> Result<Self> {
         let measurements = measurements.into_iter();
         let shown = Shown::of(measurements.clone());
-        let cell = |m| Cell {
+        let cell = |m| CellRead {
             m,
             shown: shown.some(&broken(m)),
             lines: 0,
         };
-        let mut cells: BTreeMap<OwnedAddress, Cell<'_>> = measurements
+        let mut cells: BTreeMap<OwnedAddress, CellRead<'_>> = measurements
             .map(|m| (m.address().owned(), cell(m)))
             .collect();
         let mut sheet = Self::default();
@@ -202,7 +202,7 @@ impl Sheet {
             .values()
             .find(|cell| cell.lines > 0 && cell.lines != cell.m.answers.right.len());
         match wrong {
-            Some(Cell { m, lines, .. }) => fail(format!(
+            Some(CellRead { m, lines, .. }) => fail(format!(
                 "there are {lines} lines of the cell {} of {}, which has {} prompts; give each file once, and whole",
                 m.place.cell.name,
                 m.address().template(),
@@ -215,7 +215,7 @@ impl Sheet {
     fn take(
         &mut self,
         answered: Answered,
-        cells: &mut BTreeMap<OwnedAddress, Cell<'_>>,
+        cells: &mut BTreeMap<OwnedAddress, CellRead<'_>>,
     ) -> Result<(), String> {
         let Some(cell) = cells.get_mut(&answered.address) else {
             return Ok(());

@@ -81,7 +81,7 @@ impl Grid {
             name: cell(name),
             importance: table.importance.get(i).copied().unwrap_or_default(),
         };
-        let row = |row: &Vec<crate::kit::Cell>| {
+        let row = |row: &Vec<crate::kit::TableCell>| {
             let mut texts: Vec<String> = row.iter().map(|found| cell(&found.text)).collect();
             texts.resize(table.columns.len(), String::new());
             texts

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Study;
 use super::batch::activations;
+use super::prompts::TemplatePrompts;
 use super::sweep::Sweep;
 use crate::experiment::{Experiment, Seat};
 use crate::measure::{Biases, base_forward};
@@ -78,7 +79,7 @@ impl Study {
         let record = self.request().record.as_ref().filter(|path| path.exists());
         let journal = record.map(|path| Journal::open(path)).transpose()?;
         let mut cost = Cost::default();
-        for (t, (template, set)) in self.sets.iter().enumerate() {
+        for (t, TemplatePrompts { template, set }) in self.sets.iter().enumerate() {
             let seat: Seat = sweep.seat(&self.sets, t);
             let todo = sweep.todo((t, template), &seat, self.request().shard, journal.as_ref());
             let most = self.request().method.most().unwrap_or(usize::MAX);
@@ -106,7 +107,7 @@ impl Study {
     /// What the program takes now, with the model and a batch of prompts behind it, and what comes on top of that: a batch with the streams
     /// of all layers, and what is kept of every prompt.
     fn peak(&self) -> Option<u64> {
-        let sets = self.sets.iter().filter_map(|(_, set)| set.as_ref().ok());
+        let sets = self.sets.iter().filter_map(TemplatePrompts::prompts);
         let prompts: usize = sets.clone().map(PromptSet::len).sum();
         let pos = sets.map(PromptSet::positions).max()?;
         let sizes = self.model.sizes;
@@ -117,7 +118,7 @@ impl Study {
 
     /// The time of a prompt in a batch of the longest prompts, the second time that it is run.
     fn time_of_prompt(&mut self) -> Result<Option<Duration>> {
-        let sets = self.sets.iter().filter_map(|(_, set)| set.as_ref().ok());
+        let sets = self.sets.iter().filter_map(TemplatePrompts::prompts);
         let Some(set) = sets.max_by_key(|set| set.positions()) else {
             return Ok(None);
         };

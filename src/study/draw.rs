@@ -6,9 +6,10 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
+use super::prompts::TemplatePrompts;
 use super::steps::goes_on;
 use crate::measure::{Biases, base_forward, first_maximum};
-use crate::prompt::{PromptSet, Template};
+use crate::prompt::PromptSet;
 use crate::runtime::Engine;
 use crate::{Error, Result};
 
@@ -30,7 +31,7 @@ pub(super) struct Draw {
 /// The runtime's reason; an interrupt.
 pub(super) fn until_right(
     engine: &mut Engine,
-    sets: &mut [(Template, Result<PromptSet>)],
+    sets: &mut [TemplatePrompts],
     draw: Draw,
 ) -> Result<()> {
     let mut begin = 0;
@@ -40,19 +41,16 @@ pub(super) fn until_right(
             .count();
         let steps = &mut sets[begin..=begin + steps];
         begin += steps.len();
-        let all: Vec<&PromptSet> = steps
-            .iter()
-            .filter_map(|(_, set)| set.as_ref().ok())
-            .collect();
+        let all: Vec<&PromptSet> = steps.iter().filter_map(TemplatePrompts::prompts).collect();
         if all.is_empty() {
             continue;
         }
         let tried = tried(engine, &all, draw)?;
-        for (_, set) in steps {
-            if let Ok(found) = set {
+        for step in steps {
+            if let Ok(found) = &mut step.set {
                 match &tried {
                     Ok(tried) => found.ask_only(tried),
-                    Err(right) => *set = Err(too_few(found, *right, draw.right)),
+                    Err(right) => step.set = Err(too_few(found, *right, draw.right)),
                 }
             }
         }

@@ -3,9 +3,9 @@
 
 mod batch;
 mod cost;
+mod destinations;
 mod draw;
 mod identity;
-mod kept;
 mod numbers;
 mod prompts;
 mod provenance;
@@ -19,7 +19,7 @@ mod sweep;
 pub use batch::BatchSize;
 pub use cost::{Cost, TemplateCost};
 pub use numbers::{AskedNumbers, Because};
-pub use prompts::build_all;
+pub use prompts::{TemplatePrompts, build_all};
 pub use reach::{out_of_reach, values};
 pub use request::{Asked, Method, Request, selection};
 pub use run::{Study, Swept};

@@ -5,16 +5,39 @@ use crate::model::Model;
 use crate::prompt::{Numbers, PromptSet, Selection, Template, shapes};
 use crate::{Error, Result};
 
+/// A template with its prompts of a shape and step.
+pub struct TemplatePrompts {
+    /// The template.
+    pub template: Template,
+    /// The prompts, or why there are none.
+    pub set: Result<PromptSet>,
+}
+
+impl TemplatePrompts {
+    /// The prompts, if there are any.
+    pub fn prompts(&self) -> Option<&PromptSet> {
+        self.set.as_ref().ok()
+    }
+
+    /// A template without prompts.
+    pub fn none(template: Template, why: Error) -> Self {
+        Self {
+            template,
+            set: Err(why),
+        }
+    }
+}
+
 /// The prompts of a template, a set for every shape and step that is asked for, or why there are none.
 pub fn build_all(
     template: Template,
     model: &Model,
     selection: &Selection,
     asked: &Asked,
-) -> Vec<(Template, Result<PromptSet>)> {
+) -> Vec<TemplatePrompts> {
     let selection = match asked.selection_of(selection, &template) {
         Ok(selection) => &selection.clone(),
-        Err(error) => return vec![(template, Err(error))],
+        Err(error) => return vec![TemplatePrompts::none(template, error)],
     };
     let asked = &asked.numbers;
     let set = |numbers: Numbers| build(template.clone(), model, selection, &numbers);
@@ -33,7 +56,7 @@ pub fn build_all(
         true => {
             let single = Numbers::single(template.operation.operands());
             let built = set(single.clone());
-            match &built.1 {
+            match &built.set {
                 Err(Error::NoPrompts { .. }) => {
                     let found = shapes(&template, &model.tokenizer, selection);
                     match found.map(|found| found.most_frequent().cloned()) {
@@ -50,7 +73,7 @@ pub fn build_all(
     };
     match shapes.and_then(|shapes| asked.of(&shapes)) {
         Ok(all) => all.into_iter().map(set).collect(),
-        Err(error) => vec![(template, Err(error))],
+        Err(error) => vec![TemplatePrompts::none(template, error)],
     }
 }
 
@@ -60,7 +83,7 @@ pub(super) fn build(
     model: &Model,
     selection: &Selection,
     numbers: &Numbers,
-) -> (Template, Result<PromptSet>) {
+) -> TemplatePrompts {
     let (tokenizer, bos) = (&model.tokenizer, model.bos());
     // One that is too long is none of millions.
     let operands: Vec<i64> = (1..).take(template.operation.operands()).collect();
@@ -68,11 +91,11 @@ pub(super) fn build(
         .encode(&template.render(&operands).text)
         .map_or(0, |tokens| tokens.len());
     if let Err(error) = check_length(least, &template, model) {
-        return (template, Err(error));
+        return TemplatePrompts::none(template, error);
     }
     let set = PromptSet::of_numbers(&template, tokenizer, bos, selection, numbers);
     let set = set.and_then(|set| fits(set, model));
-    (template, set)
+    TemplatePrompts { template, set }
 }
 
 /// Passes on prompts that fit the model's context.

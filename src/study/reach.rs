@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::Study;
+use super::prompts::TemplatePrompts;
 use crate::prompt::PromptSet;
 use crate::stats::{Inference, Needed};
 
@@ -23,8 +24,7 @@ pub fn out_of_reach(study: &Study) -> Option<String> {
         })
     };
     let mut few: Vec<&PromptSet> = Vec::new();
-    for (_, set) in &study.sets {
-        let Ok(set) = set else { continue };
+    for set in study.sets.iter().filter_map(TemplatePrompts::prompts) {
         // The steps of an answer are of the same prompts.
         let same = |known: &&PromptSet| template(known) == template(set);
         if !is_reached(set) && !few.iter().any(same) {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
+use super::destinations::{AnswerFile, Destinations};
 use super::draw::{Draw, until_right};
-use super::kept::{Kept, Sheet};
-use super::prompts::{build, build_all};
+use super::prompts::{TemplatePrompts, build, build_all};
 use super::provenance::{of_set, provenance};
 use super::steps::{Steps, Wanted};
 use super::sweep::{Around, Sweep, run_of, sizes};
@@ -26,7 +26,7 @@ pub struct Study {
     /// The sessions of the model.
     pub engine: Engine,
     /// The templates that are asked for, with their prompts, or why there are none.
-    pub sets: Vec<(Template, Result<PromptSet>)>,
+    pub sets: Vec<TemplatePrompts>,
     /// Prompts in a batch.
     pub batch: usize,
     /// Under what measurements are made.
@@ -65,11 +65,9 @@ impl Study {
         let sets = templates
             .into_iter()
             .flat_map(|template| build_all(template, &model, &selection, asked));
-        let mut sets: Vec<(Template, Result<PromptSet>)> = sets.collect();
+        let mut sets: Vec<TemplatePrompts> = sets.collect();
         // One for all templates: it is a part of what a run is.
-        let lengths = sets
-            .iter()
-            .filter_map(|(_, set)| Some(set.as_ref().ok()?.positions()));
+        let lengths = sets.iter().filter_map(|of| Some(of.prompts()?.positions()));
         let batch =
             request
                 .method
@@ -125,7 +123,7 @@ impl Study {
 
     /// Under what the first of the templates is measured, of which there are prompts.
     pub fn provenance_of_first(&self) -> Provenance {
-        let first = self.sets.iter().find_map(|(_, set)| set.as_ref().ok());
+        let first = self.sets.iter().find_map(TemplatePrompts::prompts);
         first.map_or_else(|| self.provenance.clone(), |set| self.provenance_of(set))
     }
 
@@ -146,7 +144,7 @@ impl Study {
     }
 
     /// The prompts of a template, a set for every shape and step that is asked for.
-    pub fn prompts(&self, template: Template) -> Vec<(Template, Result<PromptSet>)> {
+    pub fn prompts(&self, template: Template) -> Vec<TemplatePrompts> {
         build_all(template, &self.model, &self.selection, &self.request.asked)
     }
 
@@ -169,7 +167,7 @@ impl Study {
             .filter_map(|template| {
                 let selection = self.request.asked.selection_of(&self.selection, &template);
                 build(template, &self.model, &selection.ok()?, &set.numbers)
-                    .1
+                    .set
                     .ok()
             });
         sets.filter(|other| other.roles == set.roles).collect()
@@ -201,8 +199,8 @@ impl Study {
                 experiment.kind().name()
             )));
         }
-        let sheet = self.request.answers.as_deref().map(Sheet::begin);
-        let mut sheet = sheet.transpose()?;
+        let answers = self.request.answers.as_deref().map(AnswerFile::begin);
+        let mut answers = answers.transpose()?;
         let sweep = Sweep::new(self.around(), experiment, &units);
         let mut journal = match &self.request.record {
             Some(path) => Some(Journal::open(path)?),
@@ -213,15 +211,15 @@ impl Study {
         let seats: Vec<Seat> = seats.collect();
         // The prompts stay for the next experiment, whatever comes of this one.
         let sets = std::mem::take(&mut self.sets);
-        let kept = &mut Kept {
+        let to = &mut Destinations {
             journal: &mut journal,
-            sheet: &mut sheet,
+            answers: &mut answers,
         };
-        let swept = self.run_on(&sets, &seats, &sweep, kept, &mut done);
+        let swept = self.run_on(&sets, &seats, &sweep, to, &mut done);
         self.sets = sets;
         let swept = swept?;
-        if let Some(sheet) = sheet {
-            sheet.finish()?;
+        if let Some(answers) = answers {
+            answers.finish()?;
         }
         let cells = seats.iter().map(|seat| seat.cells).sum();
         if let Some(journal) = &mut journal {
@@ -233,10 +231,10 @@ impl Study {
     /// Measures what of a sweep is not in the record yet, template by template.
     fn run_on(
         &mut self,
-        sets: &[(Template, Result<PromptSet>)],
+        sets: &[TemplatePrompts],
         seats: &[Seat],
         sweep: &Sweep<'_>,
-        kept: &mut Kept<'_>,
+        to: &mut Destinations<'_>,
         done: &mut impl FnMut(&[Line]) -> Result<()>,
     ) -> Result<Swept> {
         let mut swept = Swept {
@@ -245,16 +243,16 @@ impl Study {
         };
         let of_template = |t: usize| {
             sweep.todo(
-                (t, &sets[t].0),
+                (t, &sets[t].template),
                 &seats[t],
                 self.request.shard,
-                kept.journal.as_ref().filter(|_| kept.sheet.is_none()),
+                to.journal.as_ref().filter(|_| to.answers.is_none()),
             )
         };
         let todos: Vec<Vec<(&dyn Unit, Todo)>> = (0..sets.len()).map(of_template).collect();
         self.check_all_known(sets, &todos)?;
         let mut steps = Steps::default();
-        for (t, (template, set)) in sets.iter().enumerate() {
+        for (t, TemplatePrompts { template, set }) in sets.iter().enumerate() {
             let todo = &todos[t];
             if todo.is_empty() {
                 continue;
@@ -262,17 +260,17 @@ impl Study {
             if !steps.holds(t) {
                 let sizes = sizes(&self.engine);
                 steps = Steps::of(sets, t, |t| {
-                    let set = sets[t].1.as_ref();
+                    let set = sets[t].set.as_ref();
                     let other = || set.map_or(Vec::new(), |set| self.other_operations(set));
                     Wanted::of(&todos[t], sizes, other)
                 });
             }
             let mut take = |lines: &[Line], new: bool| -> Result<()> {
                 if new {
-                    kept.take(lines)?;
+                    to.take(lines)?;
                 }
-                if let (Some(sheet), Ok(set)) = (&mut *kept.sheet, set) {
-                    sheet.add(lines, set)?;
+                if let (Some(answers), Ok(set)) = (&mut *to.answers, set) {
+                    answers.add(lines, set)?;
                 }
                 done(lines)?;
                 swept
@@ -300,7 +298,7 @@ impl Study {
                 Err(error) => {
                     let line = sweep.failed(self.around(), template, &seats[t], &error);
                     swept.failures.push(error);
-                    kept.take(std::slice::from_ref(&line))?;
+                    to.take(std::slice::from_ref(&line))?;
                     done(std::slice::from_ref(&line))?;
                     swept.lines.push(line);
                 }
@@ -338,9 +336,7 @@ impl Study {
                 reason: reason.clone(),
             }),
             // Built again, there are none for the same reason.
-            _ => {
-                (self.prompts(template.clone()).into_iter()).try_for_each(|(_, set)| set.map(drop))
-            }
+            _ => (self.prompts(template.clone()).into_iter()).try_for_each(|of| of.set.map(drop)),
         }
     }
 
@@ -357,11 +353,11 @@ impl Study {
     /// Checks as [`Self::check_known`], of all templates.
     fn check_all_known(
         &self,
-        sets: &[(Template, Result<PromptSet>)],
+        sets: &[TemplatePrompts],
         todos: &[Vec<(&dyn Unit, Todo)>],
     ) -> Result<()> {
-        for ((_, set), todo) in sets.iter().zip(todos) {
-            if let Ok(set) = set {
+        for (of, todo) in sets.iter().zip(todos) {
+            if let Some(set) = of.prompts() {
                 self.check_known(set, todo.iter().flat_map(|(_, todo)| &todo.known))?;
             }
         }
@@ -488,7 +484,7 @@ impl Study {
 #[derive(Clone, Copy)]
 struct At<'a> {
     /// All of them, with their prompts.
-    sets: &'a [(Template, Result<PromptSet>)],
+    sets: &'a [TemplatePrompts],
     /// The index of the template among all of them.
     template: usize,
     /// The prompts of the template.

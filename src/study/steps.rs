@@ -3,11 +3,12 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 
+use super::prompts::TemplatePrompts;
 use crate::Result;
 use crate::experiment::{Sizes, Todo, Unit};
 use crate::intervene::{Ablation, Plan};
 use crate::measure::{self, Asked, Evaluation, prepare_steps};
-use crate::prompt::{PromptSet, Template};
+use crate::prompt::PromptSet;
 use crate::runtime::Engine;
 
 /// What is still to be measured on a template.
@@ -81,7 +82,7 @@ pub(super) struct Steps {
 impl Steps {
     /// The steps of which the template is one; what is wanted of each `of` says.
     pub(super) fn of(
-        sets: &[(Template, Result<PromptSet>)],
+        sets: &[TemplatePrompts],
         template: usize,
         of: impl FnMut(usize) -> Option<Wanted>,
     ) -> Self {
@@ -122,16 +123,16 @@ impl Steps {
     pub(super) fn take(
         &self,
         engine: &mut Engine,
-        sets: &[(Template, Result<PromptSet>)],
+        sets: &[TemplatePrompts],
         template: usize,
         how: &measure::Request<'_>,
     ) -> Result<Evaluation> {
         let mut ready = self.ready.borrow_mut();
         if ready.is_empty() {
             let asked = sets[self.first..].iter().zip(&self.wanted);
-            let asked = asked.filter_map(|((_, set), wanted)| {
+            let asked = asked.filter_map(|(of, wanted)| {
                 Some(Asked {
-                    set: set.as_ref().ok()?,
+                    set: of.prompts()?,
                     request: wanted.as_ref().map_or(*how, |wanted| wanted.request(how)),
                     wanted: wanted.is_some(),
                 })
@@ -152,11 +153,8 @@ impl Steps {
 }
 
 /// Whether prompts are those of the step after others.
-pub(super) fn goes_on(
-    (_, before): &(Template, Result<PromptSet>),
-    (_, after): &(Template, Result<PromptSet>),
-) -> bool {
-    let (Ok(before), Ok(after)) = (before, after) else {
+pub(super) fn goes_on(before: &TemplatePrompts, after: &TemplatePrompts) -> bool {
+    let (Some(before), Some(after)) = (before.prompts(), after.prompts()) else {
         return false;
     };
     before.template.style == after.template.style

@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use super::Method;
 use super::identity::{Identity, VERSION};
 use super::numbers::shape_or_single;
+use super::prompts::TemplatePrompts;
+use crate::Error;
 use crate::experiment::{Experiment, Seat, Sizes, Todo, Unit};
 use crate::intervene::Plan;
 use crate::measure;
 use crate::model::{Confidence, Model};
-use crate::prompt::{PromptSet, Step, Template};
+use crate::prompt::{Step, Template};
 use crate::record::{Address, CellName, Failure, Journal, Line, Provenance, Row, Run};
 use crate::runtime::Engine;
-use crate::{Error, Result};
 
 /// Around what a sweep is made: a study without its prompts.
 #[derive(Clone, Copy)]
@@ -73,10 +74,10 @@ impl<'a> Sweep<'a> {
     }
 
     /// Where the lines of a template stand.
-    pub fn seat(&self, sets: &[(Template, Result<PromptSet>)], template: usize) -> Seat {
-        let (asked, set) = &sets[template];
-        let numbers = set.as_ref().ok().map(|set| &set.numbers);
-        let shape = shape_or_single(numbers.map(|numbers| &numbers.shape), asked);
+    pub fn seat(&self, sets: &[TemplatePrompts], template: usize) -> Seat {
+        let of = &sets[template];
+        let numbers = of.prompts().map(|set| &set.numbers);
+        let shape = shape_or_single(numbers.map(|numbers| &numbers.shape), &of.template);
         let units = self.units.iter().zip(&self.cells);
         let of_template = units.filter(|(unit, _)| unit.applies(&shape));
         Seat {

@@ -18,10 +18,10 @@ use super::output::deliver;
 use crate::file::check_writable;
 use crate::measure::fronts;
 use crate::model::{Expected, Model};
-use crate::prompt::{Frame, PromptSet, Styles, Template, shapes};
+use crate::prompt::{Frame, PromptSet, Styles, shapes};
 use crate::report;
 use crate::runtime::Engine;
-use crate::study::{Because, build_all, selection};
+use crate::study::{Because, TemplatePrompts, build_all, selection};
 use crate::{Result, printable};
 
 #[derive(Args, Clone, Debug)]
@@ -71,15 +71,17 @@ impl Inspect {
                         .map_err(|e| e.to_string()),
                     build_all(framed, &model, &selection, &asked),
                 ),
-                Err(error) => (Err(error.to_string()), vec![(template, Err(error))]),
+                Err(error) => (
+                    Err(error.to_string()),
+                    vec![TemplatePrompts::none(template, error)],
+                ),
             };
             let of = |set: &PromptSet| {
                 let because = Because::of(&asked.numbers, asked.list.is_some(), &set.numbers.shape);
                 Prompts::of(&model, set, because)
             };
-            let of = |(_, set): &(Template, Result<PromptSet>)| {
-                set.as_ref().map(of).map_err(ToString::to_string)
-            };
+            let of =
+                |asked: &TemplatePrompts| asked.set.as_ref().map(of).map_err(ToString::to_string);
             found.push(Templated {
                 style,
                 operation,
@@ -87,7 +89,7 @@ impl Inspect {
                 sets: sets.iter().map(of).collect(),
             });
             // What stands in front of a chat is not to be chosen.
-            let mut plain = sets.into_iter().filter_map(|(_, set)| set.ok());
+            let mut plain = sets.into_iter().filter_map(|asked| asked.set.ok());
             first = first.or(plain.find(|set| set.template.frame == Frame::Plain));
         }
         let found = Found {

@@ -1,7 +1,7 @@
 //! How tokens stand in what the lens reads, as numbers that are shown.
 
 use crate::kit::words::number::{interval, proportion, share};
-use crate::kit::{Cell, Estimate, Value};
+use crate::kit::{Estimate, TableCell, Value};
 use crate::record::{Reading, Stands};
 
 /// How something stands in a record.
@@ -66,14 +66,15 @@ impl Number {
     }
 
     /// The cell of a table that shows it.
-    pub fn cell(self, r: &Reading, spot: &str, sought: &str) -> Cell {
+    pub fn cell(self, r: &Reading, spot: &str, sought: &str) -> TableCell {
         let Some(stands) = stands(r, spot, sought) else {
-            return Cell::words("");
+            return TableCell::words("");
         };
         let field = format!("lens.{spot}.{sought}.{}", self.field());
         let (low, high) = self.of(stands).map_or((None, None), |of| (of.low, of.high));
         let value = self.of(stands).map(|of| Value::Real(of.value));
-        Cell::number(self.text(stands, r.prompts), r.address(), &field, value).within(low, high)
+        TableCell::number(self.text(stands, r.prompts), r.address(), &field, value)
+            .within(low, high)
     }
 }
 
@@ -84,12 +85,12 @@ pub fn counted(stands: &Stands, prompts: usize) -> String {
 }
 
 /// The median of the ranks.
-pub fn median(r: &Reading, spot: &str, sought: &str) -> Cell {
+pub fn median(r: &Reading, spot: &str, sought: &str) -> TableCell {
     let median = stands(r, spot, sought).and_then(|stands| stands.median_rank);
     let Some(median) = median else {
-        return Cell::words("");
+        return TableCell::words("");
     };
     let field = format!("lens.{spot}.{sought}.median_rank");
     let value = Some(Value::Whole(u64::from(median)));
-    Cell::number(median.to_string(), r.address(), &field, value)
+    TableCell::number(median.to_string(), r.address(), &field, value)
 }

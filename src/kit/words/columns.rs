@@ -6,7 +6,7 @@ use super::about::{
 };
 use super::number::{interval, p_value, share};
 use crate::intervene::MaskedBy;
-use crate::kit::{Cell, Column, Estimate, Origin, Tile, Value, column};
+use crate::kit::{Column, Estimate, Origin, TableCell, Tile, Value, column};
 use crate::record::{Corrected, Measurement, Tested};
 use crate::stats::Mean;
 
@@ -22,8 +22,8 @@ pub fn said<'a>(
 }
 
 /// A cell that shows a field of a measurement.
-pub fn field(m: &Measurement, name: &str, text: String, value: Option<Value>) -> Cell {
-    Cell::number(text, m.address(), name, value)
+pub fn field(m: &Measurement, name: &str, text: String, value: Option<Value>) -> TableCell {
+    TableCell::number(text, m.address(), name, value)
 }
 
 /// Groups of columns, one behind the other.
@@ -117,7 +117,7 @@ pub fn faithful<'a>() -> Column<'a, Tested> {
 }
 
 /// The faithfulness with its counts and its interval.
-pub fn kept(m: &Measurement) -> Cell {
+pub fn kept(m: &Measurement) -> TableCell {
     let kept = m.scores.faithfulness;
     let value = kept.value.map(Value::Real);
     field(m, "faithfulness", faithfulness(m), value).within(Some(kept.low), Some(kept.high))

@@ -12,7 +12,7 @@ use crate::kit::words::number::share;
 use crate::measure::Part;
 use crate::prompt::Step;
 use crate::record::{Measurement, Outcome};
-use crate::report::view::answers::{Card, Claim};
+use crate::report::view::answers::{Card, CardClaim};
 
 /// From so many cards on a table of all verdicts stands above them.
 const SEVERAL: usize = 4;
@@ -231,7 +231,7 @@ fn bare(m: &Measurement) -> Markup {
 }
 
 /// The verdict, on what, by how much, and why.
-fn headline(claim: &Claim<'_>) -> Markup {
+fn headline(claim: &CardClaim<'_>) -> Markup {
     let m = claim.m;
     markup! {
         p.headline {
@@ -293,7 +293,7 @@ fn others(card: &Card<'_>) -> Markup {
 const ENDS: (f64, f64) = (8.0, 312.0);
 
 /// The faithfulness with its interval between 0 and 1, beside the claim and what knows no token.
-fn strip(claim: &Claim<'_>) -> Markup {
+fn strip(claim: &CardClaim<'_>) -> Markup {
     let m = claim.m;
     let Some(value) = m.scores.faithfulness.value else {
         return markup! {};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use maud::{Markup, PreEscaped, html};
 
 use super::chart;
-use crate::kit::{Block, Cell, Drawing, Figure, Number, Table, Value};
+use crate::kit::{Block, Drawing, Figure, Number, Table, TableCell, Value};
 use crate::record::Findings;
 
 /// Of which model, style and operation what is shown is, so that a reader can ask for some of it only.
@@ -41,7 +41,7 @@ impl<'f> Labels<'f> {
     }
 
     /// A row with what it is of, where one of its numbers says it.
-    fn row(&self, row: &[Cell], cells: &Markup) -> Markup {
+    fn row(&self, row: &[TableCell], cells: &Markup) -> Markup {
         let number = row.iter().find_map(|cell| cell.number.as_ref());
         let model = number.and_then(|number| self.models.get(&*number.sweep));
         let of = number.and_then(|number| self.template(&number.template));
@@ -139,7 +139,7 @@ pub fn fold(table: &Table, labels: &Labels<'_>) -> Markup {
 
 /// A table; the first column names the row.
 fn table(table: &Table, title: &str, labels: &Labels<'_>) -> Markup {
-    let cells = |row: &[Cell]| {
+    let cells = |row: &[TableCell]| {
         html! {
             @for (i, cell) in row.iter().enumerate() {
                 @if i == 0 { th scope="row" { (cell.text) } } @else { (data(cell)) }
@@ -157,7 +157,7 @@ fn table(table: &Table, title: &str, labels: &Labels<'_>) -> Markup {
 }
 
 /// A cell with the number of the record that it shows.
-fn data(cell: &Cell) -> Markup {
+fn data(cell: &TableCell) -> Markup {
     let number = cell.number.as_ref();
     html! {
         td data-sweep=[number.map(|n| &n.sweep)] data-template=[number.map(|n| &n.template)] data-cell=[number.map(|n| &n.cell)]
@@ -167,7 +167,7 @@ fn data(cell: &Cell) -> Markup {
 }
 
 /// A number of a record in a text.
-pub fn number(cell: &Cell) -> Markup {
+pub fn number(cell: &TableCell) -> Markup {
     let number = cell.number.as_ref();
     html! {
         span.number data-sweep=[number.map(|n| &n.sweep)] data-template=[number.map(|n| &n.template)] data-cell=[number.map(|n| &n.cell)]

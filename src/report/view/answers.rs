@@ -22,13 +22,13 @@ pub struct Card<'f> {
     /// The tokens of the numbers, where these are several.
     pub shape: Option<String>,
     /// What is claimed: the whole answers and AF1 as it was asked for first, then what other experiments claim.
-    pub claims: Vec<Claim<'f>>,
+    pub claims: Vec<CardClaim<'f>>,
     /// What experiments without a claim answer, each once.
     pub facts: Vec<Fact>,
 }
 
 /// A verdict with what stands beside it.
-pub struct Claim<'f> {
+pub struct CardClaim<'f> {
     /// The measurement.
     pub m: &'f Measurement,
     /// The same subgraph with the mean and with zeros in place of the first ablation.
@@ -41,7 +41,7 @@ type Key<'f> = (&'f str, &'f str, &'f str, Option<String>);
 /// The ablations that carry no information of single tokens: what a score is to be held against.
 const BARE: [&str; 2] = ["mean", "zero"];
 
-impl Claim<'_> {
+impl CardClaim<'_> {
     /// The outcome.
     pub fn outcome(&self) -> Option<Outcome> {
         Some(self.m.test.verdict.as_ref()?.outcome)
@@ -78,7 +78,7 @@ pub fn cards<'f>(findings: &'f Findings<'_>) -> Vec<Card<'f>> {
         cards.facts(sweep);
     }
     for card in &mut cards.all {
-        card.claims.sort_by_key(Claim::order);
+        card.claims.sort_by_key(CardClaim::order);
     }
     cards.all
 }
@@ -122,7 +122,7 @@ impl<'f> Cards<'f> {
             };
             let mut beside: Vec<&Measurement> = beside(m, all).filter(is_bare).collect();
             beside.dedup_by_key(|o| &o.subject.ablation);
-            self.card(m).claims.push(Claim { m, beside });
+            self.card(m).claims.push(CardClaim { m, beside });
         }
     }
 

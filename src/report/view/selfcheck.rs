@@ -2,7 +2,7 @@
 
 use crate::intervene::Head;
 use crate::kit::words::about::{in_front, outcome};
-use crate::kit::{Block, Cell, Table, column};
+use crate::kit::{Block, Table, TableCell, column};
 use crate::record::{Checked, Line, Outcome, Row as Recorded};
 use crate::runtime::Placement;
 use crate::selfcheck::{CLAIM, Row};
@@ -118,9 +118,12 @@ fn table(rows: &[Row]) -> Table {
             }),
         }
     }
-    let row = |first: [&str; 3], rest: [String; 6]| -> Vec<Cell> {
-        let first = first.map(Cell::words);
-        first.into_iter().chain(rest.map(Cell::words)).collect()
+    let row = |first: [&str; 3], rest: [String; 6]| -> Vec<TableCell> {
+        let first = first.map(TableCell::words);
+        first
+            .into_iter()
+            .chain(rest.map(TableCell::words))
+            .collect()
     };
     let both = |joined: Joined<'_>| {
         let model = joined.rows.first().map_or("", |row| &row.model);

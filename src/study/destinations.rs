@@ -1,4 +1,4 @@
-//! Where the lines of a run are kept: in the record, and what is said to every prompt in a file beside it.
+//! Where the lines of a run go: into the record, and what is said to every prompt into a file beside it.
 
 use std::path::Path;
 
@@ -9,13 +9,13 @@ use crate::prompt::{Prompt, PromptSet};
 use crate::record::{Journal, Line, Measurement, Row};
 use crate::{Error, Result};
 
-/// Where lines are kept.
-pub(super) struct Kept<'a> {
+/// Where lines go.
+pub(super) struct Destinations<'a> {
     pub journal: &'a mut Option<Journal>,
-    pub sheet: &'a mut Option<Sheet>,
+    pub answers: &'a mut Option<AnswerFile>,
 }
 
-impl Kept<'_> {
+impl Destinations<'_> {
     /// Appends new lines to the record.
     ///
     /// # Errors
@@ -29,7 +29,7 @@ impl Kept<'_> {
             known.is_some_and(|known| !known.failed() && !known.says_the_same(line))
         };
         match lines.iter().find(other).and_then(Line::address) {
-            Some(at) if self.sheet.is_some() => Err(Error::Usage(format!(
+            Some(at) if self.answers.is_some() => Err(Error::Usage(format!(
                 "--answers: {} {} was measured again and is not what the record says; leave --record out, or name another file",
                 at.template(),
                 at.cell
@@ -40,7 +40,7 @@ impl Kept<'_> {
 }
 
 /// A file of answers that is being written.
-pub(super) struct Sheet {
+pub(super) struct AnswerFile {
     file: Growing,
     is_empty: bool,
 }
@@ -86,7 +86,7 @@ fn word(set: &PromptSet, prompt: &Prompt) -> Option<String> {
     result.map(|result| written.text(result))
 }
 
-impl Sheet {
+impl AnswerFile {
     /// Begins a file.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// Something that the cache holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct CacheItem {
     /// The name in the folder.
     pub name: String,
     /// What it is.
@@ -48,7 +48,7 @@ impl Cache {
     ///
     /// # Errors
     /// The folder cannot be read.
-    pub fn kept(&self) -> Result<Vec<Kept>> {
+    pub fn items(&self) -> Result<Vec<CacheItem>> {
         let mut all = Vec::new();
         let items = match fs::read_dir(self.root()) {
             Ok(items) => items,
@@ -68,7 +68,7 @@ impl Cache {
                 State::Complete => fs::metadata(path.join(MANIFEST)),
                 State::Partial | State::Notes => fs::metadata(&path),
             };
-            all.push(Kept {
+            all.push(CacheItem {
                 bytes: size(&path),
                 used: used.and_then(|data| data.modified()).ok(),
                 name,
@@ -79,7 +79,7 @@ impl Cache {
         Ok(all)
     }
 
-    /// Removes something that [`Self::kept`] lists, and waits for nobody. What a process has open stays readable for it where the system
+    /// Removes something that [`Self::items`] lists, and waits for nobody. What a process has open stays readable for it where the system
     /// allows that.
     ///
     /// # Errors
