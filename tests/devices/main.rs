@@ -25,20 +25,25 @@ struct Apart {
     means: f64,
     /// The ends of intervals, which are means over prompts that were drawn again: some count more than once.
     ends: f64,
+    /// Whether ranks must be equal: not where many tokens have the same logit up to rounding.
+    ranks: bool,
 }
 
 /// Logits of planted models and of SmolLM2 go up to some thirty; the two sum products of f32 in another order.
 const APART: Apart = Apart {
     means: 1e-3,
     ends: 1e-3,
+    ranks: true,
 };
 
 /// The digit models make more of f32's rounding: against the same graph in float64 (onnx's reference evaluator, 25 prompts,
 /// `planted-digits`, step 0: 4.1349) ONNX Runtime's processor is 3.0e-3 off in the mean, and 8.0e-3 at most; OpenVINO 1.3e-4 and
-/// 4.4e-3. An end of an interval may be off by as much as the two are together at most.
+/// 4.4e-3. An end of an interval may be off by as much as the two are together at most. Tokens that are no digit of the answer have the
+/// same logit.
 const APART_DIGITS: Apart = Apart {
     means: 5e-3,
     ends: 1.3e-2,
+    ranks: false,
 };
 
 /// What is not the same on two devices: what a run is called and under what it was made, and which of several heads goes first that matter
@@ -194,6 +199,7 @@ fn alike(words: &str, device: &str) -> Result<(), Failed> {
 fn difference(at: &str, expected: &Value, found: &Value, apart: Apart) -> Option<String> {
     let differs = || Some(format!("{at} is {expected} on the processor, {found} here"));
     match (expected, found) {
+        _ if at.ends_with(".median_rank") && !apart.ranks => None,
         (Value::Object(fields), Value::Object(others)) => {
             let names = fields.keys().filter(|name| !OWN.contains(&name.as_str()));
             match fields.keys().eq(others.keys()) {
