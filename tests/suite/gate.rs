@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use af1::error::exit;
+use af1::gate::{Gate, How};
 use af1::stats::Proportion;
 use rstest::rstest;
 
@@ -471,4 +472,17 @@ fn bits(of: &serde_json::Value) -> Vec<bool> {
     let digits = digits.map(|digit| digit.to_digit(16).unwrap());
     let bits = digits.flat_map(|digit| (0..4).rev().map(move |bit| digit >> bit & 1 == 1));
     bits.take(900).collect()
+}
+
+/// A gate that a caller of the library left without claims is an error before a model is loaded, and never a pass.
+#[test]
+fn a_gate_without_claims_is_an_error() {
+    let mut gate = Gate::read(&path("gate/planted.toml")).unwrap();
+    gate.claims.clear();
+    let found = gate.run(&How::default(), None, || panic!("a model is loaded"));
+    let error = found.err().expect("no answer").to_string();
+    assert!(
+        error.contains("planted.toml") && error.contains("it claims nothing"),
+        "{error}"
+    );
 }
