@@ -288,6 +288,15 @@ mod tests {
     const ABP: MaskedBy = MaskedBy::ABP;
 
     #[test]
+    fn a_head_is_read_as_it_is_written() {
+        let head = Head { layer: 15, head: 3 };
+        let text = serde_json::to_string(&head).unwrap();
+        assert_eq!(text, "\"L15H3\"");
+        assert_eq!(serde_json::from_str::<Head>(&text).unwrap(), head);
+        assert!(serde_json::from_str::<Head>("\"L15\"").is_err());
+    }
+
+    #[test]
     fn the_papers_subgraph_peeks_in_layers_15_and_16() {
         let plan = Plan::af1(15, 2);
         let peeking: Vec<usize> = (15..32)

@@ -53,3 +53,23 @@ pub(super) fn named(text: &str) -> Option<&'static dyn Masking> {
     let found = Sees(positions);
     (found.name() == text).then(|| &*Box::leak(Box::new(found)) as &dyn Masking)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_that_no_prompt_has_are_no_name() {
+        assert!(named("sees-99999").is_some());
+        assert!(named("sees-100000").is_none());
+    }
+
+    /// Far positions are one beside each other: only near ones have a place of their own in the order.
+    #[test]
+    fn near_positions_make_the_order() {
+        let size = |positions: &[usize]| Sees(positions.iter().copied().collect()).size();
+        assert_eq!(size(&[1, 3]), 0b1010);
+        assert_eq!(size(&[63]), 1 << 63);
+        assert_eq!(size(&[1, 64]), 0b10);
+    }
+}
