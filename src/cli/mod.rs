@@ -50,19 +50,19 @@ pub struct Cli {
     said: Said,
 }
 
-/// Where in the help an option of every verb stands: behind those of the verb. Without it clap counts the verbs, too, and the place would
+/// Where in the help an option of every verb stands: before those of the verb. Without it clap counts the verbs, too, and the place would
 /// move with a new one.
-const LAST: usize = 1000;
+const FIRST: usize = 0;
 
 /// How much is said on standard error.
 #[derive(Args, Clone, Copy, Debug)]
 #[command(next_help_heading = "Output")]
 struct Said {
     /// Say nothing of progress
-    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = LAST)]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = FIRST)]
     quiet: bool,
     /// Say every step as it begins
-    #[arg(short, long, global = true, display_order = LAST)]
+    #[arg(short, long, global = true, display_order = FIRST)]
     verbose: bool,
 }
 
