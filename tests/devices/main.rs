@@ -201,9 +201,9 @@ fn difference(at: &str, expected: &Value, found: &Value, apart: Apart) -> Option
     match (expected, found) {
         _ if at.ends_with(".median_rank") && !apart.ranks => None,
         (Value::Object(fields), Value::Object(others)) => {
-            let names = fields.keys().filter(|name| !OWN.contains(&name.as_str()));
+            let mut names = fields.keys().filter(|name| !OWN.contains(&name.as_str()));
             match fields.keys().eq(others.keys()) {
-                true => names.into_iter().find_map(|name| {
+                true => names.find_map(|name| {
                     difference(&format!("{at}.{name}"), &fields[name], &others[name], apart)
                 }),
                 false => differs(),
